@@ -1,0 +1,1 @@
+"""Published competitors and simple rules, one file each."""

@@ -1,0 +1,1 @@
+"""The exam: tasks, metrics, evaluation, records and the leaderboard."""

@@ -1,0 +1,1 @@
+"""Data sets and the clip contract that every model speaks."""

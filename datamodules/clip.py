@@ -1,0 +1,111 @@
+"""The clip: frames and the times they were taken, the one thing that data sets, systems and metrics all speak."""
+
+from typing import NamedTuple, TypeVar
+
+import torch
+from jaxtyping import Bool, Float, Int, Num
+from torch import Tensor
+
+Frames = Num[Tensor, "*batch time channel height width"]
+Times = Float[Tensor, "*batch time"]
+
+
+class VideoClip(NamedTuple):
+    """Frames and the moments they were taken.
+
+    `frames` are intensities in [-1, 1] (climate fields: standardised, range from the data); on their way from the disk
+    to the device they are uint8. `times` are float32 seconds since the first frame, strictly increasing.
+    """
+
+    frames: Frames
+    times: Times
+
+
+class KeypointClip(NamedTuple):
+    """A clip whose joints (or balls) are known.
+
+    `keypoints` are x then y; -1 and 1 are the centres of the first and the last pixel (align_corners). `confidence` is
+    in [0, 1]. `frames` may have zero channels when only the motion exists.
+    """
+
+    frames: Frames
+    times: Times
+    keypoints: Float[Tensor, "*batch time joint 2"]
+    confidence: Float[Tensor, "*batch time joint"]
+
+
+class Trajectory(NamedTuple):
+    """A path through a state space without pixels, a pendulum's for example."""
+
+    values: Float[Tensor, "*batch time dim"]
+    times: Times
+
+
+Sample = VideoClip | KeypointClip | Trajectory
+AnySample = TypeVar("AnySample", VideoClip, KeypointClip, Trajectory)
+
+
+class Batch(NamedTuple):
+    """Clips side by side.
+
+    `ids` name the sample for ever (see `sample_id`), `labels` are a class or -1, `present` is False where a frame is
+    missing, `valid` is False where a pixel is missing (None when all are there).
+    """
+
+    clip: Sample
+    ids: Int[Tensor, " batch"]
+    labels: Int[Tensor, " batch"]
+    present: Bool[Tensor, "batch time"]
+    valid: Bool[Tensor, "batch time 1 height width"] | None = None
+
+
+TIME_AXIS = {"frames": -4, "times": -1, "keypoints": -3, "confidence": -2, "values": -2}
+"""Where each field of a sample keeps its time axis, counted from the end, so that batched and single agree."""
+
+_START_BITS = 24
+
+
+def sample_id(source: int, start: int) -> int:
+    """The stable id of the window that begins at frame `start` of the data set's clip number `source`."""
+    if not 0 <= start < 2**_START_BITS:
+        raise ValueError(f"A window must start at a frame from 0 to {2**_START_BITS - 1}; got {start}.")
+    return (source << _START_BITS) | start
+
+
+def source_of(ids: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+    """The source clip of each id: what a bootstrap resamples, because windows of one video are not independent."""
+    return ids >> _START_BITS
+
+
+def take_times(sample: AnySample, index: Int[Tensor, " k"] | Bool[Tensor, " time"]) -> AnySample:
+    """The sample at some of its moments: every field indexed along its own time axis."""
+    positions = index.nonzero().flatten() if index.dtype == torch.bool else index
+    fields = {
+        name: value.index_select(value.ndim + TIME_AXIS[name], positions.to(value.device))
+        for name, value in sample._asdict().items()
+    }
+    return type(sample)(**fields)
+
+
+def check_clip(sample: Sample) -> None:
+    """Raise a ValueError that names the broken rule if a sample does not keep the contract."""
+    times = sample.times
+    if not bool(torch.isfinite(times).all()):
+        raise ValueError("The times of a clip must be finite; some are NaN or infinite.")
+    steps = times.diff(dim=-1)
+    if bool((steps <= 0).any()):
+        raise ValueError(
+            f"The times of a clip must increase strictly; the smallest step is {float(steps.min()):.6g} s. "
+            "Sort the query and drop repeated times."
+        )
+    for name, value in sample._asdict().items():
+        length = value.shape[value.ndim + TIME_AXIS[name]]
+        if length != times.shape[-1]:
+            raise ValueError(f"`{name}` has {length} moments but `times` has {times.shape[-1]}; they must agree.")
+    if isinstance(sample, VideoClip | KeypointClip) and sample.frames.is_floating_point() and sample.frames.numel():
+        low, high = (float(x) for x in sample.frames.aminmax())
+        if not (low >= -1 - 1e-3 and high <= 1 + 1e-3):  # written so that NaN is refused too
+            raise ValueError(
+                f"Frames must lie in [-1, 1]; these reach from {low:.4g} to {high:.4g}. "
+                "Frames in [0, 1] become 2 * x - 1, uint8 frames x / 127.5 - 1."
+            )

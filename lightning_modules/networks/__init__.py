@@ -1,0 +1,1 @@
+"""Networks, one file per paper, and the parts they share; they know no training."""
