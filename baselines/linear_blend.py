@@ -1,0 +1,36 @@
+"""Linear blend: the cross-fade between the two nearest observed frames. Needs no training."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from datamodules.clip import VideoClip
+from lightning_modules.system import System
+
+
+class LinearBlend(System):
+    """Interpolates every pixel on a straight line in time: a moving thing fades out here and in there."""
+
+    def interpolate(
+        self,
+        observed: VideoClip,
+        times: Float[Tensor, "batch time"],
+        *,
+        seeds: Int[Tensor, " batch"] | None = None,
+        present: Bool[Tensor, "batch shown"] | None = None,
+    ) -> VideoClip:
+        """The blend of the present frames around each asked time; before the first and after the last, that frame."""
+        known = torch.ones_like(observed.times, dtype=torch.bool) if present is None else present
+        if not bool(known.any(dim=1).all()):
+            raise ValueError("LinearBlend blends present frames; a clip of this batch has none. Drop it.")
+        position = torch.arange(known.shape[1], device=known.device)
+        before = known[:, None] & (observed.times[:, None] <= times[:, :, None])  # batch asked shown
+        after = known[:, None] & (observed.times[:, None] >= times[:, :, None])
+        left = torch.where(before, position, -1).amax(dim=2)
+        right = torch.where(after, position, len(position)).amin(dim=2)
+        left, right = torch.where(left < 0, right, left), torch.where(right >= len(position), left, right)
+        start, end = observed.times.gather(1, left), observed.times.gather(1, right)
+        weight = torch.where(end > start, (times - start) / (end - start).clamp(min=1e-12), 0.0)
+        clip = torch.arange(len(times), device=times.device)[:, None]
+        fade = weight[:, :, None, None, None].to(observed.frames.dtype)
+        return VideoClip(torch.lerp(observed.frames[clip, left], observed.frames[clip, right], fade), times)
