@@ -1,0 +1,303 @@
+"""Records: what a test run found, with all that is needed to find it again; one JSON file per row, seed and task."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.canonical import content_hash, plain, slug, write_text
+from benchmarks.provenance import code_hash, git_state, imported_files, package_versions
+
+VERSION = 1
+SCHEMA = Path(__file__).with_name("record.schema.json")
+
+Number = float | int
+
+
+class RecordError(ValueError):
+    """A file is not a record that this version can read, or a record would break its schema."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One metric of one record. The first four are the fields of a metric's `Summary`, in its order.
+
+    Args:
+        value: the number, or None for a dash, which needs a `reason`.
+        n: how many clips it was computed from.
+        interval: a 95 % interval, or None where none is known.
+        per_frame: the value at each target frame, for a metric that has one.
+        higher_is_better: the direction in which better lies.
+        reason: why there is no value.
+    """
+
+    value: Number | None
+    n: int
+    interval: tuple[Number, Number] | None = None
+    per_frame: list[Number] | None = None
+    higher_is_better: bool = field(kw_only=True)
+    reason: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if (self.value is None) != (self.reason is not None):
+            raise RecordError(
+                f"A metric has either a value or a reason for having none; got {self.value} and {self.reason!r}."
+            )
+        for number in (self.value, *(self.interval or ()), *(self.per_frame or ())):
+            if number is not None and not math.isfinite(number):
+                raise RecordError(
+                    f"A record holds finite numbers only; got {number}. Find out where it comes from, or give no value "
+                    "and say why in `reason`: the table then shows a dash with that footnote."
+                )
+
+    @classmethod
+    def missing(cls, reason: str, *, higher_is_better: bool) -> "Measurement":
+        """A dash in the table and the reason below it."""
+        return cls(None, 0, higher_is_better=higher_is_better, reason=reason)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that must agree before two numbers may be compared.
+
+    Args:
+        id: a readable name and the hash of `settings`: see `create`.
+        settings: n, frames, fps, resize, extractor and its sha256, draws, selection, task: plain data.
+    """
+
+    id: str
+    settings: dict[str, Any]
+
+    @classmethod
+    def create(cls, name: str, settings: Mapping[str, Any]) -> "Protocol":
+        """`name` says the settings in a few characters (`predict-5to5`); the hash makes it exact."""
+        return cls(f"{name}-{content_hash(settings)[:8]}", plain(settings))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the training cost: all zeros for what needs none.
+
+    Args:
+        generator_updates: how often the generator was updated.
+        seconds: wall time of the training, over all its sessions.
+        device: what it ran on, in words, with no machine's name.
+    """
+
+    generator_updates: int
+    seconds: Number
+    device: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one row of a table found on one task with one seed; `create` fills in where the numbers come from.
+
+    Args:
+        table: the benchmark the row belongs to: the stem of its file in configs/benchmark.
+        row: the row's label, as the table prints it.
+        task: `name` and the task's arguments.
+        data: the data's id: readable, with a hash of its content.
+        split: train, val or test.
+        model: `class_path` and a `label`.
+        mode: the training mode of a system that has several.
+        config: the resolved configuration.
+        seed: of the whole run.
+        protocol: what must agree before two numbers may be compared.
+        metrics: by name.
+        budget: what the training cost.
+        parameters: how many numbers the generating part has learnt.
+        function_evaluations: of the dynamics, per batch; None for a model without an integrator.
+        deterministic: whether deterministic algorithms were asked for.
+        commit: of the checkout; None outside one.
+        dirty: whether code or configs differed from the commit.
+        code_files: the project files that the run imported.
+        code_sha256: over their paths and contents.
+        versions: of Python and the packages that numbers depend on.
+        date: when it was made, UTC.
+        request: a hash of what `benchmarks run` asked for, which it compares before running again.
+    """
+
+    table: str
+    row: str
+    task: dict[str, Any]
+    data: str
+    split: str
+    model: dict[str, str]
+    mode: str | None
+    config: dict[str, Any]
+    seed: int
+    protocol: Protocol
+    metrics: dict[str, Measurement]
+    budget: Budget
+    parameters: int
+    function_evaluations: Number | None
+    deterministic: bool
+    commit: str | None
+    dirty: bool
+    code_files: list[str]
+    code_sha256: str
+    versions: dict[str, str]
+    date: str
+    request: str | None = None
+    version: int = VERSION
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        task: Mapping[str, Any],
+        data: str,
+        split: str,
+        class_path: str,
+        config: Mapping[str, Any],
+        seed: int,
+        protocol: Protocol,
+        metrics: Mapping[str, Measurement],
+        budget: Budget,
+        parameters: int,
+        deterministic: bool,
+        table: str = "",
+        row: str = "",
+        mode: str | None = None,
+        function_evaluations: Number | None = None,
+    ) -> "Record":
+        """A record of the running process: its commit, imported code, package versions and the date.
+
+        A run that is no row of a table leaves `table` and `row` empty: `row` becomes the class's name.
+        """
+        label = row or class_path.rpartition(".")[2]
+        commit, dirty = git_state()
+        files = imported_files()
+        return cls(
+            table=table,
+            row=label,
+            task=plain(task),
+            data=data,
+            split=split,
+            model={"class_path": class_path, "label": label},
+            mode=mode,
+            config=_without_places(plain(config)),
+            seed=seed,
+            protocol=protocol,
+            metrics=dict(metrics),
+            budget=budget,
+            parameters=parameters,
+            function_evaluations=function_evaluations,
+            deterministic=deterministic,
+            commit=commit,
+            dirty=dirty,
+            code_files=files,
+            code_sha256=code_hash(files),
+            versions=package_versions(),
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    @property
+    def stale(self) -> bool:
+        """Whether the code behind the record has changed since."""
+        return code_hash(self.code_files) != self.code_sha256
+
+    @property
+    def exam(self) -> tuple[str, str, str, str]:
+        """Table, data, split and protocol: only records with equal exams are ranked together."""
+        return self.table, self.data, self.split, self.protocol.id
+
+    @property
+    def file_name(self) -> str:
+        """`<row>-s<seed>-<hash8>.json`: the hash is of the place in the table, so a new run replaces an old one."""
+        place = content_hash([*self.exam, self.row, self.seed])
+        return f"{slug(self.row)}-s{self.seed}-{place[:8]}.json"
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain data."""
+        return plain(asdict(self))
+
+    @classmethod
+    def from_json(cls, content: Any) -> "Record":
+        """The record that plain data describes; raises RecordError if it breaks the schema."""
+        _check(content)
+        metrics = {
+            name: Measurement(**{**entry, "interval": entry["interval"] and tuple(entry["interval"])})
+            for name, entry in content["metrics"].items()
+        }
+        protocol = Protocol(**content["protocol"])
+        true_hash = content_hash(protocol.settings)[:8]
+        if not protocol.id.endswith(f"-{true_hash}"):
+            raise RecordError(
+                f"The protocol's id is {protocol.id} but its settings hash to {true_hash}: "
+                "one of them was changed by hand. Make the record again with `lightning test`."
+            )
+        return cls(**{**content, "protocol": protocol, "budget": Budget(**content["budget"]), "metrics": metrics})
+
+    def write(self, path: Path) -> None:
+        """Write the file whole or not at all; raises RecordError if the record breaks its schema."""
+        try:
+            content = self.to_json()
+            _check(content)
+        except ValueError as error:
+            raise RecordError(f"The record for {path} was not written. {error}") from error
+        write_text(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file; raises RecordError, with the file's name, if it is not one."""
+    try:
+        return Record.from_json(json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant))
+    except (ValueError, OSError) as error:  # json and unicode errors are ValueErrors
+        raise RecordError(f"{path} is not a record. {error}") from error
+
+
+def read_records(folder: Path) -> dict[Path, Record]:
+    """Every record (*.json) below a folder, by path, in sorted order; raises RecordError at the first invalid one."""
+    return {path: read_record(path) for path in sorted(folder.rglob("*.json"))}
+
+
+def _check(content: Any) -> None:
+    version = content.get("version") if isinstance(content, Mapping) else None
+    if isinstance(version, int) and version > VERSION:
+        raise RecordError(
+            f"It has version {version}; this ChronoReel reads up to version {VERSION}. Update ChronoReel."
+        )
+    error = _worst(content)
+    if error:
+        raise RecordError(f"Schema version {VERSION}: {error}.")
+
+
+def _worst(content: Any) -> str | None:
+    from jsonschema.exceptions import best_match
+
+    error = best_match(_validator().iter_errors(content))
+    if error is None:
+        return None
+    message = error.message if len(error.message) < 200 else f"{error.validator} must be {error.validator_value}"
+    return f"at {error.json_path}, {message:.300}"
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator  # slow to import, and `--help` does without
+
+    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+def _without_places(value: Any) -> Any:
+    """The data without this machine's folders: paths below the working folder are relative, home is ~."""
+    if isinstance(value, dict):
+        return {key: _without_places(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_places(entry) for entry in value]
+    if isinstance(value, str) and os.path.isabs(value):
+        for folder, short in ((Path.cwd(), "."), (Path.home(), "~")):
+            if Path(value).is_relative_to(folder):
+                return (Path(short) / Path(value).relative_to(folder)).as_posix()
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise RecordError(f"It holds {name}, which is no JSON.")
