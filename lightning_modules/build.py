@@ -1,0 +1,98 @@
+"""Systems from plain configurations, and back: checkpoints that need nothing but themselves and run nobody's code."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser
+from safetensors.torch import safe_open, save_file
+
+from lightning_modules.system import System, with_config
+
+TRUSTED = ("lightning_modules", "baselines", "torch.nn", "torch.optim")
+"""Where the classes that a configuration names may come from, unless the caller trusts more."""
+
+
+def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
+    """The system that a configuration describes.
+
+    Args:
+        config: `class_path` and `init_args` as plain data, as under `model:` in a YAML file.
+        trust: packages beyond ours whose classes the configuration may name, such as your own.
+
+    Raises:
+        ValueError: if the configuration names a class from elsewhere, or does not fit the class's arguments.
+    """
+    allowed = (*TRUSTED, *trust)
+    for path in _class_paths(config):
+        if "." in path and not any(path == name or path.startswith(f"{name}.") for name in allowed):
+            raise ValueError(
+                f"The configuration names the class {path}, which is none of {', '.join(allowed)}. If you trust it, "
+                f"pass trust=['{path.split('.')[0]}']."
+            )
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(System, "model")
+    try:
+        parsed = parser.parse_object({"model": dict(config)})
+    except Exception as error:
+        raise ValueError(f"No system can be built from this configuration: {error}") from error
+    return with_config(parser.instantiate_classes(parsed).model, config)
+
+
+def save(system: System, path: Path) -> None:
+    """The weights that sampling needs (critics left out) and the configuration, as one safetensors file; atomic."""
+    if system.config is None:
+        raise ValueError("Only a system made by `build` (or by the command line) remembers the configuration to save.")
+    weights = {k: v.contiguous() for k, v in system.state_dict().items() if not k.startswith("critics.")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(weights, partial, metadata={"config": json.dumps(system.config)})
+    partial.replace(path)
+
+
+def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
+    """The system that a checkpoint holds: a `.ckpt` of a run or a `.safetensors` made by `save`, in evaluation mode.
+
+    Nothing is unpickled but tensors and plain data.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file holds no configuration, or weights that do not fit it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no checkpoint at {path}.")
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+        config = json.loads(metadata["config"]) if "config" in metadata else None
+    else:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        config, weights = checkpoint.get("config"), checkpoint["state_dict"]
+    if config is None:
+        raise ValueError(
+            f"{path} holds no `config`; it was not written by this suite, or by code that built no config."
+        )
+    system = build(config, trust=trust)
+    missing, unexpected = system.load_state_dict(weights, strict=False)
+    missing = [key for key in missing if not key.startswith("critics.")]
+    if missing or unexpected:
+        raise ValueError(
+            f"The weights in {path} do not fit its configuration: missing {missing[:3]}, unexpected {unexpected[:3]}."
+        )
+    return system.eval()
+
+
+def _class_paths(config: Any) -> Iterator[str]:
+    if isinstance(config, Mapping):
+        if isinstance(config.get("class_path"), str):
+            yield config["class_path"]
+        for value in config.values():
+            yield from _class_paths(value)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from _class_paths(value)

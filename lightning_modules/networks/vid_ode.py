@@ -1,0 +1,236 @@
+"""Vid-ODE's network (Park et al., 2021): ODE-ConvGRU encoder, ODE decoder, flow, difference and mask composition."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from lightning_modules.dynamics.base import Dynamics
+from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder, Latent, Latents, Present, Times
+from lightning_modules.networks.warping import warp
+
+Frames = Float[Tensor, "batch time channel height width"]
+Image = Float[Tensor, "batch channel height width"]
+
+Start = Literal["first", "last"]
+Composition = Literal["mask", "flow", "image"]
+
+_ON_GRID = 1e-3  # of a grid step: a query so close to a base frame is that frame
+
+
+class Decoded(NamedTuple):
+    """Frames in [0, 1] (no activation bounds them) and what they were composed of; None where a variant has no such part."""
+
+    frames: Frames
+    latents: Latents
+    warped: Frames | None
+    differences: Frames | None
+    masks: Float[Tensor, "batch time 1 height width"] | None
+    flows: Float[Tensor, "batch time 2 height width"] | None
+
+
+class VidODENetwork(nn.Module):
+    """From observed frames to frames at any times.
+
+    Frames are in [0, 1], times in model units. The arguments with two values are the places where paper and released
+    code part; the default is the code, which made the published numbers.
+
+    Args:
+        encoder: the observed embeddings to the code z0 (`ODEConvGRU` or `FrameStack`).
+        dynamics: z0 to the latent states.
+        channels: image channels.
+        width: channels of the first convolution; the latent has width * 2**downs.
+        downs: how often the image is halved.
+        composition: `mask` is the paper's; `flow` shows the warped frame alone, `image` the decoder's own picture
+            (ablations D and A to C of Table 4).
+        chain: the flow pulls on the previous `warped` frame (code) or on the previous `composed` one (paper, eq. 2).
+        previous_latent: what the first frame's decoder sees as the previous latent: the `embedding` of the start frame
+            (code) or the `code` z0 (paper, eq. 2 with h_s0).
+        code_time: where z0 sits in extrapolation: at the first predicted time (`first_query`, code) or at the last
+            observed one (`last_observed`, paper). In interpolation it sits at the first observed time.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        dynamics: Dynamics,
+        channels: int = 3,
+        width: int = 32,
+        downs: int = 2,
+        composition: Composition = "mask",
+        chain: Literal["warped", "composed"] = "warped",
+        previous_latent: Literal["embedding", "code"] = "embedding",
+        code_time: Literal["first_query", "last_observed"] = "first_query",
+    ) -> None:
+        super().__init__()
+        self.image_encoder = ConvEncoder(channels, width, downs)
+        self.encoder = encoder
+        self.dynamics = dynamics
+        outputs = {"mask": 2 + channels + 1, "flow": 2, "image": channels}[composition]
+        self.image_decoder = ConvDecoder(2 * width * 2**downs, outputs, downs)
+        self.channels = channels
+        self.composition = composition
+        self.chain = chain
+        self.previous_latent = previous_latent
+        self.code_time = code_time
+
+    def forward(
+        self,
+        observed: Frames,
+        observed_times: Times,
+        times: Times,
+        *,
+        start: Start,
+        present: Present | None = None,
+        grid: float | None = None,
+    ) -> Decoded:
+        """The frames at `times`.
+
+        Decoding is recursive: a frame is warped from the one before, so it depends on which times are asked. With
+        `grid`, frames are decoded on a base grid of that step (model units) and every other time is reached in one hop
+        from the last base frame, so frames at shared times agree whatever else is asked.
+
+        Args:
+            observed: the frames that are known.
+            observed_times: when they were taken.
+            times: when frames are asked, increasing along each row.
+            start: the chain starts from the `last` observed frame (extrapolation) or the `first` (interpolation).
+            present: False where an observed frame is missing.
+            grid: step of the base grid, or None to decode along `times` themselves.
+        """
+        if present is None:
+            present = torch.ones_like(observed_times, dtype=torch.bool)
+        anchor_index = _last(present) if start == "last" else _first(present)
+        rows = torch.arange(len(observed), device=observed.device)
+        image, anchor = observed[rows, anchor_index], observed_times[rows, anchor_index]
+        skip = self.image_encoder(image)
+        embeddings = self.image_encoder(observed.flatten(0, 1)).unflatten(0, observed.shape[:2])
+        code = self.encoder(embeddings, observed_times, present)
+        previous = skip if self.previous_latent == "embedding" else code
+        if grid is None:
+            latents = self.dynamics(code, times - self._code_times(start, anchor, times)[:, None])
+            return self._decode_chain(latents, previous, image)
+        return self._decode_from_grid(code, previous, image, anchor, times, start, grid)
+
+    def _code_times(self, start: Start, anchor: Float[Tensor, " batch"], times: Times) -> Float[Tensor, " batch"]:
+        return times[:, 0] if start == "last" and self.code_time == "first_query" else anchor
+
+    def _decode_chain(self, latents: Latents, previous: Latent, image: Image) -> Decoded:
+        """Each frame from its latent, the latent before and the frame before; batch statistics are per time step."""
+        steps = []
+        for latent in latents.unbind(1):
+            step = self._decode_step(latent, previous, image)
+            steps.append(step)
+            previous, image = latent, self._source(step)
+        return _stack(steps)
+
+    def _decode_from_grid(
+        self,
+        code: Latent,
+        previous: Latent,
+        image: Image,
+        anchor: Float[Tensor, " batch"],
+        times: Times,
+        start: Start,
+        grid: float,
+    ) -> Decoded:
+        first = anchor + grid if start == "last" else anchor  # the base frames are at first + k * grid
+        position = (times - first[:, None]) / grid
+        parent = (position + _ON_GRID).floor().long()  # -1 is the start frame itself
+        if bool((parent < (-1 if start == "last" else 0)).any()):
+            raise ValueError(
+                f"Frames are decoded onwards from the {start} observed frame; the query is "
+                f"{float((anchor[:, None] - times).max()):.4g} model units before it. "
+                "Ask `predict` for times after the observed frames and `interpolate` for times between them."
+            )
+        count = max(int(parent.max()) + 1, 0)
+        base_times = first[:, None] + grid * torch.arange(count, device=times.device)
+        every_time, order = torch.cat([base_times, times], dim=1).sort(dim=1)
+        code_times = first if self.code_time == "first_query" or start == "first" else anchor
+        latents = self.dynamics(code, every_time - code_times[:, None])
+        latents = latents.gather(1, _spread(order.argsort(dim=1), latents))
+        base_latents, latents = latents[:, :count], latents[:, count:]
+        start_step = _Step(image, previous, image, None, None, None)
+        nodes = [start_step]
+        for latent in base_latents.unbind(1):
+            step = self._decode_step(latent, nodes[-1].latent, self._source(nodes[-1]))
+            nodes.append(step)
+        rows = torch.arange(len(times), device=times.device)
+        asked = []
+        for index in range(times.shape[1]):
+            node = parent[:, index] + 1
+            before = torch.stack([n.latent for n in nodes], dim=1)[rows, node]
+            source = torch.stack([self._source(n) for n in nodes], dim=1)[rows, node]
+            on_grid = (position[:, index] - parent[:, index]).abs() < 2 * _ON_GRID
+            on_grid &= node > 0
+            step = None if bool(on_grid.all()) else self._decode_step(latents[:, index], before, source)
+            asked.append(self._pick(nodes[1:], parent[:, index].clamp(min=0), on_grid, step))
+        return _stack(asked)
+
+    def _pick(
+        self, base: "list[_Step]", index: Tensor, on_grid: Bool[Tensor, " batch"], step: "_Step | None"
+    ) -> "_Step":
+        """The base frame for clips whose query is on the grid, the one-hop frame for the others."""
+        if not base:
+            assert step is not None
+            return step
+        rows = torch.arange(len(index), device=index.device)
+        fields: list[Tensor | None] = []
+        for name in _Step._fields:
+            values = [getattr(node, name) for node in base]
+            hop = None if step is None else getattr(step, name)
+            if values[0] is None:
+                fields.append(hop)
+                continue
+            chosen = torch.stack(values, dim=1)[rows, index]
+            fields.append(chosen if hop is None else torch.where(on_grid[:, None, None, None], chosen, hop))
+        return _Step(*fields)
+
+    def _decode_step(self, latent: Latent, previous: Latent, image: Image) -> "_Step":
+        """One frame: Psi of eq. 2, X = M W(F, X_before) + (1 - M) D."""
+        output = self.image_decoder(torch.cat([latent, previous], dim=1))
+        if self.composition == "image":
+            return _Step(output, latent, None, None, None, None)
+        flow = output[:, :2]
+        warped = warp(image, flow)
+        if self.composition == "flow":
+            return _Step(warped, latent, warped, None, None, flow)
+        difference, mask = output[:, 2 : 2 + self.channels], output[:, 2 + self.channels :].sigmoid()
+        return _Step(mask * warped + (1 - mask) * difference, latent, warped, difference, mask, flow)
+
+    def _source(self, step: "_Step") -> Image:
+        """What the next frame is warped from."""
+        return step.warped if self.chain == "warped" and step.warped is not None else step.frame
+
+
+class _Step(NamedTuple):
+    frame: Tensor
+    latent: Tensor
+    warped: Tensor | None
+    difference: Tensor | None
+    mask: Tensor | None
+    flow: Tensor | None
+
+
+def _first(present: Present) -> Tensor:
+    return present.int().argmax(dim=1)
+
+
+def _last(present: Present) -> Tensor:
+    return present.shape[1] - 1 - present.flip(1).int().argmax(dim=1)
+
+
+def _spread(index: Tensor, like: Tensor) -> Tensor:
+    """An index (B, T) expanded for a gather along axis 1 of `like`."""
+    return index.reshape(*index.shape, *[1] * (like.ndim - 2)).expand(-1, -1, *like.shape[2:])
+
+
+def _stack(steps: list[_Step]) -> Decoded:
+    columns = zip(*steps, strict=True)
+    frames, latents, warped, differences, masks, flows = (
+        None if column[0] is None else torch.stack(column, dim=1) for column in columns
+    )
+    assert frames is not None
+    assert latents is not None
+    return Decoded(frames, latents, warped, differences, masks, flows)

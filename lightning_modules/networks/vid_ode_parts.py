@@ -1,0 +1,142 @@
+"""The parts of Vid-ODE's network, shared with the models it is compared to: encoders, decoder, critic."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from lightning_modules.dynamics.ode import LatentODE
+from lightning_modules.networks.conv_gru import ConvGRUCell
+
+Latent = Float[Tensor, "batch latent low_height low_width"]
+Latents = Float[Tensor, "batch time latent low_height low_width"]
+Times = Float[Tensor, "batch time"]
+Present = Bool[Tensor, "batch time"]
+
+
+class ODEConvGRU(nn.Module):
+    """Eq. 1: between frames the state follows an ODE, at a frame it meets the frame's embedding in a ConvGRU.
+
+    Args:
+        channels: channels of the embeddings and of the state.
+        field: derivative of the state by model time; None leaves it as it is (Vid-RNN).
+        solver: `euler` takes one explicit step per interval (code), `rk4` steps of at most `max_step` (paper, eq. 1).
+        direction: frames are read `backward` in time, so the state ends at the first one (code), or `forward` (paper).
+        first_step: how long before the first frame read the zero state starts when reading backward (code: 0.01); reading
+            forward it starts at model time 0.
+        head: whether two 1x1 convolutions map the last state to the code (code; of their mean and deviation halves only
+            the mean is used) or the state is the code (paper).
+        max_step: longest step of `rk4`, in model units.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        field: nn.Module | None = None,
+        solver: Literal["euler", "rk4"] = "euler",
+        direction: Literal["backward", "forward"] = "backward",
+        first_step: float = 0.01,
+        head: bool = True,
+        max_step: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.cell = ConvGRUCell(channels)
+        self.field = field
+        self.flow = LatentODE(field, solver="rk4", max_step=max_step) if field is not None and solver == "rk4" else None
+        self.direction = direction
+        self.first_step = first_step
+        one = nn.Conv2d
+        self.head = (
+            nn.Sequential(one(channels, channels, 1), nn.ReLU(), one(channels, 2 * channels, 1)) if head else None
+        )
+
+    def forward(self, embeddings: Latents, times: Times, present: Present) -> Latent:
+        """The code of the observed frames; a missing one leaves the state as the flow brought it."""
+        order = range(times.shape[1])
+        before = torch.zeros_like(times[:, 0])
+        if self.direction == "backward":
+            order = reversed(order)
+            before = times[:, -1] + self.first_step
+        state = torch.zeros_like(embeddings[:, 0])
+        for index in order:
+            state = self._flow(state, times[:, index] - before)
+            met = self.cell(embeddings[:, index], state)
+            state = torch.where(present[:, index, None, None, None], met, state)
+            before = times[:, index]
+        return state if self.head is None else self.head(state).chunk(2, dim=1)[0]
+
+    def _flow(self, state: Latent, interval: Float[Tensor, " batch"]) -> Latent:
+        if self.field is None:
+            return state
+        if self.flow is not None:
+            return self.flow(state, interval[:, None])[:, 0]
+        return state + interval[:, None, None, None] * self.field(state)
+
+
+class FrameStack(nn.Module):
+    """The encoder of ODE-Conv, ablation (A): embeddings of a fixed number of frames side by side, one convolution.
+
+    Args:
+        channels: channels of an embedding and of the code.
+        frames: how many frames are observed.
+    """
+
+    def __init__(self, channels: int, frames: int) -> None:
+        super().__init__()
+        self.frames = frames
+        self.mix = nn.Conv2d(channels * frames, channels, 3, padding=1)
+
+    def forward(self, embeddings: Latents, times: Times, present: Present) -> Latent:
+        """The code; the times do not enter, which is what the ablation removes."""
+        if embeddings.shape[1] != self.frames:
+            raise ValueError(
+                f"FrameStack was built for {self.frames} observed frames and got {embeddings.shape[1]}. "
+                "Set `frames` to the number of observed frames, or use ODEConvGRU, which takes any number."
+            )
+        return self.mix((embeddings * present[:, :, None, None, None]).flatten(1, 2))
+
+
+class ConvEncoder(nn.Sequential):
+    """Supplement Table 6: a 3x3 convolution and `downs` strided 4x4 ones, each with batch norm and ReLU."""
+
+    def __init__(self, channels: int, width: int, downs: int) -> None:
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+        for _ in range(downs):
+            layers += [nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU()]
+            width *= 2
+        super().__init__(*layers)
+
+
+class ConvDecoder(nn.Sequential):
+    """Supplement Table 7: `ups` times bilinear upsampling, 3x3 convolution, batch norm, ReLU; a last 3x3 convolution."""
+
+    def __init__(self, channels: int, outputs: int, ups: int) -> None:
+        layers: list[nn.Module] = []
+        for _ in range(ups):
+            layers += [
+                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+                nn.Conv2d(channels, channels // 2, 3, padding=1),
+                nn.BatchNorm2d(channels // 2),
+                nn.ReLU(),
+            ]
+            channels //= 2
+        super().__init__(*layers, nn.Conv2d(channels, outputs, 3, padding=1))
+
+
+class PatchCritic(nn.Sequential):
+    """Supplement Table 8: five 4x4 convolutions; every cell and every one of the last channels is a logit.
+
+    Args:
+        channels: image channels, times the number of frames that are judged together.
+        width: channels of the first convolution; then 2, 4 and 8 times that, then `width` logits per cell.
+        norm: instance norm in layers 2 to 4 (code) or none (the paper's table).
+    """
+
+    def __init__(self, channels: int, width: int = 64, norm: bool = True) -> None:
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1, bias=False), nn.LeakyReLU(0.2)]
+        for factor, stride, padding in ((2, 2, 1), (4, 2, 1), (8, 1, 2)):
+            layers.append(nn.Conv2d(width * factor // 2, width * factor, 4, stride=stride, padding=padding))
+            layers += [nn.InstanceNorm2d(width * factor)] if norm else []
+            layers.append(nn.LeakyReLU(0.2))
+        super().__init__(*layers, nn.Conv2d(8 * width, width, 4, padding=2, bias=False))

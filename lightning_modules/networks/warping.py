@@ -1,0 +1,21 @@
+"""Warping: an image pulled along a flow field."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+Image = Float[Tensor, "batch channel height width"]
+
+
+def warp(image: Image, flow: Float[Tensor, "batch 2 height width"]) -> Image:
+    """The image whose pixel p is the given image's at p + flow(p), bilinear, the border repeated outside.
+
+    `flow` is in pixels, x (to the right) then y (down). Zero flow is the identity (align_corners).
+    """
+    height, width = image.shape[-2:]
+    y = torch.linspace(-1, 1, height, device=flow.device, dtype=flow.dtype)
+    x = torch.linspace(-1, 1, width, device=flow.device, dtype=flow.dtype)
+    scale = flow.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)])
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1) + flow.permute(0, 2, 3, 1) * scale
+    return grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)

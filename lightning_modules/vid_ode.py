@@ -1,0 +1,251 @@
+"""Vid-ODE: continuous-time video generation with neural ordinary differential equations (Park et al., AAAI 2021)."""
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+
+from datamodules.clip import Batch, VideoClip
+from lightning_modules.adversarial import AdversarialSystem, Losses
+from lightning_modules.losses.adversarial import least_squares_fake, least_squares_generator, least_squares_real
+from lightning_modules.losses.reconstruction import difference_error, frame_error
+from lightning_modules.networks.vid_ode import Decoded, Start, VidODENetwork
+from lightning_modules.schedules import FlooredExponentialLR
+from lightning_modules.shared_pass import judge
+
+Frames = Float[Tensor, "batch time channel height width"]
+Times = Float[Tensor, "batch time"]
+
+
+class VidODE(AdversarialSystem):
+    """Encode the observed frames, follow the latent ODE, compose each frame of flow, difference and mask.
+
+    Where paper and released code part, the default is the code, which made the published numbers; the paper's form is the
+    other value of an argument here or of `VidODENetwork` and `ODEConvGRU`. Losses are computed in [0, 1].
+
+    Args:
+        generator: the network.
+        image_critic: judges single frames (eq. 3); None leaves the term out (ablations A and B).
+        sequence_critic: judges windows of frames side by side in channels: `observe` + 1 frames in extrapolation (eq. 4),
+            the whole clip in interpolation (eq. 8).
+        training: `extrapolate` shows the first `observe` frames and asks the rest; `interpolate` shows every frame and asks
+            the same ones, so that frames between come from the ODE alone.
+        observe: frames shown in extrapolation.
+        decode_interval: step of the base grid on which verbs decode, in seconds; other times are reached in one hop from
+            the last base frame. None decodes along the asked times themselves (code). Training always does.
+        difference_weight: lambda_diff of eq. 7.
+        image_weight: lambda_img of eq. 7.
+        sequence_weight: lambda_seq of eq. 7.
+        critic_weight: weight of the critics' own losses; the code's is 0.5 * 0.003, the paper's eqs 3 and 4 mean 1.
+        windows: in extrapolation the sequence critic sees windows of which every future frame is `predicted` (code), or the
+            last alone (`teacher_forced`, eq. 4).
+        pixels: `unit` maps [-1, 1] to [0, 1] at the border; `data` leaves the values as they come (climate).
+        generator_optimizer: Adamax, 1e-3.
+        critic_optimizer: Adamax, 1e-3, one for both critics.
+        schedule: 0.99 per epoch with a floor of 0.1 (code; the paper names no floor).
+        order: both gradients are taken before either player moves: what the released code did on the torch of its day, less
+            its use of critic weights that had already moved.
+        fakes: both players judge the same fakes.
+        adversarial: see `AdversarialSystem`.
+    """
+
+    def __init__(
+        self,
+        generator: VidODENetwork,
+        image_critic: nn.Module | None = None,
+        sequence_critic: nn.Module | None = None,
+        training: Literal["extrapolate", "interpolate"] = "extrapolate",
+        observe: int = 5,
+        decode_interval: float | None = None,
+        difference_weight: float = 1.0,
+        image_weight: float = 0.003,
+        sequence_weight: float = 0.003,
+        critic_weight: float = 0.0015,
+        windows: Literal["predicted", "teacher_forced"] = "predicted",
+        pixels: Literal["unit", "data"] = "unit",
+        generator_optimizer: OptimizerCallable = lambda parameters: torch.optim.Adamax(parameters, lr=1e-3),
+        critic_optimizer: OptimizerCallable = lambda parameters: torch.optim.Adamax(parameters, lr=1e-3),
+        schedule: LRSchedulerCallable | None = lambda optimizer: FlooredExponentialLR(optimizer),
+        order: Literal["critic_first", "generator_first", "joint"] = "joint",
+        fakes: Literal["fresh", "shared"] = "shared",
+        **adversarial: Any,
+    ) -> None:
+        critics = {"image": image_critic, "sequence": sequence_critic}
+        super().__init__(
+            generator,
+            {name: critic for name, critic in critics.items() if critic is not None},
+            generator_optimizer=generator_optimizer,
+            critic_optimizer=critic_optimizer,
+            schedule=schedule,
+            order=order,
+            fakes=fakes,
+            **adversarial,
+        )
+        self.mode = training
+        self.start: Start = "last" if training == "extrapolate" else "first"
+        self.observe = observe
+        self.decode_interval = decode_interval
+        self.difference_weight = difference_weight
+        self.generator_weights = {"image": image_weight, "sequence": sequence_weight}
+        self.critic_weight = critic_weight
+        self.windows = windows
+        self.pixels = pixels
+
+    @property
+    def function_evaluations(self) -> int:
+        """Evaluations of the decoder's vector field in the last call."""
+        return self.generator.dynamics.function_evaluations
+
+    def predict(
+        self,
+        observed: VideoClip,
+        times: Times,
+        *,
+        seeds: Int[Tensor, " batch"] | None = None,
+        present: Bool[Tensor, "batch shown"] | None = None,
+    ) -> VideoClip:
+        """Frames at `times` after the last observed one. Nothing is random, so seeds change nothing."""
+        return self._answer(observed, times, "last", present)
+
+    def interpolate(
+        self,
+        observed: VideoClip,
+        times: Times,
+        *,
+        seeds: Int[Tensor, " batch"] | None = None,
+        present: Bool[Tensor, "batch shown"] | None = None,
+    ) -> VideoClip:
+        """Frames at `times` from the first observed one on. Nothing is random, so seeds change nothing."""
+        return self._answer(observed, times, "first", present)
+
+    def decode(
+        self, observed: VideoClip, times: Times, start: Start, present: Bool[Tensor, "batch shown"] | None = None
+    ) -> Decoded:
+        """Frames at `times` with the flow, difference and mask they were composed of (Fig. 3), in the losses' range."""
+        grid = None if self.decode_interval is None else self.decode_interval / self.seconds_per_unit
+        shown, asked = self.model_time(observed.times), self.model_time(times)
+        return self.generator(self._inwards(observed.frames), shown, asked, start=start, present=present, grid=grid)
+
+    def draw(self, batch: Batch) -> "Fakes":
+        """Predicted (or reconstructed) frames with their real counterparts."""
+        frames, times = self._inwards(batch.clip.frames), self.model_time(batch.clip.times)
+        known = None if bool(batch.present.all()) and batch.valid is None else _known(batch)
+        if self.mode == "interpolate":
+            decoded = self.generator(frames, times, times, start="first", present=batch.present)
+            return Fakes(decoded.frames, decoded.differences, frames, frames, batch.present, known)
+        k = self.observe
+        if not 0 < k < frames.shape[1]:
+            raise ValueError(
+                f"Extrapolation shows the first {k} of {frames.shape[1]} frames and asks the rest; `observe` must be from 1 "
+                f"to {frames.shape[1] - 1}. Change `observe` or the number of frames that the data's sampling gives."
+            )
+        present = batch.present[:, :k]
+        decoded = self.generator(frames[:, :k], times[:, :k], times[:, k:], start="last", present=present)
+        known = known if known is None else known[:, k:]
+        return Fakes(decoded.frames, decoded.differences, frames[:, :k], frames[:, k:], batch.present, known)
+
+    def critic_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
+        """LSGAN for each critic, weighted (eqs 3, 4, 8; the code's factor is in `critic_weight`)."""
+        return {
+            name: self.critic_weight * (least_squares_real(critic(real)) + least_squares_fake(critic(fake)))
+            for name, critic, real, fake in self._judged(fakes)
+        }
+
+    def generator_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
+        """Eq. 7: reconstruction, differences, and both critics' verdicts."""
+        verdicts = {
+            name: self.generator_weights[name] * least_squares_generator(critic(fake))
+            for name, critic, _, fake in self._judged(fakes)
+        }
+        return self._reconstruction(fakes) | verdicts
+
+    def joint_losses(self, batch: Batch, fakes: "Fakes") -> tuple[Losses, Losses]:
+        """Both players' losses, the critics passing over the fakes once (see `shared_pass`)."""
+        critic_terms, generator_terms = {}, self._reconstruction(fakes)
+        for name, critic, real, fake in self._judged(fakes):
+            critic_terms[name], generator_terms[name] = judge(
+                critic,
+                real,
+                fake,
+                real_loss=least_squares_real,
+                fake_loss=least_squares_fake,
+                generator_loss=least_squares_generator,
+                critic_weight=self.critic_weight,
+                generator_weight=self.generator_weights[name],
+            )
+        return critic_terms, generator_terms
+
+    def _reconstruction(self, fakes: "Fakes") -> Losses:
+        losses = {"reconstruction": frame_error(fakes.predicted, fakes.target, fakes.known)}
+        if fakes.differences is not None:
+            before = fakes.observed[:, -1 if self.mode == "extrapolate" else 0]
+            error = difference_error(fakes.differences, fakes.target, before, fakes.known)
+            losses["difference"] = self.difference_weight * error
+        return losses
+
+    def _judged(self, fakes: "Fakes") -> list[tuple[str, nn.Module, Tensor, Tensor]]:
+        """Each critic with the real and the fake images it sees, frames of a window side by side in channels."""
+        views = []
+        for name, critic in self.critics.items():
+            if name == "image":
+                shown = fakes.present[:, -fakes.target.shape[1] :]
+                views.append((name, critic, fakes.target[shown], fakes.predicted[shown]))
+            elif self.mode == "interpolate":
+                real = fakes.target.flatten(1, 2).repeat_interleave(fakes.target.shape[1], dim=0)
+                views.append((name, critic, real, one_replaced(fakes.target, fakes.predicted)))
+            else:
+                real = sliding_windows(fakes.observed, fakes.target, fakes.target)
+                last_only = self.windows == "teacher_forced"
+                fake = sliding_windows(fakes.observed, fakes.target if last_only else fakes.predicted, fakes.predicted)
+                views.append((name, critic, real, fake))
+        return views
+
+    def _answer(
+        self, observed: VideoClip, times: Times, start: Start, present: Bool[Tensor, "batch shown"] | None
+    ) -> VideoClip:
+        frames = self.decode(observed, times, start, present).frames
+        if self.pixels == "unit":
+            frames = (2 * frames - 1).clamp(-1, 1)
+        return VideoClip(frames.float(), times)
+
+    def _inwards(self, frames: Frames) -> Frames:
+        return (frames + 1) / 2 if self.pixels == "unit" else frames
+
+
+class Fakes(NamedTuple):
+    """What the generator made of a batch, with what it is held against."""
+
+    predicted: Frames
+    differences: Frames | None
+    observed: Frames
+    target: Frames
+    present: Bool[Tensor, "batch time"]
+    known: Bool[Tensor, "batch target 1 _ _"] | None
+
+
+def sliding_windows(observed: Frames, context: Frames, final: Frames) -> Float[Tensor, "windows channels height width"]:
+    """For each future frame i, the `observed` + 1 frames that end with it, side by side in channels.
+
+    `context` gives the future frames before the last of a window, `final` the last one: predicted and predicted in the
+    released code, real and predicted in eq. 4.
+    """
+    length = observed.shape[1]
+    before = torch.cat([observed, context], dim=1)
+    windows = [
+        torch.cat([before[:, i : i + length], final[:, i : i + 1]], dim=1).flatten(1, 2) for i in range(final.shape[1])
+    ]
+    return torch.stack(windows, dim=1).flatten(0, 1)
+
+
+def one_replaced(real: Frames, fake: Frames) -> Float[Tensor, "windows channels height width"]:
+    """For each frame i, the real clip with that one frame replaced by the fake, side by side in channels (eq. 8)."""
+    count = real.shape[1]
+    chosen = torch.eye(count, dtype=torch.bool, device=real.device)[None, :, :, None, None, None]
+    return torch.where(chosen, fake[:, None], real[:, None]).flatten(2, 3).flatten(0, 1)
+
+
+def _known(batch: Batch) -> Bool[Tensor, "batch time 1 _ _"]:
+    known = batch.present[:, :, None, None, None]
+    return known if batch.valid is None else known & batch.valid
