@@ -1,0 +1,179 @@
+"""Loading: which clips each process reads in which order, in batches, and the place to take up again after a break."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.clip import Batch, KeypointClip, VideoClip, sample_id
+from datamodules.sampling import SHUFFLE, Sampling, stream
+from datamodules.source import KeypointSource, Source
+
+Request = tuple[int, int]
+"""(epoch, index): all that a sample depends on beside the seed. Clip `index % number of clips` is read."""
+
+
+def train_order(count: int, batch_size: int, *, rank: int, world: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of one process in one epoch of training.
+
+    A permutation of `count` is cut into global batches of `world * batch_size`, and each of those into equal parts: so
+    two processes with batch 4 see together what one with batch 8 sees. The incomplete last batch is left out, which
+    is another set of clips in every epoch.
+    """
+    order = stream(SHUFFLE, seed, epoch, 0).permutation(count).tolist()
+    whole = batch_size * world
+    firsts = range(rank * batch_size, count - count % whole, whole)
+    return [order[first : first + batch_size] for first in firsts]
+
+
+def eval_order(count: int, batch_size: int, *, rank: int, world: int) -> list[list[int]]:
+    """The batches of one process in evaluation: every clip once over all processes, unpadded."""
+    mine = list(range(rank, count, world))
+    return [mine[first : first + batch_size] for first in range(0, len(mine), batch_size)]
+
+
+class ClipDataset(Dataset[Batch]):
+    """The samples of a source, read in batches.
+
+    Args:
+        source: where the clips come from.
+        clips: the numbers of the source's clips that are used.
+        sampling: which frames make a sample.
+        seed: with the request's epoch and index, all that a sample depends on.
+        first_number: added to a clip's number in its id, so that the ids of two splits differ.
+    """
+
+    def __init__(
+        self, source: Source, clips: Int64[np.ndarray, " used"], sampling: Sampling, *, seed: int, first_number: int = 0
+    ) -> None:
+        self.source = source
+        self.clips = clips
+        self.sampling = sampling
+        self.seed = seed
+        self.first_number = first_number
+        self._labels = source.labels()
+        self._keypoints = source if isinstance(source, KeypointSource) else None
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, request: Request) -> Batch:
+        return self.__getitems__([request])
+
+    def __getitems__(self, requests: list[Request]) -> Batch:
+        """The batch that these requests make: frames uint8, times float32."""
+        sampling, seed = self.sampling, self.seed
+        clips = self.clips[np.array([index for _, index in requests], dtype=np.int64) % len(self.clips)]
+        frames = np.empty((len(requests), sampling.num_frames), dtype=np.int64)
+        times = np.empty(frames.shape, dtype=np.float64)
+        present = np.empty(frames.shape, dtype=bool)
+        for row, (clip, (epoch, index)) in enumerate(zip(clips.tolist(), requests, strict=True)):
+            moments = self.source.times(clip)
+            frames[row] = sampling.frames(len(moments), seed=seed, epoch=epoch, index=index)
+            present[row] = sampling.present(seed=seed, epoch=epoch, index=index)
+            times[row] = moments[frames[row]]
+        pixels = self.source.read(clips, frames)
+        if not present.all():
+            pixels[~present] = 0
+        return Batch(
+            clip=self._clip(
+                clips, frames, pixels, torch.from_numpy((times - times[:, :1]).astype(np.float32)), present
+            ),
+            ids=torch.tensor(list(map(sample_id, (clips + self.first_number).tolist(), frames[:, 0].tolist()))),
+            labels=torch.from_numpy(self._labels[clips]),
+            present=torch.from_numpy(present),
+        )
+
+    def _clip(
+        self, clips: np.ndarray, frames: np.ndarray, pixels: np.ndarray, times: Tensor, present: np.ndarray
+    ) -> VideoClip | KeypointClip:
+        if self._keypoints is None:
+            return VideoClip(torch.from_numpy(pixels), times)
+        keypoints, confidence = self._keypoints.read_keypoints(clips, frames)
+        confidence = confidence * present[..., None]
+        return KeypointClip(torch.from_numpy(pixels), times, torch.from_numpy(keypoints), torch.from_numpy(confidence))
+
+
+class ClipLoader:
+    """The batches of a dataset, epoch by epoch; it remembers its place, so that a broken-off run goes on where it was.
+
+    Not a DataLoader but the owner of one: Lightning replaces the samplers of the DataLoaders it is given (by padding
+    ones in evaluation), and has no reason to look into this.
+
+    Args:
+        dataset: where the samples come from.
+        order: the batches of an epoch, as indices.
+        epoch: the epoch now, asked when the first batch of an epoch is.
+        num_workers: processes that read ahead; 0 reads in this one, which a memory-mapped store never waits for.
+        pin_memory: put batches where a GPU copies them from without waiting.
+    """
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        order: Callable[[int], list[list[int]]],
+        epoch: Callable[[], int],
+        *,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self._order = order
+        self._epoch = epoch
+        self._requests: list[list[Request]] = []
+        self._place = (0, 0)
+        self._resume: tuple[int, int] | None = None
+        self._loader = DataLoader(
+            dataset,
+            batch_sampler=_View(self),
+            collate_fn=_as_it_is,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            pin_memory=pin_memory,
+            # its own generator: a loader that draws from the global one would move what a resumed run restores
+            generator=torch.Generator(),
+        )
+
+    def __len__(self) -> int:
+        return len(self._order(0))
+
+    def __iter__(self) -> Iterator[Batch]:
+        # Runs at the first `next`, when the trainer knows its epoch also after a checkpoint was loaded.
+        epoch = self._epoch()
+        batches = self._order(epoch)
+        resume, self._resume = self._resume, None
+        done = resume[1] if resume is not None and resume[0] == epoch else 0
+        self._place = (epoch, done)
+        self._requests = [[(epoch, index) for index in batch] for batch in batches[done:]]
+        for number, batch in enumerate(self._loader, start=done + 1):
+            self._place = (epoch, number)
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch, and how many of its batches were handed out."""
+        return {"epoch": self._place[0], "batches": self._place[1]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the batches that were handed out."""
+        self._place = self._resume = (state["epoch"], state["batches"])
+
+
+class _View:
+    """The requests that a loader stands at, as the batch sampler of its DataLoader."""
+
+    def __init__(self, owner: ClipLoader) -> None:
+        self._owner = owner
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        return iter(self._owner._requests)
+
+    def __len__(self) -> int:
+        return len(self._owner._requests)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,235 @@
+"""ClipDataModule: what every data set shares; splits proven disjoint, loaders, frames made floats and augmented."""
+
+import hashlib
+import os
+import warnings
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from lightning import LightningDataModule
+
+from datamodules.augmentation import Augmentation
+from datamodules.clip import Batch, KeypointClip, VideoClip
+from datamodules.loading import ClipDataset, ClipLoader, eval_order, train_order
+from datamodules.sampling import Sampling
+from datamodules.source import Source
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_FIRST_NUMBER = {"train": 0, "val": 1 << 22, "test": 2 << 22}
+
+
+class ClipDataModule(LightningDataModule, ABC):
+    """The clips of a data set, as Lightning asks for them.
+
+    A subclass says `name`, `channels`, `size`, `prepare_data` and `open`.
+
+    Args:
+        sampling: which frames make a training sample.
+        eval_sampling: which frames make a val, test or predict sample; None takes that of training. There is one sample
+            per clip, the same in every epoch; Vid-ODE's papers' protocol is `start: first`.
+        batch_size: clips per process and step.
+        eval_batch_size: the same in val, test and predict; None takes that of training.
+        augmentation: of training clips only; None for none.
+        seed: with the epoch and the index, all that the samples, their order and their augmentation depend on.
+        num_workers: processes that read ahead; 0 reads in the main one, which a memory-mapped store does at full speed.
+        root: where prepared data lie; None is `$CHRONOREEL_DATA`, or `data`.
+        windows_per_clip: how many samples of each clip an epoch of training has.
+        short_clips: raise when a clip is shorter than a sample, or exclude such clips by name.
+        joint_pairs: (left, right) keypoints that change places when a clip is mirrored.
+    """
+
+    name: str
+    """How records and folders call the data set: a class attribute of every data set."""
+
+    def __init__(
+        self,
+        *,
+        sampling: Sampling,
+        eval_sampling: Sampling | None = None,
+        batch_size: int = 8,
+        eval_batch_size: int | None = None,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+        root: str | None = None,
+        windows_per_clip: int = 1,
+        short_clips: Literal["raise", "exclude"] = "raise",
+        joint_pairs: tuple[tuple[int, int], ...] = (),
+    ) -> None:
+        super().__init__()
+        for argument, value in [("batch_size", batch_size), ("windows_per_clip", windows_per_clip)]:
+            if value < 1:
+                raise ValueError(f"{argument} must be at least 1; got {value}.")
+        self.sampling = sampling
+        self.eval_sampling = eval_sampling or sampling
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.augmentation = augmentation
+        self.seed = seed
+        self.num_workers = num_workers
+        self.root = Path(root or os.environ.get("CHRONOREEL_DATA", "data"))
+        self.windows_per_clip = windows_per_clip
+        self.short_clips = short_clips
+        self.joint_pairs = joint_pairs
+        # a process may have no clip of a small test set; its share of the metric is then empty
+        self.allow_zero_length_dataloader_with_multiple_devices = True
+        self._sources: dict[Split, Source] = {}
+        self._used: dict[Split, Int64[np.ndarray, " used"]] = {}
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """1 for grey, 3 for colour; known before any data are."""
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels; known before any data are."""
+
+    @abstractmethod
+    def prepare_data(self) -> None:
+        """Make the data ready under `root`, once, in one process; at once when they are."""
+
+    @abstractmethod
+    def open(self, split: Split) -> Source:
+        """The clips of a split; it may have none."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open all splits, prove that they share no clip, and find the clips that are long enough.
+
+        Raises:
+            ValueError: if two splits share an origin, or a clip is too short and `short_clips` is "raise".
+        """
+        if self._sources:
+            return
+        sources = {split: self.open(split) for split in SPLITS}
+        check_disjoint(sources)
+        self._used = {split: self._long_enough(split, source) for split, source in sources.items()}
+        self._sources = sources
+
+    def source(self, split: Split) -> Source:
+        """The clips of a split, all of them, as `setup` opened them."""
+        self.setup()
+        return self._sources[split]
+
+    def dataset(self, split: Split) -> ClipDataset:
+        """The samples of a split."""
+        source = self.source(split)
+        if not len(self._used[split]):
+            raise ValueError(
+                f"{self.name} has no {split} clips. Give it some, or leave the stage out "
+                f"(`--trainer.limit_{split}_batches=0`)."
+            )
+        sampling = self.sampling if split == "train" else self.eval_sampling
+        return ClipDataset(source, self._used[split], sampling, seed=self.seed, first_number=_FIRST_NUMBER[split])
+
+    def data_id(self, split: Split) -> str:
+        """A readable name and a short hash of the content, for records: equal ids mean equal clips."""
+        source = self.source(split)
+        text = f"{source.fingerprint} {self._used[split].tolist()}"
+        height, width = self.size
+        side = str(height) if height == width else f"{height}x{width}"
+        return f"{self.name}-{side}px-{self.channels}ch-{split}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def train_dataloader(self) -> ClipLoader:
+        """Shuffled, the incomplete last batch left out; with `overfit_batches` the same batches in every epoch."""
+        dataset = self.dataset("train")
+        rank, world = self._place()
+        count = len(dataset) * self.windows_per_clip
+        if count < self.batch_size * world:
+            raise ValueError(
+                f"{self.name} has {count} training samples per epoch, less than one batch of {self.batch_size} on "
+                f"{world} process(es). Lower `batch_size` to at most {count // world}, or raise `windows_per_clip`."
+            )
+
+        def order(epoch: int) -> list[list[int]]:
+            return train_order(count, self.batch_size, rank=rank, world=world, seed=self.seed, epoch=epoch)
+
+        return self._loader(dataset, order, self._epoch)
+
+    def val_dataloader(self) -> ClipLoader:
+        """Every val clip once over all processes."""
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> ClipLoader:
+        """Every test clip once over all processes."""
+        return self._eval_loader("test")
+
+    def predict_dataloader(self) -> ClipLoader:
+        """Every test clip once over all processes."""
+        return self._eval_loader("test")
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """On the device: uint8 frames become floats in [-1, 1]; in training they are augmented."""
+        batch = normalise(batch)
+        if self.augmentation is None or self.trainer is None or not self.trainer.training:
+            return batch
+        return self.augmentation(batch, seed=self.seed, epoch=self._epoch(), joint_pairs=self.joint_pairs)
+
+    def _eval_loader(self, split: Split) -> ClipLoader:
+        dataset = self.dataset(split)
+        rank, world = self._place()
+
+        def order(epoch: int) -> list[list[int]]:
+            return eval_order(len(dataset), self.eval_batch_size, rank=rank, world=world)
+
+        return self._loader(dataset, order, lambda: 0)
+
+    def _loader(self, dataset: ClipDataset, order: Any, epoch: Any) -> ClipLoader:
+        pin = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return ClipLoader(dataset, order, epoch, num_workers=self.num_workers, pin_memory=pin)
+
+    def _place(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _epoch(self) -> int:
+        if self.trainer is None or self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            return 0
+        return self.trainer.current_epoch
+
+    def _long_enough(self, split: Split, source: Source) -> Int64[np.ndarray, " used"]:
+        sampling = self.sampling if split == "train" else self.eval_sampling
+        lengths = np.array([len(source.times(index)) for index in range(len(source))], dtype=np.int64)
+        short = np.flatnonzero(lengths < sampling.span)
+        if len(short):
+            origins = source.origins()
+            listed = ", ".join(f"{origins[i].name} ({lengths[i]} frames)" for i in short[:10])
+            listed += f" and {len(short) - 10} more" if len(short) > 10 else ""
+            rule = (
+                f"{len(short)} of {len(source)} {split} clips of {self.name} have less than the {sampling.span} frames"
+            )
+            if self.short_clips == "raise":
+                raise ValueError(
+                    f"{rule} that {sampling} reaches over: {listed}. Sample fewer frames, "
+                    "or leave such clips out with `short_clips: exclude`."
+                )
+            warnings.warn(f"{rule} of a sample and are left out: {listed}.", stacklevel=2)
+        return np.flatnonzero(lengths >= sampling.span).astype(np.int64)
+
+
+def normalise(batch: Batch) -> Batch:
+    """The batch with uint8 frames made float32 in [-1, 1]; floats are left as they are."""
+    clip = batch.clip
+    if not isinstance(clip, VideoClip | KeypointClip) or clip.frames.dtype != torch.uint8:
+        return batch
+    return batch._replace(clip=clip._replace(frames=clip.frames.float().div_(127.5).sub_(1.0)))
+
+
+def check_disjoint(sources: dict[Split, Source]) -> None:
+    """Raise a ValueError that names the clip if two splits share one, by name or by content."""
+    seen: dict[str, tuple[Split, str]] = {}
+    for split, source in sources.items():
+        for origin in source.origins():
+            for key in {f"name {origin.name}", f"digest {origin.digest}"}:
+                other, name = seen.setdefault(key, (split, origin.name))
+                if other != split:
+                    same = "is in both" if name == origin.name else f"and {name} have the same content"
+                    raise ValueError(
+                        f"The {other} and {split} splits must share no clip, but {origin.name} {same}. "
+                        "Numbers measured like that would be false; take it out of one of them."
+                    )

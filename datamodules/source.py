@@ -1,0 +1,55 @@
+"""Source: what a ClipDataModule draws its samples from; a store of decoded clips, or a simulation drawn on the fly."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64, UInt8
+
+Indices = Int64[np.ndarray, " batch"]
+Positions = Int64[np.ndarray, "batch time"]
+
+
+class Origin(NamedTuple):
+    """What a clip was made from: two splits may share neither a name nor a digest."""
+
+    name: str
+    """The file, the person or the seed, as a reader would call it."""
+    digest: str
+    """sha256 of the file; for a simulated clip, anything that only this clip has."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """The clips of one split, in a fixed order."""
+
+    channels: int
+    """1 for grey, 3 for colour."""
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    fingerprint: str
+    """Hexadecimal; changes when the content does (a store's sha256, a simulation's settings and version)."""
+
+    def __len__(self) -> int: ...
+
+    def origins(self) -> Sequence[Origin]:
+        """What each clip was made from."""
+
+    def labels(self) -> Int64[np.ndarray, " clips"]:
+        """The class of each clip, -1 where there is none."""
+
+    def times(self, index: int) -> Float64[np.ndarray, " length"]:
+        """Seconds since the first frame of clip `index`, one for each of its frames."""
+
+    def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
+        """The frames at these positions of these clips, 0 to 255."""
+
+
+@runtime_checkable
+class KeypointSource(Source, Protocol):
+    """A source that also knows where the joints (or balls) are; its batches hold KeypointClips."""
+
+    def read_keypoints(
+        self, clips: Indices, frames: Positions
+    ) -> tuple[Float32[np.ndarray, "batch time joint 2"], Float32[np.ndarray, "batch time joint"]]:
+        """x then y (-1 and 1 are the centres of the first and last pixel), and the confidence in [0, 1]."""
