@@ -166,6 +166,7 @@ class Record:
         row: str = "",
         mode: str | None = None,
         function_evaluations: Number | None = None,
+        request: str | None = None,
     ) -> "Record":
         """A record of the running process: its commit, imported code, package versions and the date.
 
@@ -196,6 +197,7 @@ class Record:
             code_sha256=code_hash(files),
             versions=package_versions(),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
+            request=request,
         )
 
     @property

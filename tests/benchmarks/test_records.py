@@ -10,34 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from record_maker import make_record
 
 from benchmarks import canonical, provenance
 from benchmarks.canonical import content_hash, plain, slug, write_text
-from benchmarks.records import Budget, Measurement, Protocol, Record, RecordError, read_record, read_records
-
-
-def make_record(**changes: Any) -> Record:
-    settings = {"task": {"name": "predict", "given": 5}, "n": 50, "frames": 10, "fps": 25.0, "draws": 1}
-    arguments: dict[str, Any] = {
-        "table": "demo",
-        "row": "Vid-ODE",
-        "task": {"name": "predict", "given": 5},
-        "data": "bouncing_balls-32px-1c-0123abcd",
-        "split": "test",
-        "class_path": "lightning_modules.vid_ode.VidODE",
-        "config": {"model": {"lr": 1e-3}, "data": {"root": Path.cwd() / "data"}},
-        "seed": 0,
-        "protocol": Protocol.create("predict-5to5", settings),
-        "metrics": {
-            "mse": Measurement(0.1 + 0.2, 50, (0.25, 0.35), [0.1, 0.2], higher_is_better=False),
-            "lpips": Measurement.missing("the AlexNet weights are not on this machine", higher_is_better=False),
-        },
-        "budget": Budget(1234, 300.5, "CPU, 2 threads"),
-        "parameters": 5_000,
-        "function_evaluations": 40,
-        "deterministic": True,
-    }
-    return Record.create(**{**arguments, **changes})
+from benchmarks.records import Measurement, Protocol, RecordError, read_record, read_records
 
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:

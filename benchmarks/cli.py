@@ -1,0 +1,115 @@
+"""The commands `lightning` and `benchmarks`; imports no torch, so that help and mistakes are answered at once."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import NoReturn
+
+from benchmarks.errors import UserError, unknown
+
+COMMANDS = {
+    "run": ("benchmarks.running", "train and test every row of a benchmark, and keep the records"),
+    "leaderboard": ("benchmarks.leaderboard", "make LEADERBOARD.md from the records"),
+    "sample": ("benchmarks.sample", "draw, continue or slow down a clip with a trained model"),
+    "prepare": ("benchmarks.prepare", "make a data set ready"),
+    "list": ("benchmarks.listing", "show what there is: experiments, benchmarks, data, models, metrics, baselines"),
+    "speed": ("benchmarks.speed", "time the training step, sampling and loading of a config"),
+}
+"""Each command's module, with `add_arguments(parser)` and `main(args) -> exit code`; it imports torch inside `main`."""
+
+LIGHTNING = ("fit", "validate", "test", "predict")
+
+
+def benchmarks(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The `benchmarks` command."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        sys.exit(_benchmarks(arguments))
+    except UserError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nbenchmarks: stopped.", file=sys.stderr)
+        sys.exit(130)
+
+
+def lightning(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The `lightning` command: LightningCLI with our systems and data."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        _check_lightning(arguments)
+    except UserError as error:
+        print(f"lightning: {error}", file=sys.stderr)
+        sys.exit(2)
+    from benchmarks.training import main  # five seconds of torch
+
+    sys.exit(main(arguments))
+
+
+def _benchmarks(arguments: list[str]) -> int:
+    known = {name: entry for name, entry in COMMANDS.items() if find_spec(entry[0])}
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview(known))
+        return 0
+    name, *rest = arguments
+    if name not in known:
+        raise unknown(
+            "option" if name.startswith("-") else "command", name, ["--help"] if name.startswith("-") else known
+        )
+    module_name, summary = known[name]
+    module = import_module(module_name)
+    parser = Parser(prog=f"benchmarks {name}", description=f"{summary.capitalize()}.", allow_abbrev=False)
+    module.add_arguments(parser)
+    return int(module.main(parser.parse(rest)) or 0)
+
+
+def _overview(known: dict[str, tuple[str, str]]) -> str:
+    lines = ["usage: benchmarks COMMAND [options]", ""]
+    lines += [f"  {name:12} {summary}" for name, (_, summary) in known.items()]
+    return "\n".join([*lines, "", "`benchmarks COMMAND --help` shows the options of a command."])
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose mistakes are one line with the nearest right name, not a screenful of usage."""
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """The options; raises UserError for a word that is none of them."""
+        parsed, extra = self.parse_known_args(arguments)
+        if extra and extra[0].startswith("-"):
+            options = [option for option in self._option_string_actions if option.startswith("--")]
+            raise unknown("option", extra[0].partition("=")[0], options)
+        if extra:
+            raise UserError(f"'{extra[0]}' is one word too many. See `{self.prog} --help`.")
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Argparse's own complaints (a missing word, a wrong type) in one line."""
+        raise UserError(f"{message[:1].upper()}{message[1:]}. See `{self.prog} --help`.")
+
+
+def _check_lightning(arguments: Sequence[str]) -> None:
+    """Catch the commonest slips before torch is imported."""
+    verbs = [word for word in arguments[:1] if not word.startswith("-")]
+    for verb in verbs:
+        if verb not in LIGHTNING:
+            raise unknown("command", verb, LIGHTNING)
+    for option, value in _pairs(arguments):
+        if option in ("--config", "-c") and not Path(value).is_file() and "\n" not in value and "{" not in value:
+            raise unknown("config file", value, map(str, Path("configs").rglob("*.yaml")))
+
+
+def _pairs(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """Options with their values, written `--a=b` or `--a b`."""
+    joined = [
+        (word.partition("=")[0], word.partition("=")[2]) for word in arguments if word.startswith("-") and "=" in word
+    ]
+    apart = [(word, value) for word, value in pairwise(arguments) if "=" not in word]
+    return [*joined, *apart]
+
+
+if __name__ == "__main__":
+    benchmarks()

@@ -1,0 +1,178 @@
+"""Plans: what a file in configs/benchmark asks for, read and checked. Imports no torch."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.canonical import slug
+from benchmarks.errors import UserError, unknown
+
+KINDS = ("table", "curve", "gallery")
+SPLITS = ("test",)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: an experiment, what it changes, and where its weights come from if it is not trained here.
+
+    Args:
+        label: as the table prints it.
+        experiment: a file below configs/experiment, without the ending.
+        overlays: further config files, or options such as `model.init_args.lr=0.1`, in order of application.
+        checkpoint: a .ckpt or .safetensors file to test instead of training. `{seed}` in its name stands for the seed;
+            without it one network is all there is, and only the first seed is run.
+    """
+
+    label: str
+    experiment: str
+    overlays: list[str] = field(default_factory=list)
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One benchmark: every row sits the same exams, once per seed.
+
+    Args:
+        name: the stem of its file; the `table` of its records.
+        title: as the leaderboard prints it.
+        rows: in the order of the paper.
+        paper: where the table comes from.
+        kind: table, curve or gallery.
+        seeds: of the whole run: data order, weights, noise.
+        tasks: `class_path` and `init_args` each, for every row in place of its experiment's own.
+        split: what the rows are measured on.
+        protocol: settings that every record must have; a record that has others is no part of the table.
+        metrics: the columns, in order, by name; rows are ranked by the first. Empty: all, by name.
+        per_frame: for a metric, the target frames (from 1) that a second table shows.
+        evaluation: further settings of the `evaluation` group, for every row.
+        published: where the numbers that the paper printed are: `<file>#<table>`.
+    """
+
+    name: str
+    title: str
+    rows: list[Row]
+    paper: str | None = None
+    kind: str = "table"
+    seeds: list[int] = field(default_factory=lambda: [0])
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    split: str = "test"
+    protocol: dict[str, Any] = field(default_factory=dict)
+    metrics: list[str] = field(default_factory=list)
+    per_frame: dict[str, list[int]] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    published: str | None = None
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file; raises UserError that names the file, the key and the nearest right one."""
+    if not path.is_file():
+        files = (
+            list(path.parent.glob("*.yaml")) if path.parent.is_dir() else list(Path("configs/benchmark").glob("*.yaml"))
+        )
+        raise unknown("benchmark file", str(path), map(str, files))
+    try:
+        return _plan(path.stem, read_yaml(path))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def read_plans(folder: Path) -> dict[str, Plan]:
+    """Every plan in a folder, by name."""
+    return {path.stem: read_plan(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; raises UserError if there is none."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise UserError(f"{path} must hold `key: value` lines; it holds {found}.")
+    return content
+
+
+def _plan(name: str, content: dict[str, Any]) -> Plan:
+    content = dict(content)
+    if "task" in content:
+        content["tasks"] = [content.pop("task")]
+    _check_keys(content, [known.name for known in fields(Plan) if known.name != "name"], ("title", "rows"))
+    _check(content, "title", "a text", _is_text)
+    _check(content, "paper", "a text", _is_text)
+    _check(content, "published", "`<file>#<table>`", _is_text)
+    _check(content, "kind", " or ".join(KINDS), lambda value: value in KINDS)
+    _check(content, "split", " or ".join(SPLITS), lambda value: value in SPLITS)
+    _check(content, "seeds", "a list of distinct whole numbers", lambda value: _all(_is_count, value, distinct=True))
+    _check(content, "metrics", "a list of names", lambda value: _all(_is_text, value))
+    _check(content, "tasks", "a list of `{class_path: ..., init_args: {...}}`", lambda value: _all(_is_object, value))
+    for key in ("protocol", "per_frame", "evaluation"):
+        _check(content, key, "a mapping", lambda value: isinstance(value, dict))
+    for metric in content.get("per_frame", {}):
+        _check(content["per_frame"], metric, "a list of frame numbers from 1", lambda value: _all(_is_frame, value))
+    _check(
+        content, "rows", "a list with at least one `{label: ..., experiment: ...}`", lambda value: _all(_is_row, value)
+    )
+    rows = [_row(row) for row in content.pop("rows")]
+    seen: set[str] = set()
+    for row in rows:
+        if slug(row.label) in seen:
+            raise UserError(f"The labels of rows must differ, also as file names; '{row.label}' comes twice.")
+        seen.add(slug(row.label))
+    return Plan(name=name, rows=rows, **content)
+
+
+def _row(content: dict[str, Any]) -> Row:
+    _check_keys(content, [known.name for known in fields(Row)], ("label", "experiment"))
+    _check(content, "label", "a text", _is_text)
+    _check(content, "experiment", "a file below configs/experiment", _is_text)
+    _check(
+        content, "overlays", "a list of config files or `key=value`", lambda value: _all(_is_text, value, empty=True)
+    )
+    _check(content, "checkpoint", "a file", _is_text)
+    return Row(**content)
+
+
+def _check_keys(content: Mapping[Any, Any], known: Iterable[str], needed: Iterable[str]) -> None:
+    known = list(known)
+    for key in content:
+        if key not in known:
+            raise unknown("key", str(key), known)
+    for key in needed:
+        if key not in content:
+            raise UserError(f"The key '{key}' is missing.")
+
+
+def _check(content: Mapping[str, Any], key: str, rule: str, holds: Callable[[Any], bool]) -> None:
+    if key in content and not holds(content[key]):
+        raise UserError(f"`{key}` must be {rule}; got {content[key]!r}.")
+
+
+def _all(holds: Callable[[Any], bool], values: object, *, empty: bool = False, distinct: bool = False) -> bool:
+    if not isinstance(values, list) or not (empty or values) or not all(holds(value) for value in values):
+        return False
+    return not distinct or len(set(values)) == len(values)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_frame(value: object) -> bool:
+    return _is_count(value) and value != 0
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict) and "class_path" in value
+
+
+def _is_row(value: object) -> bool:
+    return isinstance(value, dict)

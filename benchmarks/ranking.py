@@ -1,0 +1,132 @@
+"""Rankings: records of one exam gathered into rows over seeds, with what cannot be told from the best. No torch."""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from benchmarks.intervals import mean_and_half_width
+from benchmarks.provenance import code_hash
+from benchmarks.records import Measurement, Number, Record
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table, or the reason for a dash.
+
+    Args:
+        value: the mean over seeds; None for a dash.
+        low: lower end of the 95 % interval; equals `value` where no interval is known.
+        high: upper end.
+        over_seeds: whether the interval is over seeds (else over clips).
+        reason: why there is a dash, or why some seeds are missing.
+    """
+
+    value: float | None
+    low: float = 0.0
+    high: float = 0.0
+    over_seeds: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One row: what its records, one per seed, say of each metric.
+
+    Args:
+        row: its label.
+        records: one per seed.
+        absent: why there are none.
+    """
+
+    row: str
+    records: list[Record]
+    absent: str = "not run yet"
+
+    @property
+    def mixed(self) -> bool:
+        """Whether its seeds were asked with different settings."""
+        return len({record.request for record in self.records}) > 1
+
+    @property
+    def stale(self) -> bool:
+        """Whether the code behind any of its numbers has changed."""
+        return any(_current_hash(tuple(record.code_files)) != record.code_sha256 for record in self.records)
+
+    def cell(self, metric: str) -> Cell:
+        """The metric over the row's seeds."""
+        return self._gather(
+            metric, lambda entry: entry.value, lambda entry: entry.interval, lambda entry: "not measured"
+        )
+
+    def frame_cell(self, metric: str, frame: int) -> Cell:
+        """The metric at one target frame (from 1) over the row's seeds."""
+
+        def value(entry: Measurement) -> Number | None:
+            return (entry.per_frame or [])[frame - 1] if frame <= len(entry.per_frame or []) else None
+
+        def reason(entry: Measurement) -> str:
+            return f"only {len(entry.per_frame)} frames were asked for" if entry.per_frame else "not measured per frame"
+
+        return self._gather(metric, value, lambda entry: None, reason)
+
+    def _gather(
+        self,
+        metric: str,
+        value: Callable[[Measurement], Number | None],
+        interval: Callable[[Measurement], tuple[Number, Number] | None],
+        otherwise: Callable[[Measurement], str],
+    ) -> Cell:
+        if not self.records:
+            return Cell(None, reason=self.absent)
+        entries = [record.metrics.get(metric) for record in self.records]
+        values = [number for entry in entries if entry and (number := value(entry)) is not None]
+        failed = [entry for entry in entries if not entry or value(entry) is None]
+        why = "; ".join(sorted({(entry.reason or otherwise(entry)) if entry else "not measured" for entry in failed}))
+        if not values:
+            return Cell(None, reason=why)
+        reason = f"{len(values)} of {len(entries)} seeds; the others: {why}" if failed else None
+        if len(values) > 1:
+            mean, half = mean_and_half_width(values)
+            return Cell(mean, mean - half, mean + half, True, reason)
+        ends = [interval(entry) for entry in entries if entry and value(entry) is not None]
+        low, high = ends[0] or (values[0], values[0])
+        return Cell(float(values[0]), float(low), float(high), False, reason)
+
+
+def standings(records: Iterable[Record], rows: Sequence[str], elsewhere: Collection[str] = ()) -> list[Standing]:
+    """The records of one exam by row: those of `rows` in their order, then any others by name.
+
+    Rows that have records in other exams of the table, `elsewhere`, were run but have no answer here.
+    """
+    records = sorted(records, key=lambda record: record.seed)
+    labels = list(rows) + sorted({record.row for record in records} - set(rows))
+    absent = dict.fromkeys(elsewhere, "it does not answer this task, or was not asked")
+    return [
+        Standing(label, [record for record in records if record.row == label], absent.get(label, "not run yet"))
+        for label in labels
+    ]
+
+
+def ranked(rows: Sequence[Standing], metric: str, higher_is_better: bool) -> list[Standing]:
+    """The rows from best to worst; equal ones stay in order and those without the metric come last."""
+
+    def worth(row: Standing) -> float:
+        value = row.cell(metric).value
+        return math.inf if value is None else -value if higher_is_better else value
+
+    return sorted(rows, key=worth)
+
+
+def among_the_best(cells: Sequence[Cell], higher_is_better: bool) -> list[bool]:
+    """Whether each cell is the best or cannot be told from it: their 95 % intervals overlap."""
+    known = [cell for cell in cells if cell.value is not None]
+    if not known:
+        return [False] * len(cells)
+    best = (max if higher_is_better else min)(known, key=lambda cell: cell.value or 0.0)
+    return [cell.value is not None and cell.low <= best.high and best.low <= cell.high for cell in cells]
+
+
+@cache
+def _current_hash(files: tuple[str, ...]) -> str:
+    return code_hash(files)

@@ -1,0 +1,30 @@
+"""A record with everything in it, for the tests of records, leaderboard and runs."""
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.records import Budget, Measurement, Protocol, Record
+
+
+def make_record(**changes: Any) -> Record:
+    settings = {"task": {"name": "predict", "given": 5}, "n": 50, "frames": 10, "fps": 25.0, "draws": 1}
+    arguments: dict[str, Any] = {
+        "table": "demo",
+        "row": "Vid-ODE",
+        "task": {"name": "predict", "given": 5},
+        "data": "bouncing_balls-32px-1c-0123abcd",
+        "split": "test",
+        "class_path": "lightning_modules.vid_ode.VidODE",
+        "config": {"model": {"lr": 1e-3}, "data": {"root": Path.cwd() / "data"}},
+        "seed": 0,
+        "protocol": Protocol.create("predict-5to5", settings),
+        "metrics": {
+            "mse": Measurement(0.1 + 0.2, 50, (0.25, 0.35), [0.1, 0.2], higher_is_better=False),
+            "lpips": Measurement.missing("the AlexNet weights are not on this machine", higher_is_better=False),
+        },
+        "budget": Budget(1234, 300.5, "CPU, 2 threads"),
+        "parameters": 5_000,
+        "function_evaluations": 40,
+        "deterministic": True,
+    }
+    return Record.create(**{**arguments, **changes})

@@ -1,0 +1,225 @@
+"""The leaderboard says what the records say, in the same bytes, and nothing more."""
+
+import dataclasses
+import hashlib
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from record_maker import make_record
+from scipy import stats
+
+from benchmarks import leaderboard, provenance
+from benchmarks.cli import benchmarks
+from benchmarks.errors import UserError
+from benchmarks.intervals import mean_and_half_width, t_quantile
+from benchmarks.plan import Plan, read_plan
+from benchmarks.ranking import Cell, Standing, among_the_best
+from benchmarks.records import Budget, Measurement, Protocol, Record
+
+GOLDEN = Path(__file__).with_name("leaderboard_golden")
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        benchmarks(["leaderboard", *arguments])
+    return int(str(caught.value.code))
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> list[str]:
+    return [f"--results={GOLDEN / 'results'}", f"--plans={GOLDEN / 'plans'}", f"--output={tmp_path / 'page.md'}"]
+
+
+def test_golden_page(options: list[str], tmp_path: Path) -> None:
+    assert run(*options) == 0
+    ours = (tmp_path / "page.md").read_text().replace(str(GOLDEN / "results"), "benchmarks/results")
+    assert ours == (GOLDEN / "page.md").read_text()
+
+
+def test_second_run_changes_no_byte_and_check_knows(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    assert run(*options, "--check") == 1
+    assert not page.exists()
+    run(*options)
+    first = page.read_bytes()
+    stamp = page.stat().st_mtime_ns
+    assert run(*options) == 0
+    assert (page.read_bytes(), page.stat().st_mtime_ns) == (first, stamp)
+    assert run(*options, "--check") == 0
+    page.write_text(page.read_text().replace("0.0", "0.1"))
+    capsys.readouterr()
+    assert run(*options, "--check") == 1
+    assert "Refresh it with `benchmarks leaderboard`" in capsys.readouterr().out
+
+
+def test_order_of_records_does_not_matter() -> None:
+    records = [record(row, seed, value) for row, value in [("a", 1.0), ("b", 2.0)] for seed in range(3)]
+    forward = {Path(f"{index}.json"): entry for index, entry in enumerate(records)}
+    backward = {Path(f"{index}.json"): entry for index, entry in enumerate(reversed(records))}
+    assert leaderboard.markdown(forward, {}) == leaderboard.markdown(backward, {})
+
+
+def test_different_exams_never_share_a_table() -> None:
+    fresh = record("a", 0, 1.0)
+    others = [
+        dataclasses.replace(record("b", 0, 0.5), protocol=Protocol.create("predict-5to5", {"n": 51})),
+        dataclasses.replace(record("b", 0, 0.5), data="other-data"),
+        dataclasses.replace(record("b", 0, 0.5), split="val"),
+    ]
+    for other in others:
+        page = leaderboard.markdown({Path("a.json"): fresh, Path("b.json"): other}, {})
+        assert page.count("| row |") == 2
+        assert page.count("**1.000**") == page.count("**0.5000**") == 1  # each is the best of its own table
+
+
+def test_bold_is_the_best_and_all_that_cannot_be_told_from_it() -> None:
+    best, overlaps, apart = Cell(1.0, 0.8, 1.2), Cell(1.3, 1.1, 1.5), Cell(1.4, 1.21, 1.6)
+    point, dash = Cell(1.19, 1.19, 1.19), Cell(None, reason="no")
+    assert among_the_best([overlaps, best, apart, point, dash], higher_is_better=False) == [
+        True, True, False, True, False,
+    ]  # fmt: skip
+    assert among_the_best([overlaps, best, apart], higher_is_better=True) == [True, False, True]
+    assert among_the_best([dash], higher_is_better=True) == [False]
+
+
+def test_seeds_become_a_mean_with_students_interval() -> None:
+    values = [1.0, 1.5, 2.5, 2.0]
+    row = Standing("a", [record("a", seed, value) for seed, value in enumerate(values)])
+    ours = row.cell("mse")
+    theirs = stats.t.interval(0.95, len(values) - 1, loc=sum(values) / 4, scale=stats.sem(values))
+    assert (ours.low, ours.high) == pytest.approx(theirs, rel=1e-12)
+    assert ours.value == 1.75
+    assert ours.over_seeds
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 10, 99])
+def test_students_quantile_is_scipys(freedom: int) -> None:
+    assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-12)
+    assert mean_and_half_width([3.0]) == (3.0, math.inf)
+
+
+def test_a_missing_seed_is_said() -> None:
+    gone = dataclasses.replace(
+        record("a", 1, 0.0), metrics={"mse": Measurement.missing("no weights", higher_is_better=False)}
+    )
+    cell = Standing("a", [record("a", 0, 1.0), gone]).cell("mse")
+    assert (cell.value, cell.reason) == (1.0, "1 of 2 seeds; the others: no weights")
+
+
+def test_a_record_of_another_protocol_than_the_plans_is_marked() -> None:
+    plan = Plan("demo", "Demo", [], protocol={"n": 1000})
+    page = leaderboard.markdown({Path("a.json"): record("a", 0, 1.0)}, {"demo": plan})
+    assert "**Not this benchmark's protocol**, which asks for n 1000." in page
+
+
+def test_two_records_of_one_place_are_refused() -> None:
+    with pytest.raises(UserError, match=r"a\.json and b\.json are records of the same"):
+        leaderboard.markdown({Path("a.json"): record("a", 0, 1.0), Path("b.json"): record("a", 0, 2.0)}, {})
+
+
+def test_an_invalid_record_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.json").write_text("{}")
+    assert run(f"--results={tmp_path}") == 2
+    assert "broken.json is not a record" in capsys.readouterr().err
+    assert run(f"--results={tmp_path / 'nowhere'}") == 2
+    assert "There is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title: x", "'rows' is missing"),
+        ("title: x\nrows: []", "`rows` must be a list with at least one"),
+        ("title: x\nrow: []", "no key 'row'. Did you mean 'rows'"),
+        ("title: x\nrows: [{label: a, experimnet: b}]", "no key 'experimnet'. Did you mean 'experiment'"),
+        ("title: x\nrows: [{label: a, experiment: b}, {label: A, experiment: b}]", "must differ"),
+        ("title: x\nkind: tabel\nrows: [{label: a, experiment: b}]", "`kind` must be table or curve"),
+        (
+            "title: x\nseeds: 3\nrows: [{label: a, experiment: b}]",
+            "`seeds` must be a list of distinct whole numbers; got 3",
+        ),
+        ("title: x\nseeds: [0, 0]\nrows: [{label: a, experiment: b}]", "distinct whole numbers; got [0, 0]"),
+        ("title: x\ntask: predict\nrows: [{label: a, experiment: b}]", "`tasks` must be a list of"),
+        (
+            "title: x\nper_frame: {ssim: [0]}\nrows: [{label: a, experiment: b}]",
+            "`ssim` must be a list of frame numbers from 1",
+        ),
+        ("title: [", "is not YAML"),
+        ("- a", "it holds a list"),
+        ("", "it holds nothing"),
+    ],
+)
+def test_a_wrong_plan_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "table.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"table\.yaml") as caught:
+        read_plan(path)
+    assert message in str(caught.value)
+
+
+def test_the_whole_process_is_quick_and_knows_no_torch(options: list[str]) -> None:
+    code = (
+        "import sys, time; start = time.process_time()\n"
+        "from benchmarks.cli import benchmarks\n"
+        "try: benchmarks()\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "assert not {'torch', 'numpy', 'scipy'} & set(sys.modules)\n"
+        "assert time.process_time() - start < 1, time.process_time() - start\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(provenance.ROOT)}
+    subprocess.run([sys.executable, "-c", code, "leaderboard", *options], check=True, env=environment)
+
+
+def record(row: str, seed: int, value: float) -> Record:
+    return make_record(row=row, seed=seed, metrics={"mse": Measurement(value, 50, higher_is_better=False)})
+
+
+def write_golden() -> None:
+    """Handmade records: run this file to write them and the page again, then look at what changed."""
+    fresh = {"code_files": [], "code_sha256": hashlib.sha256().hexdigest(), "commit": "a" * 40, "dirty": False}
+    common = {**fresh, "date": "2025-01-01T00:00:00+00:00", "versions": {"python": "3.11.0"}, "config": {}}
+    rows = {
+        "Vid-ODE": ([0.021, 0.0235, 0.0221], [0.81, 0.79, 0.83], Budget(4000, 300, "CPU, 2 threads"), 51234),
+        "Vid-ODE, our longer run": ([0.0212], [0.8], Budget(90000, 9000, "CPU, 2 threads"), 51234),
+        "Repeat | last": ([0.0411], [0.7], Budget(0, 0, "none"), 0),
+        "black": ([0.02], [0.5], Budget(0, 0, "none"), 0),
+    }
+    settings = {"n": 50, "frames": 10, "fps": 25, "task": {"name": "predict", "given": 5}, "draws": 1}
+    records = []
+    for row, (errors, similarities, budget, parameters) in rows.items():
+        for seed, (mse, ssim) in enumerate(zip(errors, similarities, strict=True)):
+            clips = (mse * 0.98, mse * 1.02) if len(errors) == 1 else None
+            metrics = {
+                "mse": Measurement(mse, 50, clips, [mse, mse * 1.5], higher_is_better=False),
+                "ssim": Measurement(ssim, 50, None, [ssim, ssim - 0.1], higher_is_better=True),
+                "lpips": Measurement.missing("the AlexNet weights are not here", higher_is_better=False),
+            }
+            asked = make_record(
+                row=row,
+                seed=seed,
+                metrics=metrics,
+                budget=budget,
+                parameters=parameters,
+                function_evaluations=40.5 if parameters else None,
+                protocol=Protocol.create("predict-5to5", settings),
+            )
+            records.append(dataclasses.replace(asked, **common))
+    stale = dataclasses.replace(records[-1], code_sha256="0" * 64)
+    other = Protocol.create("interpolate-6to5", {**settings, "task": {"name": "interpolate", "stride": 2}})
+    alone = dataclasses.replace(records[0], protocol=other, task={"name": "interpolate", "stride": 2})
+    for entry in (*records[:-1], stale, alone):
+        entry.write(GOLDEN / "results" / "demo" / entry.file_name)
+    page = leaderboard.markdown(
+        leaderboard.read_records(GOLDEN / "results"), leaderboard.read_plans(GOLDEN / "plans"), "benchmarks/results"
+    )
+    (GOLDEN / "page.md").write_text(page)
+
+
+if __name__ == "__main__":
+    write_golden()
