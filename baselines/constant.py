@@ -21,6 +21,7 @@ class Constant(System):
 
     total: Float[Tensor, "channel height width"]
     count: Float[Tensor, "1 height width"]
+    updates: Int[Tensor, ""]
 
     def __init__(self, value: Literal["black", "mean"] = "black") -> None:
         super().__init__()

@@ -1,0 +1,206 @@
+"""Evaluation: the callback in which a system meets tasks and metrics; it alone asks, measures, logs and records."""
+
+from collections import Counter
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+
+from benchmarks.gallery import Gallery
+from benchmarks.metrics.base import ClipMetric
+from benchmarks.records import Measurement
+from benchmarks.sitting import Sitting, check_target, check_types, labels
+from benchmarks.tasks import Task
+from datamodules.clip import Batch
+from lightning_modules.callbacks import updates_of
+from lightning_modules.random_state import State, capture_random_state, restore_random_state
+
+
+class Evaluation(Callback):
+    """Poses every task to the system, measures its answers, logs the numbers and a gallery, and records tests.
+
+    What cannot be measured is a dash with its reason: a task the system has no verb for, a metric whose weights cannot
+    be had, a value that is not finite. The random streams of the training are left as found.
+
+    Args:
+        tasks: what is asked. None or empty: nothing.
+        metrics: how answers are measured; each task gets its own copies.
+        seed: decides, with each clip's id, what stochastic systems draw.
+        every_n_epochs: how often a validation during `fit` is measured.
+        gallery: how many clips are shown, truth and answer side by side; 0 for none.
+        folder: where records and galleries go; None: beside the run.
+        table: the benchmark that the run is a row of, and
+        row: the row's label in it, for the record.
+        request: a hash of what was asked for, kept in the record.
+        selection: how the checkpoint was chosen; part of the protocol.
+    """
+
+    def __init__(
+        self,
+        tasks: list[Task] | None = None,
+        metrics: list[ClipMetric] | None = None,
+        *,
+        seed: int = 0,
+        every_n_epochs: int = 1,
+        gallery: int = 4,
+        folder: str | None = None,
+        table: str = "",
+        row: str = "",
+        request: str | None = None,
+        selection: str = "last",
+    ) -> None:
+        super().__init__()
+        if every_n_epochs < 1 or gallery < 0:
+            raise ValueError(
+                f"every_n_epochs must be at least 1 and gallery at least 0; got {every_n_epochs} and {gallery}."
+            )
+        repeated = [name for name, count in Counter(metric.name for metric in metrics or []).items() if count > 1]
+        if repeated:
+            raise ValueError(f"Metrics must differ in name; {', '.join(repeated)} appears twice. Remove one.")
+        self.tasks = tasks or []
+        self.metrics = metrics or []
+        self.seed = seed
+        self.every_n_epochs = every_n_epochs
+        self.gallery = gallery
+        self.folder = folder
+        self.table = table
+        self.row = row
+        self.request = request
+        self.selection = selection
+        self.run_config: Mapping[str, Any] = {}
+        """The resolved configuration of the run, for the record: set by the command line."""
+        self.results: dict[str, dict[str, Measurement]] = {}
+        """The last pass's measurements, by task and metric."""
+        self.records: list[Path] = []
+        """The record files that the last test wrote."""
+        self._labels = labels(self.tasks)
+        self._sittings: list[Sitting] = []
+        self._gallery = Gallery(0)
+        self._place = Path()
+        self._random_state: State | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a metric that cannot measure what this system answers or this data shows."""
+        self._place = Path(self.folder or trainer.log_dir or trainer.default_root_dir)  # log_dir asks all processes
+        if self.tasks:
+            check_types(pl_module, self.metrics, None)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prepare copies of the metrics, on the device, for every task."""
+        self._start(trainer, pl_module)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """As in validation."""
+        self._start(trainer, pl_module)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
+    ) -> None:
+        """Ask every task of the batch and measure the answers."""
+        self._sit(trainer, pl_module, batch)
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
+    ) -> None:
+        """As in validation."""
+        self._sit(trainer, pl_module, batch)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compute over all processes, log, save the gallery."""
+        self._finish(trainer, pl_module)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """As in validation, and write a record for each task."""
+        self._finish(trainer, pl_module)
+        self.records = self._write_records(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the random streams back."""
+        self._restore()
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the random streams back."""
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the random streams back."""
+        self._restore()
+
+    def _start(self, trainer: Trainer, system: LightningModule) -> None:
+        self._sittings, self._gallery = [], Gallery(0)
+        epoch = trainer.current_epoch + 1
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and epoch % self.every_n_epochs:
+            return
+        self._random_state = capture_random_state()
+        torch.manual_seed(self.seed)
+        self._gallery = Gallery(self.gallery if trainer.is_global_zero and not trainer.sanity_checking else 0)
+        for task, label in zip(self.tasks, self._labels, strict=True):
+            sitting = Sitting(task, label, [])
+            if task.answerable_by(system):
+                sitting.metrics = [deepcopy(metric).to(system.device) for metric in self.metrics]
+            else:
+                reason = f"{type(system).__name__} has no verb for the task '{task.name}'"
+                sitting.dashes = {metric.name: reason for metric in self.metrics}
+                rank_zero_info(f"{label}: — ({reason})")
+            self._sittings.append(sitting)
+
+    @torch.no_grad()
+    def _sit(self, trainer: Trainer, system: Any, batch: Batch) -> None:
+        for sitting in self._sittings:
+            task = sitting.task
+            if not task.answerable_by(system):
+                continue
+            check_types(system, self.metrics, type(batch.clip))
+            case = task.pose(batch, system.sample_type, self.seed)
+            check_target(case, batch, task)
+            with trainer.precision_plugin.forward_context():
+                answer = task.ask(system, case)
+            answer = type(answer)(*(value.float() for value in answer))
+            for name, reason in sitting.mark(system, case, answer, batch).items():
+                rank_zero_info(f"{sitting.label}/{name}: — ({reason})")
+            self._gallery.show(sitting.label, case, answer)
+
+    def _finish(self, trainer: Trainer, system: LightningModule) -> None:
+        stage = "test" if trainer.testing else "val"
+        if self._sittings:
+            self.results = {}
+        for sitting in self._sittings:
+            sitting.total(trainer, system.device)
+            entries = self.results[sitting.label] = {metric.name: sitting.measure(metric) for metric in self.metrics}
+            for name, entry in entries.items():
+                if entry.value is not None:
+                    # All processes hold the same number; max keeps it exact where a mean of three would round.
+                    system.log(f"{stage}/{sitting.label}/{name}", entry.value, sync_dist=True, reduce_fx="max")
+        step = updates_of(trainer, system)
+        self._gallery.save(self._place / "samples", stage, step, trainer.loggers)
+
+    def _write_records(self, trainer: Trainer, system: Any) -> list[Path]:
+        """One record for each task that was asked, by the first process."""
+        written: list[Path] = []
+        for sitting in self._sittings if trainer.is_global_zero else []:
+            if not sitting.clips:
+                continue
+            record = sitting.record(
+                trainer,
+                system,
+                self.results[sitting.label],
+                self.run_config,
+                table=self.table,
+                row=self.row,
+                draw_seed=self.seed,
+                selection=self.selection,
+            )
+            path = self._place / ("record.json" if len(self.tasks) == 1 else f"record-{sitting.label}.json")
+            replace(record, request=self.request).write(path)
+            written.append(path)
+        return written
+
+    def _restore(self) -> None:
+        if self._random_state is not None:
+            restore_random_state(self._random_state)
+            self._random_state = None

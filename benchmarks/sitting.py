@@ -1,0 +1,212 @@
+"""Sitting: one task taken once over the data by one system; its measurements, and the record it leaves."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
+from typing import Any
+
+import torch
+from lightning import Trainer
+from torch import Tensor
+
+from benchmarks.metrics.base import ClipMetric
+from benchmarks.records import Budget as Cost
+from benchmarks.records import Measurement, Protocol, Record
+from benchmarks.tasks import Case, Task
+from benchmarks.weights import WeightsUnavailable
+from datamodules.clip import Batch, KeypointClip, Sample, VideoClip
+from lightning_modules.callbacks import Budget, updates_of
+
+
+@dataclass
+class Sitting:
+    """A task, its own copies of the metrics, and what was counted.
+
+    Args:
+        task: what is asked.
+        label: the task's name, with the settings that tell it from others of the name.
+        metrics: those that can still be measured.
+        dashes: why the others cannot, by metric.
+        clips: how many were asked.
+        batches: in how many batches.
+        evaluations: function evaluations of the dynamics, over all batches.
+        exam: what of the clips belongs to the protocol.
+    """
+
+    task: Task
+    label: str
+    metrics: list[ClipMetric]
+    dashes: dict[str, str] = field(default_factory=dict)
+    clips: int = 0
+    batches: int = 0
+    evaluations: int = 0
+    exam: dict[str, Any] = field(default_factory=dict)
+
+    def mark(self, system: Any, case: Case, answer: Sample, batch: Batch) -> dict[str, str]:
+        """Update the metrics with a batch of answers; returns the dashes that this brought, with their reasons."""
+        if not torch.equal(answer.times, case.target.times):
+            raise ValueError(
+                f"{type(system).__name__} was asked the task '{self.label}' at {_few(case.target.times)} s and "
+                f"answered at {_few(answer.times)} s. A verb must return exactly the times it is asked."
+            )
+        new = {}
+        for metric in self.metrics:
+            try:
+                metric.update(answer, case.target, case.ids)
+            except WeightsUnavailable as error:
+                new[metric.name] = str(error)
+        self.dashes |= new
+        self.metrics = [metric for metric in self.metrics if metric.name not in new]  # `==` of metrics is arithmetic
+        self.clips += len(case.ids)
+        self.batches += 1
+        self.evaluations += int(getattr(system, "function_evaluations", None) or 0)
+        self.exam = self.exam or _describe(case, batch)
+        return new
+
+    def measure(self, metric: ClipMetric) -> Measurement:
+        """What became of a metric: every process takes part in computing it."""
+        mine = next((copy for copy in self.metrics if copy.name == metric.name), None)
+        if mine is None:
+            return Measurement.missing(self.dashes[metric.name], higher_is_better=metric.higher_is_better)
+        summary = mine.summary()
+        numbers = (summary.value, *(summary.interval or ()), *(summary.per_frame or ()))
+        if not all(map(isfinite, numbers)):
+            return Measurement.missing(f"not finite ({summary.value})", higher_is_better=metric.higher_is_better)
+        return Measurement(*summary, higher_is_better=metric.higher_is_better)
+
+    def total(self, trainer: Trainer, device: torch.device) -> None:
+        """Count over all processes, and drop a metric that another could not take."""
+        if trainer.world_size > 1:
+            everyone: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(everyone, self.dashes)
+            self.dashes = {name: reason for dashes in everyone for name, reason in dashes.items()}
+            self.metrics = [metric for metric in self.metrics if metric.name not in self.dashes]
+        counts = torch.tensor([self.clips, self.batches, self.evaluations], device=device)
+        counts = trainer.strategy.reduce(counts, reduce_op="sum")
+        self.clips, self.batches, self.evaluations = (int(count) for count in counts)
+
+    def record(
+        self,
+        trainer: Trainer,
+        system: Any,
+        metrics: Mapping[str, Measurement],
+        config: Mapping[str, Any],
+        *,
+        table: str,
+        row: str,
+        draw_seed: int,
+        selection: str,
+    ) -> Record:
+        """The record of a test."""
+        task = {"name": self.task.name, **asdict(self.task)}
+        settings = {
+            **self.exam,
+            "n": self.clips,
+            "task": task,
+            "draws": 1,
+            "draw_seed": draw_seed,
+            "selection": selection,
+        }
+        name = f"{self.label}-{self.exam['shown']}to{self.exam['asked']}"
+        model = system.config or {"class_path": f"{type(system).__module__}.{type(system).__qualname__}"}
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        clock = next((callback for callback in trainer.callbacks if isinstance(callback, Budget)), None)  # type: ignore[attr-defined]
+        device = system.device
+        part = getattr(system, "generator", system)
+        return Record.create(
+            task=task,
+            data=str(data.data_id("test")) if hasattr(data, "data_id") else type(data).__name__,
+            split="test",
+            class_path=model["class_path"],
+            config=config or {"model": model},
+            seed=int(config.get("seed_everything") or 0),
+            protocol=Protocol.create(name, settings),
+            metrics=metrics,
+            budget=Cost(
+                updates_of(trainer, system),
+                clock.elapsed if clock else 0.0,
+                torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            ),
+            parameters=sum(parameter.numel() for parameter in part.parameters()),
+            deterministic=torch.are_deterministic_algorithms_enabled(),
+            table=table,
+            row=row,
+            mode=getattr(system, "training_mode", None),
+            function_evaluations=self.evaluations / self.batches if self.evaluations else None,
+        )
+
+
+def labels(tasks: list[Task]) -> list[str]:
+    """The tasks' names, with the settings in which they differ where a name is shared."""
+    names = []
+    for task in tasks:
+        rivals = [other for other in tasks if other.name == task.name]
+        differing = [
+            f"{entry.name}{getattr(task, entry.name)}"
+            for entry in fields(task)
+            if len({getattr(other, entry.name, None) for other in rivals}) > 1 and getattr(task, entry.name) is not None
+        ]
+        names.append("-".join([task.name, *differing]))
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"Tasks must differ; {', '.join(repeated)} is asked twice. Remove the repetition.")
+    return names
+
+
+def check_types(system: Any, metrics: list[ClipMetric], data_type: type[Sample] | None) -> None:
+    """Raise a ValueError that names what does not fit: system to data, or a metric to either."""
+    ours = system.sample_type
+    if data_type is not None and not set(ours._fields) <= set(data_type._fields):
+        raise ValueError(
+            f"{type(system).__name__} works on {ours.__name__}s, the data has {data_type.__name__}s. "
+            f"Choose data with {_lacking(ours, data_type)}."
+        )
+    for metric in metrics:
+        answer, truth = metric.accepts
+        if not _serves(ours, answer):
+            raise ValueError(
+                f"The metric '{metric.name}' measures {answer.__name__}s, {type(system).__name__} answers with "
+                f"{ours.__name__}s. Remove the metric for this system."
+            )
+        if data_type is not None and not _serves(data_type, truth):
+            raise ValueError(
+                f"The metric '{metric.name}' compares with {truth.__name__}s, the data has {data_type.__name__}s. "
+                f"Choose data with {_lacking(truth, data_type)}, or remove the metric."
+            )
+
+
+def check_target(case: Case, batch: Batch, task: Task) -> None:
+    """Raise a ValueError if a frame that is asked for is missing from the data."""
+    mask = task.mask(case.observed.times.shape[-1] + case.target.times.shape[-1])
+    hidden = batch.present[:, : len(mask)][:, (~mask).to(batch.present.device)]
+    if not bool(hidden.all()):
+        raise ValueError(
+            f"The task '{task.name}' asks for frames that are missing from the data: {int((~hidden).sum())} in this "
+            "batch. Nothing can be compared with them; use an evaluation sampling that has them all."
+        )
+
+
+def _serves(have: type[Sample], asked: type[Sample]) -> bool:
+    return have is asked or (have is KeypointClip and asked is VideoClip)
+
+
+def _lacking(asked: type[Sample], have: type[Sample]) -> str:
+    return " and ".join(name for name in asked._fields if name not in have._fields) or asked.__name__
+
+
+def _describe(case: Case, batch: Batch) -> dict[str, Any]:
+    shown, asked = case.observed.times.shape[1], case.target.times.shape[1]
+    steps = batch.clip.times[0, : shown + asked].double().diff()
+    regular = len(steps) > 0 and bool(steps.max() - steps.min() < 1e-3 * steps.mean())
+    return {
+        "shown": shown,
+        "asked": asked,
+        "fps": round(1 / float(steps.mean()), 3) if regular else "irregular",
+        "shape": list(case.target[0].shape[2:]),
+    }
+
+
+def _few(times: Tensor) -> str:
+    listed = [f"{float(time):.4g}" for time in times[0, :4]]
+    return f"[{', '.join(listed)}{', ...' if times.shape[1] > 4 else ''}]"

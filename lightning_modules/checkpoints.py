@@ -1,0 +1,146 @@
+"""Checkpoints: `last.ckpt` after every so many seconds and epochs, and the best by a named number."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_modules.callbacks import updates_of
+
+
+class Checkpoints(ModelCheckpoint):
+    """Keeps `last.ckpt`, from which a killed run resumes, and `best.ckpt`.
+
+    Lightning's own counts optimiser steps, of which a pair of adversaries takes two per batch, ignores time intervals
+    under manual optimisation, and saves nothing of a system that has no optimiser. Here the unit is the generator
+    update, and files are written whole or not at all.
+
+    Args:
+        monitor: the number that makes a checkpoint the best, `val/predict/ssim` say; None: no best.
+        mode: whether a `min` or a `max` is best.
+        every_n_updates: save `last.ckpt` after so many generator updates; None: not by updates.
+        every_n_seconds: and at the first update after so many seconds; None: not by time.
+        every_n_epochs: and at the end of every so many epochs.
+        dirpath: the folder; None: `checkpoints` beside the run's log.
+    """
+
+    def __init__(
+        self,
+        monitor: str | None = None,
+        mode: Literal["min", "max"] = "min",
+        every_n_updates: int | None = None,
+        every_n_seconds: float | None = 60.0,
+        every_n_epochs: int = 1,
+        dirpath: str | None = None,
+    ) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_last=True,
+            save_top_k=1 if monitor else 0,
+            every_n_epochs=every_n_epochs,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+            auto_insert_metric_name=False,
+        )
+        self.every_n_updates = every_n_updates
+        self.every_n_seconds = every_n_seconds
+        self._saved_updates = -1
+        self._saved_time = time.monotonic()
+        self._judged_updates = -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._saved_time = time.monotonic()
+        self._saved_updates = updates_of(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Save between two generator updates, never in the middle of one.
+
+        The last batch of an epoch is left to the epoch's end: a run resumed from here would skip what that does.
+        """
+        updates = updates_of(trainer, pl_module)
+        if self._idle(trainer) or updates == self._saved_updates or trainer.is_last_batch:
+            return
+        stopping = trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step
+        if stopping or self._due(trainer, updates):
+            self._save_last(trainer, updates)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Judge the weights that were just measured."""
+        updates = updates_of(trainer, pl_module)
+        if self.monitor is None or self._idle(trainer) or updates == self._judged_updates:
+            return
+        score = trainer.callback_metrics.get(self.monitor)
+        if score is None:
+            known = ", ".join(sorted(name for name in trainer.callback_metrics if "/" in name)) or "none"
+            raise ValueError(f"The best checkpoint goes by '{self.monitor}', which nothing logs. Logged: {known}.")
+        self._judged_updates = updates
+        sign = 1.0 if self.mode == "min" else -1.0
+        best = self.best_model_score
+        if bool(torch.isfinite(score)) and (best is None or sign * float(score) < sign * float(best)):
+            path = self._path("best")
+            self.best_model_score, self.best_model_path, self.current_score = score.detach().cpu(), path, score
+            self._write(trainer, path)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save where an epoch ends; one that is stopped half way was saved where it stopped."""
+        if self._idle(trainer) or not trainer.is_last_batch:
+            return
+        updates = updates_of(trainer, pl_module)
+        assert self.every_n_epochs is not None
+        if (trainer.current_epoch + 1) % self.every_n_epochs == 0 or trainer.should_stop or self._due(trainer, updates):
+            self._save_last(trainer, updates)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What the training ended with is always in `last.ckpt`."""
+        updates = updates_of(trainer, pl_module)
+        if not self._idle(trainer) and updates != self._saved_updates:
+            self._save_last(trainer, updates)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Nothing: in the middle of a step the state is not one to continue from."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best so far."""
+        score = None if self.best_model_score is None else float(self.best_model_score)
+        return {"monitor": self.monitor, "score": score, "updates": self._judged_updates}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The best of the sessions before, if it was judged by the same number."""
+        if state_dict["monitor"] == self.monitor and state_dict["score"] is not None:
+            self.best_model_score = torch.tensor(state_dict["score"])
+            self.best_model_path = self._path("best")
+            self._judged_updates = state_dict["updates"]
+
+    def _due(self, trainer: Trainer, updates: int) -> bool:
+        if self.every_n_updates is not None and updates - self._saved_updates >= self.every_n_updates:
+            return True
+        if self.every_n_seconds is None:
+            return False
+        late = time.monotonic() - self._saved_time >= self.every_n_seconds
+        return bool(trainer.strategy.reduce_boolean_decision(late, all=False))
+
+    def _idle(self, trainer: Trainer) -> bool:
+        return bool(trainer.fast_dev_run) or trainer.state.fn != "fit" or trainer.sanity_checking  # type: ignore[attr-defined]
+
+    def _path(self, name: str) -> str:
+        return str(Path(self.dirpath or ".") / f"{name}{self.FILE_EXTENSION}")
+
+    def _save_last(self, trainer: Trainer, updates: int) -> None:
+        self.last_model_path = self._path(self.CHECKPOINT_NAME_LAST)
+        self._write(trainer, self.last_model_path)
+        self._saved_updates, self._saved_time = updates, time.monotonic()
+
+    def _write(self, trainer: Trainer, path: str) -> None:
+        temporary = f"{path}.tmp"
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            os.replace(temporary, path)
+        trainer.strategy.barrier("checkpoint written")

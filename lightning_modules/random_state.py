@@ -1,0 +1,73 @@
+"""Random state: the streams of Python, numpy and torch as plain data, and the callback that continues them."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+
+State = dict[str, Any]
+
+
+def capture_random_state() -> State:
+    """The state of every global random stream, as tensors and numbers that a weights_only load accepts."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 (others draw from it)
+    version, words, gauss_next = random.getstate()
+    return {
+        "python": [version, list(words), gauss_next],
+        "numpy": [
+            str(kind),
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            int(position),
+            int(has_gauss),
+            float(gauss),
+        ],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_state(state: State) -> None:
+    """Continue every stream from where `capture_random_state` found it."""
+    version, words, gauss_next = state["python"]
+    random.setstate((version, tuple(words), gauss_next))
+    kind, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([entry.cpu() for entry in state["cuda"]])
+
+
+class RandomState(Callback):
+    """Saves the random streams of every process in the checkpoint, and continues them in a resumed training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loaded: list[State] | None = None
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Gather the states: every process takes part in saving."""
+        states: list[Any] = [capture_random_state()]
+        if trainer.world_size > 1:
+            states = [None] * trainer.world_size
+            torch.distributed.all_gather_object(states, capture_random_state())
+        checkpoint["random_states"] = states
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remember the states until the training starts: what is built until then may draw."""
+        self._loaded = checkpoint.get("random_states")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Continue the streams, each process its own."""
+        states, self._loaded = self._loaded, None
+        if states is None:
+            return
+        if len(states) != trainer.world_size:
+            rank_zero_warn(
+                f"The checkpoint holds the random states of {len(states)} processes, this run has {trainer.world_size} "
+                "of them: it continues with fresh random numbers."
+            )
+            return
+        restore_random_state(states[trainer.global_rank])

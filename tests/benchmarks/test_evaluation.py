@@ -1,0 +1,285 @@
+"""Evaluation: what is asked, measured, logged and recorded, and what is left exactly as found."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import Float, Int
+from lightning import LightningDataModule, Trainer, seed_everything
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
+from torch.testing import assert_close
+from torch.utils.data import DataLoader, Dataset
+
+from baselines.linear_blend import LinearBlend
+from baselines.mean_frame import MeanFrame
+from baselines.repeat_last import RepeatLast
+from benchmarks.evaluation import Evaluation
+from benchmarks.metrics.base import ClipMetric, Summary
+from benchmarks.records import read_record
+from benchmarks.tasks import Generate, Interpolate, Predict
+from benchmarks.weights import WeightsUnavailable
+from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
+from datamodules.video import read_video
+from lightning_modules.system import System
+
+
+class SquaredError(ClipMetric):
+    """Written here, so that a test of the callback does not stand on the metrics it serves."""
+
+    higher_is_better = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    @property
+    def name(self) -> str:
+        return "squared_error"
+
+    def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
+        self.total += (sample[0] - target[0]).double().square().mean(dim=(1, 2, 3, 4)).sum()
+        self.count += len(ids)
+
+    def compute(self) -> Float[Tensor, ""]:
+        return self.total / self.count
+
+    def summary(self) -> Summary:
+        return Summary(float(self.compute()), int(self.count))
+
+
+class NeedsWeights(SquaredError):
+    @property
+    def name(self) -> str:
+        return "needs_weights"
+
+    def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
+        raise WeightsUnavailable("the weights are on another planet")
+
+
+class NeedsKeypoints(SquaredError):
+    accepts = (VideoClip, KeypointClip)
+
+
+class NotANumber(SquaredError):
+    @property
+    def name(self) -> str:
+        return "not_a_number"
+
+    def compute(self) -> Float[Tensor, ""]:
+        return torch.tensor(float("nan"))
+
+
+class Clips(Dataset[VideoClip]):
+    def __init__(self, count: int) -> None:
+        self.frames = torch.rand(count, 7, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.frames[index], index
+
+
+def collate(samples: list[tuple[Tensor, int]]) -> Batch:
+    frames = torch.stack([frame for frame, _ in samples])
+    times = (torch.arange(7) / 25.0).expand(len(frames), -1)
+    present = torch.ones(frames.shape[:2], dtype=torch.bool)
+    ids = torch.tensor([index for _, index in samples])
+    return Batch(VideoClip(frames, times), ids, torch.full_like(ids, -1), present)
+
+
+class TinyData(LightningDataModule):
+    def __init__(self, count: int = 5) -> None:
+        super().__init__()
+        self.clips = Clips(count)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return DataLoader(self.clips, batch_size=2, collate_fn=collate, generator=torch.Generator())
+
+    train_dataloader = val_dataloader = test_dataloader
+
+    def data_id(self, split: str) -> str:
+        return f"tiny-8px-1ch-{split}-00000000"
+
+
+def examine(system: System, evaluation: Evaluation, folder: Path, verb: str = "test", **options: Any) -> Trainer:
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=1,
+        logger=CSVLogger(folder, name="", version=""),
+        callbacks=[evaluation],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        **options,
+    )
+    getattr(trainer, verb)(system, datamodule=TinyData())
+    return trainer
+
+
+def test_the_number_is_the_mean_over_clips_and_lands_in_log_results_and_record(tmp_path: Path) -> None:
+    evaluation = Evaluation([Predict(given=3)], [SquaredError()], gallery=0, table="demo", row="repeat last")
+    trainer = examine(RepeatLast(), evaluation, tmp_path)
+    frames = TinyData().clips.frames
+    theirs = (frames[:, 2:3] - frames[:, 3:]).square().mean()
+    assert_close(trainer.callback_metrics["test/predict/squared_error"], theirs)
+    ours = evaluation.results["predict"]["squared_error"]
+    assert (ours.n, ours.higher_is_better) == (5, False)
+    record = read_record(tmp_path / "record.json")
+    assert evaluation.records == [tmp_path / "record.json"]
+    assert record.metrics["squared_error"] == ours
+    assert (record.table, record.row, record.data, record.split) == (
+        "demo",
+        "repeat last",
+        TinyData().data_id("test"),
+        "test",
+    )
+    assert record.protocol.id.startswith("predict-3to4-")
+    assert record.protocol.settings | {"n": 5, "fps": 25, "shape": [1, 8, 8], "shown": 3} == record.protocol.settings
+    assert record.model["class_path"] == "baselines.repeat_last.RepeatLast"
+
+
+def test_a_task_without_a_verb_and_a_metric_without_weights_are_dashes_with_reasons(tmp_path: Path) -> None:
+    evaluation = Evaluation(
+        [Predict(given=3), Interpolate(stride=2), Generate()], [SquaredError(), NeedsWeights(), NotANumber()], gallery=0
+    )
+    trainer = examine(RepeatLast(), evaluation, tmp_path)
+    predict, interpolate = evaluation.results["predict"], evaluation.results["interpolate"]
+    assert predict["squared_error"].value is not None
+    assert predict["needs_weights"].reason == "the weights are on another planet"
+    assert "not finite" in str(predict["not_a_number"].reason)
+    assert "RepeatLast has no verb" in str(interpolate["squared_error"].reason)
+    assert [name for name in trainer.callback_metrics if "/" in name] == ["test/predict/squared_error"]
+    assert sorted(path.name for path in tmp_path.glob("record*.json")) == ["record-predict.json"]
+
+
+def test_tasks_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> None:
+    evaluation = Evaluation([Predict(given=2), Predict(given=3)], [SquaredError()], gallery=0)
+    examine(RepeatLast(), evaluation, tmp_path)
+    assert list(evaluation.results) == ["predict-given2", "predict-given3"]
+    with pytest.raises(ValueError, match="asked twice"):
+        Evaluation([Predict(given=2), Predict(given=2)])
+
+
+def test_a_metric_that_cannot_measure_is_refused(tmp_path: Path) -> None:
+    class Keypoints(System):
+        sample_type = KeypointClip
+
+    class Paths(System):
+        sample_type = Trajectory
+
+    with pytest.raises(ValueError, match=r"compares with KeypointClips, the data has VideoClips.*keypoints"):
+        examine(RepeatLast(), Evaluation([Predict(given=3)], [NeedsKeypoints()]), tmp_path)
+    with pytest.raises(ValueError, match=r"measures VideoClips, Paths answers with Trajectorys"):
+        examine(Paths(), Evaluation([Generate()], [SquaredError()]), tmp_path)
+
+
+def test_a_system_that_answers_at_other_times_is_refused(tmp_path: Path) -> None:
+    class Late(RepeatLast):
+        def predict(self, observed: VideoClip, times: Tensor, **options: Any) -> VideoClip:
+            return super().predict(observed, times + 0.04, **options)
+
+    with pytest.raises(ValueError, match=r"asked the task 'predict' at \[0.12, .* answered at \[0.16, "):
+        examine(Late(), Evaluation([Predict(given=3)], [SquaredError()]), tmp_path)
+
+
+class Learner(System):
+    """Draws from every global stream while it trains, and while it answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(3))
+
+    def on_train_start(self) -> None:
+        seed_everything(0)  # here, because the type checks of a test run draw from Python's stream on the way
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return (self.weight - torch.randn(3) - random.random() - np.random.rand()).square().sum()  # noqa: NPY002
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def predict(self, observed: VideoClip, times: Tensor, *, seeds: Tensor | None = None) -> VideoClip:
+        random.random(), np.random.rand()  # noqa: NPY002
+        frames = observed.frames[:, :1].expand(-1, times.shape[1], -1, -1, -1)
+        return VideoClip((frames + torch.randn_like(frames)).clamp(-1, 1), times)
+
+
+def test_the_training_does_not_notice_the_exam(tmp_path: Path) -> None:
+    weights, answers = [], []
+    for exams in (0, 1, 1):
+        system = Learner()
+        evaluation = Evaluation([Predict(given=3)] * exams, [SquaredError()], gallery=0)
+        trainer = examine(system, evaluation, tmp_path, "fit", max_epochs=3, log_every_n_steps=1)
+        weights.append(system.weight.detach().clone())
+        answers.append(trainer.callback_metrics.get("val/predict/squared_error"))
+    assert torch.equal(weights[0], weights[1])
+    assert answers[1] == answers[2]
+
+
+def test_metrics_are_no_part_of_the_system(tmp_path: Path) -> None:
+    system = Learner()
+    evaluation = Evaluation([Predict(given=3)], [SquaredError()], gallery=0)
+    examine(system, evaluation, tmp_path, "fit", max_epochs=1)
+    assert list(system.state_dict()) == ["weight"]
+    assert evaluation.state_dict() == {}
+
+
+def test_every_n_epochs(tmp_path: Path) -> None:
+    evaluation = Evaluation([Predict(given=3)], [SquaredError()], gallery=0, every_n_epochs=2)
+    examine(Learner(), evaluation, tmp_path, "fit", max_epochs=3)
+    with (tmp_path / "metrics.csv").open() as file:
+        assert sum("val" in line for line in file) == 1
+        file.seek(0)
+        column = file.readline().rstrip().split(",").index("val/predict/squared_error")
+        assert sum(bool(line.rstrip("\n").split(",")[column]) for line in file) == 1
+
+
+@pytest.mark.parametrize("system", [MeanFrame(), LinearBlend()], ids=lambda system: type(system).__name__)
+def test_an_observed_clip_is_answered_in_the_precision_of_the_run(system: System, tmp_path: Path) -> None:
+    evaluation = Evaluation([Interpolate(stride=2)], [SquaredError()], gallery=0)
+    examine(system, evaluation, tmp_path, precision="bf16-mixed")
+    frames = TinyData().clips.frames
+    theirs = (
+        (frames[:, :-1:2] + frames[:, 2::2]) / 2 if isinstance(system, LinearBlend) else frames[:, ::2].mean(1)[:, None]
+    )
+    value = evaluation.results["interpolate"]["squared_error"].value
+    assert value == pytest.approx(float((theirs - frames[:, 1::2]).square().mean()), rel=1e-3)
+
+
+def test_the_gallery_shows_truth_and_answer_and_what_was_given(tmp_path: Path) -> None:
+    system, evaluation = RepeatLast(), Evaluation([Predict(given=3)], [SquaredError()], gallery=2)
+    examine(system, evaluation, tmp_path)
+    video = read_video(tmp_path / "samples" / "test-predict-0.mp4")
+    assert len(video.frames) == 7
+    assert 1 / np.diff(video.times).mean() == pytest.approx(25, rel=0.02)
+    pictures = video.frames.astype(float)  # time channel height width: two clips below each other, truth beside answer
+    height, width = pictures.shape[2] // 2, pictures.shape[3] // 2
+    assert np.abs(pictures[:3, :, :, :width] - pictures[:3, :, :, width:]).mean() < 3  # what is given is the same
+    assert np.abs(pictures[3:, :, :, :width] - pictures[3:, :, :, width:]).mean() > 20  # what is asked is not
+    assert np.abs(pictures[3:, :, :, width:] - pictures[2:3, :, :, width:])[..., 4:-4].mean() < 20  # the last is held
+    green = pictures[:, 1] - pictures[:, 0]
+    assert (green[:3, 1, :] > 60).all()  # the border of what is given, and none around what is asked
+    assert np.abs(green[3:, 1, :]).max() < 30
+    assert height > 96
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="every_n_epochs"):
+        Evaluation(every_n_epochs=0)
+    with pytest.raises(ValueError, match="squared_error appears twice"):
+        Evaluation([Predict()], [SquaredError(), SquaredError()])
+
+
+def test_a_record_carries_the_request_and_no_other_things(tmp_path: Path) -> None:
+    evaluation = Evaluation([Predict(given=3)], [SquaredError()], gallery=0, request="0" * 64)
+    examine(RepeatLast(), evaluation, tmp_path)
+    assert json.loads((tmp_path / "record.json").read_text())["request"] == "0" * 64
