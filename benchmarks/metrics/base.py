@@ -25,8 +25,8 @@ class Summary(NamedTuple):
 class ClipMetric(Metric, ABC):
     """A torchmetrics Metric over samples and their targets; no collective per batch."""
 
-    higher_is_better: ClassVar[bool]
-    full_state_update: ClassVar[bool] = False
+    higher_is_better: bool
+    full_state_update: bool = False
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (VideoClip, VideoClip)
     """The least that the sample and the target must be; a KeypointClip serves where a VideoClip is asked for."""
 
@@ -34,6 +34,13 @@ class ClipMetric(Metric, ABC):
     @abstractmethod
     def name(self) -> str:
         """How records and tables call it; the name says the protocol."""
+
+    def prepare(self) -> None:
+        """Fetch and load what the metric needs; `update` does it at its first call where nobody has before.
+
+        Raises:
+            WeightsUnavailable: when pretrained weights cannot be had: the metric is then a dash with that reason.
+        """
 
     @abstractmethod
     def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:

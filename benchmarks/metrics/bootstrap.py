@@ -1,0 +1,40 @@
+"""The percentile bootstrap of a mean over clips, resampling source videos."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+RESAMPLES = 2000
+_CELLS = 1 << 24
+
+
+def bootstrap_mean(
+    values: Float[Tensor, " clip"],
+    sources: Int[Tensor, " clip"],
+    finish: Callable[[Tensor], Tensor] = lambda mean: mean,
+    *,
+    coverage: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """The interval of `finish(mean of values)` over resampled sources; None for a single source.
+
+    Windows of one video are not independent, so whole videos are drawn, with all their windows (Davison and Hinkley,
+    1997, Sec. 3.8). The same values give the same interval for ever: the draws depend on `seed` and the number of
+    sources alone.
+    """
+    _, place = sources.unique(return_inverse=True)
+    count = int(place.max()) + 1 if len(place) else 0
+    if count < 2:
+        return None
+    sums = torch.zeros(count, dtype=torch.float64).index_add_(0, place, values.double())
+    sizes = torch.bincount(place, minlength=count).double()
+    generator = torch.Generator().manual_seed(seed)
+    means = []
+    for block in torch.arange(RESAMPLES).split(max(1, _CELLS // count)):
+        drawn = torch.randint(count, (len(block), count), generator=generator)
+        means.append(sums[drawn].sum(1) / sizes[drawn].sum(1))
+    tail = (1 - coverage) / 2
+    low, high = finish(torch.cat(means)).quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    return low, high

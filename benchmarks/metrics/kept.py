@@ -1,0 +1,99 @@
+"""Metrics that keep a row per clip with the clip's id, so that no order of clips and no number of processes matters."""
+
+from abc import ABC
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch import distributed as dist
+from torch.nn.functional import pad
+
+from benchmarks.metrics.base import ClipMetric
+
+Rows = Float[Tensor, "clip width"]
+Ids = Int[Tensor, " clip"]
+
+_DTYPES = (torch.float32, torch.float64, torch.int64)
+
+
+class KeepsRows(ClipMetric, ABC):
+    """Keeps named rows, one per clip, until the end.
+
+    A clip that comes several times counts once, with the mean of its rows: a sampler that repeats clips to fill the
+    last batch does no harm, and several draws for one clip are averaged.
+
+    Args:
+        kinds: the names of the rows that are kept, for example the features of the answers and those of the truth.
+        kwargs: settings of `torchmetrics.Metric`.
+    """
+
+    def __init__(self, *kinds: str, **kwargs: Any) -> None:
+        # torchmetrics' own gathering takes the missing rows of a process without clips for a float32 vector and fails
+        super().__init__(**{"dist_sync_fn": gather_rows, **kwargs})
+        for kind in kinds:
+            self.add_state(f"{kind}_ids", default=[], dist_reduce_fx="cat")
+            self.add_state(f"{kind}_rows", default=[], dist_reduce_fx="cat")
+
+    def keep(self, kind: str, ids: Ids, rows: Rows) -> None:
+        """Append the rows of these clips."""
+        kept: list[Tensor] = getattr(self, f"{kind}_rows")
+        if kept and kept[0].shape[1] != rows.shape[1]:
+            raise ValueError(
+                f"The metric '{self.name}' has taken in rows of {kept[0].shape[1]} and now gets {rows.shape[1]}: all "
+                "clips of an evaluation must have the same number of frames. Evaluate each length by itself."
+            )
+        kept.append(rows.detach())
+        getattr(self, f"{kind}_ids").append(ids.to(rows.device, torch.int64))
+
+    def kept(self, kind: str) -> tuple[Ids, Rows]:
+        """Ids in rising order, each once, and their rows, on the CPU: of all processes inside `gathered`."""
+        ids, rows = (_joined(getattr(self, f"{kind}_{part}")).cpu() for part in ("ids", "rows"))
+        if not len(ids):
+            return ids.to(torch.int64), rows.reshape(0, rows.shape[-1] if rows.ndim == 2 else 0)
+        unique, place, count = ids.unique(return_inverse=True, return_counts=True)
+        if len(unique) == len(ids):
+            return unique, rows[place.argsort()]
+        sums = torch.zeros(len(unique), rows.shape[1], dtype=torch.float64).index_add_(0, place, rows.double())
+        return unique, (sums / count[:, None]).to(rows.dtype)
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Within, `kept` speaks of the clips of all processes; every process must enter."""
+        with self.sync_context(
+            dist_sync_fn=self.dist_sync_fn,
+            should_sync=self._to_sync and not self._is_synced,
+            should_unsync=self._should_unsync and not self._is_synced,
+        ):
+            yield
+
+
+def gather_rows(rows: Tensor, group: Any = None) -> list[Tensor]:
+    """What each process holds, by rank, where the numbers of rows may differ and may be zero.
+
+    A process without rows does not know their type and width; it takes them from the others.
+    """
+    header = torch.zeros(4, dtype=torch.int64, device=rows.device)
+    if rows.numel():
+        header[:] = torch.tensor([len(rows), rows.ndim, rows[0].numel(), _DTYPES.index(rows.dtype)])
+    headers = [torch.zeros_like(header) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(headers, header, group=group)
+    table = [entry.tolist() for entry in headers]
+    counts = [entry[0] for entry in table]
+    if not any(counts):
+        return [rows] * len(counts)
+    _, dimensions, width, kind = next(entry for entry in table if entry[0])
+    mine = rows if rows.numel() else torch.empty((0, width)[:dimensions], dtype=_DTYPES[kind], device=rows.device)
+    longest = max(counts)
+    mine = pad(mine, [0, 0] * (dimensions - 1) + [0, longest - len(mine)]).contiguous()
+    everyone = [torch.empty_like(mine) for _ in counts]
+    dist.all_gather(everyone, mine, group=group)
+    return [part[:count] for part, count in zip(everyone, counts, strict=True)]
+
+
+def _joined(state: list[Tensor] | Tensor) -> Tensor:
+    if isinstance(state, Tensor):
+        return state
+    return torch.cat(state) if state else torch.zeros(0)

@@ -1,0 +1,193 @@
+"""Metrics that compare an answer with the one truth, frame by frame: MSE, PSNR and SSIM."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from benchmarks.metrics.base import Summary
+from benchmarks.metrics.bootstrap import bootstrap_mean
+from benchmarks.metrics.kept import KeepsRows
+from benchmarks.metrics.ssim import structural_similarity
+from datamodules.clip import Sample, source_of
+
+PerFrame = Float[Tensor, "batch time"]
+PEAK = 100.0
+"""The PSNR of frames that agree exactly, in dB: the mean squared error is taken to be 1e-10 at least."""
+
+
+class PerClip(NamedTuple):
+    """A value for every clip, by rising id: what a paired test of two systems compares."""
+
+    ids: Int[Tensor, " clip"]
+    values: Float[Tensor, " clip"]
+
+
+class PairedMetric(KeepsRows, ABC):
+    """The mean over clips and frames of something measured on each frame.
+
+    Every value is kept in float64 with its clip's id, so the result depends neither on the order of the clips nor on
+    the number of processes, and has an interval: a percentile bootstrap over source videos.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("values", **kwargs)
+
+    @abstractmethod
+    def measure(self, sample: Sample, target: Sample) -> PerFrame:
+        """The value of each frame of each clip, float64."""
+
+    def finish(self, mean: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        """What is reported of a mean: the mean itself but for a pooled PSNR."""
+        return mean
+
+    def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
+        """Measure a batch and keep the values.
+
+        Raises:
+            ValueError: if sample, target and ids do not fit together, or frames are not in [-1, 1].
+        """
+        _check_pair(sample, target, ids)
+        self.keep("values", ids, self.measure(sample, target))
+
+    def compute(self) -> Float[Tensor, ""]:
+        """The value over all clips and frames."""
+        return self._mean(self.kept("values")[1])
+
+    def summary(self) -> Summary:
+        """The value, its 95 % bootstrap interval over source videos, and its course over the frames.
+
+        Every process must call it.
+        """
+        with self.gathered():
+            ids, values = self.kept("values")
+        return Summary(
+            value=float(self._mean(values)),
+            n=len(ids),
+            interval=bootstrap_mean(values.mean(1), source_of(ids), self.finish) if len(ids) else None,
+            per_frame=self.finish(values.mean(0)).tolist() if len(ids) else None,
+        )
+
+    def per_clip(self) -> PerClip:
+        """The value of each clip alone. Every process must call it."""
+        with self.gathered():
+            ids, values = self.kept("values")
+        return PerClip(ids, self.finish(values.mean(1)))
+
+    def _mean(self, values: Float[Tensor, "clip time"]) -> Float[Tensor, ""]:
+        return self.finish(values.mean(1).mean())
+
+
+class MSE(PairedMetric):
+    """Mean squared error of intensities in [0, 1]."""
+
+    name: ClassVar[str] = "mse"
+    higher_is_better: bool = False
+
+    def measure(self, sample: Sample, target: Sample) -> PerFrame:
+        """The mean over pixels and channels."""
+        return squared_error(sample, target)
+
+
+class PSNR(PairedMetric):
+    """Peak signal-to-noise ratio of each frame in dB, then the mean over frames: what most papers report.
+
+    A frame that agrees exactly counts 100 dB (`PEAK`), since its ratio is infinite.
+    """
+
+    name: ClassVar[str] = "psnr_frames"
+    higher_is_better: bool = True
+
+    def measure(self, sample: Sample, target: Sample) -> PerFrame:
+        """-10 log10 of the mean squared error, PEAK at most."""
+        return decibel(squared_error(sample, target))
+
+
+class PooledPSNR(PairedMetric):
+    """The PSNR, in dB, of the mean squared error over all clips and frames: Vid-ODE's and torchmetrics' definition.
+
+    Below `PSNR` by Jensen's inequality (23.3 against 24.3 dB on one clip); the two must never share a column.
+    """
+
+    name: ClassVar[str] = "psnr_pooled"
+    higher_is_better: bool = True
+
+    def measure(self, sample: Sample, target: Sample) -> PerFrame:
+        """The squared error, whose mean becomes decibels."""
+        return squared_error(sample, target)
+
+    def finish(self, mean: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        """Decibels of a mean squared error."""
+        return decibel(mean)
+
+
+class SSIM(PairedMetric):
+    """Structural similarity with Wang's window, on intensities in [0, 1]; colour: the mean over channels."""
+
+    name: ClassVar[str] = "ssim"
+    higher_is_better: bool = True
+
+    def measure(self, sample: Sample, target: Sample) -> PerFrame:
+        """See `structural_similarity`."""
+        return structural_similarity(_unit(sample), _unit(target), data_range=1.0).mean(-1)
+
+
+class VidODESSIM(PairedMetric):
+    """SSIM as Vid-ODE's released evaluation computes it: of frames saved as 8-bit PNG and read back in grey.
+
+    The rounding is torchvision's `save_image`, the grey PIL's mode 'L' (evaluate.py of the released code).
+    """
+
+    name: ClassVar[str] = "ssim_vid_ode"
+    higher_is_better: bool = True
+
+    def measure(self, sample: Sample, target: Sample) -> PerFrame:
+        """SSIM of the grey images, data range 255."""
+        return structural_similarity(_grey(sample), _grey(target), data_range=255.0).squeeze(-1)
+
+
+def squared_error(sample: Sample, target: Sample) -> PerFrame:
+    """The mean squared difference of each frame, of intensities in [0, 1], in float64."""
+    # a quarter: intensities in [-1, 1] are twice as far apart
+    return (sample.frames.double() - target.frames.double()).square().mean((-3, -2, -1)) / 4  # type: ignore[union-attr]
+
+
+def decibel(squared: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """PSNR of a mean squared error of intensities in [0, 1], PEAK at most."""
+    return -10 * squared.clamp(min=10 ** (-PEAK / 10)).log10()
+
+
+def _unit(sample: Sample) -> Tensor:
+    return (sample.frames.double() + 1) / 2  # type: ignore[union-attr]
+
+
+def _grey(sample: Sample) -> Float[Tensor, "batch time 1 height width"]:
+    """8-bit grey values as PIL's mode 'L' has them: ITU-R 601 luma in 16-bit fixed point."""
+    # in float32, as the frames are when they are saved: a value half-way between two integers must round the same way
+    pixels = ((sample.frames.float() + 1) / 2 * 255 + 0.5).floor().clamp(0, 255).double()  # type: ignore[union-attr]
+    if pixels.shape[2] == 1:
+        return pixels
+    weights = torch.tensor([19595.0, 38470.0, 7471.0], dtype=pixels.dtype, device=pixels.device)
+    luma = torch.einsum("btchw,c->bthw", pixels, weights)
+    return ((luma + 32768) / 65536).floor()[:, :, None]
+
+
+def _check_pair(sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
+    """Raise unless the frames can be compared; one look at the device for all four ends of the two ranges."""
+    answer, truth = sample.frames, target.frames  # type: ignore[union-attr]
+    if answer.shape != truth.shape or len(ids) != len(truth):
+        raise ValueError(
+            f"Answer, truth and ids must fit together; got frames of {tuple(answer.shape)} and {tuple(truth.shape)} "
+            f"and {len(ids)} ids."
+        )
+    if not answer.numel():
+        raise ValueError(f"There are no pixels to compare in frames of {tuple(answer.shape)}.")
+    ends = torch.stack([*answer.aminmax(), *truth.aminmax()]).tolist()
+    for whose, low, high in (("answer", *ends[:2]), ("truth", *ends[2:])):
+        if not (low >= -1 - 1e-3 and high <= 1 + 1e-3):  # written so that NaN is refused too
+            raise ValueError(
+                f"Frames must lie in [-1, 1]; those of the {whose} reach from {low:.4g} to {high:.4g}. "
+                "Frames in [0, 1] become 2 * x - 1, uint8 frames x / 127.5 - 1."
+            )
