@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from datamodules.clip import Batch, KeypointClip, Trajectory, VideoClip
-from datamodules.sampling import AUGMENT, stream
+from datamodules.draws import AUGMENT, uniforms
 
 Flips = Bool[Tensor, " batch"]
 Angles = Float[Tensor, " batch"]
@@ -35,8 +34,7 @@ class Augmentation:
 
     def draw(self, ids: Int[Tensor, " batch"], *, seed: int, epoch: int) -> tuple[Flips, Angles]:
         """Whether each clip is mirrored and by how many radians it is turned (counter-clockwise)."""
-        draws = [stream(AUGMENT, seed, epoch, index).random(2) for index in ids.tolist()]
-        numbers = torch.from_numpy(np.array(draws).reshape(-1, 2))
+        numbers = torch.from_numpy(uniforms(AUGMENT, seed, epoch, ids.cpu().numpy(), 2))
         flips = (numbers[:, 0] < 0.5) & self.flip
         angles = torch.deg2rad((2 * numbers[:, 1] - 1) * self.rotate_degrees)
         return flips.to(ids.device), angles.float().to(ids.device)

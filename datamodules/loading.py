@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.clip import Batch, KeypointClip, VideoClip, sample_id
-from datamodules.sampling import SHUFFLE, Sampling, stream
+from datamodules.draws import SHUFFLE, permutation
+from datamodules.sampling import Sampling
 from datamodules.source import KeypointSource, Source
 
 Request = tuple[int, int]
@@ -24,7 +25,7 @@ def train_order(count: int, batch_size: int, *, rank: int, world: int, seed: int
     two processes with batch 4 see together what one with batch 8 sees. The incomplete last batch is left out, which
     is another set of clips in every epoch.
     """
-    order = stream(SHUFFLE, seed, epoch, 0).permutation(count).tolist()
+    order = permutation(SHUFFLE, seed, epoch, count)
     whole = batch_size * world
     firsts = range(rank * batch_size, count - count % whole, whole)
     return [order[first : first + batch_size] for first in firsts]
@@ -66,16 +67,15 @@ class ClipDataset(Dataset[Batch]):
 
     def __getitems__(self, requests: list[Request]) -> Batch:
         """The batch that these requests make: frames uint8, times float32."""
-        sampling, seed = self.sampling, self.seed
-        clips = self.clips[np.array([index for _, index in requests], dtype=np.int64) % len(self.clips)]
-        frames = np.empty((len(requests), sampling.num_frames), dtype=np.int64)
-        times = np.empty(frames.shape, dtype=np.float64)
-        present = np.empty(frames.shape, dtype=bool)
-        for row, (clip, (epoch, index)) in enumerate(zip(clips.tolist(), requests, strict=True)):
-            moments = self.source.times(clip)
-            frames[row] = sampling.frames(len(moments), seed=seed, epoch=epoch, index=index)
-            present[row] = sampling.present(seed=seed, epoch=epoch, index=index)
-            times[row] = moments[frames[row]]
+        epoch, indices = requests[0][0], np.array([index for _, index in requests], dtype=np.int64)
+        if any(request[0] != epoch for request in requests):
+            raise ValueError("The requests of a batch must be of one epoch.")
+        clips = self.clips[indices % len(self.clips)]
+        moments = [self.source.times(clip) for clip in clips.tolist()]
+        lengths = np.array([len(times) for times in moments], dtype=np.int64)
+        frames = self.sampling.batch(lengths, seed=self.seed, epoch=epoch, indices=indices)
+        present = self.sampling.present(seed=self.seed, epoch=epoch, indices=indices)
+        times = np.stack([moment[row] for moment, row in zip(moments, frames, strict=True)])
         pixels = self.source.read(clips, frames)
         if not present.all():
             pixels[~present] = 0

@@ -5,27 +5,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
+
+from datamodules.draws import LOSE, PICK, PLACE, uniforms
 
 Start = Literal["random", "first", "centre"]
-Positions = Int64[np.ndarray, " time"]
+Lengths = Int64[np.ndarray, " batch"]
+Indices = Int64[np.ndarray, " batch"]
+Positions = Int64[np.ndarray, "batch time"]
 """Frame numbers of the source clip, strictly increasing."""
-Present = Bool[np.ndarray, " time"]
-
-
-def stream(purpose: int, seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Random numbers that depend on these four integers and on nothing else.
-
-    Philox is a counter-based generator: `purpose` and `seed` are its key, `epoch` and `index` the high words of its
-    counter, so that no two streams overlap, in whatever order or process they are read.
-    """
-    key = np.array([seed % 2**64, purpose], dtype=np.uint64)
-    counter = np.array([0, 0, epoch, index % 2**64], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
-
-
-SHUFFLE, WINDOW, PICK, LOSE, AUGMENT = range(5)
-"""The purposes that random numbers are drawn for, so that none shares a stream with another."""
+Present = Bool[np.ndarray, "batch time"]
 
 
 class ShortClipError(ValueError):
@@ -47,30 +36,34 @@ class Sampling(ABC):
         """How many consecutive frames of the source clip a window has: the shortest clip that will do."""
 
     @abstractmethod
-    def place(self, room: int, *, seed: int, epoch: int, index: int) -> int:
-        """Where the window of sample `index` begins, from 0 to `room`."""
+    def place(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
+        """Where the windows of these samples begin, from 0 to `room`."""
 
     @abstractmethod
-    def pick(self, *, seed: int, epoch: int, index: int) -> Positions:
-        """The frames of the window that sample `index` takes, from 0 to `span` - 1."""
+    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
+        """The frames of the window that these samples take, from 0 to `span` - 1."""
 
     @abstractmethod
-    def present(self, *, seed: int, epoch: int, index: int) -> Present:
-        """False where a frame of sample `index` counts as missing."""
+    def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
+        """False where a frame of these samples counts as missing."""
 
-    def frames(self, length: int, *, seed: int, epoch: int, index: int) -> Positions:
-        """The frames of sample `index` in `epoch`, of a clip that has `length` frames.
+    def batch(self, lengths: Lengths, *, seed: int, epoch: int, indices: Indices) -> Positions:
+        """The frames of samples `indices` in `epoch`, of clips that have `lengths` frames.
 
         Raises:
-            ShortClipError: if `length` is below `span`.
+            ShortClipError: if a length is below `span`.
         """
-        if length < self.span:
+        if lengths.size and lengths.min() < self.span:
             raise ShortClipError(
-                f"{self} reaches over {self.span} frames of a clip, but this one has {length}. "
+                f"{self} reaches over {self.span} frames of a clip, but this one has {lengths.min()}. "
                 "Ask for fewer frames or a smaller stride, or leave short clips out (`short_clips: exclude`)."
             )
-        start = self.place(length - self.span, seed=seed, epoch=epoch, index=index)
-        return start + self.pick(seed=seed, epoch=epoch, index=index)
+        start = self.place(lengths - self.span, seed=seed, epoch=epoch, indices=indices)
+        return start[:, None] + self.pick(seed=seed, epoch=epoch, indices=indices)
+
+    def frames(self, length: int, *, seed: int, epoch: int, index: int) -> Int64[np.ndarray, " time"]:
+        """The frames of one sample: `batch` of one."""
+        return self.batch(np.array([length]), seed=seed, epoch=epoch, indices=np.array([index]))[0]
 
 
 @dataclass(frozen=True)
@@ -79,15 +72,15 @@ class _Window(Sampling, ABC):
 
     start: Start = field(default="random", kw_only=True)
 
-    def place(self, room: int, *, seed: int, epoch: int, index: int) -> int:
+    def place(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
         """Anywhere, as early as possible, or in the middle."""
         if self.start == "random":
-            return int(stream(WINDOW, seed, epoch, index).integers(room + 1))
-        return 0 if self.start == "first" else room // 2
+            return (uniforms(PLACE, seed, epoch, indices, 1)[:, 0] * (room + 1)).astype(np.int64)
+        return room * 0 if self.start == "first" else room // 2
 
-    def present(self, *, seed: int, epoch: int, index: int) -> Present:
+    def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
         """All frames are there."""
-        return np.ones(self.num_frames, dtype=bool)
+        return np.ones((len(indices), self.num_frames), dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -112,9 +105,9 @@ class Regular(_Window):
         """The frames, and those between them."""
         return (self.num_frames - 1) * self.stride + 1
 
-    def pick(self, *, seed: int, epoch: int, index: int) -> Positions:
+    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """Frames 0, stride, 2 stride, ..."""
-        return self.stride * np.arange(self.num_frames, dtype=np.int64)
+        return np.broadcast_to(self.stride * np.arange(self.num_frames), (len(indices), self.num_frames))
 
 
 @dataclass(frozen=True)
@@ -153,12 +146,13 @@ class Irregular(_Window):
         """The window."""
         return self.window
 
-    def pick(self, *, seed: int, epoch: int, index: int) -> Positions:
+    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """The first frame, the last, and others drawn from each half."""
-        draws, half = stream(PICK, seed, epoch, index), self.window // 2
-        first = 1 + draws.permutation(half - 1)[: self.inputs - 1]
-        second = half + draws.permutation(half - 1)[: self.outputs - 1]
-        return np.sort(np.concatenate([[0], first, second, [self.window - 1]])).astype(np.int64)
+        half = self.window // 2
+        numbers = uniforms(PICK, seed, epoch, indices, 2 * (half - 1))
+        first = 1 + _some(numbers[:, : half - 1], self.inputs - 1)
+        second = half + _some(numbers[:, half - 1 :], self.outputs - 1)
+        return _between(np.concatenate([first, second], axis=1), self.window)
 
 
 @dataclass(frozen=True)
@@ -188,10 +182,10 @@ class IrregularBetween(_Window):
         """The window."""
         return self.window
 
-    def pick(self, *, seed: int, epoch: int, index: int) -> Positions:
+    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """The two ends, and others drawn from between."""
-        inner = 1 + stream(PICK, seed, epoch, index).permutation(self.window - 2)[: self.count - 2]
-        return np.sort(np.concatenate([[0], inner, [self.window - 1]])).astype(np.int64)
+        inner = 1 + _some(uniforms(PICK, seed, epoch, indices, self.window - 2), self.count - 2)
+        return _between(inner, self.window)
 
 
 @dataclass(frozen=True)
@@ -227,17 +221,28 @@ class MissingFrames(Sampling):
         """As long as without the loss."""
         return self.sampling.span
 
-    def place(self, room: int, *, seed: int, epoch: int, index: int) -> int:
+    def place(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
         """Where it lies without the loss."""
-        return self.sampling.place(room, seed=seed, epoch=epoch, index=index)
+        return self.sampling.place(room, seed=seed, epoch=epoch, indices=indices)
 
-    def pick(self, *, seed: int, epoch: int, index: int) -> Positions:
+    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """The frames it has without the loss."""
-        return self.sampling.pick(seed=seed, epoch=epoch, index=index)
+        return self.sampling.pick(seed=seed, epoch=epoch, indices=indices)
 
-    def present(self, *, seed: int, epoch: int, index: int) -> Present:
+    def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
         """Frame 0 and others drawn from the given ones, and all that are not given."""
         kept = max(1, round(self.rate * self.given))
-        here = self.sampling.present(seed=seed, epoch=epoch, index=index)
-        here[1 + stream(LOSE, seed, epoch, index).permutation(self.given - 1)[kept - 1 :]] = False
+        here = self.sampling.present(seed=seed, epoch=epoch, indices=indices)
+        lost = 1 + _some(uniforms(LOSE, seed, epoch, indices, self.given - 1), self.given - kept)
+        np.put_along_axis(here, lost, False, axis=1)
         return here
+
+
+def _some(numbers: Float64[np.ndarray, "batch n"], count: int) -> Int64[np.ndarray, "batch {count}"]:
+    """`count` different integers from 0 to n - 1, as `numbers` order them."""
+    return np.argsort(numbers, axis=1, kind="stable")[:, :count]
+
+
+def _between(inner: Int64[np.ndarray, "batch inner"], window: int) -> Int64[np.ndarray, "batch inner+2"]:
+    """The two ends of the window and what is between, in order."""
+    return np.pad(np.sort(inner, axis=1), ((0, 0), (1, 1)), constant_values=(0, window - 1))

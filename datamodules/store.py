@@ -1,0 +1,255 @@
+"""ClipStore: decoded clips as memory-mapped uint8 and an index; written once, whole or not at all, sliced at random."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64, UInt8
+
+from datamodules.source import Indices, Origin, Positions
+
+FORMAT = 1
+_INDEX, _FRAMES, _TIMES = "index.json", "frames.u8", "times.f64"
+
+
+class StoreError(ValueError):
+    """A store that is not there, not whole or not of this format; names the folder, what is wrong and the way out."""
+
+
+class StoredClip(NamedTuple):
+    """A clip on its way into a store."""
+
+    moments: Iterable[tuple[UInt8[np.ndarray, "channel height width"], float]]
+    """Pictures and their times in seconds since the first; read once, one after another."""
+    split: str
+    origin: Origin
+    label: int = -1
+    about: dict[str, Any] = {}
+    """Anything else that the index should say of the clip, as plain data."""
+
+
+class ClipStore:
+    """A folder of decoded clips. Open one with `open`, make one with `write` or `prepare`; its splits are sources.
+
+    `index.json` has the size, `about` (decoder, settings), and for each clip its split, label, origin, number of frames
+    and the sha256 of its pixels; `frames.u8` has all frames one after another, `times.f64` their times.
+    """
+
+    def __init__(self, path: Path, index: dict[str, Any]) -> None:
+        self.path = path
+        self.index = index
+        self.channels: int = index["channels"]
+        height, width = index["size"]
+        self.size: tuple[int, int] = (height, width)
+        self.about: dict[str, Any] = index["about"]
+        self.skipped: list[dict[str, str]] = index["skipped"]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "ClipStore":
+        """The store in this folder.
+
+        Raises:
+            StoreError: if there is none, its format is another one, or a file is not as long as the index says.
+        """
+        path = Path(path)
+        remedy = "Delete the folder and prepare the data again."
+        try:
+            index = json.loads((path / _INDEX).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise StoreError(f"{path} holds no clip store: there is no {_INDEX}. Prepare the data first.") from None
+        except ValueError as error:
+            raise StoreError(f"{path}: {_INDEX} is not JSON ({error}). {remedy}") from error
+        if index.get("format") != FORMAT:
+            raise StoreError(f"{path} is a store of format {index.get('format')}; this code reads {FORMAT}. {remedy}")
+        height, width = index["size"]
+        total = sum(clip["length"] for clip in index["clips"])
+        for name, length in [(_FRAMES, total * index["channels"] * height * width), (_TIMES, total * 8)]:
+            there = (path / name).stat().st_size if (path / name).exists() else 0
+            if there != length:
+                raise StoreError(f"{path}: {name} has {there} bytes, but its index says {length}. {remedy}")
+        return cls(path, index)
+
+    @classmethod
+    def write(
+        cls,
+        path: str | os.PathLike[str],
+        clips: Iterable[StoredClip],
+        *,
+        channels: int,
+        size: tuple[int, int],
+        about: dict[str, Any],
+        skip: type[Exception] | None = None,
+    ) -> "ClipStore":
+        """Write clips as they come, in a folder beside, which takes its place when it is whole.
+
+        Args:
+            path: the store's folder; one that is there already is replaced.
+            clips: of any lengths; never more than one frame of them is held here.
+            channels: 1 for grey, 3 for colour.
+            size: height and width.
+            about: what the store was made of and how, as plain data.
+            skip: an error that leaves out the clip it comes from, to be listed in the index; None lets all through.
+
+        Raises:
+            ValueError: if a frame has another shape or type, times do not increase, or there is no clip at all.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-unfinished-"))
+        try:
+            entries: list[dict[str, Any]] = []
+            skipped: list[dict[str, str]] = []
+            with (unfinished / _FRAMES).open("wb") as frames, (unfinished / _TIMES).open("wb") as times:
+                for clip in clips:
+                    places = frames.tell(), times.tell()
+                    try:
+                        entries.append(_append(clip, frames, times, (channels, *size)))
+                    except Exception as error:
+                        if skip is None or not isinstance(error, skip):
+                            raise
+                        skipped.append({"name": clip.origin.name, "reason": str(error)})
+                        for file, place in zip((frames, times), places, strict=True):
+                            file.seek(place)
+                            file.truncate()
+                for file in (frames, times):
+                    file.flush()
+                    os.fsync(file.fileno())
+            if not entries:
+                reasons = "".join(f"\n  {item['reason']}" for item in skipped)
+                raise ValueError(f"There is no clip to put into {path}.{reasons}")
+            index = {
+                "format": FORMAT,
+                "channels": channels,
+                "size": list(size),
+                "about": about,
+                "skipped": skipped,
+                "clips": entries,
+            }
+            (unfinished / _INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
+            _replace(unfinished, path)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return cls.open(path)
+
+    @classmethod
+    def prepare(
+        cls, path: str | os.PathLike[str], about: dict[str, Any], make: Callable[[], "ClipStore"]
+    ) -> "ClipStore":
+        """The store in this folder if it is about the same; otherwise the one that `make` writes there.
+
+        A second process waits for the first and finds its store.
+        """
+        from filelock import FileLock
+
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.parent / f".{path.name}.lock"):
+            try:
+                store = cls.open(path)
+            except StoreError:
+                return make()
+            return store if store.about == json.loads(json.dumps(about)) else make()
+
+    def split(self, name: str) -> "StoreSplit":
+        """The clips of a split, as a source; it may have none."""
+        return StoreSplit(self, name)
+
+
+class StoreSplit:
+    """The clips of one split of a store: a source."""
+
+    def __init__(self, store: ClipStore, name: str) -> None:
+        self._store, self._name = store, name
+        self.channels, self.size = store.channels, store.size
+        entries = store.index["clips"]
+        lengths = np.array([entry["length"] for entry in entries], dtype=np.int64)
+        mine = np.array([entry["split"] == name for entry in entries])
+        self._entries = [entry for entry in entries if entry["split"] == name]
+        self._lengths = lengths[mine]
+        self._starts = (np.cumsum(lengths) - lengths)[mine]
+        shape = (int(lengths.sum()), self.channels, *self.size)
+        self._frames = np.memmap(store.path / _FRAMES, dtype=np.uint8, mode="r", shape=shape)
+        self._times = np.fromfile(store.path / _TIMES, dtype="<f8").astype(np.float64)
+        contents = [[entry["sha256"], entry["label"]] for entry in self._entries]
+        self.fingerprint = hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a worker process maps the files itself; pickled, the map would be copied whole
+        return _open_split, (str(self._store.path), self._name)
+
+    def origins(self) -> Sequence[Origin]:
+        """The files (or people) that the clips were made from."""
+        return [Origin(*entry["origin"]) for entry in self._entries]
+
+    def labels(self) -> Int64[np.ndarray, " clips"]:
+        """The class of each clip, -1 where there is none."""
+        return np.array([entry["label"] for entry in self._entries], dtype=np.int64)
+
+    def times(self, index: int) -> Float64[np.ndarray, " length"]:
+        """Seconds since the first frame of clip `index`."""
+        start = self._starts[index]
+        return self._times[start : start + self._lengths[index]]
+
+    def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
+        """The frames at these positions of these clips."""
+        if frames.size and (frames.min() < 0 or (frames.max(axis=1) >= self._lengths[clips]).any()):
+            raise IndexError(
+                f"Frames {frames.min()} to {frames.max()} were asked of clips with {self._lengths[clips]}."
+            )
+        return np.take(self._frames, self._starts[clips][:, None] + frames, axis=0)
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[int, ...]) -> dict[str, Any]:
+    digest, moments = hashlib.sha256(), []
+    for picture, time in clip.moments:
+        if picture.shape != shape or picture.dtype != np.uint8:
+            raise ValueError(
+                f"{clip.origin.name}: frames of this store are uint8 {shape}; got {picture.dtype} {picture.shape}."
+            )
+        pixels = picture.tobytes()
+        frames.write(pixels)
+        digest.update(pixels)
+        moments.append(time)
+    if not moments or moments[0] != 0 or (np.diff(moments) <= 0).any():
+        raise ValueError(f"{clip.origin.name}: times must begin at 0 and increase strictly; got {moments[:5]} ...")
+    stamps = np.array(moments, dtype="<f8").tobytes()
+    times.write(stamps)
+    digest.update(stamps)
+    return {
+        "split": clip.split,
+        "label": clip.label,
+        "origin": list(clip.origin),
+        "length": len(moments),
+        "frame_rate": round((len(moments) - 1) / moments[-1], 6) if len(moments) > 1 else None,
+        "sha256": digest.hexdigest(),
+        **clip.about,
+    }
+
+
+def _replace(new: Path, path: Path) -> None:
+    if path.exists():
+        old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-old-"))
+        os.replace(path, old / path.name)
+        os.replace(new, path)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(new, path)
+
+
+def _open_split(path: str, name: str) -> StoreSplit:
+    return ClipStore.open(path).split(name)

@@ -1,0 +1,273 @@
+"""Video files: the one place that decodes them (PyAV) and writes them (MP4, GIF)."""
+
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float64, UInt8
+from torch.nn.functional import interpolate
+
+if TYPE_CHECKING:
+    import av
+
+Picture = UInt8[np.ndarray, "channel height width"]
+Pictures = UInt8[np.ndarray, "time channel height width"]
+
+EXTENSIONS = (".mp4", ".avi", ".mkv", ".mov", ".gif", ".mpg", ".mpeg", ".webm", ".m4v")
+"""The files that are taken for videos."""
+
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Grey from red, green and blue (ITU-R BT.601)."""
+
+GIF_TICK = 100
+"""A GIF counts time in 1/100 s, and viewers slow down frames of less than two ticks."""
+
+
+class VideoError(ValueError):
+    """A file that cannot be decoded from its first frame to its last; names the file and the reason."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
+        self.reason = reason
+
+
+class Video(NamedTuple):
+    """Decoded frames and when each is shown, in seconds since the first."""
+
+    frames: Pictures
+    times: Float64[np.ndarray, " time"]
+
+
+def read_video(
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int = 3,
+    frame_rate: float | None = None,
+) -> Video:
+    """All of a video file; see `decode`.
+
+    Raises:
+        VideoError: if the file is broken.
+    """
+    moments = list(decode(path, size=size, channels=channels, frame_rate=frame_rate))
+    if len({picture.shape for picture, _ in moments}) > 1:
+        raise VideoError(path, "its pictures change size; give `size` to bring them to one")
+    return Video(np.stack([picture for picture, _ in moments]), np.array([time for _, time in moments]))
+
+
+def decode(
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int = 3,
+    frame_rate: float | None = None,
+) -> Iterator[tuple[Picture, float]]:
+    """The pictures of a video file, one by one, each with its true time in seconds since the first.
+
+    Args:
+        path: the file.
+        size: height and width to bring them to: cut to that shape about the centre (of the picture as it is meant to be
+            seen: rotation and pixel shape as the file says), then resized once, bilinear with antialiasing; None
+            leaves the pixels as they are.
+        channels: 3 for red, green, blue; 1 for grey.
+        frame_rate: resample to so many frames per second, each the picture whose true time is nearest; None keeps
+            every picture at its own time, also where the rate varies.
+
+    Raises:
+        VideoError: when the file cannot be opened, a picture is damaged, times do not increase, or it ends before its end.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 (grey) or 3 (colour); got {channels}.")
+    moments = _moments(Path(path), size, channels)
+    return moments if frame_rate is None else _resampled(moments, frame_rate)
+
+
+def write_video(path: str | os.PathLike[str], frames: Pictures, frame_rate: float) -> float:
+    """Write an .mp4 (H.264, yuv420p: plays anywhere) or a .gif (one palette of its own, endless) and return its frame rate.
+
+    The rate is the one that was asked but for a GIF of more than 50 frames per second, which viewers cannot show: then
+    every second (third, ...) frame is written, so that time still runs as it did. An odd side is made even in an MP4
+    by repeating the last row or column. The file appears when it is whole.
+
+    Args:
+        path: ends in .mp4 or .gif.
+        frames: 0 to 255, one channel (grey) or three.
+        frame_rate: frames per second.
+
+    Raises:
+        ValueError: if the path has another ending, or frames and rate are not what they should be.
+    """
+    path = Path(path)
+    writers = {".mp4": _write_mp4, ".gif": _write_gif}
+    if path.suffix.lower() not in writers:
+        raise ValueError(f"Videos are written as .mp4 or .gif; got {path.name!r}.")
+    if frames.shape[0] < 1 or frames.shape[1] not in (1, 3):
+        raise ValueError(f"frames must be (time, 1 or 3, height, width), at least one; got {frames.shape}.")
+    if not (math.isfinite(frame_rate) and frame_rate > 0):
+        raise ValueError(f"frame_rate must be a positive number; got {frame_rate}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures = np.ascontiguousarray(np.broadcast_to(frames, (len(frames), 3, *frames.shape[2:])).transpose(0, 2, 3, 1))
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
+        unfinished = Path(folder) / path.name.lower()
+        rate = writers[path.suffix.lower()](unfinished, pictures, frame_rate)
+        os.replace(unfinished, path)
+    return rate
+
+
+def _moments(path: Path, size: tuple[int, int] | None, channels: int) -> Iterator[tuple[Picture, float]]:
+    import av
+
+    try:
+        # HMDB51's metadata are not UTF-8
+        with av.open(str(path), metadata_errors="replace") as container:
+            if not container.streams.video:
+                raise VideoError(path, "it has no video stream")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            count, time, shape = 0, 0.0, float(stream.sample_aspect_ratio or 1)
+            for frame, time in _timed(path, container, stream):
+                count += 1
+                yield _picture(frame, shape, size, channels), time
+            _check_whole(path, container, stream, count, time)
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(path, f"it cannot be decoded ({error.strerror or error})") from error
+
+
+def _timed(path: Path, container: "av.container.InputContainer", stream: Any) -> Iterator[tuple[Any, float]]:
+    """Frames with their times, freed of the rounding to the container's clock (milliseconds in Matroska)."""
+    tick = float(stream.time_base)
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    # AVI has no presentation times, and what FFmpeg makes of its B-frames goes back and forth
+    by_decoding = "avi" in container.format.name.split(",")
+    start, time, count = None, -math.inf, 0
+    for frame in container.decode(stream):
+        if frame.is_corrupt:
+            raise VideoError(path, f"frame {count} is damaged")
+        stamp = frame.dts if by_decoding else frame.pts
+        if stamp is None and (count == 0 or rate == 0):
+            raise VideoError(path, f"frame {count} has no time")
+        start = stamp if start is None else start
+        now = time + 1 / rate if stamp is None else (stamp - start) * tick
+        if rate and abs(now - round(now * rate) / rate) < tick:
+            now = round(now * rate) / rate
+        if now <= time:
+            raise VideoError(path, f"frame {count} is shown at {now:.6g} s, not after the one before at {time:.6g} s")
+        time = now
+        yield frame, time
+        count += 1
+
+
+def _check_whole(path: Path, container: "av.container.InputContainer", stream: Any, count: int, last: float) -> None:
+    if not count:
+        raise VideoError(path, "it has no frames")
+    # Headers count a few frames that are never shown (packed B-frames in AVI), and sound may run on.
+    if stream.frames and count < 0.9 * stream.frames - 2:
+        raise VideoError(path, f"it ends after {count} of {stream.frames} frames")
+    if container.format.name.startswith("matroska") and container.duration:
+        length = container.duration / 1e6
+        if last < 0.8 * length - 1:
+            raise VideoError(path, f"its pictures end at {last:.4g} s of {length:.4g} s")
+    if container.format.name == "gif" and not path.read_bytes()[-64:].rstrip(b"\0").endswith(b";"):
+        raise VideoError(path, f"it has no end mark after {count} frames: it was cut off")
+
+
+def _picture(frame: Any, shape: float, size: tuple[int, int] | None, channels: int) -> Picture:
+    """The frame as it is meant to be seen; `shape` is a pixel's width over its height."""
+    pixels = frame.to_ndarray(format="rgb24")
+    quarters = round(frame.rotation / 90) % 4
+    pixels = np.rot90(pixels, quarters)
+    if size is not None:
+        pixels = _fitted(pixels, size, 1 / shape if quarters % 2 else shape)
+    if channels == 1:
+        pixels = np.rint(pixels @ LUMA).astype(np.uint8)[..., None]
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _fitted(
+    pixels: UInt8[np.ndarray, "height width 3"], size: tuple[int, int], pixel_shape: float
+) -> UInt8[np.ndarray, "new_height new_width 3"]:
+    """Cut to the shape of `size` about the centre and resized; `pixel_shape` is a pixel's width over its height."""
+    height, width = pixels.shape[:2]
+    wanted = size[1] / size[0] / pixel_shape
+    cut_height = min(height, max(1, round(width / wanted)))
+    cut_width = min(width, max(1, round(height * wanted)))
+    top, left = (height - cut_height) // 2, (width - cut_width) // 2
+    cut = np.ascontiguousarray(pixels[top : top + cut_height, left : left + cut_width])
+    if cut.shape[:2] == tuple(size):
+        return cut
+    tensor = torch.from_numpy(cut).permute(2, 0, 1)[None]
+    return interpolate(tensor, size=list(size), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
+
+
+def _resampled(moments: Iterable[tuple[Picture, float]], frame_rate: float) -> Iterator[tuple[Picture, float]]:
+    if not frame_rate > 0:
+        raise ValueError(f"frame_rate must be positive; got {frame_rate}.")
+    number = 0
+    before: tuple[Picture, float] | None = None
+    for picture, time in moments:
+        while before is not None and number / frame_rate < (before[1] + time) / 2 - 1e-9:
+            yield before[0], number / frame_rate
+            number += 1
+        before = (picture, time)
+    while before is not None and number / frame_rate <= before[1] + 1e-9:
+        yield before[0], number / frame_rate
+        number += 1
+
+
+def _write_mp4(path: Path, pictures: UInt8[np.ndarray, "time height width 3"], frame_rate: float) -> float:
+    import av
+
+    rate = Fraction(frame_rate).limit_denominator(1001)
+    height, width = pictures.shape[1:3]
+    pictures = np.pad(pictures, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "12", "preset": "medium"})
+        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        for index, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = index, 1 / rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return float(rate)
+
+
+def _write_gif(path: Path, pictures: UInt8[np.ndarray, "time height width 3"], frame_rate: float) -> float:
+    import av
+
+    step = math.ceil(frame_rate / (GIF_TICK / 2) - 1e-9)
+    pictures, rate = pictures[::step], frame_rate / step
+    height, width = pictures.shape[1:3]
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=Fraction(1, GIF_TICK))
+    split, palette = graph.add("split"), graph.add("palettegen", "stats_mode=full")
+    use, sink = graph.add("paletteuse", "dither=sierra2_4a:diff_mode=rectangle"), graph.add("buffersink")
+    source.link_to(split)
+    split.link_to(use, 0, 0)
+    split.link_to(palette, 1, 0)
+    palette.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    ticks = [round(GIF_TICK * index / rate) for index in range(len(pictures) + 1)]
+    last_delay = ticks[-1] - ticks[-2]
+    with closing(av.open(str(path), "w", options={"loop": "0", "final_delay": str(last_delay)})) as container:
+        stream = container.add_stream("gif", rate=GIF_TICK)
+        stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, GIF_TICK)
+        for picture, tick in zip(pictures, ticks, strict=False):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = tick, Fraction(1, GIF_TICK)
+            source.push(frame)
+        source.push(None)
+        for _ in pictures:
+            container.mux(stream.encode(sink.pull()))
+        container.mux(stream.encode(None))
+    return rate
