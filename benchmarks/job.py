@@ -1,0 +1,183 @@
+"""Jobs: one row of a benchmark with one seed; where its files are, what it asks for, and whether that is done."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.canonical import content_hash, slug, write_text
+from benchmarks.errors import UserError, unknown
+from benchmarks.plan import Plan, Row, read_yaml
+from benchmarks.provenance import code_hash
+from benchmarks.source import find, imported_by, lineage
+
+EXPERIMENTS = Path("configs/experiment")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row with one seed. Two jobs that train the same thing share a folder, and so the training."""
+
+    plan: Plan
+    row: Row
+    seed: int
+    runs: Path
+    results: Path
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return f"{self.row.label}, seed {self.seed}"
+
+    @property
+    def experiment(self) -> Path:
+        """The row's config file."""
+        return EXPERIMENTS / f"{self.row.experiment.removesuffix('.yaml')}.yaml"
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file that is tested instead of training, if the row names one."""
+        return None if self.row.checkpoint is None else Path(self.row.checkpoint.format(seed=self.seed))
+
+    @property
+    def folder(self) -> Path:
+        """`runs/<experiment>/<seed>`; overlays are part of the experiment's name."""
+        name = self.row.experiment.removesuffix(".yaml")
+        if self.row.overlays:
+            words = slug(
+                "_".join(Path(overlay).stem if _is_file(overlay) else overlay for overlay in self.row.overlays)
+            )
+            name += f"+{words[:40]}-{content_hash(self.row.overlays)[:8]}"
+        return self.runs / name / str(self.seed)
+
+    @property
+    def exam_folder(self) -> Path:
+        """Where the test run of this table and row writes its records."""
+        return self.folder / self.plan.name / slug(self.row.label)
+
+    @property
+    def configs(self) -> list[Path]:
+        """The files that say what is trained, in the order of their application."""
+        return [self.experiment, *(Path(overlay) for overlay in self.row.overlays if _is_file(overlay))]
+
+    def check(self) -> None:
+        """Raise a UserError if a file that the row names is not there."""
+        if not self.experiment.is_file():
+            known = [path.relative_to(EXPERIMENTS).with_suffix("").as_posix() for path in EXPERIMENTS.rglob("*.yaml")]
+            raise unknown(f"experiment for the row '{self.row.label}':", self.row.experiment, known)
+        for path in self.configs:
+            if not path.is_file():
+                raise unknown(
+                    f"overlay for the row '{self.row.label}':", str(path), map(str, Path("configs").rglob("*.yaml"))
+                )
+        if self.checkpoint is not None and not self.checkpoint.is_file():
+            raise UserError(f"The checkpoint of the row '{self.row.label}', {self.checkpoint}, is not there.")
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What is trained: the contents of the experiment and its overlays, and of the files that they name."""
+        texts = [overlay for overlay in self.row.overlays if not _is_file(overlay)]
+        return {"configs": [_inline(read_yaml(path), path.parent) for path in self.configs], "options": texts}
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to learn: no checkpoint is given and the model has a `training_step`."""
+        models = [config["model"] for config in self.settings["configs"] if config.get("model")]
+        paths = [model if isinstance(model, str) else model.get("class_path", "") for model in models]
+        ancestry = list(lineage(next((path for path in reversed(paths) if path), "")))
+        learns = any("training_step" in link.methods for link in ancestry) or not ancestry
+        return learns and self.checkpoint is None
+
+    @property
+    def training_code(self) -> dict[str, str]:
+        """The project files that the model and the data are made of, with the hash of each."""
+        configs = self.settings["configs"]
+        named = {path for config in configs for group in ("model", "data") for path in _class_paths(config.get(group))}
+        files = imported_by({found.file for path in named if (found := find(path))})
+        return {file: code_hash([file]) for file in files}
+
+    @property
+    def training_request(self) -> str:
+        """A hash of what is trained. How it is examined does not matter for that."""
+        configs = [{key: value for key, value in c.items() if key != "evaluation"} for c in self.settings["configs"]]
+        return content_hash({**self.settings, "configs": configs})
+
+    @property
+    def request(self) -> str:
+        """A hash of what is asked for: training, weights, exam. Not the seed, so a row's records share it."""
+        weights = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest() if self.checkpoint else None
+        return content_hash({**self.settings, "exam": self.exam, "weights": weights})
+
+    @property
+    def exam(self) -> dict[str, Any]:
+        """What the plan asks of every row, over the experiment's own `evaluation` settings."""
+        return {**self.plan.evaluation, **({"tasks": self.plan.tasks} if self.plan.tasks else {})}
+
+    @property
+    def options(self) -> list[str]:
+        """What `lightning fit` and `lightning test` are both told."""
+        words = [f"--config={self.experiment}"]
+        words += [f"--config={overlay}" if _is_file(overlay) else f"--{overlay}" for overlay in self.row.overlays]
+        return [*words, f"--seed_everything={self.seed}", f"--trainer.default_root_dir={self.folder}"]
+
+    def fit_command(self) -> list[str]:
+        """The words after `lightning` that train the row, from its last checkpoint if there is one."""
+        last = self.trained_checkpoint("last")
+        return ["fit", *self.options, *([f"--ckpt_path={last}"] if last else [])]
+
+    def test_command(self) -> list[str]:
+        """The words after `lightning` that examine the row; writes the config that they name."""
+        config = self.exam_folder / "evaluation.yaml"
+        filing = {
+            "table": self.plan.name,
+            "row": self.row.label,
+            "folder": str(self.exam_folder),
+            "request": self.request,
+        }
+        write_text(config, yaml.safe_dump({"evaluation": {**self.exam, **filing}}, sort_keys=False, allow_unicode=True))
+        weights = self.checkpoint or (self.trained_checkpoint(self._selection) if self.trains else None)
+        return ["test", *self.options, f"--config={config}", *([f"--ckpt_path={weights}"] if weights else [])]
+
+    def trained_checkpoint(self, which: str) -> Path | None:
+        """`last.ckpt` or `best.ckpt` of the training, the newest if several sessions left one."""
+        found = sorted(self.folder.rglob(f"{which}.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+        return found[-1] if found else None
+
+    @property
+    def _selection(self) -> str:
+        chosen = [config.get("evaluation", {}).get("selection", "") for config in self.settings["configs"]]
+        chosen.append(self.exam.get("selection", ""))
+        return "best" if next((word for word in reversed(chosen) if word), "last").startswith("best") else "last"
+
+
+def _is_file(overlay: str) -> bool:
+    """Whether an overlay is a config file; else it is an option, `key=value`."""
+    return overlay.endswith((".yaml", ".yml")) and "=" not in overlay
+
+
+def _inline(value: Any, folder: Path) -> Any:
+    """The configuration with the files that it names by path (`model: ../../model/x.yaml`) read in their places."""
+    if isinstance(value, dict):
+        return {key: _inline(entry, folder) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_inline(entry, folder) for entry in value]
+    if isinstance(value, str) and value.endswith((".yaml", ".yml")) and (folder / value).is_file():
+        return _inline(read_yaml(folder / value), (folder / value).parent)
+    return value
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    """Every class path of a configuration; a text in place of an object is one (`model: RepeatLast`)."""
+    if isinstance(value, str):
+        yield value
+        return
+    if isinstance(value, dict) and isinstance(value.get("class_path"), str):
+        yield value["class_path"]
+    entries = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for entry in entries:
+        if isinstance(entry, dict | list):
+            yield from _class_paths(entry)

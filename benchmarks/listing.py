@@ -1,0 +1,87 @@
+"""The list of what there is, from configs and source alone. Imports no torch."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.errors import UserError, unknown
+from benchmarks.plan import read_plan
+from benchmarks.source import descendants
+
+_CONFIGS = Path("configs")
+
+Entries = Iterator[tuple[str, str]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `benchmarks list`."""
+    parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}; everything if left out")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print names with one line each."""
+    if args.kind is not None and args.kind not in KINDS:
+        raise unknown("kind", args.kind, KINDS)
+    for kind in [args.kind] if args.kind else KINDS:
+        entries = list(KINDS[kind]())
+        print(f"{kind}:" if entries else f"{kind}: none here")
+        longest = max((len(name) for name, _ in entries), default=0)
+        for name, summary in entries:
+            print(f"  {name:{longest}}  {summary.partition('. ')[0].rstrip('.')}".rstrip())
+    return 0
+
+
+def _experiments() -> Entries:
+    folder = _CONFIGS / "experiment"
+    for path in sorted(folder.rglob("*.yaml")):
+        yield path.relative_to(folder).with_suffix("").as_posix(), _comment(path)
+
+
+def _benchmarks() -> Entries:
+    for path in sorted((_CONFIGS / "benchmark").glob("*.yaml")):
+        try:
+            plan = read_plan(path)
+        except UserError as error:
+            yield path.stem, f"broken: {error}"
+        else:
+            yield path.stem, f"{plan.title} ({len(plan.rows)} rows)"
+
+
+def _data() -> Entries:
+    return _classes("datamodules.module.ClipDataModule")
+
+
+def _models() -> Entries:
+    return _classes("lightning_modules.system.System", "lightning_modules.")
+
+
+def _metrics() -> Entries:
+    return _classes("benchmarks.metrics.base.ClipMetric")
+
+
+def _baselines() -> Entries:
+    return _classes("lightning_modules.system.System", "baselines.")
+
+
+def _classes(base: str, prefix: str = "") -> Entries:
+    return ((entry.path, entry.summary) for entry in descendants(base) if entry.path.startswith(prefix))
+
+
+def _comment(path: Path) -> str:
+    """The comment that a config begins with, up to its first full stop or blank line."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# ").strip())
+    return " ".join(lines).partition(". ")[0]
+
+
+KINDS: dict[str, Callable[[], Entries]] = {
+    "experiments": _experiments,
+    "benchmarks": _benchmarks,
+    "data": _data,
+    "models": _models,
+    "metrics": _metrics,
+    "baselines": _baselines,
+}

@@ -1,0 +1,269 @@
+"""`benchmarks run`: trains and tests every row of a benchmark with every seed, and keeps the records. Imports no torch.
+
+Each row is a `lightning` process of its own: whatever happens to it, the others go on, and a run that is killed loses
+no more than what its training did since its last checkpoint.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from benchmarks.canonical import slug, write_text
+from benchmarks.errors import UserError, unknown
+from benchmarks.job import Job
+from benchmarks.plan import Plan, read_plan
+from benchmarks.records import Record, RecordError, read_record
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing keeps two runs off one folder there
+    fcntl = None  # type: ignore[assignment]
+
+LIGHTNING = (sys.executable, "-c", "from benchmarks.cli import lightning; lightning()")
+"""The `lightning` command of this very installation."""
+
+_TAIL = 12
+
+
+class RowError(Exception):
+    """A row could not be done; the others go on."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `benchmarks run`."""
+    parser.add_argument("plan", help="a file of configs/benchmark, or its name")
+    parser.add_argument("--only", action="append", default=[], metavar="ROW", help="only this row; may be repeated")
+    parser.add_argument("--seeds", metavar="0,1", help="only these seeds, instead of the benchmark's own")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be run and run nothing")
+    parser.add_argument(
+        "--accept-stale", action="store_true", help="keep what was trained or recorded by code that has changed since"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints and logs")
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of committed records")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run what has no valid record yet; returns 1 if any row is left without one."""
+    named = Path(args.plan)
+    plan = read_plan(named if named.suffix or len(named.parts) > 1 else Path("configs/benchmark") / f"{named}.yaml")
+    jobs = _jobs(plan, args)
+    if args.dry_run:
+        for job in jobs:
+            print(f"{job.name}: {_outlook(job, args.accept_stale)}")
+        return 0
+    outcomes: list[tuple[Job, str]] = []
+    with _terminated_like_interrupted():
+        for number, job in enumerate(jobs, start=1):
+            print(f"[{number}/{len(jobs)}] {job.name}", flush=True)
+            start = time.monotonic()
+            try:
+                with _lock(job) as lock:
+                    outcome = _run(job, args.accept_stale, lock)
+            except (RowError, RecordError, OSError) as error:
+                print(f"{job.name} failed: {error}", file=sys.stderr, flush=True)
+                outcome = "failed"
+            outcomes.append((job, outcome))
+            print(f"[{number}/{len(jobs)}] {job.name}: {outcome} ({time.monotonic() - start:.0f} s)", flush=True)
+    counts = Counter(outcome for _, outcome in outcomes)
+    failed = [job.name for job, outcome in outcomes if outcome == "failed"]
+    print(f"{plan.name}: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) + ".")
+    if failed:
+        print(f"Failed: {'; '.join(failed)}. Run the same command again to go on where they stopped.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _jobs(plan: Plan, args: argparse.Namespace) -> list[Job]:
+    """What is asked for, seed by seed, so that the first seed soon gives a whole table."""
+    labels = [row.label for row in plan.rows]
+    for label in args.only:
+        if label not in labels:
+            raise unknown(f"row in {plan.name}:", label, labels)
+    try:
+        seeds = [int(seed) for seed in args.seeds.split(",")] if args.seeds else plan.seeds
+    except ValueError as error:
+        raise UserError(
+            f"--seeds must be whole numbers with commas between them, like 0,1; got {args.seeds}."
+        ) from error
+    jobs = [
+        Job(plan, row, seed, args.runs, args.results)
+        for index, seed in enumerate(seeds)
+        for row in plan.rows
+        if (not args.only or row.label in args.only)
+        and (index == 0 or row.checkpoint is None or "{seed}" in row.checkpoint)
+    ]
+    for job in jobs:
+        job.check()
+    return jobs
+
+
+def _outlook(job: Job, accept_stale: bool) -> str:
+    found = _valid_records(job, accept_stale)
+    if found:
+        return f"done, {len(found)} records"
+    train = f"lightning {' '.join(job.fit_command())}, then " if job.trains else ""
+    return f"{train}test on {job.plan.split}"
+
+
+def _run(job: Job, accept_stale: bool, lock: int | None) -> str:
+    marker = job.exam_folder / "done"
+    if marker.is_file() and marker.read_text(encoding="utf-8") == job.request:
+        _collect(job, accept_stale)
+    if found := _valid_records(job, accept_stale):
+        print(f"  has {len(found)} valid records: skipped", flush=True)
+        return "skipped"
+    if job.trains:
+        _train(job, accept_stale, lock)
+    marker.unlink(missing_ok=True)
+    for old in job.exam_folder.glob("record*.json"):
+        old.unlink()
+    _lightning(job, "test", job.test_command(), lock)
+    write_text(marker, job.request)
+    if not _collect(job, accept_stale=True):
+        print("  wrote no record: the model answers none of the tasks", flush=True)
+    return "done"
+
+
+def _train(job: Job, accept_stale: bool, lock: int | None) -> None:
+    """Train to the end, from the last checkpoint if what it was trained with is what is asked for now."""
+    path = job.folder / "training.json"
+    state = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    code = job.training_code
+    reason = ""
+    if state is not None and state["request"] != job.training_request:
+        reason = "its settings have changed"
+    elif state is not None and state["code"] != code and not accept_stale:
+        changed = sorted(file for file in {**code, **state["code"]} if code.get(file) != state["code"].get(file))
+        reason = f"its code has changed ({', '.join(changed[:4])}{', ...' if len(changed) > 4 else ''})"
+        reason += "; --accept-stale would keep it"
+    if reason:
+        aside = _free_name(job.folder)
+        job.folder.rename(aside)
+        print(f"  training anew, because {reason}; the old run is now {aside}", flush=True)
+        state = None
+    if state is not None and state["finished"] and job.trained_checkpoint("last"):
+        print("  is trained already", flush=True)
+        return
+    state = state or {"request": job.training_request, "code": code}
+    write_text(path, json.dumps({**state, "finished": False}, indent=1))
+    last = job.trained_checkpoint("last")
+    print(f"  training{f', from {last}' if last else ''}", flush=True)
+    _lightning(job, "fit", job.fit_command(), lock)
+    if job.trained_checkpoint("last") is None:
+        raise RowError(f"`lightning fit` ended well but left no last.ckpt below {job.folder}.")
+    write_text(path, json.dumps({**state, "finished": True}, indent=1))
+
+
+def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None) -> None:
+    """Run `lightning`; what it says as errors also goes to a log, whose end is shown if it fails."""
+    log = job.folder / f"{step}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tail: deque[str] = deque(maxlen=_TAIL)
+    descriptors = () if lock is None else (lock,)  # held by the child too: it may outlive a killed parent
+    command = [*LIGHTNING, *words]
+    with (
+        log.open("a", encoding="utf-8") as file,
+        subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace", pass_fds=descriptors
+        ) as child,
+    ):
+        file.write(f"$ lightning {' '.join(words)}\n")
+        try:
+            for line in child.stderr or ():
+                sys.stderr.write(line)
+                file.write(line)
+                file.flush()
+                tail.append(line)
+            code = child.wait()
+        except BaseException:
+            _stop(child)
+            raise
+    if code:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        raise RowError(f"`lightning {step}` {how}. The whole log is {log}; its end:\n{''.join(tail).rstrip()}")
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    child.terminate()
+    try:
+        child.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        child.kill()
+
+
+def _collect(job: Job, accept_stale: bool) -> list[Path]:
+    """Copy the exam's records to the results, in the place of those they supersede."""
+    records = [read_record(path) for path in sorted(job.exam_folder.glob("record*.json"))]
+    if not accept_stale and any(record.stale for record in records):
+        return []
+    folder = job.results / job.plan.name
+    written = []
+    for record in records:
+        path = folder / record.file_name
+        if not path.is_file() or read_record(path) != record:
+            record.write(path)
+        written.append(path)
+    for path in _filed(job):
+        if written and path not in written:
+            path.unlink()
+    return written
+
+
+def _valid_records(job: Job, accept_stale: bool) -> list[Record]:
+    """The row's records of exactly what is asked for, by the code as it is now."""
+    records = [record for record in _filed(job).values() if record.request == job.request]
+    return [] if any(record.stale for record in records) and not accept_stale else records
+
+
+def _filed(job: Job) -> dict[Path, Record]:
+    """The row's records among the results, whatever was asked."""
+    paths = sorted((job.results / job.plan.name).glob(f"{slug(job.row.label)}-s{job.seed}-*.json"))
+    return {path: record for path in paths if (record := read_record(path)).row == job.row.label}
+
+
+def _free_name(folder: Path) -> Path:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    return aside
+
+
+@contextmanager
+def _lock(job: Job) -> Iterator[int | None]:
+    """Keep other runs off the job's folder, until this process and the one it started have ended."""
+    if fcntl is None:
+        yield None
+        return
+    path = job.folder.with_name(f"{job.folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RowError(f"Another process is working in {job.folder}. Wait for it, or stop it.") from error
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """While rows run, SIGTERM ends them as cleanly as Ctrl-C."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)

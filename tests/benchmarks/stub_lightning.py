@@ -1,0 +1,62 @@
+"""Stands in for `lightning` in the tests of `benchmarks run`: counts to ten instead of training. Imports no torch."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from record_maker import make_record
+
+from benchmarks.records import Protocol
+
+STEPS, INTERVAL = 10, 2
+
+
+def main() -> None:
+    verb, *words = sys.argv[1:]
+    options = [(option.removeprefix("--"), value) for option, _, value in (word.partition("=") for word in words)]
+    values = dict(options)
+    with Path("calls.txt").open("a") as file:
+        file.write(f"{verb} {Path(values['config']).stem} {values['seed_everything']} {values.get('ckpt_path', '-')}\n")
+    folder = Path(values["trainer.default_root_dir"])
+    if verb == "fit":
+        fit(folder, Path(values["ckpt_path"]) if "ckpt_path" in values else None, str(folder))
+        return
+    configs = [yaml.safe_load(Path(value).read_text()) for option, value in options if option == "config"]
+    evaluation = configs[-1]["evaluation"]
+    for task in evaluation["tasks"]:
+        name = task["class_path"].rpartition(".")[2].lower()
+        record = make_record(
+            table=evaluation["table"],
+            row=evaluation["row"],
+            seed=int(values["seed_everything"]),
+            task={"name": name},
+            protocol=Protocol.create(name, {"n": 50}),
+            request=evaluation["request"],
+            config=configs[0],
+        )
+        record.write(Path(evaluation["folder"]) / f"record-{name}.json")
+
+
+def fit(folder: Path, resumed: Path | None, row: str) -> None:
+    step = json.loads(resumed.read_text())["step"] if resumed else 0
+    while step < STEPS:
+        step += 1
+        time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
+        with Path("steps.txt").open("a") as file:
+            file.write(f"{step}\n")
+        if os.environ.get("STUB_FAIL", "nothing") in row:
+            print("Traceback: the fields do not fit", file=sys.stderr)
+            sys.exit(7)
+        if os.environ.get("STUB_KILL") == str(step):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if step % INTERVAL == 0:
+            (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+            (folder / "checkpoints/last.ckpt").write_text(json.dumps({"step": step}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The command line answers help and mistakes at once, in one line, without torch."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from benchmarks import provenance
+from benchmarks.cli import COMMANDS, benchmarks, lightning
+from benchmarks.source import descendants, find, imported_by, lineage
+
+EXISTING = [name for name, (module, _) in COMMANDS.items() if find_spec(module)]
+
+
+def fresh(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, which fails if it knows torch or takes a second of computing."""
+    code = (
+        "import sys, time\n"
+        "from benchmarks.cli import benchmarks\n"
+        "try: benchmarks()\n"
+        "except SystemExit as end: code = end.code\n"
+        "heavy = {'torch', 'numpy', 'lightning', 'scipy', 'av'} & set(sys.modules)\n"
+        "if heavy: sys.exit(f'imported {heavy}')\n"
+        "if time.process_time() > 1: sys.exit(f'took {time.process_time()} s')\n"
+        "sys.exit(code)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(provenance.ROOT)}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=provenance.ROOT)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], *([name, "--help"] for name in EXISTING)], ids=" ".join)
+def test_help_needs_no_torch(arguments: list[str]) -> None:
+    done = fresh(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "usage: benchmarks" in done.stdout
+
+
+def test_overview_names_what_exists_and_only_that() -> None:
+    out = fresh().stdout
+    assert all((f"  {name} " in out) == (name in EXISTING) for name in COMMANDS)
+
+
+def test_list_needs_no_torch_and_finds_the_classes() -> None:
+    done = fresh("list")
+    assert done.returncode == 0, done.stderr
+    for name in (
+        "baselines.repeat_last.RepeatLast",
+        "lightning_modules.vid_ode.VidODE",
+        "benchmarks.metrics.paired.MSE",
+    ):
+        assert name in done.stdout
+    assert "ClipDataModule" not in done.stdout  # a contract is nothing to choose
+    assert fresh("list", "data").stdout.startswith("data:\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lst"], "There is no command 'lst'. Did you mean 'list'?"),
+        (["frobnicate"], "There is no command 'frobnicate'. There are:"),
+        (["--hepl"], "There is no option '--hepl'. Did you mean '--help'?"),
+        (["list", "metrix"], "There is no kind 'metrix'. Did you mean 'metrics'?"),
+        (["list", "data", "now"], "'now' is one word too many. See `benchmarks list --help`."),
+        (["leaderboard", "--chck"], "There is no option '--chck'. Did you mean '--check'?"),
+        (["leaderboard", "--output"], "Argument --output: expected one argument. See `benchmarks leaderboard --help`."),
+        (["run"], "The following arguments are required: plan. See `benchmarks run --help`."),
+        (["run", "configs/benchmark/dmo.yaml"], "There is no benchmark file 'configs/benchmark/dmo.yaml'"),
+    ],
+)
+def test_mistakes_get_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        benchmarks(arguments)
+    heard = capsys.readouterr()
+    assert caught.value.code == 2
+    assert heard.out == ""
+    assert heard.err.startswith(f"benchmarks: {message}")
+    assert heard.err.count("\n") == 1
+
+
+def test_a_mistyped_benchmark_gets_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs/benchmark").mkdir(parents=True)
+    (tmp_path / "configs/benchmark/demo.yaml").touch()
+    for name in ("dmo", "configs/benchmark/dmo.yaml"):
+        with pytest.raises(SystemExit):
+            benchmarks(["run", name])
+        assert "Did you mean 'configs/benchmark/demo.yaml'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fti"], "There is no command 'fti'. Did you mean 'fit'?"),
+        (["fit", "--config", "confgs/x.yaml"], "There is no config file 'confgs/x.yaml'"),
+        (["fit", "--config=confgs/x.yaml"], "There is no config file 'confgs/x.yaml'"),
+    ],
+)
+def test_lightning_catches_slips_before_torch(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        lightning(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith(f"lightning: {message}")
+
+
+SOURCES = {
+    "lightning_modules/__init__.py": "from lightning_modules.parts import Public as Public",
+    "lightning_modules/parts.py": (
+        "import abc\nfrom abc import ABC\nfrom . import helpers\n"
+        "class Base(ABC):\n  '''A contract.'''\n  def training_step(self): ...\n"
+        "class Public(Base):\n  '''Does\n  much. And more.\n\n  Args: none'''\n"
+        "class _Hidden(Base): ...\n"
+        "class Other(helpers.Mixin): ...\n"
+    ),
+    "lightning_modules/helpers.py": "def late():\n  from datamodules import clip\nclass Mixin: ...",
+    "datamodules/__init__.py": "",
+    "datamodules/clip.py": "from lightning_modules import parts",
+    "datamodules/alone.py": "",
+}
+
+
+def test_source_is_read_as_python_would(tmp_path: Path) -> None:
+    for name, text in SOURCES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    public = find("lightning_modules.Public", tmp_path)  # through the re-export
+    assert public is not None
+    assert public == find("Public", tmp_path)
+    assert (public.path, public.summary) == ("lightning_modules.parts.Public", "Does much. And more.")
+    assert [link.path.rpartition(".")[2] for link in lineage(public.path, tmp_path)] == ["Public", "Base"]
+    assert [entry.path for entry in descendants("lightning_modules.parts.Base", tmp_path)] == [public.path]
+    assert [link.path for link in lineage("lightning_modules.parts.Other", tmp_path)][-1:] == [
+        "lightning_modules.helpers.Mixin"
+    ]
+    assert find("lightning_modules.Absent", tmp_path) is None
+    assert find("elsewhere.Public", tmp_path) is None
+    everything = sorted(set(SOURCES) - {"datamodules/alone.py"})
+    assert imported_by(["lightning_modules/parts.py"], tmp_path) == everything  # round the circle, into functions
+    assert imported_by(["datamodules/alone.py"], tmp_path) == ["datamodules/__init__.py", "datamodules/alone.py"]

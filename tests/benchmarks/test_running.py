@@ -1,0 +1,289 @@
+"""`benchmarks run` does what has no valid record, once, and goes on where it was interrupted."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks import provenance, running
+from benchmarks.cli import benchmarks
+from benchmarks.job import Job
+from benchmarks.plan import read_plan
+from benchmarks.records import read_records
+
+STUB = Path(__file__).with_name("stub_lightning.py")
+
+PLAN = """
+title: Tiny
+seeds: [0, 1]
+tasks: [{class_path: benchmarks.tasks.Predict}, {class_path: benchmarks.tasks.Interpolate}]
+rows:
+  - {label: Learns, experiment: shapes/learns}
+  - {label: Repeats, experiment: shapes/repeats}
+"""
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`benchmarks run` in a small project whose `lightning` is the stub."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(provenance.ROOT), str(STUB.parent)]))
+    monkeypatch.setattr(running, "LIGHTNING", (sys.executable, str(STUB)))
+    files = {
+        "configs/benchmark/tiny.yaml": PLAN,
+        "configs/model/learns.yaml": "{class_path: baselines.constant.Constant, init_args: {value: mean}}",
+        "configs/experiment/shapes/learns.yaml": "model: ../../model/learns.yaml\ndata: {class_path: MovingShapes}",
+        "configs/experiment/shapes/repeats.yaml": "model: {class_path: baselines.repeat_last.RepeatLast}",
+        "configs/smoke/learns.yaml": "trainer: {max_epochs: 1}",
+    }
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+
+    def call(*options: str) -> int:
+        with pytest.raises(SystemExit) as caught:
+            benchmarks(["run", "configs/benchmark/tiny.yaml", *options])
+        return int(str(caught.value.code))
+
+    return call
+
+
+def calls() -> list[str]:
+    """What `lightning` was asked since the last look."""
+    path = Path("calls.txt")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    path.unlink(missing_ok=True)
+    return lines
+
+
+def steps() -> list[int]:
+    return [int(line) for line in Path("steps.txt").read_text().split()]
+
+
+LAST = "runs/shapes/learns/{}/checkpoints/last.ckpt"
+ALL = [
+    "fit learns 0 -",
+    f"test evaluation 0 {LAST.format(0)}",
+    "test evaluation 0 -",  # there is nothing to train in RepeatLast
+    "fit learns 1 -",
+    f"test evaluation 1 {LAST.format(1)}",
+    "test evaluation 1 -",
+]
+
+
+def test_every_row_and_seed_is_run_once(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    assert calls() == ALL
+    records = read_records(Path("benchmarks/results"))
+    assert len(records) == 2 * 2 * 2
+    assert {(record.table, record.row) for record in records.values()} == {("tiny", "Learns"), ("tiny", "Repeats")}
+    assert all(path.name == record.file_name for path, record in records.items())
+    before = {path: path.stat().st_mtime_ns for path in records}
+    assert run() == 0
+    assert calls() == []
+    assert {path: path.stat().st_mtime_ns for path in records} == before
+    assert "tiny: 4 skipped." in capfd.readouterr().out
+
+
+def test_committed_records_are_enough_without_the_runs(run: Run) -> None:
+    run()
+    calls()
+    Path("runs").rename("elsewhere")
+    assert run() == 0
+    assert calls() == []
+
+
+def test_only_and_seeds_choose(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("--only=Repeats", "--seeds=3,4") == 0
+    assert calls() == ["test evaluation 3 -", "test evaluation 4 -"]
+    assert run("--only=Repeat") == 2
+    assert "no row in tiny: 'Repeat'. Did you mean 'Repeats'?" in capfd.readouterr().err
+    assert run("--seeds=one") == 2
+    assert "--seeds must be whole numbers" in capfd.readouterr().err
+
+
+def test_dry_run_says_and_does_nothing(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("--dry-run") == 0
+    assert calls() == []
+    assert not Path("runs").exists()
+    out = capfd.readouterr().out
+    assert "Learns, seed 0: lightning fit --config=configs/experiment/shapes/learns.yaml --seed_everything=0" in out
+    assert "Repeats, seed 1: test on test" in out
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STUB_KILL", "5")
+    assert run("--seeds=0") == 1
+    heard = capfd.readouterr()
+    assert "Learns, seed 0 failed: `lightning fit` was killed by signal 9" in heard.err
+    assert "Failed: Learns, seed 0." in heard.err
+    assert calls() == ["fit learns 0 -", "test evaluation 0 -"]  # the other row went on
+    monkeypatch.delenv("STUB_KILL")
+    assert run("--seeds=0") == 0
+    assert calls() == [f"fit learns 0 {LAST.format(0)}", f"test evaluation 0 {LAST.format(0)}"]
+    assert steps() == [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]  # one checkpoint interval lost, at most
+
+
+def test_a_failed_row_shows_the_end_of_its_log(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STUB_FAIL", "learns")
+    assert run("--seeds=0") == 1
+    error = capfd.readouterr().err
+    assert "ended with code 7. The whole log is runs/shapes/learns/0/fit.log; its end:\nTraceback: the fields" in error
+    assert "the fields do not fit" in Path("runs/shapes/learns/0/fit.log").read_text()
+
+
+def test_an_examination_cut_short_is_made_again(run: Run) -> None:
+    run("--seeds=0", "--only=Learns")
+    calls()
+    Path("runs/shapes/learns/0/tiny/learns/done").unlink()
+    for path in read_records(Path("benchmarks/results")):
+        path.unlink()
+    assert run("--seeds=0", "--only=Learns") == 0
+    assert calls() == [f"test evaluation 0 {LAST.format(0)}"]  # what was trained is not trained again
+
+
+def test_a_copy_cut_short_is_finished(run: Run) -> None:
+    run("--seeds=0", "--only=Learns")
+    calls()
+    paths = list(read_records(Path("benchmarks/results")))
+    paths[0].unlink()
+    assert run("--seeds=0", "--only=Learns") == 0
+    assert calls() == []
+    assert list(read_records(Path("benchmarks/results"))) == paths
+
+
+def test_changed_settings_train_anew_and_keep_the_old_run(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    run("--seeds=0", "--only=Learns")
+    calls()
+    Path("configs/model/learns.yaml").write_text(
+        "{class_path: baselines.constant.Constant, init_args: {value: mean, x: 1}}"
+    )
+    assert run("--seeds=0", "--only=Learns") == 0
+    assert calls() == ["fit learns 0 -", f"test evaluation 0 {LAST.format(0)}"]
+    assert "training anew, because its settings have changed" in capfd.readouterr().out
+    assert Path("runs/shapes/learns/0.old-1/checkpoints/last.ckpt").is_file()
+    assert len(read_records(Path("benchmarks/results"))) == 2  # the old records are superseded
+
+
+def test_a_changed_exam_is_sat_again_without_training(run: Run) -> None:
+    run("--seeds=0", "--only=Learns")
+    calls()
+    plan = Path("configs/benchmark/tiny.yaml")
+    plan.write_text(plan.read_text().replace(", {class_path: benchmarks.tasks.Interpolate}", ""))
+    assert run("--seeds=0", "--only=Learns") == 0
+    assert calls() == [f"test evaluation 0 {LAST.format(0)}"]
+    assert [record.task["name"] for record in read_records(Path("benchmarks/results")).values()] == ["predict"]
+
+
+def test_changed_code_is_run_again_unless_accepted(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    run("--seeds=0")
+    calls()
+    for folder in ("benchmarks/results", "runs"):
+        for path in Path(folder).rglob("*.json"):
+            if path.name != "training.json":
+                record = next(iter(read_records(path.parent).values()))
+                dataclasses.replace(record, code_sha256="0" * 64)
+                path.write_text(path.read_text().replace(record.code_sha256, "0" * 64))
+    training = Path("runs/shapes/learns/0/training.json")
+    training.write_text(training.read_text().replace('"datamodules/clip.py": "', '"datamodules/clip.py": "0'))
+    assert run("--seeds=0", "--accept-stale") == 0
+    assert calls() == []
+    assert run("--seeds=0") == 0
+    assert calls() == ALL[:3]
+    assert "its code has changed (datamodules/clip.py); --accept-stale would keep it" in capfd.readouterr().out
+    assert not any(record.stale for record in read_records(Path("benchmarks/results")).values())
+
+
+def test_a_checkpoint_is_tested_not_trained_and_once(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    plan = Path("configs/benchmark/tiny.yaml")
+    plan.write_text(PLAN + "  - {label: Ready, experiment: shapes/learns, checkpoint: ready.safetensors}\n")
+    assert run("--only=Ready") == 2
+    assert "The checkpoint of the row 'Ready', ready.safetensors, is not there." in capfd.readouterr().err
+    Path("ready.safetensors").write_bytes(b"weights")
+    assert run("--only=Ready") == 0
+    assert calls() == ["test evaluation 0 ready.safetensors"]
+    Path("ready.safetensors").write_bytes(b"other weights")
+    assert run("--only=Ready") == 0
+    assert calls() == ["test evaluation 0 ready.safetensors"]
+
+
+def test_overlays_are_part_of_the_experiment(run: Run, tmp_path: Path) -> None:
+    overlay = (
+        "  - {label: Small, experiment: shapes/learns, overlays: [configs/smoke/learns.yaml, trainer.max_steps=3]}\n"
+    )
+    Path("configs/benchmark/tiny.yaml").write_text(PLAN + overlay)
+    plan = read_plan(Path("configs/benchmark/tiny.yaml"))
+    small, plain = (Job(plan, row, 0, Path("runs"), Path("results")) for row in (plan.rows[2], plan.rows[0]))
+    assert small.folder != plain.folder
+    assert small.training_request != plain.training_request
+    assert small.fit_command()[1:4] == [
+        "--config=configs/experiment/shapes/learns.yaml", "--config=configs/smoke/learns.yaml", "--trainer.max_steps=3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("{label: A, experiment: shapes/lerns}", "'shapes/lerns'. Did you mean 'shapes/learns'?"),
+        ("{label: A, experiment: shapes/learns, overlays: [configs/smoke/lerns.yaml]}", "'configs/smoke/learns.yaml'?"),
+    ],
+)
+def test_a_mistyped_file_is_found_before_anything_runs(
+    run: Run, capfd: pytest.CaptureFixture[str], row: str, message: str
+) -> None:
+    Path("configs/benchmark/tiny.yaml").write_text(f"{PLAN}  - {row}\n")
+    assert run() == 2
+    assert message in capfd.readouterr().err
+    assert calls() == []
+
+
+@pytest.fixture
+def started(run: Run, monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen[bytes]:
+    """`benchmarks run` in a process of its own, in the middle of a training."""
+    monkeypatch.setenv("STUB_SECONDS", "0.3")
+    code = f"from benchmarks import cli, running; running.LIGHTNING = {running.LIGHTNING!r}; cli.benchmarks()"
+    process = subprocess.Popen([sys.executable, "-c", code, "run", "tiny", "--seeds=0"], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 20
+    while not Path("steps.txt").is_file():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_with_its_child(started: subprocess.Popen[bytes], number: int) -> None:
+    started.send_signal(number)
+    _, error = started.communicate(timeout=10)
+    assert started.returncode == 130
+    assert error.decode().strip().endswith("benchmarks: stopped.")
+    count = len(steps())
+    time.sleep(0.7)
+    assert len(steps()) == count
+
+
+def test_a_second_run_keeps_off_what_a_killed_one_left_working(
+    run: Run, started: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    started.kill()  # kill -9: the training itself lives on
+    started.wait()
+    assert run("--seeds=0", "--only=Learns") == 1
+    assert "Another process is working in runs/shapes/learns/0" in capfd.readouterr().err
+    deadline = time.monotonic() + 20
+    while len(steps()) < 10:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.3)
+    assert run("--seeds=0", "--only=Learns") == 0
+    assert steps() == list(range(1, 11))
