@@ -10,7 +10,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85
-Words = UInt64[np.ndarray, "*shape"]
+Words = UInt64[np.ndarray, "..."]
 
 
 def permutation(purpose: int, seed: int, epoch: int, count: int) -> list[int]:

@@ -5,8 +5,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ class StoredClip(NamedTuple):
     split: str
     origin: Origin
     label: int = -1
-    about: dict[str, Any] = {}
+    about: Mapping[str, Any] = MappingProxyType({})
     """Anything else that the index should say of the clip, as plain data."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ def decode(
             every picture at its own time, also where the rate varies.
 
     Raises:
-        VideoError: when the file cannot be opened, a picture is damaged, times do not increase, or it ends before its end.
+        VideoError: when the file cannot be opened, a picture is damaged, times do not increase, or its end is missing.
     """
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 (grey) or 3 (colour); got {channels}.")
@@ -92,7 +92,7 @@ def decode(
 
 
 def write_video(path: str | os.PathLike[str], frames: Pictures, frame_rate: float) -> float:
-    """Write an .mp4 (H.264, yuv420p: plays anywhere) or a .gif (one palette of its own, endless) and return its frame rate.
+    """Write an .mp4 (H.264, yuv420p: plays anywhere) or a .gif (its own palette, endless) and return its frame rate.
 
     The rate is the one that was asked but for a GIF of more than 50 frames per second, which viewers cannot show: then
     every second (third, ...) frame is written, so that time still runs as it did. An odd side is made even in an MP4
@@ -148,8 +148,8 @@ def _timed(path: Path, container: "av.container.InputContainer", stream: Any) ->
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     # AVI has no presentation times, and what FFmpeg makes of its B-frames goes back and forth
     by_decoding = "avi" in container.format.name.split(",")
-    start, time, count = None, -math.inf, 0
-    for frame in container.decode(stream):
+    start, time = None, -math.inf
+    for count, frame in enumerate(container.decode(stream)):
         if frame.is_corrupt:
             raise VideoError(path, f"frame {count} is damaged")
         stamp = frame.dts if by_decoding else frame.pts
@@ -163,7 +163,6 @@ def _timed(path: Path, container: "av.container.InputContainer", stream: Any) ->
             raise VideoError(path, f"frame {count} is shown at {now:.6g} s, not after the one before at {time:.6g} s")
         time = now
         yield frame, time
-        count += 1
 
 
 def _check_whole(path: Path, container: "av.container.InputContainer", stream: Any, count: int, last: float) -> None:
@@ -246,8 +245,9 @@ def _write_gif(path: Path, pictures: UInt8[np.ndarray, "time height width 3"], f
     step = math.ceil(frame_rate / (GIF_TICK / 2) - 1e-9)
     pictures, rate = pictures[::step], frame_rate / step
     height, width = pictures.shape[1:3]
+    tick = Fraction(1, GIF_TICK)
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=Fraction(1, GIF_TICK))
+    source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=tick)
     split, palette = graph.add("split"), graph.add("palettegen", "stats_mode=full")
     use, sink = graph.add("paletteuse", "dither=sierra2_4a:diff_mode=rectangle"), graph.add("buffersink")
     source.link_to(split)
@@ -261,13 +261,13 @@ def _write_gif(path: Path, pictures: UInt8[np.ndarray, "time height width 3"], f
     with closing(av.open(str(path), "w", options={"loop": "0", "final_delay": str(last_delay)})) as container:
         stream = container.add_stream("gif", rate=GIF_TICK)
         stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
-        stream.time_base = stream.codec_context.time_base = Fraction(1, GIF_TICK)
-        for picture, tick in zip(pictures, ticks, strict=False):
+        stream.time_base = stream.codec_context.time_base = tick
+        for picture, moment in zip(pictures, ticks, strict=False):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = tick, Fraction(1, GIF_TICK)
+            frame.pts, frame.time_base = moment, tick
             source.push(frame)
         source.push(None)
         for _ in pictures:
-            container.mux(stream.encode(sink.pull()))
+            container.mux(stream.encode(cast(av.VideoFrame, sink.pull())))
         container.mux(stream.encode(None))
     return rate
