@@ -9,8 +9,8 @@ from torch import Tensor
 WINDOW = 11
 _GAUSSIAN = [math.exp(-0.5 * ((place - WINDOW // 2) / 1.5) ** 2) for place in range(WINDOW)]
 _TAPS = [weight / sum(_GAUSSIAN) for weight in _GAUSSIAN]
-_CELLS = {"cpu": 1 << 17, "cuda": 1 << 24}
-"""Pixels that are worked on at once: what a processor's cache holds, or about 1.5 GB on other devices."""
+_CELLS, _CELLS_CPU = 1 << 24, 1 << 17
+"""Pixels that are worked on at once: about 1.5 GB of float64; on a CPU what its cache holds."""
 
 
 def structural_similarity(
@@ -31,7 +31,7 @@ def structural_similarity(
         raise ValueError(
             f"SSIM's window has {WINDOW} x {WINDOW} pixels; frames of {height} x {width} are too small for it."
         )
-    step = max(1, _CELLS.get(x.device.type, _CELLS["cuda"]) // (height * width))
+    step = max(1, (_CELLS_CPU if x.device.type == "cpu" else _CELLS) // (height * width))
     pairs = zip(x.reshape(-1, height, width).split(step), y.reshape(-1, height, width).split(step), strict=True)
     values = [_similarity(a.double(), b.double(), data_range) for a, b in pairs]
     return torch.cat(values).reshape(x.shape[:-2])
@@ -51,7 +51,7 @@ def _similarity(
 
 
 def _smooth(image: Float[Tensor, "plane height width"]) -> Float[Tensor, "plane valid_height valid_width"]:
-    """The Gaussian mean at each valid place: eleven shifted sums along either axis, 3 to 6 times as fast as conv2d."""
+    """The Gaussian mean at each valid place: eleven shifted sums along either axis, cheaper than conv2d in float64."""
     for axis in (-2, -1):
         length = image.shape[axis] - WINDOW + 1
         total = torch.zeros_like(image.narrow(axis, 0, length))

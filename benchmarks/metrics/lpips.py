@@ -1,0 +1,72 @@
+"""LPIPS as a metric of frames: the perceptual distance of each answered frame from the true one."""
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.metrics.features.lpips import Backbone, PerceptualDistance
+from benchmarks.metrics.paired import PairedMetric, PerFrame
+from datamodules.clip import Sample
+
+_CELLS, _CELLS_CPU = 1 << 24, 1 << 19
+"""Pixels that pass through the network at once, so that memory does not grow with the clips."""
+_SMALLEST = {"alex": 31, "vgg": 16}
+
+
+class LPIPS(PairedMetric):
+    """Learned perceptual distance, version 0.1 (Zhang et al., 2018); grey frames are repeated in three channels.
+
+    Frames go in at their own size, as published. The weights are fetched at first use; where they cannot be had,
+    `WeightsUnavailable` is raised.
+
+    Args:
+        backbone: "alex" (the authors' advice for reporting, and Vid-ODE's) or "vgg".
+        kwargs: settings of `torchmetrics.Metric`.
+    """
+
+    higher_is_better: bool = False
+
+    def __init__(self, backbone: Backbone = "alex", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.backbone = backbone
+
+    @property
+    def name(self) -> str:
+        """With the network it is measured by."""
+        return f"lpips_{self.backbone}"
+
+    def prepare(self) -> None:
+        """Load the network."""
+        network_of(self.backbone)
+
+    def measure(self, sample: Sample, target: Sample) -> PerFrame:
+        """The distance of each frame."""
+        x, y = _coloured(sample), _coloured(target)
+        height, width = x.shape[-2:]
+        if min(height, width) < _SMALLEST[self.backbone]:
+            least = _SMALLEST[self.backbone]
+            raise ValueError(
+                f"The network of {self.name} needs frames of {least} x {least} pixels at least; these are "
+                f"{height} x {width}. Leave the metric out for such data."
+            )
+        network = network_of(self.backbone).to(x.device)
+        step = max(1, (_CELLS_CPU if x.device.type == "cpu" else _CELLS) // (height * width))
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            distances = [network(a, b) for a, b in zip(x.split(step), y.split(step), strict=True)]
+        return torch.cat(distances).double().reshape(target.frames.shape[:2])  # type: ignore[union-attr]
+
+
+@cache
+def network_of(backbone: Backbone) -> PerceptualDistance:
+    """The network, loaded once in a process: copies of the metric share it, no checkpoint or average sees it."""
+    return PerceptualDistance.pretrained(backbone)
+
+
+def _coloured(sample: Sample) -> Tensor:
+    """All frames, float32, in three channels."""
+    frames = sample.frames.float().flatten(0, 1)  # type: ignore[union-attr]
+    if frames.shape[1] not in (1, 3):
+        raise ValueError(f"LPIPS compares grey or colour frames; these have {frames.shape[1]} channels.")
+    return frames.expand(-1, 3, -1, -1)
