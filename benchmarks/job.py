@@ -1,7 +1,6 @@
 """Jobs: one row of a benchmark with one seed; where its files are, what it asks for, and whether that is done."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from benchmarks.canonical import content_hash, slug, write_text
 from benchmarks.errors import UserError, unknown
 from benchmarks.plan import Plan, Row, read_yaml
 from benchmarks.provenance import code_hash
-from benchmarks.source import find, imported_by, lineage
+from benchmarks.source import class_paths, find, imported_by, lineage
 
 EXPERIMENTS = Path("configs/experiment")
 
@@ -96,7 +95,7 @@ class Job:
     def training_code(self) -> dict[str, str]:
         """The project files that the model and the data are made of, with the hash of each."""
         configs = self.settings["configs"]
-        named = {path for config in configs for group in ("model", "data") for path in _class_paths(config.get(group))}
+        named = {path for config in configs for group in ("model", "data") for path in class_paths(config.get(group))}
         files = imported_by({found.file for path in named if (found := find(path))})
         return {file: code_hash([file]) for file in files}
 
@@ -168,16 +167,3 @@ def _inline(value: Any, folder: Path) -> Any:
     if isinstance(value, str) and value.endswith((".yaml", ".yml")) and (folder / value).is_file():
         return _inline(read_yaml(folder / value), (folder / value).parent)
     return value
-
-
-def _class_paths(value: Any) -> Iterator[str]:
-    """Every class path of a configuration; a text in place of an object is one (`model: RepeatLast`)."""
-    if isinstance(value, str):
-        yield value
-        return
-    if isinstance(value, dict) and isinstance(value.get("class_path"), str):
-        yield value["class_path"]
-    entries = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for entry in entries:
-        if isinstance(entry, dict | list):
-            yield from _class_paths(entry)

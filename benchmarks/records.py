@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.canonical import content_hash, plain, slug, write_text
-from benchmarks.provenance import code_hash, git_state, imported_files, package_versions
+from benchmarks.provenance import code_hash, git_state, package_versions
+from benchmarks.source import code_of_run
 
 VERSION = 1
 SCHEMA = Path(__file__).with_name("record.schema.json")
@@ -116,7 +117,7 @@ class Record:
         deterministic: whether deterministic algorithms were asked for.
         commit: of the checkout; None outside one.
         dirty: whether code or configs differed from the commit.
-        code_files: the project files that the run imported.
+        code_files: the project files that the exam and the classes named in `config` are made of.
         code_sha256: over their paths and contents.
         versions: of Python and the packages that numbers depend on.
         date: when it was made, UTC.
@@ -174,7 +175,7 @@ class Record:
         """
         label = row or class_path.rpartition(".")[2]
         commit, dirty = git_state()
-        files = imported_files()
+        files = code_of_run(config, class_path)
         return cls(
             table=table,
             row=label,

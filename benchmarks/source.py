@@ -1,12 +1,16 @@
 """The packages' source, read without importing it: classes, their first lines and methods, what a file imports."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from benchmarks.provenance import PACKAGES, ROOT
+from benchmarks.provenance import PACKAGES, ROOT, imported_files
+
+_EXAM = ("benchmarks/training.py", "benchmarks/evaluation.py")
+"""Where every run's way through the exam begins."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,29 @@ def imported_by(files: Iterable[str], root: Path = ROOT) -> list[str]:
             found.add(file)
             waiting += [module.file for name in _prefixes(by_file[file]) if (module := modules(root).get(name))]
     return sorted(found)
+
+
+def class_paths(config: Any) -> Iterator[str]:
+    """Every class path of a configuration; a text in place of an object is one (`model: RepeatLast`)."""
+    if isinstance(config, str):
+        yield config
+        return
+    if isinstance(config, Mapping) and isinstance(config.get("class_path"), str):
+        yield config["class_path"]
+    entries = config.values() if isinstance(config, Mapping) else config if isinstance(config, list | tuple) else ()
+    for entry in entries:
+        if isinstance(entry, Mapping | list | tuple):
+            yield from class_paths(entry)
+
+
+def code_of_run(config: Mapping[str, Any], class_path: str, root: Path = ROOT) -> list[str]:
+    """The project files that a run's numbers come from: those it imported for its exam and for the classes it names.
+
+    The command line imports every module of ours, to know all names, so what was imported is not enough to go by.
+    """
+    imported = imported_files(root)
+    named = {found.file for path in (class_path, *class_paths(config)) if (found := find(path, root))}
+    return sorted(set(imported) & set(imported_by({*_EXAM, *named}, root)))
 
 
 def _prefixes(module: ModuleSource) -> set[str]:

@@ -26,7 +26,6 @@ def test_record_survives_the_disk(tmp_path: Path) -> None:
 
 def test_create_collects_provenance_and_no_place_of_this_machine() -> None:
     record = make_record()
-    assert "benchmarks/tasks.py" not in record.code_files or "benchmarks.tasks" in sys.modules
     assert record.versions["python"].startswith("3.")
     assert record.config["data"]["root"] == "data"
     assert str(Path.home()) not in json.dumps(record.to_json())
@@ -186,3 +185,20 @@ def test_git_state_sees_code_but_not_results(tmp_path: Path) -> None:
 def test_records_import_no_torch() -> None:
     code = "import sys, benchmarks.records as r; assert 'torch' not in sys.modules and 'jsonschema' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(provenance.ROOT)})
+
+
+def test_the_code_of_a_run_is_what_its_classes_are_made_of() -> None:
+    code = (
+        "import baselines.repeat_last, baselines.linear_blend, benchmarks.evaluation, benchmarks.records\n"
+        "import sys; sys.path.insert(0, 'tests/benchmarks'); from record_maker import make_record\n"
+        "config = {'model': {'class_path': 'RepeatLast'}, 'trainer': {'logger': 'linear_blend'}}\n"
+        "print(*make_record(class_path='baselines.repeat_last.RepeatLast', config=config).code_files)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(provenance.ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=provenance.ROOT
+    )
+    files = set(done.stdout.split())
+    assert {"baselines/repeat_last.py", "lightning_modules/system.py", "datamodules/clip.py"} <= files
+    assert {"benchmarks/evaluation.py", "benchmarks/tasks.py", "benchmarks/metrics/base.py"} <= files
+    assert not {"baselines/linear_blend.py", "lightning_modules/vid_ode.py", "benchmarks/records.py"} & files

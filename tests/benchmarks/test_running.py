@@ -40,7 +40,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     files = {
         "configs/benchmark/tiny.yaml": PLAN,
         "configs/model/learns.yaml": "{class_path: baselines.constant.Constant, init_args: {value: mean}}",
-        "configs/experiment/shapes/learns.yaml": "model: ../../model/learns.yaml\ndata: {class_path: MovingShapes}",
+        "configs/experiment/shapes/learns.yaml": "model: ../../model/learns.yaml",
         "configs/experiment/shapes/repeats.yaml": "model: {class_path: baselines.repeat_last.RepeatLast}",
         "configs/smoke/learns.yaml": "trainer: {max_epochs: 1}",
     }
@@ -180,8 +180,11 @@ def test_changed_settings_train_anew_and_keep_the_old_run(run: Run, capfd: pytes
 def test_a_changed_exam_is_sat_again_without_training(run: Run) -> None:
     run("--seeds=0", "--only=Learns")
     calls()
-    plan = Path("configs/benchmark/tiny.yaml")
+    plan, experiment = Path("configs/benchmark/tiny.yaml"), Path("configs/experiment/shapes/learns.yaml")
     plan.write_text(plan.read_text().replace(", {class_path: benchmarks.tasks.Interpolate}", ""))
+    assert run("--seeds=0", "--only=Learns") == 0
+    assert calls() == [f"test evaluation 0 {LAST.format(0)}"]
+    experiment.write_text(experiment.read_text() + "\nevaluation: {seed: 1}")
     assert run("--seeds=0", "--only=Learns") == 0
     assert calls() == [f"test evaluation 0 {LAST.format(0)}"]
     assert [record.task["name"] for record in read_records(Path("benchmarks/results")).values()] == ["predict"]
