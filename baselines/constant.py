@@ -50,6 +50,8 @@ class Constant(System):
         shape = (len(frames), times.shape[1], *frames.shape[-3:])
         if self.value == "black":
             return VideoClip(frames.new_full(shape, -1.0), times)
+        if self.total.numel() == 0 and self._trainer is not None and self.trainer.sanity_checking:
+            return VideoClip(frames.new_zeros(shape), times)  # Lightning's rehearsal before the first training batch
         if self.total.numel() == 0:
             raise ValueError("Constant(value='mean') has seen no training frame yet. Run one epoch of `lightning fit`.")
         if self.total.shape != frames.shape[-3:]:

@@ -80,6 +80,7 @@ class Evaluation(Callback):
         """The record files that the last test wrote."""
         self._labels = labels(self.tasks)
         self._sittings: list[Sitting] = []
+        self._said: set[str] = set()
         self._gallery = Gallery(0)
         self._place = Path()
         self._random_state: State | None = None
@@ -146,7 +147,7 @@ class Evaluation(Callback):
             else:
                 reason = f"{type(system).__name__} has no verb for the task '{task.name}'"
                 sitting.dashes = {metric.name: reason for metric in self.metrics}
-                rank_zero_info(f"{label}: — ({reason})")
+                self._say(f"{label}: — ({reason})")
             self._sittings.append(sitting)
 
     @torch.no_grad()
@@ -162,7 +163,7 @@ class Evaluation(Callback):
                 answer = task.ask(system, case)
             answer = type(answer)(*(value.float() for value in answer))
             for name, reason in sitting.mark(system, case, answer, batch).items():
-                rank_zero_info(f"{sitting.label}/{name}: — ({reason})")
+                self._say(f"{sitting.label}/{name}: — ({reason})")
             self._gallery.show(sitting.label, case, answer)
 
     def _finish(self, trainer: Trainer, system: LightningModule) -> None:
@@ -199,6 +200,12 @@ class Evaluation(Callback):
             replace(record, request=self.request).write(path)
             written.append(path)
         return written
+
+    def _say(self, dash: str) -> None:
+        """Once, not at every validation."""
+        if dash not in self._said:
+            self._said.add(dash)
+            rank_zero_info(dash)
 
     def _restore(self) -> None:
         if self._random_state is not None:

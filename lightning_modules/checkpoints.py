@@ -140,7 +140,7 @@ class Checkpoints(ModelCheckpoint):
 
     def _write(self, trainer: Trainer, path: str) -> None:
         temporary = f"{path}.tmp"
-        trainer.save_checkpoint(temporary)
+        trainer.save_checkpoint(temporary, weights_only=False)  # the whole state; loading is what is safe
         if trainer.is_global_zero:
             os.replace(temporary, path)
         trainer.strategy.barrier("checkpoint written")

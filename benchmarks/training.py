@@ -1,0 +1,200 @@
+"""Training: the command `lightning {fit,validate,test,predict}`, which is LightningCLI with our systems and data."""
+
+import os
+import sys
+from argparse import ArgumentError
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace
+from lightning import LightningModule, Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import WandbLogger
+
+from benchmarks.canonical import slug, write_text
+from benchmarks.csv_log import CsvLog
+from benchmarks.errors import UserError, unknown
+from benchmarks.evaluation import Evaluation
+from benchmarks.mistakes import explain, import_ours
+from datamodules.module import ClipDataModule
+from lightning_modules.build import load
+from lightning_modules.callbacks import Budget, UpdateAxis, WeightAveraging
+from lightning_modules.checkpoints import Checkpoints
+from lightning_modules.health import Health
+from lightning_modules.random_state import RandomState
+from lightning_modules.system import System, with_config
+
+COMMANDS = ("fit", "validate", "test", "predict")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command; mistakes are one line on stderr and exit code 2."""
+    arguments = sys.argv[1:] if args is None else list(args)
+    import_ours()
+    try:
+        Command(arguments)
+    except UserError as error:
+        print(f"lightning: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+class SaveConfig(SaveConfigCallback):
+    """Saves the resolved configuration beside the run: `config.yaml` of a fit, `config-test.yaml` of a test."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Written whole or not at all, by the first process."""
+        name = "config.yaml" if stage == "fit" else "config-" + stage + ".yaml"
+        text = self.parser.dump(self.config, skip_none=False)
+        write_text(Path(trainer.default_root_dir) / name, text)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_hyperparams(yaml.safe_load(text))
+
+
+class Command(LightningCLI):
+    """LightningCLI with any `System` as `model:`, any `ClipDataModule` as `data:`, and groups of our own.
+
+    `evaluation:`, `averaging:`, `budget:` and `checkpoints:` configure callbacks that run beside `trainer.callbacks`.
+    Everything of a run goes to `trainer.default_root_dir`, which is `runs/<experiment>/<seed>` unless it is given.
+    """
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.arguments = arguments
+        self.folder = Path()
+        strict = {"exit_on_error": False, "allow_abbrev": False}
+        super().__init__(
+            System,
+            ClipDataModule,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            trainer_defaults={
+                # the data deal themselves out to processes; Lightning would repeat clips to fill the last batch
+                "use_distributed_sampler": False,
+                "callbacks": [RandomState(), Health(), UpdateAxis()],
+            },
+            seed_everything_default=0,
+            parser_kwargs={**strict, **{command: dict(strict) for command in COMMANDS}},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=arguments,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The groups beside LightningCLI's own."""
+        parser.add_lightning_class_args(Evaluation, "evaluation")
+        parser.add_lightning_class_args(WeightAveraging, "averaging")
+        parser.add_lightning_class_args(Budget, "budget")
+        parser.add_lightning_class_args(Checkpoints, "checkpoints")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse; a checkpoint brings the configuration of its model, which what is given may add to."""
+        arguments = _with_model_of_checkpoint(self.arguments)
+        try:
+            self.config = parser.parse_args(arguments)
+        except ArgumentError as error:
+            command = next((word for word in arguments if word in COMMANDS), None)
+            known = self._subcommand_parsers[command] if command else parser
+            raise explain(error.message, known, arguments) from error
+
+    def before_instantiate_classes(self) -> None:
+        """Choose the run's folder, and keep a finished or interrupted run from being overwritten."""
+        config = self.config[self.config.subcommand]
+        self.folder = Path(config.trainer.default_root_dir or _folder(config))
+        last = self.folder / "checkpoints" / "last.ckpt"
+        fitting = self.config.subcommand == "fit" and not config.trainer.fast_dev_run
+        if fitting and config.ckpt_path is None:
+            if last.exists():
+                raise UserError(
+                    f"{self.folder} holds a run already. Continue it with `--ckpt_path last`, start another with "
+                    "`--trainer.default_root_dir FOLDER` or `--seed_everything N`, or delete it."
+                )
+            (self.folder / "metrics.csv").unlink(missing_ok=True)  # of a run that died before its first checkpoint
+        if "WandbLogger" in str(config.trainer.logger):
+            os.environ.setdefault("WANDB_MODE", "offline")
+
+    def instantiate_classes(self) -> None:
+        """Build everything; a constructor's complaint about its arguments is a mistake of the configuration."""
+        text = self.parser.dump(self.config, skip_link_targets=False, skip_none=False, format="yaml")
+        self.plain: dict[str, Any] = yaml.safe_load(text)[self.config.subcommand]
+        _place_loggers(self.config[self.config.subcommand].trainer, self.folder)
+        try:
+            super().instantiate_classes()
+        except (ValueError, FileNotFoundError) as error:
+            raise UserError(str(error)) from error
+        with_config(self.model, self.plain["model"])
+
+    def instantiate_trainer(self, **options: Any) -> Trainer:
+        """The trainer, with every callback at the run's folder."""
+        parsed = self._get(self.config_init, "trainer")
+        groups = {name: self._get(self.config_init, name) for name in ("evaluation", "budget", "checkpoints")}
+        groups["evaluation"].run_config = self.plain
+        groups["evaluation"].folder = groups["evaluation"].folder or str(self.folder)
+        groups["checkpoints"].dirpath = groups["checkpoints"].dirpath or str(self.folder / "checkpoints")
+        options["default_root_dir"] = str(self.folder)
+        if parsed.logger is None or parsed.logger is True:
+            options["logger"] = CsvLog(str(self.folder))
+        limited = groups["budget"].seconds is not None or groups["budget"].generator_updates is not None
+        if limited and parsed.max_epochs is None and parsed.max_steps == -1:
+            options["max_epochs"] = -1
+        return super().instantiate_trainer(**options)
+
+    def before_fit(self) -> None:
+        """Say so if there is nothing to fit."""
+        if type(self.model).training_step is LightningModule.training_step:
+            raise UserError(f"{type(self.model).__name__} has nothing to learn. Use `lightning test`.")
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: see `parse_arguments`."""
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        options = super()._prepare_subcommand_kwargs(subcommand)
+        path = options.get("ckpt_path")
+        if path not in (None, "last", "best") and not Path(path).is_file():
+            known = [str(file) for kind in ("ckpt", "safetensors") for file in Path().glob(f"runs/**/*.{kind}")]
+            raise unknown("checkpoint", path, known)
+        if path is not None and path.endswith(".safetensors"):
+            if subcommand == "fit":
+                raise UserError(f"{path} holds weights only; a training is continued from a .ckpt file.")
+            self.model.load_state_dict(load(path).state_dict(), strict=True)
+            options["ckpt_path"] = None
+        if subcommand == "predict":
+            options["return_predictions"] = False
+        return {**options, "weights_only": True}  # nothing untrusted is unpickled
+
+
+def _with_model_of_checkpoint(arguments: list[str]) -> list[str]:
+    """The arguments, preceded by the model that the checkpoint named in them holds, where it is an existing file."""
+    pairs = [word.partition("=")[::2] for word in arguments] + list(pairwise(arguments))
+    paths = [Path(value) for option, value in pairs if option == "--ckpt_path" and Path(value).is_file()]
+    if not paths or arguments[0] not in COMMANDS[1:]:
+        return arguments
+    try:
+        system = load(paths[0])
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return [arguments[0], "--config", yaml.safe_dump({"model": system.config}), *arguments[1:]]
+
+
+def _folder(config: Namespace) -> Path:
+    """`runs/<experiment>/<seed>`: the experiment is the first config file, or model and data."""
+    files = [Path(str(entry)) for entry in config.get("config") or [] if entry is not None]
+    if files:
+        parts = files[0].with_suffix("").parts
+        name = Path(*parts[parts.index("experiment") + 1 :]) if "experiment" in parts[:-1] else Path(parts[-1])
+    else:
+        name = Path("-".join(slug(config[key].class_path.rpartition(".")[2]) for key in ("model", "data")))
+    return Path("runs") / name / str(int(config.seed_everything))
+
+
+def _place_loggers(trainer: Namespace, folder: Path) -> None:
+    """Loggers whose `save_dir` is "." or not given write to the run's folder."""
+    loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
+    for logger in loggers:
+        arguments = getattr(logger, "init_args", None)
+        if isinstance(arguments, Namespace) and arguments.get("save_dir", "") in (None, "."):
+            arguments["save_dir"] = str(folder)
