@@ -1,0 +1,148 @@
+"""Ball-position error: how far from their true places the balls of an answered frame are, in pixels."""
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from benchmarks.metrics.paired import PairedMetric, PerFrame
+from datamodules.clip import KeypointClip, Sample, VideoClip
+
+Images = Float[Tensor, "frame height width"]
+Centres = Float[Tensor, "frame ball 2"]
+
+_CELLS, _CELLS_CPU = 1 << 22, 1 << 15
+"""Pixels that are worked on at once; on a CPU what its cache holds."""
+_ITERATIONS = 10
+_CLOSE = 1e-3
+"""The refinement of a frame ends when no ball moves further than this, in pixels."""
+_REACH = 1.5
+"""How far, in pixels, the refinement may move a ball from the pixel where it was found."""
+
+
+class BallPositionError(PairedMetric):
+    """The mean distance, in pixels, between the balls of an answer and the true ones, each true ball matched with one.
+
+    Balls are found one after another where the frame looks most like a ball, exp(-(d / radius)^8) at distance d from
+    its centre, and then moved together, below a pixel, to where all of them explain the frame best. The matching is the
+    one with the smallest sum of distances. A ball that cannot be seen is taken to be in the middle of the frame, the
+    guess of one who knows nothing; so a black video gets that guess's error, not a small one.
+
+    Args:
+        radius: of a ball in pixels; 1.2 in a box of 10 that is shown on 32 pixels.
+        visible: the share of a whole ball's brightness below which a ball cannot be seen.
+        kwargs: settings of `torchmetrics.Metric`.
+    """
+
+    name: ClassVar[str] = "ball_position_error"
+    higher_is_better: bool = False
+    accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (VideoClip, KeypointClip)
+
+    def __init__(self, radius: float = 1.2 / 10 * 32, visible: float = 1 / 3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not (radius > 0 and 0 < visible < 1):
+            raise ValueError(f"radius must be positive and visible between 0 and 1; got {radius} and {visible}.")
+        self.radius = radius
+        self.visible = visible
+
+    def measure(self, sample: Sample, target: Sample) -> PerFrame:
+        """The mean over balls for each frame."""
+        if not isinstance(target, KeypointClip):
+            raise ValueError(f"{self.name} needs the true centres; the target is a {type(target).__name__}.")
+        images = ((sample.frames.double() + 1) / 2).mean(-3).flatten(0, 1)  # type: ignore[union-attr]
+        height, width = images.shape[-2:]
+        span = torch.tensor([width - 1, height - 1], dtype=torch.float64, device=images.device)
+        truth = (target.keypoints.double().flatten(0, 1) + 1) / 2 * span  # -1 and 1 are centres of pixels
+        if not bool(truth.isfinite().all()):
+            raise ValueError("The true centres of the balls must be finite; some are NaN or infinite.")
+        chunks = images.split(max(1, (_CELLS_CPU if images.device.type == "cpu" else _CELLS) // (height * width)))
+        found = [find_balls(chunk, truth.shape[1], self.radius) for chunk in chunks]
+        centres = torch.cat([balls.centres for balls in found])
+        seen = torch.cat([balls.brightness for balls in found]) >= self.visible
+        centres = torch.where(seen[..., None], centres, span / 2)
+        return _matched_distance(centres, truth).reshape(target.frames.shape[:2])
+
+
+class Balls(NamedTuple):
+    """Where balls were found, x then y in pixels, and how bright each is: 1 for a whole ball."""
+
+    centres: Centres
+    brightness: Float[Tensor, "frame ball"]
+
+
+def find_balls(images: Images, count: int, radius: float) -> Balls:
+    """The `count` most ball-like places of each image with intensities in [0, 1], brightest first.
+
+    Matching pursuit: the best place by cross-correlation with a ball, divided by the ball's own energy; that ball is
+    taken away with its brightness, and so on. `_refine` then fits all centres and brightnesses together.
+    """
+    height, width = images.shape[-2:]
+    y, x = (torch.arange(n, dtype=images.dtype, device=images.device) for n in (height, width))
+    reach = int(1.5 * radius) + 1  # a ball's brightness is 1e-11 there
+    shape = (
+        height + 2 * reach,
+        width + 2 * reach,
+    )  # so that the transform's period brings nothing in from the other side
+    offsets = [torch.fft.fftfreq(n, 1 / n, dtype=images.dtype, device=images.device) for n in shape]
+    ball = _profile(offsets[1] ** 2 + offsets[0][:, None] ** 2, radius)
+    energy = ball.square().sum()
+    spectrum = torch.fft.rfft2(ball).conj()
+    left, centres, brightness = images, [], []
+    for _ in range(count):
+        response = torch.fft.irfft2(torch.fft.rfft2(left, s=shape) * spectrum, s=shape)[:, :height, :width] / energy
+        highest, place = response.flatten(1).max(1)
+        row, column = place // width, place % width
+        centres.append(torch.stack([column, row], -1).to(images.dtype))
+        brightness.append(highest)
+        distance = (x - column[:, None])[:, None, :] ** 2 + (y - row[:, None])[:, :, None] ** 2
+        left = left - highest[:, None, None] * _profile(distance, radius)
+    return Balls(
+        _refine(images, torch.stack(centres, 1), torch.stack(brightness, 1), radius), torch.stack(brightness, 1)
+    )
+
+
+def _refine(images: Images, start: Centres, brightness: Float[Tensor, "frame ball"], radius: float) -> Centres:
+    """Damped least squares for all balls of a frame together, so that balls that touch do not pull at each other."""
+    frames, count = brightness.shape
+    height, width = images.shape[-2:]
+    y, x = (torch.arange(n, dtype=images.dtype, device=images.device) for n in (height, width))
+    damping = 0.1 * torch.eye(3 * count, dtype=images.dtype, device=images.device)
+    centres, best = start.clone(), start.clone()
+    moving = torch.ones(frames, dtype=torch.bool, device=images.device)
+    lowest = torch.full((frames,), torch.inf, dtype=images.dtype, device=images.device)
+    for _ in range(_ITERATIONS):
+        to_x = (x - centres[..., :1])[..., None, :].expand(-1, -1, height, -1)
+        to_y = (y - centres[..., 1:])[..., :, None].expand(-1, -1, -1, width)
+        square = (to_x**2 + to_y**2) / radius**2
+        cube = square * square * square
+        ball = (cube * square).neg_().exp_()
+        model = brightness[..., None, None] * ball
+        slope = model * cube * (8 / radius**2)  # the model's derivative by the centre, but for the offset
+        error = images - model.sum(1)
+        loss = error.square().sum((1, 2))
+        better = loss < lowest
+        lowest, best = torch.where(better, loss, lowest), torch.where(better[:, None, None], centres, best)
+        jacobian = torch.stack([ball, slope * to_x, slope * to_y], 2).flatten(1, 2).flatten(2)
+        normal = jacobian @ jacobian.mT + damping
+        step = torch.linalg.solve(normal, (jacobian @ error.flatten(1)[..., None])[..., 0]).reshape(frames, count, 3)
+        moving = moving & (step[..., 1:].abs().amax((1, 2)) >= _CLOSE)  # a frame's answer depends on no other frame
+        if not bool(moving.any()):
+            break
+        step = torch.where(moving[:, None, None], step, 0.0)
+        brightness = (brightness + step[..., 0]).clamp(0, 2)
+        centres = (centres + step[..., 1:].clamp(-0.5, 0.5)).clamp(start - _REACH, start + _REACH)
+    return best
+
+
+def _profile(squared_distance: Tensor, radius: float) -> Tensor:
+    fourth = (squared_distance / radius**2).square_().square_()
+    return fourth.neg_().exp_()
+
+
+def _matched_distance(found: Centres, truth: Centres) -> Float[Tensor, " frame"]:
+    """The mean distance under the best one-to-one matching (Hungarian method)."""
+    distances = torch.cdist(truth, found).cpu()
+    means = [float(frame[linear_sum_assignment(frame)].mean()) for frame in distances.numpy()]
+    return torch.tensor(means, dtype=torch.float64, device=truth.device)
