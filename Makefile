@@ -1,0 +1,67 @@
+# `make demo` and `make test` do all set-up themselves, in .venv; nothing is installed outside this folder.
+PYTHON ?= python3
+VENV ?= .venv
+RESOLUTION ?= highest
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+
+.PHONY: help demo test test-all test-lowest lint types setup clean
+
+help:
+	@echo "make demo      train Vid-ODE for five minutes, rank it, draw it at 4x the frame rate"
+	@echo "make test      the tests"
+	@echo "make test-all  the slow tests too, style, types, and the tests with the lowest allowed versions"
+
+demo: $(VENV)/.runtime
+	@$(BIN)/python -m benchmarks.demo
+
+test: $(VENV)/.dev
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/.dev lint types
+	$(PYTEST) --cov --cov-report=term
+	$(MAKE) test-lowest
+
+test-lowest:
+	$(MAKE) test VENV=.venv-lowest RESOLUTION=lowest-direct
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+setup: $(VENV)/.dev
+
+clean:
+	rm -rf .venv .venv-lowest .tools
+
+# uv reads the index from UV_INDEX_URL; where only pip knows it, pip installs
+define install
+	@echo "Installing into $(VENV) (the standard torch wheel is about 5 GB; see README for a smaller one)"
+	@$(BIN)/uv pip install --python $(BIN)/python --resolution $(RESOLUTION) --editable '$(1)' \
+	  || { test $(RESOLUTION) = highest && $(BIN)/python -m pip install --editable '$(1)'; }
+	@touch $@
+endef
+
+$(VENV)/.runtime: pyproject.toml | $(BIN)/uv
+	$(call install,.)
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/uv
+	$(call install,.[dev])
+	@touch $(VENV)/.runtime
+
+# a Python without the venv module (Debian splits it off) makes its environment with uv, which pip can bring
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	@if $(PYTHON) -m venv $(VENV) >/dev/null 2>&1; then :; else \
+	  rm -rf $(VENV) .tools; \
+	  $(PYTHON) -m pip install --quiet --target .tools uv \
+	    && .tools/bin/uv venv --quiet --seed --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) \
+	    || { echo "This Python has neither a working venv module nor pip; install one of them"; \
+	         echo "(on Debian and Ubuntu: apt-get install python3-venv)."; exit 1; }; \
+	fi
+	@$(BIN)/python -m pip install --quiet uv
