@@ -51,7 +51,7 @@ def read_video(
     *,
     size: tuple[int, int] | None = None,
     channels: int = 3,
-    frame_rate: float | None = None,
+    frame_rate: float | int | None = None,
 ) -> Video:
     """All of a video file; see `decode`.
 
@@ -69,7 +69,7 @@ def decode(
     *,
     size: tuple[int, int] | None = None,
     channels: int = 3,
-    frame_rate: float | None = None,
+    frame_rate: float | int | None = None,
 ) -> Iterator[tuple[Picture, float]]:
     """The pictures of a video file, one by one, each with its true time in seconds since the first.
 
@@ -88,10 +88,10 @@ def decode(
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 (grey) or 3 (colour); got {channels}.")
     moments = _moments(Path(path), size, channels)
-    return moments if frame_rate is None else _resampled(moments, frame_rate)
+    return moments if frame_rate is None else resample(moments, frame_rate)
 
 
-def write_video(path: str | os.PathLike[str], frames: Pictures, frame_rate: float) -> float:
+def write_video(path: str | os.PathLike[str], frames: Pictures, frame_rate: float | int) -> float:
     """Write an .mp4 (H.264, yuv420p: plays anywhere) or a .gif (its own palette, endless) and return its frame rate.
 
     The rate is the one that was asked but for a GIF of more than 50 frames per second, which viewers cannot show: then
@@ -157,7 +157,7 @@ def _timed(path: Path, container: "av.container.InputContainer", stream: Any) ->
             raise VideoError(path, f"frame {count} has no time")
         start = stamp if start is None else start
         now = time + 1 / rate if stamp is None else (stamp - start) * tick
-        if rate and abs(now - round(now * rate) / rate) < tick:
+        if 0 < rate < 0.1 / tick and abs(now - round(now * rate) / rate) < tick:
             now = round(now * rate) / rate
         if now <= time:
             raise VideoError(path, f"frame {count} is shown at {now:.6g} s, not after the one before at {time:.6g} s")
@@ -207,7 +207,8 @@ def _fitted(
     return interpolate(tensor, size=list(size), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
 
 
-def _resampled(moments: Iterable[tuple[Picture, float]], frame_rate: float) -> Iterator[tuple[Picture, float]]:
+def resample(moments: Iterable[tuple[Picture, float]], frame_rate: float | int) -> Iterator[tuple[Picture, float]]:
+    """Pictures at 0, 1, 2, ... / `frame_rate` seconds up to the last one's time: each the nearest in time."""
     if not frame_rate > 0:
         raise ValueError(f"frame_rate must be positive; got {frame_rate}.")
     number = 0
@@ -222,7 +223,7 @@ def _resampled(moments: Iterable[tuple[Picture, float]], frame_rate: float) -> I
         number += 1
 
 
-def _write_mp4(path: Path, pictures: UInt8[np.ndarray, "time height width 3"], frame_rate: float) -> float:
+def _write_mp4(path: Path, pictures: UInt8[np.ndarray, "time height width 3"], frame_rate: float | int) -> float:
     import av
 
     rate = Fraction(frame_rate).limit_denominator(1001)
@@ -239,7 +240,7 @@ def _write_mp4(path: Path, pictures: UInt8[np.ndarray, "time height width 3"], f
     return float(rate)
 
 
-def _write_gif(path: Path, pictures: UInt8[np.ndarray, "time height width 3"], frame_rate: float) -> float:
+def _write_gif(path: Path, pictures: UInt8[np.ndarray, "time height width 3"], frame_rate: float | int) -> float:
     import av
 
     step = math.ceil(frame_rate / (GIF_TICK / 2) - 1e-9)

@@ -1,0 +1,186 @@
+"""Moving shapes: a disc or a square that crosses the picture along a smooth curve, drawn on the fly at any time.
+
+The set of MoCoGAN (Tulyakov et al., 2018), simulated anew: 64x64 colour, black ground, one disc or square, 8 to 14
+pixels wide, of one random colour, on a cubic Bézier curve. Class 0 goes from the bottom to the top, class 1 from the
+right to the left (2 and 3 the other ways round). The curve's ends lie on the two borders, its inner points anywhere; a
+crossing takes 31/16 s, so 32 frames at 16 frames per second, and after it the shape comes back the way it went.
+Position is an exact function of time: 4 times the frame rate shows the same motion at times between. A pixel's
+brightness is the share of it that is covered (squares: exactly; discs: by the distance of its centre from the rim).
+Nothing is downloaded.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64, UInt8
+
+from datamodules.draws import SCENE, uniforms
+from datamodules.module import ClipDataModule, Split
+from datamodules.source import Indices, Origin, Positions
+
+CROSSING = 31 / 16
+"""Seconds from one border to the other."""
+WIDTHS = 8, 14
+"""The narrowest and the widest shape, in 64ths of the picture."""
+_VERSION = 1
+_FIRST_SEED = {"train": 0, "val": 1 << 30, "test": 1 << 31}
+_PATCH = 16
+
+
+class MovingShapesSource:
+    """The clips of these seeds.
+
+    Args:
+        seeds: one for each clip; all that a clip depends on.
+        num_frames: frames of each clip.
+        frame_rate: frames per second.
+        size: side of the square pictures in pixels.
+        classes: 2, or 4 with both directions.
+    """
+
+    channels = 3
+
+    def __init__(self, seeds: range, num_frames: int, frame_rate: float, size: int = 64, classes: int = 2) -> None:
+        self.size = (size, size)
+        self._seeds = seeds
+        self._times = np.arange(num_frames) / frame_rate
+        numbers = uniforms(SCENE, 0, 0, np.arange(seeds.start, seeds.stop, dtype=np.int64), 14)
+        self._classes = (numbers[:, 0] * classes).astype(np.int64)
+        self._square = numbers[:, 1] < 0.5
+        self._widths = (WIDTHS[0] + numbers[:, 2] * (WIDTHS[1] - WIDTHS[0])) * size / 64
+        self._colours = (64 + 191 * numbers[:, 3:6]).astype(np.float32)
+        self._points = _curve(numbers[:, 6:14].reshape(-1, 4, 2), self._classes, self._widths, size)
+        settings = (_VERSION, seeds.start, len(seeds), num_frames, frame_rate, size, classes)
+        self.fingerprint = hashlib.sha256(repr(settings).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._seeds)
+
+    def origins(self) -> Sequence[Origin]:
+        """The seeds."""
+        return [Origin(f"seed {seed}", str(seed)) for seed in self._seeds]
+
+    def labels(self) -> Int64[np.ndarray, " clips"]:
+        """The class of motion."""
+        return self._classes
+
+    def times(self, index: int) -> Float64[np.ndarray, " length"]:
+        """Seconds since the first frame."""
+        return self._times
+
+    def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
+        """The pictures at these frames, drawn now."""
+        return self.draw(clips, self._times[frames])
+
+    def centres(self, clips: Indices, times: Float64[np.ndarray, "batch time"]) -> Float64[np.ndarray, "batch time 2"]:
+        """Where the shapes are at any times: x then y in pixels, 0 the left or upper border of the picture."""
+        # there and back again: 0 .. 1 .. 0
+        u = (1 - np.abs(1 - (times / CROSSING) % 2))[..., None, None]
+        weights = np.concatenate([(1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3], axis=-2)
+        return (weights * self._points[clips][:, None]).sum(axis=-2)
+
+    def draw(
+        self, clips: Indices, times: Float64[np.ndarray, "batch time"]
+    ) -> UInt8[np.ndarray, "batch time channel height width"]:
+        """The pictures at any times, in seconds since the first frame."""
+        size = self.size[0]
+        patch = min(size, -(-_PATCH * size // 64))
+        centres = self.centres(clips, times).astype(np.float32)
+        corners = np.clip(np.floor(centres - patch / 2).astype(np.int64), 0, size - patch)
+        offsets = np.abs(corners[..., None] + (np.arange(patch) + np.float32(0.5)) - centres[..., None])
+        light = self._cover(clips, offsets[..., 0, None, :], offsets[..., 1, :, None])
+        patches = (light[:, :, None] * self._colours[clips][:, None, :, None, None] + np.float32(0.5)).astype(np.uint8)
+        pictures = np.zeros((*times.shape, 3, size, size), dtype=np.uint8)
+        flat = pictures.reshape(-1, 3, size, size)
+        places = zip(corners.reshape(-1, 2).tolist(), patches.reshape(-1, 3, patch, patch), strict=True)
+        for number, ((left, top), small) in enumerate(places):
+            flat[number, :, top : top + patch, left : left + patch] = small
+        return pictures
+
+    def _cover(
+        self, clips: Indices, x: Float32[np.ndarray, "batch time 1 patch"], y: Float32[np.ndarray, "batch time patch 1"]
+    ) -> Float32[np.ndarray, "batch time patch patch"]:
+        """The share of each pixel that is covered, from the distances of its centre to the shape's."""
+        radius = (self._widths[clips] / 2).astype(np.float32)[:, None, None, None]
+        square = self._square[clips]
+        light = np.clip(radius + np.float32(0.5) - x, 0, 1) * np.clip(radius + np.float32(0.5) - y, 0, 1)
+        round_ones = ~square
+        rim = radius[round_ones] + np.float32(0.5)
+        light[round_ones] = np.clip(rim - np.sqrt(x[round_ones] ** 2 + y[round_ones] ** 2), 0, 1)
+        return light
+
+
+class MovingShapes(ClipDataModule):
+    """Discs and squares that cross the picture; see the module's description.
+
+    Args:
+        train_clips: clips to train on.
+        val_clips: clips to validate on, of seeds that neither other split has.
+        test_clips: clips to test on.
+        length: frames of each clip.
+        frame_rate: frames per second; at 64 (and a length of 125) the same motion is seen at four times the rate.
+        size: side of the pictures in pixels, at least 16.
+        classes: kinds of motion: 2, or 4 with both directions.
+        loading: see `ClipDataModule`.
+    """
+
+    name = "moving-shapes"
+
+    def __init__(
+        self,
+        train_clips: int = 2000,
+        val_clips: int = 100,
+        test_clips: int = 256,
+        length: int = 32,
+        frame_rate: float = 16.0,
+        size: int = 64,
+        classes: int = 2,
+        **loading: Any,
+    ) -> None:
+        super().__init__(**loading)
+        if classes not in (2, 4):
+            raise ValueError(f"There are 2 classes of motion, or 4 with both directions; got {classes}.")
+        if size < 16:
+            raise ValueError(f"A shape needs a picture of at least 16 pixels; got {size}.")
+        self.clips = {"train": train_clips, "val": val_clips, "test": test_clips}
+        self.length = length
+        self.frame_rate = frame_rate
+        self.classes = classes
+        self._size = size
+
+    @property
+    def channels(self) -> int:
+        """Colour."""
+        return 3
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self._size, self._size
+
+    def prepare_data(self) -> None:
+        """Nothing: shapes are drawn when they are asked for."""
+
+    def open(self, split: Split) -> MovingShapesSource:
+        """The shapes of a split's seeds."""
+        seeds = range(_FIRST_SEED[split], _FIRST_SEED[split] + self.clips[split])
+        return MovingShapesSource(seeds, self.length, self.frame_rate, self._size, self.classes)
+
+
+def _curve(
+    numbers: Float64[np.ndarray, "clips 4 2"],
+    classes: Int64[np.ndarray, " clips"],
+    widths: Float64[np.ndarray, " clips"],
+    size: int,
+) -> Float64[np.ndarray, "clips 4 2"]:
+    """The four points of each Bézier curve, such that the shape never leaves the picture."""
+    points = numbers.copy()
+    along = 1 - classes % 2  # class 0 moves along y, class 1 along x
+    rows = np.arange(len(points))
+    forth = classes < 2
+    points[rows, 0, along] = forth
+    points[rows, 3, along] = ~forth
+    margin = widths[:, None, None] / 2
+    return margin + points * (size - 2 * margin)

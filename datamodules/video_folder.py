@@ -1,0 +1,257 @@
+"""Video folder: any folder of video files as a data set; decoded once into a store."""
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from datamodules.module import SPLITS, ClipDataModule, Split
+from datamodules.source import Origin, Source
+from datamodules.store import ClipStore, StoredClip, sha256
+from datamodules.video import EXTENSIONS, Picture, VideoError, decode, resample
+
+OnError = Literal["raise", "skip"]
+
+
+class VideoFile(NamedTuple):
+    """A file of the folder, and what its place there says."""
+
+    path: Path
+    name: str
+    """Its path within the folder, with forward slashes."""
+    split: str
+    label: int
+
+
+class VideoFolder(ClipDataModule):
+    """The videos (mp4, avi, mkv, mov, gif, mpg, webm) of a folder and its sub-folders.
+
+    If the folder has a sub-folder `train`, `val` or `test`, these are the splits. Otherwise files are split at random,
+    by `split_seed`; copies of a file stay together. Folders below that are classes: label i is the i-th of their names.
+    Each video is one clip: raise `windows_per_clip` where they are long.
+
+    Args:
+        folder: where the videos are.
+        size: side of the square pictures, or (height, width): cut about the centre, resized once, antialiased.
+        channels: 3 for colour, 1 for grey.
+        frame_rate: frames per second to resample to, nearest in time; None keeps each video's own times.
+        val_share: the share of files to validate on, where the folder does not say.
+        test_share: the share of files to test on, where the folder does not say.
+        split_seed: of the random split.
+        on_error: a broken file raises an error that names it, or is left out, printed and listed in the index.
+        name: how records and the prepared folder call the data set; None is the folder's own name.
+        loading: see `ClipDataModule`.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        size: int | tuple[int, int] = 64,
+        channels: Literal[1, 3] = 3,
+        frame_rate: float | None = None,
+        val_share: float = 0.1,
+        test_share: float = 0.1,
+        split_seed: int = 0,
+        on_error: OnError = "raise",
+        name: str | None = None,
+        **loading: Any,
+    ) -> None:
+        super().__init__(**loading)
+        self.folder = Path(folder)
+        self._size = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self._channels = channels
+        self.on_error: OnError = on_error
+        self.frame_rate = frame_rate
+        self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
+        self.name = name or re.sub(r"\W+", "-", self.folder.resolve().name).strip("-").lower() or "videos"
+
+    @property
+    def channels(self) -> int:
+        """As asked."""
+        return self._channels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """As asked."""
+        return self._size
+
+    @property
+    def path(self) -> Path:
+        """Where the store is: one for each folder and settings."""
+        height, width = self._size
+        side = str(height) if height == width else f"{height}x{width}"
+        key = json.dumps(
+            [str(self.folder.resolve()), self.frame_rate, self.val_share, self.test_share, self.split_seed]
+        )
+        return self.root / f"{self.name}-{side}px-{self._channels}ch-{hashlib.sha256(key.encode()).hexdigest()[:6]}"
+
+    def prepare_data(self) -> None:
+        """Decode the videos, unless that was done and neither files nor settings have changed."""
+        prepare_folder(
+            self.folder,
+            self.path,
+            size=self._size,
+            channels=self._channels,
+            frame_rate=self.frame_rate,
+            val_share=self.val_share,
+            test_share=self.test_share,
+            split_seed=self.split_seed,
+            on_error=self.on_error,
+        )
+
+    def open(self, split: Split) -> Source:
+        """The clips of a split."""
+        return ClipStore.open(self.path).split(split)
+
+
+def prepare_folder(
+    folder: Path,
+    path: Path,
+    *,
+    size: tuple[int, int],
+    channels: int = 3,
+    frame_rate: float | None = None,
+    val_share: float = 0.1,
+    test_share: float = 0.1,
+    split_seed: int = 0,
+    on_error: OnError = "raise",
+) -> ClipStore:
+    """The store at `path` with the videos of `folder`, decoded anew when a file, its date or a setting has changed.
+
+    Raises:
+        VideoError: for a broken file, with `on_error="raise"`; its message names the file and the reason.
+        ValueError: if the folder is not there, or has no video.
+    """
+    import av
+
+    files = find_videos(folder)
+    stats = [(file.name, file.path.stat()) for file in files]
+    about = {
+        "made_by": "datamodules.video_folder",
+        "settings": [list(size), channels, frame_rate, val_share, test_share, split_seed, on_error],
+        "resize": "centre cut, bilinear with antialiasing",
+        "decoder": f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}",
+        "classes": _classes(files),
+        "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats],
+    }
+
+    def make() -> ClipStore:
+        clips = _clips(files, size, channels, frame_rate, (val_share, test_share, split_seed))
+        skip = VideoError if on_error == "skip" else None
+        try:
+            store = ClipStore.write(path, clips, channels=channels, size=size, about=about, skip=skip)
+        except VideoError as error:
+            reason = f"{error.reason}. Mend or remove it, or leave out such files with `on_error: skip`"
+            raise VideoError(error.path, reason) from error
+        _report(store, frame_rate)
+        return store
+
+    return ClipStore.prepare(path, about, make)
+
+
+def find_videos(folder: Path) -> list[VideoFile]:
+    """The videos of a folder in the order of their names; `split` is empty where the folder does not say it.
+
+    Raises:
+        ValueError: if the folder is not there, has no video, or has some beside its train, val and test.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {folder}; `folder` must name one with videos.")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+    if not paths:
+        raise ValueError(f"{folder} has no videos, nor have its sub-folders: no file ends in {', '.join(EXTENSIONS)}.")
+    parts = [path.relative_to(folder).parts for path in paths]
+    told = any((folder / split).is_dir() for split in SPLITS)
+    if told:
+        for path, names in zip(paths, parts, strict=True):
+            if names[0] not in SPLITS or len(names) == 1:
+                raise ValueError(
+                    f"{folder} has sub-folders train, val or test, so every video must be in one; {path} is not. "
+                    "Move it, or rename the sub-folders to have all files split at random."
+                )
+    below = 1 if told else 0
+    kinds = ["/".join(names[below:-1]) for names in parts]
+    classes = sorted(set(kinds) - {""})
+    return [
+        VideoFile(path, "/".join(names), names[0] if told else "", classes.index(kind) if kind else -1)
+        for path, names, kind in zip(paths, parts, kinds, strict=True)
+    ]
+
+
+def split_at_random(digests: list[str], val_share: float, test_share: float, seed: int) -> list[str]:
+    """The split of each file: those with one digest stay together, and at least one goes where a share is above 0."""
+    if not (val_share >= 0 and test_share >= 0 and val_share + test_share < 1):
+        raise ValueError(
+            f"val_share and test_share must leave something to train on; got {val_share} and {test_share}."
+        )
+    order = sorted(set(digests), key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
+    counts = {"test": test_share, "val": val_share}
+    splits: dict[str, str] = {}
+    for split, share in counts.items():
+        count = max(1, round(share * len(order))) if share else 0
+        for _ in range(min(count, len(order) - len(splits) - 1)):
+            splits[order[len(splits)]] = split
+    return [splits.get(digest, "train") for digest in digests]
+
+
+def _clips(
+    files: list[VideoFile],
+    size: tuple[int, int],
+    channels: int,
+    frame_rate: float | None,
+    rule: tuple[float, float, int],
+) -> Iterator[StoredClip]:
+    from rich.progress import track
+
+    digests = [sha256(file.path) for file in track(files, "Reading videos")]
+    splits = [file.split for file in files]
+    if not splits[0]:
+        splits = split_at_random(digests, *rule)
+    for file, digest, split in track(list(zip(files, digests, splits, strict=True)), "Decoding videos"):
+        notes: dict[str, Any] = {}
+        moments = _noted(decode(file.path, size=size, channels=channels), notes)
+        if frame_rate is not None:
+            moments = resample(moments, frame_rate)
+        yield StoredClip(moments, split, Origin(file.name, digest), file.label, notes)
+
+
+def _noted(moments: Iterator[tuple[Picture, float]], notes: dict[str, Any]) -> Iterator[tuple[Picture, float]]:
+    """The same, and the file's own frame rate in `notes` when all have passed."""
+    times = []
+    for picture, time in moments:
+        times.append(time)
+        yield picture, time
+    steps = np.diff(times)
+    if len(steps):
+        notes["native_frame_rate"] = round(float(1 / np.median(steps)), 4)
+        notes["variable_frame_rate"] = bool(steps.max() > 1.5 * steps.min())
+
+
+def _report(store: ClipStore, frame_rate: float | None) -> None:
+    clips = store.index["clips"]
+    varying = [clip["origin"][0] for clip in clips if clip.get("variable_frame_rate")]
+    slow = [
+        clip["origin"][0] for clip in clips if frame_rate and clip.get("native_frame_rate", 1e9) < 0.99 * frame_rate
+    ]
+    if varying:
+        how = "resampled" if frame_rate else "kept at their own times; set `frame_rate` to resample them"
+        warnings.warn(f"{len(varying)} videos have a varying frame rate ({how}): {', '.join(varying)}", stacklevel=2)
+    if slow:
+        warnings.warn(
+            f"{len(slow)} videos have less than {frame_rate:g} frames per second, so that pictures repeat: "
+            f"{', '.join(slow)}",
+            stacklevel=2,
+        )
+    if store.skipped:
+        listed = "".join(f"\n  {item['reason']}" for item in store.skipped)
+        warnings.warn(f"{len(store.skipped)} broken videos were left out:{listed}", stacklevel=2)
+
+
+def _classes(files: list[VideoFile]) -> dict[str, str]:
+    """The number of each class (as JSON has it) and the folder that it is."""
+    return {str(file.label): "/".join(file.name.split("/")[bool(file.split) : -1]) for file in files if file.label >= 0}
