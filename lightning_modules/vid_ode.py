@@ -11,7 +11,7 @@ from datamodules.clip import Batch, VideoClip
 from lightning_modules.adversarial import AdversarialSystem, Losses
 from lightning_modules.losses.adversarial import least_squares_fake, least_squares_generator, least_squares_real
 from lightning_modules.losses.reconstruction import difference_error, frame_error
-from lightning_modules.networks.vid_ode import Decoded, Start, VidODENetwork
+from lightning_modules.networks.vid_ode import Decoded, Start, VidODENetwork, start_index
 from lightning_modules.schedules import FlooredExponentialLR
 from lightning_modules.shared_pass import judge
 
@@ -132,6 +132,8 @@ class VidODE(AdversarialSystem):
         """Predicted (or reconstructed) frames with their real counterparts."""
         frames, times = self._inwards(batch.clip.frames), self.model_time(batch.clip.times)
         known = None if bool(batch.present.all()) and batch.valid is None else _known(batch)
+        if known is not None:  # what is missing shows as zero, whatever its place held
+            frames = torch.where(known, frames, 0)
         if self.mode == "interpolate":
             decoded = self.generator(frames, times, times, start="first", present=batch.present)
             return Fakes(decoded.frames, decoded.differences, frames, frames, batch.present, known)
@@ -180,25 +182,30 @@ class VidODE(AdversarialSystem):
     def _reconstruction(self, fakes: "Fakes") -> Losses:
         losses = {"reconstruction": frame_error(fakes.predicted, fakes.target, fakes.known)}
         if fakes.differences is not None:
-            before = fakes.observed[:, -1 if self.mode == "extrapolate" else 0]
+            rows = torch.arange(len(fakes.observed), device=fakes.observed.device)
+            before = fakes.observed[rows, start_index(fakes.present[:, : fakes.observed.shape[1]], self.start)]
             error = difference_error(fakes.differences, fakes.target, before, fakes.known)
             losses["difference"] = self.difference_weight * error
         return losses
 
     def _judged(self, fakes: "Fakes") -> list[tuple[str, nn.Module, Tensor, Tensor]]:
-        """Each critic with the real and the fake images it sees, frames of a window side by side in channels."""
+        """Each critic with the real and the fake images it sees, frames of a window side by side in channels.
+
+        Missing frames and pixels are zero in both, so that no critic learns to tell them.
+        """
+        predicted = fakes.predicted if fakes.known is None else torch.where(fakes.known, fakes.predicted, 0)
         views = []
         for name, critic in self.critics.items():
             if name == "image":
                 shown = fakes.present[:, -fakes.target.shape[1] :]
-                views.append((name, critic, fakes.target[shown], fakes.predicted[shown]))
+                views.append((name, critic, fakes.target[shown], predicted[shown]))
             elif self.mode == "interpolate":
                 real = fakes.target.flatten(1, 2).repeat_interleave(fakes.target.shape[1], dim=0)
-                views.append((name, critic, real, one_replaced(fakes.target, fakes.predicted)))
+                views.append((name, critic, real, one_replaced(fakes.target, predicted)))
             else:
                 real = sliding_windows(fakes.observed, fakes.target, fakes.target)
                 last_only = self.windows == "teacher_forced"
-                fake = sliding_windows(fakes.observed, fakes.target if last_only else fakes.predicted, fakes.predicted)
+                fake = sliding_windows(fakes.observed, fakes.target if last_only else predicted, predicted)
                 views.append((name, critic, real, fake))
         return views
 

@@ -58,7 +58,8 @@ class LatentODE(Dynamics):
     def forward(self, code: Code, times: Times, *, seeds: Seeds | None = None) -> States:
         """The states at `times`; `seeds` are not needed, nothing here is random."""
         with torch.autocast(code.device.type, enabled=False):
-            start, times = self.initial(code.float()), times.float()
+            precise = torch.promote_types(code.dtype, torch.float32)
+            start, times = self.initial(code.to(precise)), times.to(precise)
             self._evaluations = 0
             forwards = self._walk(start, times.clamp(min=0))
             if not bool((times < 0).any()):
@@ -81,7 +82,7 @@ class LatentODE(Dynamics):
 
     def _step(self, state: Tensor, interval: Float[Tensor, " batch"], longest: float) -> Tensor:
         speed = _like(interval, state)
-        unit = torch.tensor([0.0, 1.0], device=state.device)
+        unit = torch.tensor([0.0, 1.0], device=state.device, dtype=state.dtype)
         field = self._counted(lambda z: speed * self.field(z))
         if self.solver == "dopri5":
             return odeint(field, state, unit, method="dopri5", **self.tolerances)[-1]

@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lightning_modules.dynamics.base import Dynamics
@@ -101,7 +101,7 @@ class VidODENetwork(nn.Module):
         """
         if present is None:
             present = torch.ones_like(observed_times, dtype=torch.bool)
-        anchor_index = _last(present) if start == "last" else _first(present)
+        anchor_index = start_index(present, start)
         rows = torch.arange(len(observed), device=observed.device)
         image, anchor = observed[rows, anchor_index], observed_times[rows, anchor_index]
         skip = self.image_encoder(image)
@@ -204,6 +204,13 @@ class VidODENetwork(nn.Module):
         return step.warped if self.chain == "warped" and step.warped is not None else step.frame
 
 
+def start_index(present: Present, start: Start) -> Int[Tensor, " batch"]:
+    """Which frame of each clip a chain starts from: the first or the last that is not missing."""
+    if start == "first":
+        return present.int().argmax(dim=1)
+    return present.shape[1] - 1 - present.flip(1).int().argmax(dim=1)
+
+
 class _Step(NamedTuple):
     frame: Tensor
     latent: Tensor
@@ -211,14 +218,6 @@ class _Step(NamedTuple):
     difference: Tensor | None
     mask: Tensor | None
     flow: Tensor | None
-
-
-def _first(present: Present) -> Tensor:
-    return present.int().argmax(dim=1)
-
-
-def _last(present: Present) -> Tensor:
-    return present.shape[1] - 1 - present.flip(1).int().argmax(dim=1)
 
 
 def _spread(index: Tensor, like: Tensor) -> Tensor:

@@ -43,7 +43,8 @@ class ODEConvGRU(nn.Module):
         super().__init__()
         self.cell = ConvGRUCell(channels)
         self.field = field
-        self.flow = LatentODE(field, solver="rk4", max_step=max_step) if field is not None and solver == "rk4" else None
+        self.solver = solver
+        self.max_step = max_step
         self.direction = direction
         self.first_step = first_step
         one = nn.Conv2d
@@ -69,8 +70,8 @@ class ODEConvGRU(nn.Module):
     def _flow(self, state: Latent, interval: Float[Tensor, " batch"]) -> Latent:
         if self.field is None:
             return state
-        if self.flow is not None:
-            return self.flow(state, interval[:, None])[:, 0]
+        if self.solver == "rk4":
+            return LatentODE(self.field, solver="rk4", max_step=self.max_step)(state, interval[:, None])[:, 0]
         return state + interval[:, None, None, None] * self.field(state)
 
 
