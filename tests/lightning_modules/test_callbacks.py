@@ -1,0 +1,385 @@
+"""What surrounds the training: a broken-off run continues bit for bit; averages, budgets and health keep their word."""
+
+import io
+import random
+from collections.abc import Callable
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from benchmarks.evaluation import Evaluation
+from benchmarks.tasks import Generate
+from datamodules.bouncing_balls import BouncingBalls
+from datamodules.clip import Batch, VideoClip
+from datamodules.sampling import Regular
+from lightning_modules.adversarial import AdversarialSystem, Losses
+from lightning_modules.callbacks import Budget, UpdateAxis, WeightAveraging
+from lightning_modules.checkpoints import Checkpoints
+from lightning_modules.health import Health, NotFiniteError
+from lightning_modules.random_state import RandomState, capture_random_state, restore_random_state
+from lightning_modules.system import System
+
+BATCHES = 5
+
+
+def data() -> BouncingBalls:
+    return BouncingBalls(
+        train_clips=2 * BATCHES + 1,
+        val_clips=2,
+        test_clips=2,
+        length=4,
+        size=8,
+        sampling=Regular(num_frames=3),
+        batch_size=2,
+    )
+
+
+class TinyGAN(AdversarialSystem):
+    """Draws from global streams: torch (also in dropout) and numpy. (Type checks draw from Python's while testing.)"""
+
+    def __init__(self, poison: int | None = None, **options: Any) -> None:
+        generator = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 64))
+        super().__init__(
+            generator,
+            {"image": nn.Linear(64, 1)},
+            generator_optimizer=lambda p: torch.optim.Adam(p, lr=0.01),
+            critic_optimizer=lambda p: torch.optim.Adam(p, lr=0.01),
+            schedule=lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.7),
+            **options,
+        )
+        self.poison = poison
+
+    def draw(self, batch: Batch) -> Tensor:
+        noise = torch.randn(len(batch.ids), 6, device=self.device)
+        return self.generator(noise + np.random.rand())  # noqa: NPY002
+
+    def critic_losses(self, batch: Batch, fakes: Tensor) -> Losses:
+        real = self.critics["image"](batch.clip.frames[:, 0].flatten(1))
+        return {"real": (real - 1).square().mean(), "fake": self.critics["image"](fakes).square().mean()}
+
+    def generator_losses(self, batch: Batch, fakes: Tensor) -> Losses:
+        bad = torch.tensor(float("nan")) if self.generator_updates == self.poison else 0.0
+        return {"fool": (self.critics["image"](fakes) - 1).square().mean(), "size": fakes.square().mean() * 0.01 + bad}
+
+    def generate(self, times: Tensor, *, seeds: Tensor, labels: Tensor | None = None) -> VideoClip:
+        frames = self.generator(torch.ones(len(seeds), 6)).tanh().reshape(-1, 1, 1, 8, 8)
+        return VideoClip(frames.expand(-1, times.shape[1], -1, -1, -1), times)
+
+
+class Plain(System):
+    """One optimiser, automatic optimisation, and no counter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = nn.Sequential(nn.Linear(64, 8), nn.Dropout(0.3), nn.Linear(8, 64))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = (self.generator(batch.clip.frames[:, 0].flatten(1)) - batch.clip.frames[:, 1].flatten(1)).square().mean()
+        self.log("train/loss", loss)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=0.01)
+
+
+class Stop(Callback):
+    """Pulls the plug in the middle of a step, before one of the players moves, or within a validation."""
+
+    def __init__(self, batch: int | None = None, validation: int | None = None) -> None:
+        self.batch, self.validation = batch, validation
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        seen = trainer.fit_loop.total_batch_idx
+        if self.batch is not None and seen >= self.batch:
+            raise RuntimeError("the plug is pulled")
+
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if not trainer.sanity_checking and self.validation == trainer.current_epoch:
+            raise RuntimeError("the plug is pulled")
+
+
+def trainer_of(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:
+    return Trainer(
+        **{"accelerator": "cpu", "devices": 1, "max_epochs": 3, **options},
+        logger=CSVLogger(folder, name="", version=""),
+        callbacks=list(callbacks),
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        default_root_dir=folder,
+    )
+
+
+def team(folder: Path, every: int | None = 1) -> list[Callback]:
+    return [
+        RandomState(),
+        WeightAveraging(0.8),
+        Budget(),
+        Health(),
+        UpdateAxis(),
+        Evaluation([Generate()], [], gallery=0),
+        Checkpoints(every_n_updates=every, every_n_seconds=None, dirpath=str(folder / "checkpoints")),
+    ]
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    entries = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else None
+    )
+    if entries is None:
+        return {name: value}
+    return {key: leaf for label, entry in entries for key, leaf in flat(entry, f"{name}/{label}").items()}
+
+
+def assert_same_state(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Weights, averages, optimisers, schedules, counters and random streams, bit for bit."""
+    for part in ("state_dict", "raw_weights", "optimizer_states", "lr_schedulers", "random_states", "updates", "epoch"):
+        mine, other = flat(ours.get(part), part), flat(theirs.get(part), part)
+        mine, other = ({name: x for name, x in entries.items() if "/python/" not in name} for entries in (mine, other))
+        assert mine.keys() == other.keys()
+        for name in mine:
+            same = torch.equal(mine[name], other[name]) if isinstance(mine[name], Tensor) else mine[name] == other[name]
+            assert same, name
+
+
+def test_every_random_stream_is_continued() -> None:
+    def draw() -> list[float]:
+        return [random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(), float(torch.randn(()))]  # noqa: NPY002
+
+    draw()  # half of a pair of Gaussians is kept by numpy and by Python for the next call
+    state = capture_random_state()
+    theirs = draw()
+    torch.save({"state": state}, buffer := io.BytesIO())
+    buffer.seek(0)
+    seed_everything(3)
+    restore_random_state(torch.load(buffer, weights_only=True)["state"])
+    ours = draw()
+    assert ours == theirs
+
+
+KILLS = {
+    "mid-epoch": Stop(batch=7),
+    "first-batch-of-epoch": Stop(batch=5),
+    "last-batch-of-epoch": Stop(batch=9),
+    "in-validation": Stop(validation=1),
+}
+
+
+FAST = [
+    (TinyGAN, "mid-epoch", 1),
+    (TinyGAN, "last-batch-of-epoch", 1),
+    (TinyGAN, "in-validation", None),
+    (Plain, "mid-epoch", 3),
+]
+REST = [case for case in product((TinyGAN, Plain), KILLS, (1, 3, None)) if case not in FAST]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Callable[[type[System]], dict[str, Any]]:
+    """The end of a run without a break, by kind of system: how often it saved does not matter."""
+
+    @cache
+    def run(kind: type[System]) -> dict[str, Any]:
+        folder = tmp_path_factory.mktemp("straight")
+        seed_everything(0)
+        trainer_of(folder, *team(folder, 2)).fit(kind(), data())
+        return contents(folder)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("kind", "kill", "every"), [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in REST)]
+)
+def test_killed_and_resumed_equals_straight(
+    kind: type[System], kill: str, every: int | None, straight: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    seed_everything(0)
+    with pytest.raises(RuntimeError, match="plug"):
+        trainer_of(tmp_path, *team(tmp_path, every), KILLS[kill]).fit(kind(), data())
+    seed_everything(1)  # nothing of the new process may matter
+    last = str(tmp_path / "checkpoints" / "last.ckpt")
+    trainer_of(tmp_path, *team(tmp_path, every)).fit(kind(), data(), ckpt_path=last, weights_only=True)
+    assert_same_state(contents(tmp_path), straight(kind))
+
+
+@pytest.mark.parametrize("updates", [4, 5, 8])
+def test_a_budget_that_is_raised_equals_a_greater_one(updates: int, tmp_path: Path) -> None:
+    def run(folder: Path, limit: int, **options: Any) -> TinyGAN:
+        system, callbacks = TinyGAN(), team(folder, None)
+        callbacks[2] = Budget(generator_updates=limit)
+        trainer_of(folder, *callbacks, max_epochs=-1).fit(system, data(), **options)
+        assert system.generator_updates == limit
+        return system
+
+    seed_everything(0)
+    run(tmp_path / "a", 12)
+    seed_everything(0)
+    run(tmp_path / "b", updates)
+    seed_everything(1)
+    run(tmp_path / "b", 12, ckpt_path=str(tmp_path / "b" / "checkpoints" / "last.ckpt"))
+    assert_same_state(contents(tmp_path / "b"), contents(tmp_path / "a"))
+
+
+def test_accumulated_updates_are_not_broken_in_two(tmp_path: Path) -> None:
+    def run(folder: Path, *more: Callback, **options: Any) -> None:
+        trainer_of(folder, *team(folder, 1), *more).fit(TinyGAN(accumulate=2), data(), **options)
+
+    seed_everything(0)
+    run(tmp_path / "a")
+    seed_everything(0)
+    with pytest.raises(RuntimeError, match="plug"):
+        run(tmp_path / "b", Stop(batch=8))
+    run(tmp_path / "b", ckpt_path=str(tmp_path / "b" / "checkpoints" / "last.ckpt"))
+    assert_same_state(contents(tmp_path / "b"), contents(tmp_path / "a"))
+
+
+class Spy(Callback):
+    """Notes the generator's weights where the average should be in and out."""
+
+    def __init__(self) -> None:
+        self.training: list[Tensor] = []
+        self.validation: list[Tensor] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.training.append(pl_module.generator[0].weight.detach().clone())  # type: ignore[index, union-attr]
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if not trainer.sanity_checking:
+            self.validation.append(pl_module.generator[0].weight.detach().clone())  # type: ignore[index, union-attr]
+
+
+@pytest.mark.parametrize("kind", [TinyGAN, Plain])
+def test_the_average_sits_the_exam_and_goes_into_the_checkpoint(kind: type[System], tmp_path: Path) -> None:
+    system, spy = kind(), Spy()
+    average = system.generator[0].weight.detach().clone()
+    trainer_of(tmp_path, *team(tmp_path), spy).fit(system, data())
+    exams = []
+    for number, raw in enumerate(spy.training, start=1):  # the definition, one update at a time
+        average = 0.8 * average + 0.2 * raw
+        if number % BATCHES == 0:
+            exams.append(average)
+    assert len(spy.validation) == 3
+    for ours, theirs in zip(spy.validation, exams, strict=True):
+        assert_close(ours, theirs)
+    saved = contents(tmp_path)
+    assert_close(saved["state_dict"]["generator.0.weight"], average)
+    assert torch.equal(saved["raw_weights"]["generator.0.weight"], spy.training[-1])
+    assert_close(system.generator[0].weight.detach(), average)
+
+
+def test_averaging_starts_late_and_leaves_the_training_alone(tmp_path: Path) -> None:
+    seen = []
+    for name, averaging in (("off", WeightAveraging()), ("late", WeightAveraging(0.8, start=12))):
+        seed_everything(0)
+        spy, system = Spy(), TinyGAN()
+        trainer_of(tmp_path / name, RandomState(), averaging, spy).fit(system, data())
+        seen.append(spy)
+    assert all(torch.equal(a, b) for a, b in zip(seen[0].training, seen[1].training, strict=True))
+    assert torch.equal(seen[1].validation[1], seen[1].training[9])
+    assert not torch.equal(seen[1].validation[2], seen[1].training[14])
+
+
+def test_averaging_does_not_end_in_silence(tmp_path: Path) -> None:
+    trainer_of(tmp_path, *team(tmp_path), max_epochs=1).fit(TinyGAN(), data())
+    with pytest.raises(ValueError, match="this one has averaging off"):
+        trainer_of(tmp_path, WeightAveraging()).fit(
+            TinyGAN(), data(), ckpt_path=str(tmp_path / "checkpoints" / "last.ckpt")
+        )
+    with pytest.raises(ValueError, match="no part 'painter'"):
+        trainer_of(tmp_path, WeightAveraging(0.9, part="painter")).fit(TinyGAN(), data())
+    with pytest.raises(ValueError, match="below 1"):
+        WeightAveraging(1.0)
+
+
+def test_a_budget_counts_generator_updates_not_optimiser_steps(tmp_path: Path) -> None:
+    system = TinyGAN(critic_updates=2)
+    trainer = trainer_of(tmp_path, Budget(generator_updates=4), max_epochs=-1)
+    trainer.fit(system, data())
+    assert (system.generator_updates, system.updates, trainer.global_step) == (4, 8, 12)
+
+
+def test_a_budget_of_seconds_survives_a_break(tmp_path: Path) -> None:
+    budget = Budget(seconds=0.3)
+    trainer_of(tmp_path, budget, max_epochs=-1, limit_val_batches=0).fit(TinyGAN(), data())
+    assert 0.3 <= budget.elapsed < 3
+    resumed = Budget(seconds=0.3)
+    resumed.load_state_dict(budget.state_dict())
+    system = TinyGAN()
+    trainer_of(tmp_path, resumed, max_epochs=-1).fit(system, data())
+    assert system.generator_updates == 0
+    with pytest.raises(ValueError, match="positive"):
+        Budget(seconds=0.0)
+
+
+def test_a_nan_stops_the_run_names_the_term_and_keeps_the_batch(tmp_path: Path) -> None:
+    health, system = Health(), TinyGAN(poison=7)
+    with pytest.raises(NotFiniteError, match=r"generator/size became NaN.*after 7 generator updates"):
+        trainer_of(tmp_path, *team(tmp_path)[:3], health, *team(tmp_path)[-1:]).fit(system, data())
+    kept = torch.load(tmp_path / "health" / "update-7-rank-0.pt", weights_only=True)
+    assert (kept["terms"], kept["epoch"], kept["batch_idx"]) == (["generator/size"], 1, 2)
+    assert kept["batch"]["clip"]["frames"].shape == (2, 3, 1, 8, 8)
+    assert all(bool(value.isfinite().all()) for value in contents(tmp_path)["state_dict"].values())
+
+
+def test_gradient_norms_are_logged_for_each_player(tmp_path: Path) -> None:
+    class Naive(Callback):
+        norms: dict[str, float]
+
+        def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+            self.norms = getattr(self, "norms", {})
+            for part in ("generator", "critics"):
+                grads = [p.grad for p in getattr(pl_module, part).parameters() if p.grad is not None]
+                if grads and optimizer.param_groups[0]["params"][0] is next(getattr(pl_module, part).parameters()):
+                    self.norms[part] = float(sum(g.double().square().sum() for g in grads) ** 0.5)
+
+    naive = Naive()
+    trainer = trainer_of(tmp_path, Health(), naive, max_epochs=1)
+    trainer.fit(TinyGAN(), data())
+    for part in ("generator", "critics"):
+        assert float(trainer.callback_metrics[f"gradient_norm/{part}"]) == pytest.approx(naive.norms[part], rel=1e-5)
+
+
+class Score(Callback):
+    def __init__(self, *scores: float) -> None:
+        self.scores = scores
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        pl_module.log("val/score", self.scores[trainer.current_epoch])
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", 1), ("min", 2)])
+def test_the_best_is_kept_beside_the_last(mode: str, best: int, tmp_path: Path) -> None:
+    keeper = Checkpoints("val/score", mode=mode, dirpath=str(tmp_path / "checkpoints"))  # type: ignore[arg-type]
+    trainer_of(tmp_path, Score(2.0, 3.0, 1.0), keeper).fit(TinyGAN(), data())
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    saved = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
+    assert saved["updates"]["generator_updates"] == BATCHES * (best + 1)
+    assert contents(tmp_path)["updates"]["generator_updates"] == BATCHES * 3
+
+
+def test_an_unknown_score_is_an_error(tmp_path: Path) -> None:
+    keeper = Checkpoints("val/scroe", dirpath=str(tmp_path / "checkpoints"))
+    with pytest.raises(ValueError, match=r"'val/scroe', which nothing logs.*val/score"):
+        trainer_of(tmp_path, Score(1.0), keeper, max_epochs=1).fit(TinyGAN(), data())
+
+
+def test_numbers_are_logged_over_generator_updates(tmp_path: Path) -> None:
+    trainer_of(tmp_path, UpdateAxis(), Score(1.0, 2.0, 3.0)).fit(TinyGAN(critic_updates=2), data())
+    header, *rows = (line.split(",") for line in (tmp_path / "metrics.csv").read_text().splitlines())
+    column, step = header.index("val/score"), header.index("step")
+    assert [(int(row[step]), float(row[column])) for row in rows if row[column]] == [(2, 1.0), (5, 2.0), (7, 3.0)]
