@@ -87,9 +87,9 @@ class MovingShapesSource:
         """The pictures at any times, in seconds since the first frame."""
         size = self.size[0]
         patch = min(size, -(-_PATCH * size // 64))
-        centres = self.centres(clips, times).astype(np.float32)
+        centres = self.centres(clips, times)
         corners = np.clip(np.floor(centres - patch / 2).astype(np.int64), 0, size - patch)
-        offsets = np.abs(corners[..., None] + (np.arange(patch) + np.float32(0.5)) - centres[..., None])
+        offsets = np.abs(np.arange(0.5, patch) - (centres - corners)[..., None]).astype(np.float32)
         light = self._cover(clips, offsets[..., 0, None, :], offsets[..., 1, :, None])
         patches = (light[:, :, None] * self._colours[clips][:, None, :, None, None] + np.float32(0.5)).astype(np.uint8)
         pictures = np.zeros((*times.shape, 3, size, size), dtype=np.uint8)
