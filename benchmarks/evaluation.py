@@ -99,6 +99,10 @@ class Evaluation(Callback):
         """As in validation."""
         self._start(trainer, pl_module)
 
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """As in validation."""
+        self._start(trainer, pl_module)
+
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
@@ -109,6 +113,12 @@ class Evaluation(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """As in validation."""
+        self._sit(trainer, pl_module, batch)
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
+    ) -> None:
+        """Ask every task of the batch; nothing is measured."""
         self._sit(trainer, pl_module, batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -128,6 +138,11 @@ class Evaluation(Callback):
         """Give the random streams back."""
         self._restore()
 
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the gallery, give the random streams back."""
+        self._gallery.save(self._place / "samples", "predict", updates_of(trainer, pl_module), trainer.loggers)
+        self._restore()
+
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the random streams back."""
         self._restore()
@@ -143,7 +158,8 @@ class Evaluation(Callback):
         for task, label in zip(self.tasks, self._labels, strict=True):
             sitting = Sitting(task, label, [])
             if task.answerable_by(system):
-                sitting.metrics = [deepcopy(metric).to(system.device) for metric in self.metrics]
+                examined = [] if trainer.predicting else self.metrics
+                sitting.metrics = [deepcopy(metric).to(system.device) for metric in examined]
             else:
                 reason = f"{type(system).__name__} has no verb for the task '{task.name}'"
                 sitting.dashes = {metric.name: reason for metric in self.metrics}

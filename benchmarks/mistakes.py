@@ -39,7 +39,8 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> UserE
     if found := re.search(r"Expected a dot import path string: (\S+)", message):
         return unknown("class", found[1], (path.rpartition(".")[2] for path in _class_paths()))
     if found := re.search(r"(?:import path format: |File does not exist: )'?([^\s']+\.ya?ml)", message):
-        return unknown("config file", found[1], map(str, Path("configs").rglob("*.yaml")))
+        file = found[1].removeprefix(f"{Path.cwd()}/")
+        return unknown("config file", file, map(str, Path("configs").rglob("*.yaml")))
     if found := re.search(r"arguments are required: (.*)", message):
         missing = ", ".join(name.strip().split(".", 1)[-1] for name in found[1].split(","))
         owner = f" of {owners[-1].rpartition('.')[2]}" if owners else ""

@@ -6,6 +6,7 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import yaml
@@ -175,8 +176,8 @@ def _with_model_of_checkpoint(arguments: list[str]) -> list[str]:
         return arguments
     try:
         system = load(paths[0])
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    except (ValueError, UnpicklingError) as error:
+        raise UserError(f"{paths[0]} cannot be used as a checkpoint. {' '.join(str(error).split())[:400]}") from error
     return [arguments[0], "--config", yaml.safe_dump({"model": system.config}), *arguments[1:]]
 
 

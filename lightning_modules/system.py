@@ -1,4 +1,4 @@
-"""System: what every model of the suite shares; a clock, a configuration that travels with the checkpoint, no metric."""
+"""System: what every model of the suite shares; a clock, a configuration that goes with the checkpoint, no metric."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -44,6 +44,9 @@ class System(LightningModule):
         """Nothing: the Evaluation callback asks and measures, so that every model sits the same exam."""
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing: see `validation_step`."""
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing: see `validation_step`."""
 
     def configure_optimizers(self) -> Any:
