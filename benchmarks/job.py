@@ -11,8 +11,7 @@ import yaml
 from benchmarks.canonical import content_hash, slug, write_text
 from benchmarks.errors import UserError, unknown
 from benchmarks.plan import Plan, Row, read_yaml
-from benchmarks.provenance import code_hash
-from benchmarks.source import class_paths, find, imported_by, lineage
+from benchmarks.source import class_paths, find, imported_by, lineage, statements_hash
 
 EXPERIMENTS = Path("configs/experiment")
 
@@ -93,11 +92,11 @@ class Job:
 
     @property
     def training_code(self) -> dict[str, str]:
-        """The project files that the model and the data are made of, with the hash of each."""
+        """The project files that the model and the data are made of, with a hash of each one's statements."""
         configs = self.settings["configs"]
         named = {path for config in configs for group in ("model", "data") for path in class_paths(config.get(group))}
         files = imported_by({found.file for path in named if (found := find(path))})
-        return {file: code_hash([file]) for file in files}
+        return {file: statements_hash(file) for file in files}
 
     @property
     def training_request(self) -> str:

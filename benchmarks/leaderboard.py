@@ -190,7 +190,11 @@ def _duration(seconds: float) -> str:
 
 def _setting(value: object) -> str:
     if isinstance(value, dict):
-        return "(" + ", ".join(f"{key} {_setting(entry)}" for key, entry in sorted(value.items())) + ")"
+        return (
+            "("
+            + ", ".join(f"{key} {_setting(entry)}" for key, entry in sorted(value.items()) if entry is not None)
+            + ")"
+        )
     return str(value)
 
 

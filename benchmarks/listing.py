@@ -1,6 +1,7 @@
 """The list of what there is, from configs and source alone. Imports no torch."""
 
 import argparse
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
         print(f"{kind}:" if entries else f"{kind}: none here")
         longest = max((len(name) for name, _ in entries), default=0)
         for name, summary in entries:
-            print(f"  {name:{longest}}  {summary.partition('. ')[0].rstrip('.')}".rstrip())
+            print(f"  {name:{longest}}  {_sentence(summary)}".rstrip())
     return 0
 
 
@@ -68,13 +69,18 @@ def _classes(base: str, prefix: str = "") -> Entries:
 
 
 def _comment(path: Path) -> str:
-    """The comment that a config begins with, up to its first full stop or blank line."""
+    """The first sentence of the comment that a config begins with."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.lstrip("# ").strip())
-    return " ".join(lines).partition(". ")[0]
+    return _sentence(" ".join(lines))
+
+
+def _sentence(text: str) -> str:
+    """The first one; "Fig. 4" does not end it."""
+    return re.split(r"\.\s+(?=[A-Z])", text)[0].rstrip(".")
 
 
 KINDS: dict[str, Callable[[], Entries]] = {

@@ -108,7 +108,7 @@ def _jobs(plan: Plan, args: argparse.Namespace) -> list[Job]:
 def _outlook(job: Job, accept_stale: bool) -> str:
     found = _valid_records(job, accept_stale)
     if found:
-        return f"done, {len(found)} records"
+        return f"done, has {_count(found)}"
     train = f"lightning {' '.join(job.fit_command())}, then " if job.trains else ""
     return f"{train}test on {job.plan.split}"
 
@@ -118,7 +118,7 @@ def _run(job: Job, accept_stale: bool, lock: int | None) -> str:
     if marker.is_file() and marker.read_text(encoding="utf-8") == job.request:
         _collect(job, accept_stale)
     if found := _valid_records(job, accept_stale):
-        print(f"  has {len(found)} valid records: skipped", flush=True)
+        print(f"  has {_count(found)}: skipped", flush=True)
         return "skipped"
     if job.trains:
         _train(job, accept_stale, lock)
@@ -221,6 +221,10 @@ def _valid_records(job: Job, accept_stale: bool) -> list[Record]:
     """The row's records of exactly what is asked for, by the code as it is now."""
     records = [record for record in _filed(job).values() if record.request == job.request]
     return [] if any(record.stale for record in records) and not accept_stale else records
+
+
+def _count(records: Sequence[Record]) -> str:
+    return f"{len(records)} valid record{'s' if len(records) != 1 else ''}"
 
 
 def _filed(job: Job) -> dict[Path, Record]:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import provenance
 from benchmarks.cli import COMMANDS, benchmarks, lightning
-from benchmarks.source import descendants, find, imported_by, lineage
+from benchmarks.source import descendants, find, imported_by, lineage, statements_hash
 
 EXISTING = [name for name, (module, _) in COMMANDS.items() if find_spec(module)]
 
@@ -144,3 +144,13 @@ def test_source_is_read_as_python_would(tmp_path: Path) -> None:
     everything = sorted(set(SOURCES) - {"datamodules/alone.py"})
     assert imported_by(["lightning_modules/parts.py"], tmp_path) == everything  # round the circle, into functions
     assert imported_by(["datamodules/alone.py"], tmp_path) == ["datamodules/__init__.py", "datamodules/alone.py"]
+
+
+def test_statements_hash_sees_what_is_done_and_not_how_it_is_told(tmp_path: Path) -> None:
+    def of(text: str) -> str:
+        (tmp_path / "file.py").write_text(text)
+        return statements_hash("file.py", tmp_path)
+
+    plain = of("class A:\n  def f(self):\n    return 1\n")
+    assert of("'''A file.'''\nclass A:\n  '''Told.'''\n\n  def f(self):\n    'so'\n    return (1)  # one\n") == plain
+    assert of("class A:\n  def f(self):\n    return 2\n") != plain
