@@ -76,8 +76,6 @@ class ClipDataModule(LightningDataModule, ABC):
         self.windows_per_clip = windows_per_clip
         self.short_clips = short_clips
         self.joint_pairs = joint_pairs
-        # a process may have no clip of a small test set; its share of the metric is then empty
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         self._sources: dict[Split, Source] = {}
         self._used: dict[Split, Int64[np.ndarray, " used"]] = {}
 
@@ -174,6 +172,12 @@ class ClipDataModule(LightningDataModule, ABC):
     def _eval_loader(self, split: Split) -> ClipLoader:
         dataset = self.dataset(split)
         rank, world = self._place()
+        if len(dataset) < world:
+            # Lightning leaves a process without a batch out of the stage, and the others wait for its metrics for ever
+            raise ValueError(
+                f"{self.name} has {len(dataset)} {split} clips, fewer than the {world} processes, and none is read "
+                f"twice. Evaluate on at most {len(dataset)} (`--trainer.devices={len(dataset)}`)."
+            )
 
         def order(epoch: int) -> list[list[int]]:
             return eval_order(len(dataset), self.eval_batch_size, rank=rank, world=world)
