@@ -45,7 +45,7 @@ class Gallery:
             given = order < case.observed.times.shape[1]
             truth = torch.cat([shown[clip], case.target.frames[clip]])[order]
             ours = torch.cat([shown[clip], frames[clip]])[order]
-            rows.append(torch.cat([_picture(truth, given), _picture(ours, given)], dim=-1).cpu())
+            rows.append(torch.cat([picture(truth, given), picture(ours, given)], dim=-1).cpu())
             if label not in self._rates:
                 span = float(times[clip].max() - times[clip].min())
                 self._rates[label] = (len(order) - 1) / span if span > 0 else 1.0
@@ -68,7 +68,7 @@ class Gallery:
         return paths
 
 
-def _picture(
+def picture(
     frames: Float[Tensor, "time channel height width"], given: Bool[Tensor, " time"]
 ) -> UInt8[Tensor, "time 3 tall wide"]:
     """[-1, 1] to RGB, small frames enlarged without smoothing, a border around what was given."""
