@@ -1,4 +1,4 @@
-"""The demo (`make demo`): train Vid-ODE on bouncing balls, rank it beside rules of thumb, show it at 4x the frame rate."""
+"""The demo (`make demo`): Vid-ODE trained on bouncing balls, ranked beside rules, shown at 4x the frame rate."""
 
 import argparse
 import sys
@@ -28,7 +28,7 @@ def main(folder: Path = Path("runs/demo")) -> int:
     results = folder / "results"
     parser = argparse.ArgumentParser()
     running.add_arguments(parser)
-    code = running.main(parser.parse_args([str(PLAN), "--runs", str(folder), "--results", str(results)]))
+    code = running.main(parser.parse_args([str(PLAN), "--runs", str(folder), "--results", str(results), "--fork"]))
     records = list(read_records(results).values())
     for task in ("predict", "interpolate"):
         for table in tables(plan, [record for record in records if record.task["name"] == task], task):

@@ -19,6 +19,7 @@ from types import FrameType
 
 from benchmarks.canonical import slug, write_text
 from benchmarks.errors import UserError, unknown
+from benchmarks.forked import Forked
 from benchmarks.job import Job
 from benchmarks.plan import Plan, read_plan
 from benchmarks.records import Record, RecordError, read_record
@@ -47,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-stale", action="store_true", help="keep what was trained or recorded by code that has changed since"
     )
+    parser.add_argument(
+        "--fork", action="store_true", help="start rows as copies of this process: faster for many short ones on a CPU"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints and logs")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of committed records")
 
@@ -67,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
             start = time.monotonic()
             try:
                 with _lock(job) as lock:
-                    outcome = _run(job, args.accept_stale, lock)
+                    outcome = _run(job, args.accept_stale, lock, args.fork)
             except (RowError, RecordError, OSError) as error:
                 print(f"{job.name} failed: {error}", file=sys.stderr, flush=True)
                 outcome = "failed"
@@ -113,7 +117,7 @@ def _outlook(job: Job, accept_stale: bool) -> str:
     return f"{train}test on {job.plan.split}"
 
 
-def _run(job: Job, accept_stale: bool, lock: int | None) -> str:
+def _run(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> str:
     marker = job.exam_folder / "done"
     if marker.is_file() and marker.read_text(encoding="utf-8") == job.request:
         _collect(job, accept_stale)
@@ -121,18 +125,18 @@ def _run(job: Job, accept_stale: bool, lock: int | None) -> str:
         print(f"  has {_count(found)}: skipped", flush=True)
         return "skipped"
     if job.trains:
-        _train(job, accept_stale, lock)
+        _train(job, accept_stale, lock, fork)
     marker.unlink(missing_ok=True)
     for old in job.exam_folder.glob("record*.json"):
         old.unlink()
-    _lightning(job, "test", job.test_command(), lock)
+    _lightning(job, "test", job.test_command(), lock, fork)
     write_text(marker, job.request)
     if not _collect(job, accept_stale=True):
         print("  wrote no record: the model answers none of the tasks", flush=True)
     return "done"
 
 
-def _train(job: Job, accept_stale: bool, lock: int | None) -> None:
+def _train(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> None:
     """Train to the end, from the last checkpoint if what it was trained with is what is asked for now."""
     path = job.folder / "training.json"
     state = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
@@ -156,25 +160,18 @@ def _train(job: Job, accept_stale: bool, lock: int | None) -> None:
     write_text(path, json.dumps({**state, "finished": False}, indent=1))
     last = job.trained_checkpoint("last")
     print(f"  training{f', from {last}' if last else ''}", flush=True)
-    _lightning(job, "fit", job.fit_command(), lock)
+    _lightning(job, "fit", job.fit_command(), lock, fork)
     if job.trained_checkpoint("last") is None:
         raise RowError(f"`lightning fit` ended well but left no last.ckpt below {job.folder}.")
     write_text(path, json.dumps({**state, "finished": True}, indent=1))
 
 
-def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None) -> None:
+def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None, fork: bool) -> None:
     """Run `lightning`; what it says as errors also goes to a log, whose end is shown if it fails."""
     log = job.folder / f"{step}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=_TAIL)
-    descriptors = () if lock is None else (lock,)  # held by the child too: it may outlive a killed parent
-    command = [*LIGHTNING, *words]
-    with (
-        log.open("a", encoding="utf-8") as file,
-        subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace", pass_fds=descriptors
-        ) as child,
-    ):
+    with log.open("a", encoding="utf-8") as file, _started(words, lock, fork) as child:
         file.write(f"$ lightning {' '.join(words)}\n")
         try:
             for line in child.stderr or ():
@@ -191,7 +188,21 @@ def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None) -> N
         raise RowError(f"`lightning {step}` {how}. The whole log is {log}; its end:\n{''.join(tail).rstrip()}")
 
 
-def _stop(child: subprocess.Popen[str]) -> None:
+def _started(words: Sequence[str], lock: int | None, fork: bool) -> "subprocess.Popen[str] | Forked":
+    """The command, running; it holds the lock too, because it may outlive a killed parent."""
+    if fork:
+        return Forked(words)
+    return subprocess.Popen(
+        [*LIGHTNING, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        pass_fds=() if lock is None else (lock,),
+    )
+
+
+def _stop(child: "subprocess.Popen[str] | Forked") -> None:
     child.terminate()
     try:
         child.wait(timeout=20)

@@ -123,7 +123,9 @@ class Sitting:
             seed=int(config.get("seed_everything") or 0),
             protocol=Protocol.create(name, settings),
             metrics=metrics,
-            budget=Cost(
+            budget=Cost(*system.trained)
+            if getattr(system, "trained", None)
+            else Cost(
                 updates_of(trainer, system),
                 clock.elapsed if clock else 0.0,
                 torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -132,7 +134,7 @@ class Sitting:
             deterministic=torch.are_deterministic_algorithms_enabled(),
             table=table,
             row=row,
-            mode=getattr(system, "training_mode", None),
+            mode=getattr(system, "mode", None),
             function_evaluations=self.evaluations / self.batches if self.evaluations else None,
         )
 

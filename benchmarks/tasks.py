@@ -19,28 +19,36 @@ Times = Float[Tensor, "batch time"]
 class Generates(Protocol):
     """Draws clips from nothing but a seed per clip."""
 
-    def generate(self, times: Times, *, seeds: Seeds, labels: Int[Tensor, " batch"] | None = None) -> Sample: ...
+    def generate(self, times: Times, *, seeds: Seeds, labels: Int[Tensor, " batch"] | None = None) -> Sample:
+        """Clips at `times`, one for each seed."""
+        ...
 
 
 @runtime_checkable
 class Predicts(Protocol):
     """Continues a clip."""
 
-    def predict(self, observed: Sample, times: Times, *, seeds: Seeds | None = None) -> Sample: ...
+    def predict(self, observed: Sample, times: Times, *, seeds: Seeds | None = None) -> Sample:
+        """What comes at `times`, after the observed moments."""
+        ...
 
 
 @runtime_checkable
 class Interpolates(Protocol):
     """Fills in between observed frames."""
 
-    def interpolate(self, observed: Sample, times: Times, *, seeds: Seeds | None = None) -> Sample: ...
+    def interpolate(self, observed: Sample, times: Times, *, seeds: Seeds | None = None) -> Sample:
+        """What comes at `times`, between the observed moments."""
+        ...
 
 
 @runtime_checkable
 class Inbetweens(Protocol):
     """Invents what lies between a start and an end."""
 
-    def inbetween(self, observed: Sample, times: Times, *, seeds: Seeds) -> Sample: ...
+    def inbetween(self, observed: Sample, times: Times, *, seeds: Seeds) -> Sample:
+        """What may come at `times`, between the observed ends."""
+        ...
 
 
 class Case(NamedTuple):
@@ -107,12 +115,15 @@ class Generate(Task):
     verb: ClassVar[str] = "generate"
 
     def mask(self, num_frames: int) -> Mask:
+        """True where a frame is shown."""
         return first(num_frames, 0)
 
     def answerable_by(self, system: object) -> bool:
+        """Whether the system has the verb."""
         return isinstance(system, Generates)
 
     def ask(self, system: Generates, case: Case) -> Sample:
+        """The system's answer at the target's times."""
         return system.generate(case.target.times, seeds=case.seeds, labels=case.labels)
 
 
@@ -124,12 +135,15 @@ class Predict(Task):
     verb: ClassVar[str] = "predict"
 
     def mask(self, num_frames: int) -> Mask:
+        """True where a frame is shown."""
         return first(num_frames, self.given)
 
     def answerable_by(self, system: object) -> bool:
+        """Whether the system has the verb."""
         return isinstance(system, Predicts)
 
     def ask(self, system: Predicts, case: Case) -> Sample:
+        """The system's answer at the target's times."""
         return system.predict(case.observed, case.target.times, seeds=case.seeds, **_missing(case))
 
 
@@ -141,18 +155,21 @@ class Interpolate(Task):
     verb: ClassVar[str] = "interpolate"
 
     def mask(self, num_frames: int) -> Mask:
+        """True where a frame is shown."""
         if (num_frames - 1) % self.stride:
             raise ValueError(
-                f"Interpolation at stride {self.stride} needs 1 + a multiple of {self.stride} frames, so that the last is "
-                f"shown and nothing is extrapolated; got {num_frames}. Set `frames: "
+                f"Interpolation at stride {self.stride} needs 1 + a multiple of {self.stride} frames, so that the last "
+                f"is shown and nothing is extrapolated; got {num_frames}. Set `frames: "
                 f"{num_frames - (num_frames - 1) % self.stride}`."
             )
         return every(num_frames, self.stride)
 
     def answerable_by(self, system: object) -> bool:
+        """Whether the system has the verb."""
         return isinstance(system, Interpolates)
 
     def ask(self, system: Interpolates, case: Case) -> Sample:
+        """The system's answer at the target's times."""
         return system.interpolate(case.observed, case.target.times, seeds=case.seeds, **_missing(case))
 
 
@@ -164,12 +181,15 @@ class Inbetween(Task):
     verb: ClassVar[str] = "inbetween"
 
     def mask(self, num_frames: int) -> Mask:
+        """True where a frame is shown."""
         return ends(num_frames, self.count)
 
     def answerable_by(self, system: object) -> bool:
+        """Whether the system has the verb."""
         return isinstance(system, Inbetweens | Interpolates)
 
     def ask(self, system: Inbetweens | Interpolates, case: Case) -> Sample:
+        """The system's answer at the target's times."""
         if isinstance(system, Inbetweens):
             return system.inbetween(case.observed, case.target.times, seeds=case.seeds)
         return system.interpolate(case.observed, case.target.times, seeds=case.seeds, **_missing(case))

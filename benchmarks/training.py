@@ -161,7 +161,9 @@ class Command(LightningCLI):
         if path is not None and path.endswith(".safetensors"):
             if subcommand == "fit":
                 raise UserError(f"{path} holds weights only; a training is continued from a .ckpt file.")
-            self.model.load_state_dict(load(path).state_dict(), strict=True)
+            loaded = load(path)
+            self.model.load_state_dict(loaded.state_dict(), strict=True)
+            self.model.trained = loaded.trained
             options["ckpt_path"] = None
         if subcommand == "predict":
             options["return_predictions"] = False

@@ -1,12 +1,13 @@
 """Bouncing balls: three hard discs in a box, simulated exactly, so that the true motion is known at any time.
 
 The set of Sutskever et al. (2008) with the settings of ODE2VAE (Yildiz et al., 2019), which Vid-ODE compares on
-(Fig. 4): a box of 10 x 10, three balls of radius 1.2 and mass 1, velocities drawn from a Gaussian and scaled so that the
-speeds of all three together (the root of the sum of their squares) are 0.5 per frame, 32x32 grey pixels. Starts are
+(Fig. 4): a box of 10 x 10, three balls of radius 1.2 and mass 1, velocities drawn from a Gaussian and scaled so that
+the speeds of all three together (the root of the sum of their squares) are 0.5 per frame, 32x32 grey pixels. Starts are
 drawn evenly from [2, 10] x [2, 10] until no ball touches another or a wall. A ball is drawn as exp(-(d^2 / r^2)^4), d
 the distance of the pixel's centre from the ball's; balls add up and are cut at 1.
 
-Two things differ from the original programme, which takes half-frame steps and turns a ball round after it has entered a
+Two things differ from the original programme, which takes half-frame steps and turns a ball round after it has entered
+a
 wall: here every collision happens at its exact moment, and pixel i has its centre at (i + 0.5) / 32 of the box. 20
 frames of the original are one second here. Licence: simulated, nothing is downloaded. 1,000 clips to train on and 50 to
 test on (Vid-ODE); the validation clips are further seeds.
@@ -103,8 +104,8 @@ class BouncingBallsSource:
     Args:
         seeds: one for each clip.
         num_frames: frames of each clip.
-        frame_rate: frames per second; a clip's motion does not depend on it, so 4 times the rate is the same motion seen
-            at times between.
+        frame_rate: frames per second; a clip's motion does not depend on it, so 4 times the rate is the same motion
+            seen at times between.
         size: side of the square frames in pixels.
     """
 

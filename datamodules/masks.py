@@ -24,7 +24,7 @@ def every(num_frames: int, stride: int) -> Mask:
 
 def ends(num_frames: int, count: int) -> Mask:
     """Inbetweening: `count` frames at either end are shown."""
-    _check(num_frames, 1 <= count and 2 * count < num_frames, f"2 * count must leave a frame hidden; got count {count}")
+    _check(num_frames, count >= 1 and 2 * count < num_frames, f"2 * count must leave a frame hidden; got count {count}")
     position = torch.arange(num_frames)
     return (position < count) | (position >= num_frames - count)
 

@@ -206,7 +206,7 @@ class AdversarialSystem(System, ABC):
             scheduler.step()  # type: ignore[union-attr]
 
 
-class frozen:  # noqa: N801 (reads as a verb: `with frozen(critics)`)
+class frozen:
     """Within it, a module's parameters take no gradient: none is computed that would be thrown away."""
 
     def __init__(self, module: nn.Module) -> None:

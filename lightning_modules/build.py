@@ -10,7 +10,7 @@ import torch
 from jsonargparse import ArgumentParser
 from safetensors.torch import safe_open, save_file
 
-from lightning_modules.system import System, with_config
+from lightning_modules.system import System, Training, with_config
 
 TRUSTED = ("lightning_modules", "baselines", "torch.nn", "torch.optim")
 """Where the classes that a configuration names may come from, unless the caller trusts more."""
@@ -43,13 +43,19 @@ def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
 
 
 def save(system: System, path: Path) -> None:
-    """The weights that sampling needs (critics left out) and the configuration, as one safetensors file; atomic."""
+    """The weights that sampling needs (critics left out), the configuration and what the training cost (`trained`).
+
+    One safetensors file, written whole or not at all.
+    """
     if system.config is None:
         raise ValueError("Only a system made by `build` (or by the command line) remembers the configuration to save.")
     weights = {k: v.contiguous() for k, v in system.state_dict().items() if not k.startswith("critics.")}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(weights, partial, metadata={"config": json.dumps(system.config)})
+    metadata = {"config": json.dumps(system.config)}
+    if system.trained is not None:
+        metadata["trained"] = json.dumps(system.trained._asdict())
+    save_file(weights, partial, metadata=metadata)
     partial.replace(path)
 
 
@@ -65,11 +71,13 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no checkpoint at {path}.")
+    trained = None
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
         config = json.loads(metadata["config"]) if "config" in metadata else None
+        trained = Training(**json.loads(metadata["trained"])) if "trained" in metadata else None
     else:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         config, weights = checkpoint.get("config"), checkpoint["state_dict"]
@@ -84,6 +92,7 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
         raise ValueError(
             f"The weights in {path} do not fit its configuration: missing {missing[:3]}, unexpected {unexpected[:3]}."
         )
+    system.trained = trained
     return system.eval()
 
 

@@ -1,9 +1,9 @@
 """One pass of a critic over the fakes that serves both players, when both are judged at the same weights.
 
-Written out, the critics' loss backpropagates through critic(fake.detach()) and the generator's through critic(fake): two
-passes with equal activations, and the second computes critic gradients that are thrown away. Here the activations are
-computed once, weight gradients are taken for the critics' loss alone, input gradients for the generator's alone, and both
-are free before the next critic begins.
+Written out, the critics' loss backpropagates through critic(fake.detach()) and the generator's through critic(fake):
+two passes with equal activations, and the second computes critic gradients that are thrown away. Here the activations
+are computed once, weight gradients are taken for the critics' loss alone, input gradients for the generator's alone,
+and both are free before the next critic begins.
 """
 
 from collections.abc import Callable
@@ -31,8 +31,8 @@ def judge(
 ) -> tuple[Scalar, Scalar]:
     """The critic's weighted loss and the generator's, as scalars whose gradients are already known.
 
-    The first has a gradient with respect to the critic's parameters alone, the second with respect to `fake` alone, as if
-    `critic_weight * (real_loss(critic(real)) + fake_loss(critic(fake.detach())))` and
+    The first has a gradient with respect to the critic's parameters alone, the second with respect to `fake` alone, as
+    if `critic_weight * (real_loss(critic(real)) + fake_loss(critic(fake.detach())))` and
     `generator_weight * generator_loss(critic(fake))` had been written with the other player's weights frozen.
     """
     parameters = [p for p in critic.parameters() if p.requires_grad]

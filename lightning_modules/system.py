@@ -1,13 +1,21 @@
 """System: what every model of the suite shares; a clock, a configuration that goes with the checkpoint, no metric."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from jaxtyping import Float
 from lightning import LightningModule
 from torch import Tensor
 
 from datamodules.clip import Batch, Sample, VideoClip
+
+
+class Training(NamedTuple):
+    """What a training cost."""
+
+    generator_updates: int
+    seconds: float
+    device: str
 
 
 class System(LightningModule):
@@ -28,6 +36,12 @@ class System(LightningModule):
 
     config: dict[str, Any] | None = None
     """`class_path` and `init_args` as plain data: set by `build`, saved in every checkpoint."""
+
+    mode: str | None = None
+    """What the system was trained to do, for one that can be trained in more ways than one."""
+
+    trained: Training | None = None
+    """What the weights cost, where they came from a file that says so."""
 
     def __init__(self, *, seconds_per_unit: float = 1.0, first_time: float = 0.0) -> None:
         super().__init__()

@@ -22,31 +22,32 @@ Times = Float[Tensor, "batch time"]
 class VidODE(AdversarialSystem):
     """Encode the observed frames, follow the latent ODE, compose each frame of flow, difference and mask.
 
-    Where paper and released code part, the default is the code, which made the published numbers; the paper's form is the
-    other value of an argument here or of `VidODENetwork` and `ODEConvGRU`. Losses are computed in [0, 1].
+    Where paper and released code part, the default is the code, which made the published numbers; the paper's form is
+    the other value of an argument here or of `VidODENetwork` and `ODEConvGRU`. Losses are computed in [0, 1].
 
     Args:
         generator: the network.
         image_critic: judges single frames (eq. 3); None leaves the term out (ablations A and B).
-        sequence_critic: judges windows of frames side by side in channels: `observe` + 1 frames in extrapolation (eq. 4),
-            the whole clip in interpolation (eq. 8).
-        training: `extrapolate` shows the first `observe` frames and asks the rest; `interpolate` shows every frame and asks
-            the same ones, so that frames between come from the ODE alone.
-        observe: frames shown in extrapolation.
-        decode_interval: step of the base grid on which verbs decode, in seconds; other times are reached in one hop from
-            the last base frame. None decodes along the asked times themselves (code). Training always does.
+        sequence_critic: judges windows of frames side by side in channels: `observe` + 1 frames in extrapolation (eq.
+            4), the whole clip in interpolation (eq. 8).
+        training: `extrapolate` shows the first `observe` frames and asks the rest; `interpolate` shows every frame and
+            asks the same ones, so that frames between come from the ODE alone.
+        observe: frames shown in extrapolation; in interpolation all are, and this is how many `benchmarks sample` shows
+            at a time.
+        decode_interval: step of the base grid on which verbs decode, in seconds; other times are reached in one hop
+            from the last base frame. None decodes along the asked times themselves (code). Training always does.
         difference_weight: lambda_diff of eq. 7.
         image_weight: lambda_img of eq. 7.
         sequence_weight: lambda_seq of eq. 7.
         critic_weight: weight of the critics' own losses; the code's is 0.5 * 0.003, the paper's eqs 3 and 4 mean 1.
-        windows: in extrapolation the sequence critic sees windows of which every future frame is `predicted` (code), or the
-            last alone (`teacher_forced`, eq. 4).
+        windows: in extrapolation the sequence critic sees windows of which every future frame is `predicted` (code), or
+            the last alone (`teacher_forced`, eq. 4).
         pixels: `unit` maps [-1, 1] to [0, 1] at the border; `data` leaves the values as they come (climate).
         generator_optimizer: Adamax, 1e-3.
         critic_optimizer: Adamax, 1e-3, one for both critics.
         schedule: 0.99 per epoch with a floor of 0.1 (code; the paper names no floor).
-        order: both gradients are taken before either player moves: what the released code did on the torch of its day, less
-            its use of critic weights that had already moved.
+        order: both gradients are taken before either player moves: what the released code did on the torch of its day,
+            less its use of critic weights that had already moved.
         fakes: both players judge the same fakes.
         adversarial: see `AdversarialSystem`.
     """
@@ -140,8 +141,8 @@ class VidODE(AdversarialSystem):
         k = self.observe
         if not 0 < k < frames.shape[1]:
             raise ValueError(
-                f"Extrapolation shows the first {k} of {frames.shape[1]} frames and asks the rest; `observe` must be from 1 "
-                f"to {frames.shape[1] - 1}. Change `observe` or the number of frames that the data's sampling gives."
+                f"Extrapolation shows the first {k} of {frames.shape[1]} frames and asks the rest; `observe` must be from "
+                f"1 to {frames.shape[1] - 1}. Change `observe` or the number of frames that the data's sampling gives."
             )
         present = batch.present[:, :k]
         decoded = self.generator(frames[:, :k], times[:, :k], times[:, k:], start="last", present=present)
