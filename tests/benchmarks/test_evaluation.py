@@ -20,10 +20,13 @@ from baselines.mean_frame import MeanFrame
 from baselines.repeat_last import RepeatLast
 from benchmarks.evaluation import Evaluation
 from benchmarks.metrics.base import ClipMetric, Summary
+from benchmarks.metrics.paired import SSIM
 from benchmarks.records import read_record
 from benchmarks.tasks import Generate, Interpolate, Predict
 from benchmarks.weights import WeightsUnavailable
+from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
+from datamodules.sampling import Regular
 from datamodules.video import read_video
 from lightning_modules.system import System
 
@@ -283,3 +286,41 @@ def test_a_record_carries_the_request_and_no_other_things(tmp_path: Path) -> Non
     evaluation = Evaluation([Predict(given=3)], [SquaredError()], gallery=0, request="0" * 64)
     examine(RepeatLast(), evaluation, tmp_path)
     assert json.loads((tmp_path / "record.json").read_text())["request"] == "0" * 64
+
+
+def balls(clips: int) -> BouncingBalls:
+    sampling = Regular(num_frames=7)
+    counts = {"train_clips": 6, "val_clips": clips, "test_clips": clips}
+    return BouncingBalls(**counts, length=8, size=16, batch_size=2, sampling=sampling)
+
+
+@pytest.mark.parametrize("clips", [5, 7])
+def test_two_processes_find_what_one_finds(clips: int, tmp_path: Path) -> None:
+    found = []
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        trainer = Trainer(
+            accelerator="cpu",
+            devices=devices,
+            strategy="ddp_fork" if devices > 1 else "auto",
+            logger=CSVLogger(folder, name="", version=""),
+            callbacks=[Evaluation([Predict(given=3)], [SquaredError(), SSIM(), NeedsWeights()], gallery=1)],
+            use_distributed_sampler=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            default_root_dir=folder,
+        )
+        trainer.test(RepeatLast(), datamodule=balls(clips), verbose=False)
+        found.append((read_record(folder / "record.json"), {k: float(v) for k, v in trainer.callback_metrics.items()}))
+        assert len(list((folder / "samples").iterdir())) == 1
+    (one, logged_by_one), (two, logged_by_two) = found
+    assert two.protocol == one.protocol
+    assert two.protocol.settings["n"] == clips
+    assert logged_by_two == pytest.approx(logged_by_one, rel=1e-6)  # float32 in the log
+    assert two.metrics["needs_weights"] == one.metrics["needs_weights"]
+    for name in ("squared_error", "ssim"):
+        assert two.metrics[name].value == pytest.approx(one.metrics[name].value, rel=1e-12)
+    assert two.metrics["ssim"].n == clips
+    assert two.metrics["ssim"].interval == pytest.approx(one.metrics["ssim"].interval, rel=1e-12)
+    assert two.metrics["ssim"].per_frame == pytest.approx(one.metrics["ssim"].per_frame, rel=1e-12)
