@@ -248,6 +248,22 @@ def test_accumulated_updates_are_not_broken_in_two(tmp_path: Path) -> None:
     assert_same_state(contents(tmp_path / "b"), contents(tmp_path / "a"))
 
 
+@pytest.mark.slow
+def test_killed_and_resumed_equals_straight_on_two_processes(tmp_path: Path) -> None:
+    def run(folder: Path, *more: Callback, **options: Any) -> dict[str, Any]:
+        two = {"devices": 2, "strategy": "ddp_fork_find_unused_parameters_true"}
+        seed_everything(len(options))
+        trainer_of(folder, *team(folder, 2), *more, **two).fit(TinyGAN(), data(), **options)
+        return contents(folder)
+
+    straight = run(tmp_path / "a")
+    assert len(straight["random_states"]) == 2
+    with pytest.raises(Exception, match="plug"):
+        run(tmp_path / "b", Stop(batch=3))
+    resumed = run(tmp_path / "b", ckpt_path=str(tmp_path / "b" / "checkpoints" / "last.ckpt"))
+    assert_same_state(resumed, straight)
+
+
 class Spy(Callback):
     """Notes the generator's weights where the average should be in and out."""
 
