@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.conv_gru import ConvGRUCell
+from lightning_modules.networks.winograd import WinogradConv2d
 
 Latent = Float[Tensor, "batch latent low_height low_width"]
 Latents = Float[Tensor, "batch time latent low_height low_width"]
@@ -102,9 +103,17 @@ class ConvEncoder(nn.Sequential):
     """Supplement Table 6: a 3x3 convolution and `downs` strided 4x4 ones, each with batch norm and ReLU."""
 
     def __init__(self, channels: int, width: int, downs: int) -> None:
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        ]
         for _ in range(downs):
-            layers += [nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU()]
+            layers += [
+                nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
+                nn.BatchNorm2d(2 * width),
+                nn.ReLU(inplace=True),
+            ]
             width *= 2
         super().__init__(*layers)
 
@@ -119,7 +128,7 @@ class ConvDecoder(nn.Sequential):
                 nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
                 nn.Conv2d(channels, channels // 2, 3, padding=1),
                 nn.BatchNorm2d(channels // 2),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
             ]
             channels //= 2
         super().__init__(*layers, nn.Conv2d(channels, outputs, 3, padding=1))
@@ -135,9 +144,12 @@ class PatchCritic(nn.Sequential):
     """
 
     def __init__(self, channels: int, width: int = 64, norm: bool = True) -> None:
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1, bias=False), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, width, 4, stride=2, padding=1, bias=False),
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
         for factor, stride, padding in ((2, 2, 1), (4, 2, 1), (8, 1, 2)):
-            layers.append(nn.Conv2d(width * factor // 2, width * factor, 4, stride=stride, padding=padding))
+            layers.append(WinogradConv2d(width * factor // 2, width * factor, 4, stride=stride, padding=padding))
             layers += [nn.InstanceNorm2d(width * factor)] if norm else []
-            layers.append(nn.LeakyReLU(0.2))
-        super().__init__(*layers, nn.Conv2d(8 * width, width, 4, padding=2, bias=False))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+        super().__init__(*layers, WinogradConv2d(8 * width, width, 4, padding=2, bias=False))
