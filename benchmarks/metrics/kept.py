@@ -3,7 +3,7 @@
 from abc import ABC
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -22,17 +22,19 @@ _DTYPES = (torch.float32, torch.float64, torch.int64)
 class KeepsRows(ClipMetric, ABC):
     """Keeps named rows, one per clip, until the end.
 
-    A clip that comes several times counts once, with the mean of its rows: a sampler that repeats clips to fill the
-    last batch does no harm, and several draws for one clip are averaged.
+    A clip that comes several times counts once, so a sampler that repeats clips to fill the last batch does no harm.
 
     Args:
         kinds: the names of the rows that are kept, for example the features of the answers and those of the truth.
+        repeated: what counts of a clip that comes several times: the "mean" of its rows, so that several draws are
+            averaged, or the "first", where a mean of rows means nothing.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
-    def __init__(self, *kinds: str, **kwargs: Any) -> None:
+    def __init__(self, *kinds: str, repeated: Literal["mean", "first"] = "mean", **kwargs: Any) -> None:
         # torchmetrics' own gathering takes the missing rows of a process without clips for a float32 vector and fails
         super().__init__(**{"dist_sync_fn": gather_rows, **kwargs})
+        self.repeated = repeated
         for kind in kinds:
             self.add_state(f"{kind}_ids", default=[], dist_reduce_fx="cat")
             self.add_state(f"{kind}_rows", default=[], dist_reduce_fx="cat")
@@ -54,8 +56,9 @@ class KeepsRows(ClipMetric, ABC):
         if not len(ids):
             return ids.to(torch.int64), rows.reshape(0, rows.shape[-1] if rows.ndim == 2 else 0)
         unique, place, count = ids.unique(return_inverse=True, return_counts=True)
-        if len(unique) == len(ids):
-            return unique, rows[place.argsort()]
+        if len(unique) == len(ids) or self.repeated == "first":
+            order = place.argsort(stable=True)
+            return unique, rows[order[count.cumsum(0) - count]]
         sums = torch.zeros(len(unique), rows.shape[1], dtype=torch.float64).index_add_(0, place, rows.double())
         return unique, (sums / count[:, None]).to(rows.dtype)
 

@@ -49,7 +49,7 @@ class PairedMetric(KeepsRows, ABC):
         Raises:
             ValueError: if sample, target and ids do not fit together, or frames are not in [-1, 1].
         """
-        _check_pair(sample, target, ids)
+        check_pair(sample, target, ids)
         self.keep("values", ids, self.measure(sample, target))
 
     def compute(self) -> Float[Tensor, ""]:
@@ -174,7 +174,7 @@ def _grey(sample: Sample) -> Float[Tensor, "batch time 1 height width"]:
     return ((luma + 32768) / 65536).floor()[:, :, None]
 
 
-def _check_pair(sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
+def check_pair(sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
     """Raise unless the frames can be compared; one look at the device for all four ends of the two ranges."""
     answer, truth = sample.frames, target.frames  # type: ignore[union-attr]
     if answer.shape != truth.shape or len(ids) != len(truth):

@@ -1,0 +1,161 @@
+"""I3D on Kinetics-400: the network whose features the Fréchet video distance compares."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from safetensors.numpy import load_file
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool3d, conv3d, max_pool3d, pad, relu
+
+from benchmarks.weights import path_of
+
+Output = Literal["logits", "mixed5c"]
+Video = Float[Tensor, "batch 3 time height width"]
+Triple = tuple[int, int, int]
+
+SIZE = 224
+FEWEST_FRAMES = 9
+"""With fewer, less than two frames are left at the end, where the network averages over two."""
+_EPSILON = 1e-3  # of the batch normalisation; the 1e-5 of many ports moves the logits by 0.02
+
+
+class I3D(nn.Module):
+    """Inflated Inception-v1 (Carreira and Zisserman, 2017), RGB, with batch normalisation as in evaluation.
+
+    Padding is TensorFlow's SAME, in which the end gets the odd element. Made with random weights; `pretrained` gives
+    the published network.
+
+    Args:
+        output: "logits" (400, what FVD is defined on) or "mixed5c" (1024, the last block's mean over time and place).
+    """
+
+    def __init__(self, output: Output = "logits") -> None:
+        super().__init__()
+        self.output: Output = output
+        self.Conv3d_1a_7x7 = _Unit(3, 64, (7, 7, 7), stride=2)
+        self.Conv3d_2b_1x1 = _Unit(64, 64)
+        self.Conv3d_2c_3x3 = _Unit(64, 192, (3, 3, 3))
+        channels = 192
+        for name, widths in _BLOCKS.items():
+            self.add_module(name, _Mixed(channels, widths))
+            channels = widths[0] + widths[2] + widths[4] + widths[5]
+        self.Logits = nn.ModuleDict({"Conv3d_0c_1x1": _Unit(channels, 400, rectified=False)})
+        self.requires_grad_(False).eval()
+
+    @classmethod
+    def pretrained(cls, output: Output = "logits") -> "I3D":
+        """The network with DeepMind's Kinetics-400 weights, trained from scratch on RGB.
+
+        Raises:
+            WeightsUnavailable: when they cannot be had.
+        """
+        arrays = {name: torch.from_numpy(array) for name, array in load_file(path_of("i3d_kinetics400")).items()}
+        network = cls(output)
+        for name, unit in network.named_modules():
+            if isinstance(unit, _Unit):
+                unit.load(arrays, name.replace(".", "/"))
+        return network
+
+    def forward(self, video: Video) -> Float[Tensor, "batch feature"]:
+        """The features of clips of 224 x 224 pixels in [-1, 1].
+
+        Raises:
+            ValueError: for clips of fewer than 9 frames, which the network has no answer for.
+        """
+        if video.shape[2] < FEWEST_FRAMES:
+            raise ValueError(
+                f"I3D needs {FEWEST_FRAMES} frames at least; these clips have {video.shape[2]}. Ask for longer clips: "
+                "repeating frames gives another number than the published one."
+            )
+        x = _pool(self.Conv3d_1a_7x7(video), (1, 3, 3), (1, 2, 2))
+        x = _pool(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), (1, 3, 3), (1, 2, 2))
+        for name in _BLOCKS:
+            if name == "Mixed_4b":
+                x = _pool(x, (3, 3, 3), (2, 2, 2))
+            if name == "Mixed_5b":
+                x = _pool(x, (2, 2, 2), (2, 2, 2))
+            x = self.get_submodule(name)(x)
+        if self.output == "mixed5c":
+            return x.mean((2, 3, 4))
+        x = avg_pool3d(x, (2, 7, 7), stride=1)
+        return self.Logits["Conv3d_0c_1x1"](x).mean((2, 3, 4))
+
+
+# widths of the first branch, the reductions and convolutions of the second and third, and the pooled branch
+_BLOCKS = {
+    "Mixed_3b": (64, 96, 128, 16, 32, 32),
+    "Mixed_3c": (128, 128, 192, 32, 96, 64),
+    "Mixed_4b": (192, 96, 208, 16, 48, 64),
+    "Mixed_4c": (160, 112, 224, 24, 64, 64),
+    "Mixed_4d": (128, 128, 256, 24, 64, 64),
+    "Mixed_4e": (112, 144, 288, 32, 64, 64),
+    "Mixed_4f": (256, 160, 320, 32, 128, 128),
+    "Mixed_5b": (256, 160, 320, 32, 128, 128),
+    "Mixed_5c": (384, 192, 384, 48, 128, 128),
+}
+
+
+class _Unit(nn.Module):
+    """A convolution with TensorFlow's padding, and ReLU; its normalisation is folded into weight and bias."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: Triple = (1, 1, 1), *, stride: int = 1, rectified: bool = True
+    ) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.stride: Triple = (stride, stride, stride)
+        self.rectified = rectified
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, *kernel) * (2 / (inputs * kernel[0] ** 3)) ** 0.5)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def load(self, arrays: dict[str, Tensor], name: str) -> None:
+        """Take the arrays of this unit, in TensorFlow's order of axes, and fold the normalisation in, in float64."""
+        weight = arrays[f"params/{name}/Conv_0/kernel"].double().permute(4, 3, 0, 1, 2)
+        norm = f"batch_stats/{name}/BatchNorm_0"
+        if f"{norm}/mean" in arrays:  # of Sonnet's kind: an offset, but no scale
+            deviation = (arrays[f"{norm}/var"].double().flatten() + _EPSILON).sqrt()
+            weight = weight / deviation.reshape(-1, 1, 1, 1, 1)
+            bias = arrays[f"params/{name}/BatchNorm_0/bias"] - arrays[f"{norm}/mean"].double().flatten() / deviation
+        else:
+            bias = arrays[f"params/{name}/Conv_0/bias"].double()
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = conv3d(_same(x, self.kernel, self.stride), self.weight, self.bias, self.stride)
+        return relu(x, inplace=True) if self.rectified else x
+
+
+class _Mixed(nn.Module):
+    """Inception's block: four branches side by side."""
+
+    def __init__(self, inputs: int, widths: tuple[int, int, int, int, int, int]) -> None:
+        super().__init__()
+        a, b, c, d, e, f = widths
+        cube = (3, 3, 3)
+        self.Branch_0 = nn.ModuleDict({"Conv3d_0a_1x1": _Unit(inputs, a)})
+        self.Branch_1 = nn.ModuleDict({"Conv3d_0a_1x1": _Unit(inputs, b), "Conv3d_0b_3x3": _Unit(b, c, cube)})
+        self.Branch_2 = nn.ModuleDict({"Conv3d_0a_1x1": _Unit(inputs, d), "Conv3d_0b_3x3": _Unit(d, e, cube)})
+        self.Branch_3 = nn.ModuleDict({"Conv3d_0b_1x1": _Unit(inputs, f)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        branches = [x, x, x, _pool(x, (3, 3, 3), (1, 1, 1))]
+        for index, branch in enumerate((self.Branch_0, self.Branch_1, self.Branch_2, self.Branch_3)):
+            for unit in branch.values():
+                branches[index] = unit(branches[index])
+        return torch.cat(branches, 1)
+
+
+def _pool(x: Tensor, kernel: Triple, stride: Triple) -> Tensor:
+    """Max pooling; what is padded is zero, which never wins over the rectified features."""
+    return max_pool3d(_same(x, kernel, stride), kernel, stride)
+
+
+def _same(x: Tensor, kernel: Triple, stride: Triple) -> Tensor:
+    """TensorFlow's SAME: as many outputs as ceil(size / stride), an odd element of padding at the end."""
+    padding: list[int] = []
+    for size, width, step in reversed(list(zip(x.shape[2:], kernel, stride, strict=True))):
+        total = max((-(-size // step) - 1) * step + width - size, 0)
+        padding += [total // 2, total - total // 2]
+    return pad(x, padding) if any(padding) else x

@@ -1,0 +1,121 @@
+"""FVD: a distance of sets, free of order and repetition, named by its protocol, with an interval."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.metrics.features.extractor import I3DFeatures, UntrainedFeatures
+from benchmarks.metrics.frechet import frechet_distance
+from benchmarks.metrics.fvd import FrechetVideoDistance
+from benchmarks.weights import WeightsUnavailable
+from datamodules.clip import VideoClip, sample_id
+
+STRIPS = Path(__file__).parents[3] / "shared/data/weizmann_actions"
+
+
+def clip(frames: Tensor) -> VideoClip:
+    return VideoClip(frames, torch.arange(float(frames.shape[1])).expand(frames.shape[0], -1))
+
+
+def pair(count: int) -> tuple[VideoClip, VideoClip, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(count, 4, 1, 8, 8, generator=generator) * 2 - 1
+    ids = torch.tensor([sample_id(source, 0) for source in range(count)])
+    return clip(truth.flip(1) * 0.7), clip(truth), ids
+
+
+def metric(**settings: Any) -> FrechetVideoDistance:
+    return FrechetVideoDistance(UntrainedFeatures(), **{"frames": 4, **settings})
+
+
+def test_it_is_the_distance_of_the_features() -> None:
+    answer, truth, ids = pair(30)
+    fvd, network = metric(), UntrainedFeatures()
+    for part in ids.split(7):
+        rows = (part >> 24).tolist()
+        fvd.update(clip(answer.frames[rows]), clip(truth.frames[rows]), part)
+    expected = frechet_distance(network(answer.frames), network(truth.frames))
+    assert float(fvd.compute()) == pytest.approx(expected, rel=1e-6)
+    summary = fvd.summary()
+    assert summary.value == float(fvd.compute())
+    assert summary.n == 30
+    assert summary.interval is not None
+    assert summary.interval[0] < summary.value < summary.interval[1]
+    assert metric().network.name in fvd.name
+
+
+def test_order_and_repetition_do_not_matter() -> None:
+    answer, truth, ids = pair(12)
+    straight, shuffled = metric(), metric()
+    for i in range(12):
+        straight.update(clip(answer.frames[[i]]), clip(truth.frames[[i]]), ids[[i]])
+    for i in (3, 7, 3, *(j for j in range(11, -1, -1) if j not in (3, 7)), 0):
+        shuffled.update(clip(answer.frames[[i]]), clip(truth.frames[[i]]), ids[[i]])
+    assert straight.summary() == shuffled.summary()
+
+
+def test_the_name_is_the_protocol() -> None:
+    assert FrechetVideoDistance(clips=2048).name == "fvd2048_16f_i3d_logits"
+    assert FrechetVideoDistance(I3DFeatures("mixed5c"), frames=10, ddof=0).name == "fvd_10f_i3d_mixed5c_ddof0"
+    assert metric().name == "no_fvd_4f_untrained_seed0"  # what comes of an untrained network cannot be taken for an FVD
+
+
+def test_a_fixed_number_of_clips_is_kept_to() -> None:
+    answer, truth, ids = pair(20)
+    fixed, chosen = metric(clips=10), metric()
+    fixed.update(answer, truth, ids)
+    chosen.update(clip(answer.frames[::2]), clip(truth.frames[::2]), ids[::2])
+    assert fixed.summary().n == 10
+    assert fixed.compute() == pytest.approx(float(chosen.compute()), rel=1e-6)
+    too_few = metric(clips=21)
+    too_few.update(answer, truth, ids)
+    with pytest.warns(UserWarning, match="needs 21 clips and has 20"):
+        summary = too_few.summary()
+    assert np.isnan(summary.value)
+    assert summary.interval is None
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    answer, truth, ids = pair(2)
+    with pytest.raises(ValueError, match="clips of 5 frames; these have 4"):
+        metric(frames=5).update(answer, truth, ids)
+    with pytest.raises(ValueError, match=r"\[-1, 1\]"):
+        metric().update(clip(answer.frames * 255), truth, ids)
+    with pytest.raises(ValueError, match="9 frames at least"):
+        FrechetVideoDistance(frames=8)
+
+
+def windows() -> Tensor:
+    """16-frame windows of the real actions, (N, 16, 3, 64, 64) in [-1, 1], without overlap."""
+    from PIL import Image
+
+    found = []
+    for path in sorted(STRIPS.glob("*/*.jpg")):
+        strip = torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy())
+        frames = strip.unflatten(1, (-1, 64)).permute(1, 3, 0, 2)
+        found += [piece for piece in frames.split(16) if len(piece) == 16]
+    return torch.stack(found).float() / 127.5 - 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not STRIPS.exists(), reason=f"the real actions are not at {STRIPS}")
+def test_on_real_clips_it_tells_other_windows_from_shuffled_frames_from_noise() -> None:
+    network = I3DFeatures()
+    try:
+        network.prepare()
+    except WeightsUnavailable as reason:
+        pytest.skip(str(reason))
+    generator = torch.Generator().manual_seed(0)
+    clips = windows()[::3]  # a third of them: two minutes on two cores
+    real = clips[0::2]
+    shuffled = torch.stack([one[torch.randperm(16, generator=generator)] for one in real])
+    noisy = (real + 25 / 127.5 * torch.randn(real.shape, generator=generator)).clamp(-1, 1)
+    features = network(real)
+    other, motion, noise = (frechet_distance(features, network(f)) for f in (clips[1::2], shuffled, noisy))
+    print(f"n {len(real)}: other windows {other:.0f}, shuffled {motion:.0f}, noise {noise:.0f}")
+    assert frechet_distance(features, features) < 1e-6
+    assert other < motion < noise

@@ -1,0 +1,45 @@
+"""The delete-group jackknife covers Fréchet distances of Gaussians, and lets windows of one video leave together."""
+
+import pytest
+import torch
+
+from benchmarks.metrics.frechet import frechet_distance
+from benchmarks.metrics.jackknife import delete_group_jackknife
+
+
+def test_it_covers_the_frechet_distance_that_so_many_clips_have_in_the_mean() -> None:
+    generator = torch.Generator().manual_seed(0)
+    intervals, values = [], []
+    for _ in range(100):
+        x, y = torch.randn(60, 3, generator=generator), 0.5 + 1.5 * torch.randn(60, 3, generator=generator)
+        values.append(frechet_distance(x, y))
+        found = delete_group_jackknife(values[-1], torch.arange(60), lambda kept: frechet_distance(x[kept], y[kept]))  # noqa: B023
+        assert found is not None
+        intervals.append(found)
+    mean = sum(values) / len(values)
+    assert 0.85 < sum(low < mean < high for low, high in intervals) / 100 <= 1
+    assert 0 < mean - 3 * (0.5**2 + 0.5**2) < 0.6  # the true distance lies below: the bias of 60 clips
+
+
+def test_of_a_mean_it_is_the_t_interval_of_group_means() -> None:
+    values = torch.randn(200, generator=torch.Generator().manual_seed(0)).double()
+    interval = delete_group_jackknife(float(values.mean()), torch.arange(200), lambda kept: float(values[kept].mean()))
+    assert interval is not None
+    expected = 2.262 * float(values.std()) / 200**0.5  # nine degrees of freedom
+    assert (interval[1] - interval[0]) / 2 == pytest.approx(expected, rel=0.5)
+    assert (interval[0] + interval[1]) / 2 == pytest.approx(float(values.mean()))
+
+
+def test_windows_of_one_video_leave_together() -> None:
+    left = []
+
+    def without(kept: torch.Tensor) -> float:
+        left.append(set((~kept).nonzero().flatten().tolist()))
+        return 0.0
+
+    sources = torch.arange(12).repeat_interleave(3)
+    assert delete_group_jackknife(0.0, sources, without) == (0, 0)
+    assert len(left) == 10
+    assert set.union(*left) == set(range(36))
+    assert all({3 * (i // 3) + k for k in range(3)} <= gone for gone in left for i in gone)
+    assert delete_group_jackknife(0.0, sources[:27], without) is None
