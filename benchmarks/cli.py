@@ -21,7 +21,12 @@ COMMANDS = {
 }
 """Each command's module, with `add_arguments(parser)` and `main(args) -> exit code`; it imports torch inside `main`."""
 
-LIGHTNING = ("fit", "validate", "test", "predict")
+LIGHTNING = {
+    "fit": ("", "train a model; `--ckpt_path last` goes on with a run that was interrupted"),
+    "validate": ("", "examine a model on the validation clips"),
+    "test": ("", "examine a model on the test clips and write a record"),
+    "predict": ("", "show what a model answers on the test clips"),
+}
 
 
 def benchmarks(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -40,6 +45,9 @@ def benchmarks(arguments: Sequence[str] | None = None) -> NoReturn:
 def lightning(arguments: Sequence[str] | None = None) -> NoReturn:
     """The `lightning` command: LightningCLI with our systems and data."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview("lightning", LIGHTNING))
+        sys.exit(0)
     try:
         _check_lightning(arguments)
     except UserError as error:
@@ -53,7 +61,7 @@ def lightning(arguments: Sequence[str] | None = None) -> NoReturn:
 def _benchmarks(arguments: list[str]) -> int:
     known = {name: entry for name, entry in COMMANDS.items() if find_spec(entry[0])}
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview(known))
+        print(_overview("benchmarks", known))
         return 0
     name, *rest = arguments
     if name not in known:
@@ -67,10 +75,10 @@ def _benchmarks(arguments: list[str]) -> int:
     return int(module.main(parser.parse(rest)) or 0)
 
 
-def _overview(known: dict[str, tuple[str, str]]) -> str:
-    lines = ["usage: benchmarks COMMAND [options]", ""]
+def _overview(program: str, known: dict[str, tuple[str, str]]) -> str:
+    lines = [f"usage: {program} COMMAND [options]", ""]
     lines += [f"  {name:12} {summary}" for name, (_, summary) in known.items()]
-    return "\n".join([*lines, "", "`benchmarks COMMAND --help` shows the options of a command."])
+    return "\n".join([*lines, "", f"`{program} COMMAND --help` shows the options of a command."])
 
 
 class Parser(argparse.ArgumentParser):

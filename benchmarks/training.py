@@ -78,7 +78,7 @@ class Command(LightningCLI):
                 "callbacks": [RandomState(), Health(), UpdateAxis()],
             },
             seed_everything_default=0,
-            parser_kwargs={**strict, **{command: dict(strict) for command in COMMANDS}},
+            parser_kwargs={**strict, "prog": "lightning", **{command: dict(strict) for command in COMMANDS}},
             subclass_mode_model=True,
             subclass_mode_data=True,
             args=arguments,

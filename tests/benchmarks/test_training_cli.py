@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +168,13 @@ def test_mistakes_in_a_file_are_named_too(here: Path, capfd: pytest.CaptureFixtu
     assert "Required of BouncingBalls and not given: sampling." in capfd.readouterr().err
     assert main(["fti", EXPERIMENT]) == 2
     assert "There is no command 'fti'. Did you mean 'fit'?" in capfd.readouterr().err
+
+
+def test_help_needs_no_torch(here: Path) -> None:
+    code = "import sys, benchmarks.cli as c\ntry: c.lightning(['--help'])\nfinally: print('torch' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.startswith("usage: lightning COMMAND")
+    assert shown.endswith("False\n")
 
 
 def test_nothing_to_fit(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
