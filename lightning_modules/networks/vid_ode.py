@@ -77,12 +77,12 @@ class VidODENetwork(nn.Module):
 
     def forward(
         self,
-        observed: Frames,
-        observed_times: Times,
+        observed: Float[Tensor, "batch shown channel height width"],
+        observed_times: Float[Tensor, "batch shown"],
         times: Times,
         *,
         start: Start,
-        present: Present | None = None,
+        present: Bool[Tensor, "batch shown"] | None = None,
         grid: float | None = None,
     ) -> Decoded:
         """The frames at `times`.
