@@ -30,11 +30,12 @@ class Recorder(LightningModule):
         loss = (self.weight - batch.clip.frames.mean()) ** 2
         self.manual_backward(loss)
         optimizer.step()
-        # noise from the global generator: the loader must leave its state alone
         self.seen.append((self.current_epoch, batch_idx, batch.ids, batch.clip.times, batch.clip.frames))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.tested += batch.ids.tolist()
+        frames = batch.clip.frames
+        assert torch.equal(frames, frames[..., :1, :1].expand_as(frames)), "evaluation clips must not be augmented"
 
     test_step = validation_step
 
@@ -123,6 +124,8 @@ def test_epochs_differ_in_order_frames_and_augmentation(tmp_path: Path) -> None:
     seen = fit(tmp_path, enable_checkpointing=False).seen
     epochs = [torch.cat([x[2] for x in seen if x[0] == epoch]) for epoch in range(3)]
     assert not torch.equal(epochs[0], epochs[1])
+    # turned clips have dark corners
+    assert all((x[4][..., 0, 0] < x[4][..., 3, 4]).any() for x in seen)
     assert all(len(ids.unique()) == 9 for ids in epochs)
 
 
