@@ -8,10 +8,12 @@ from torch import distributed
 from torch.multiprocessing import start_processes
 
 from benchmarks.metrics.base import Summary
-from benchmarks.metrics.paired import SSIM, PooledPSNR
+from benchmarks.metrics.features.extractor import UntrainedFeatures
+from benchmarks.metrics.fvd import FrechetVideoDistance
+from benchmarks.metrics.paired import SSIM, PairedMetric, PooledPSNR
 from datamodules.clip import VideoClip, sample_id
 
-CLIPS = 7
+CLIPS = 13
 IDS = torch.tensor([sample_id(source, 0) for source in range(CLIPS)])
 
 
@@ -27,12 +29,12 @@ def _rank(rank: int, world: int, folder: str) -> None:
     workers = 2 if world == 3 else world
     answer, truth = _pair()
     summaries = []
-    for kind in (SSIM, PooledPSNR):
-        metric = kind()
+    for metric in (SSIM(), PooledPSNR(), FrechetVideoDistance(UntrainedFeatures(), frames=4)):
         mine = range(rank, CLIPS, workers) if rank < workers else range(0)
         for index in mine:
             metric.update(*(VideoClip(*(field[[index]] for field in case)) for case in (answer, truth)), IDS[[index]])
-        summaries.append((metric.summary(), float(metric.compute()), metric.per_clip().values))
+        kept = metric.per_clip().values if isinstance(metric, PairedMetric) else IDS
+        summaries.append((metric.summary(), float(metric.compute()), kept))
     torch.save(summaries, f"{folder}/{world}-{rank}.pt")
     distributed.destroy_process_group()
 
@@ -40,7 +42,7 @@ def _rank(rank: int, world: int, folder: str) -> None:
 def test_any_number_of_processes_gives_the_same_numbers(tmp_path: Path) -> None:
     _rank(0, 1, str(tmp_path))
     # one process imports torch, the others are forked from it
-    get_context("forkserver").set_forkserver_preload(["benchmarks.metrics.paired", "pytest"])
+    get_context("forkserver").set_forkserver_preload(["benchmarks.metrics.fvd", "pytest"])
     contexts = [
         start_processes(_rank, args=(world, str(tmp_path)), nprocs=world, join=False, start_method="forkserver")
         for world in (2, 3)
@@ -53,7 +55,7 @@ def test_any_number_of_processes_gives_the_same_numbers(tmp_path: Path) -> None:
         alone = torch.load(tmp_path / "1-0.pt", weights_only=True)
         for path in [f"{world}-{rank}.pt" for world in (2, 3) for rank in range(world)]:
             for ours, theirs in zip(torch.load(tmp_path / path, weights_only=True), alone, strict=True):
-                assert ours[0] == theirs[0]
+                assert ours[0] == theirs[0]  # value, interval and all frames, to the last digit
                 assert ours[0].n == CLIPS
                 assert ours[1] == theirs[1]
                 assert ours[2].equal(theirs[2])
