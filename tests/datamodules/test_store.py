@@ -109,8 +109,9 @@ def test_a_broken_clip_is_left_out_whole_and_listed(tmp_path: Path) -> None:
 
     some = list(clips())
     some.insert(1, StoredClip(broken(), "train", Origin("bad.mp4", "b")))
+    some.append(StoredClip(broken(), "train", Origin("last.mp4", "c")))
     store = write(tmp_path / "set", some, skip=BrokenError)
-    assert store.skipped == [{"name": "bad.mp4", "reason": "bad.mp4: damaged"}]
+    assert store.skipped == [{"name": name, "reason": "bad.mp4: damaged"} for name in ("bad.mp4", "last.mp4")]
     train = store.split("train")
     assert_array_equal(train.read(np.array([1]), np.arange(9)[None])[0], content(1))
     some[1] = StoredClip(broken(), "train", Origin("bad.mp4", "b"))
