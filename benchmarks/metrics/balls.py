@@ -47,6 +47,11 @@ class BallPositionError(PairedMetric):
         self.radius = radius
         self.visible = visible
 
+    @property
+    def protocol(self) -> dict[str, str | float]:
+        """What a ball is taken to be."""
+        return {"radius": self.radius, "visible": self.visible}
+
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
         """The mean over balls for each frame."""
         if not isinstance(target, KeypointClip):

@@ -35,6 +35,11 @@ class ClipMetric(Metric, ABC):
     def name(self) -> str:
         """How records and tables call it; the name says the protocol."""
 
+    @property
+    def protocol(self) -> dict[str, str | float]:
+        """What its name does not say and a record must: the network's sha256, what is done to the frames, settings."""
+        return {}
+
     def prepare(self) -> None:
         """Fetch and load what the metric needs; `update` does it at its first call where nobody has before.
 

@@ -63,6 +63,11 @@ class FrechetVideoDistance(KeepsRows):
         number = "" if self.clips is None else self.clips
         return f"{measure}{number}_{self.frames}f_{self.network.name}" + ("" if self.ddof else "_ddof0")
 
+    @property
+    def protocol(self) -> dict[str, str | float]:
+        """The network's weights and what is done to the frames."""
+        return {**self.network.protocol}
+
     def prepare(self) -> None:
         """Load the network."""
         self.network.prepare()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from benchmarks.metrics.features.lpips import Backbone, PerceptualDistance
 from benchmarks.metrics.paired import PairedMetric, PerFrame
+from benchmarks.weights import SOURCES
 from datamodules.clip import Sample
 
 _CELLS, _CELLS_CPU = 1 << 24, 1 << 19
@@ -36,6 +37,11 @@ class LPIPS(PairedMetric):
     def name(self) -> str:
         """With the network it is measured by."""
         return f"lpips_{self.backbone}"
+
+    @property
+    def protocol(self) -> dict[str, str | float]:
+        """The network's weights."""
+        return {"extractor": self.name, "sha256": str(SOURCES[self.name].sha256), "resize": "none"}
 
     def prepare(self) -> None:
         """Load the network."""

@@ -61,6 +61,7 @@ def test_order_and_repetition_do_not_matter() -> None:
 def test_the_name_is_the_protocol() -> None:
     assert FrechetVideoDistance(clips=2048).name == "fvd2048_16f_i3d_logits"
     assert FrechetVideoDistance(I3DFeatures("mixed5c"), frames=10, ddof=0).name == "fvd_10f_i3d_mixed5c_ddof0"
+    assert FrechetVideoDistance().protocol["resize"] == "224x224 bilinear antialiased"
     assert metric().name == "no_fvd_4f_untrained_seed0"  # what comes of an untrained network cannot be taken for an FVD
 
 

@@ -152,4 +152,5 @@ def test_no_checkpoint_optimiser_or_copy_sees_the_network() -> None:
     metric = LPIPS()
     metric.update(*pair(1), ids_of(1))
     assert list(metric.modules()) == [metric]
+    assert len(str(metric.protocol["sha256"])) == 64
     assert not any(parameter.requires_grad for parameter in PerceptualDistance().parameters())
