@@ -8,6 +8,8 @@ import torch
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.vid_ode import VidODE
 
+torch.set_num_threads(1)  # models this small gain nothing by more
+
 PARTS = "lightning_modules.networks.vid_ode_parts"
 
 
