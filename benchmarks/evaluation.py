@@ -16,6 +16,7 @@ from benchmarks.metrics.base import ClipMetric
 from benchmarks.records import Measurement
 from benchmarks.sitting import Sitting, check_target, check_types, labels
 from benchmarks.tasks import Task
+from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import Batch
 from lightning_modules.callbacks import updates_of
 from lightning_modules.random_state import State, capture_random_state, restore_random_state
@@ -81,6 +82,7 @@ class Evaluation(Callback):
         self._labels = labels(self.tasks)
         self._sittings: list[Sitting] = []
         self._said: set[str] = set()
+        self._unavailable: dict[str, str] = {}
         self._gallery = Gallery(0)
         self._place = Path()
         self._random_state: State | None = None
@@ -88,8 +90,15 @@ class Evaluation(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a metric that cannot measure what this system answers or this data shows."""
         self._place = Path(self.folder or trainer.log_dir or trainer.default_root_dir)  # log_dir asks all processes
-        if self.tasks:
-            check_types(pl_module, self.metrics, None)
+        if not self.tasks:
+            return
+        check_types(pl_module, self.metrics, None)
+        for metric in self.metrics:
+            try:
+                metric.prepare()
+            except WeightsUnavailable as error:
+                self._unavailable[metric.name] = str(error)
+                self._say(f"{metric.name}: — ({error})")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepare copies of the metrics, on the device, for every task."""
@@ -158,8 +167,9 @@ class Evaluation(Callback):
         for task, label in zip(self.tasks, self._labels, strict=True):
             sitting = Sitting(task, label, [])
             if task.answerable_by(system):
-                examined = [] if trainer.predicting else self.metrics
-                sitting.metrics = [deepcopy(metric).to(system.device) for metric in examined]
+                sitting.dashes = dict(self._unavailable)
+                measured = [metric for metric in self.metrics if metric.name not in self._unavailable]
+                sitting.metrics = [deepcopy(metric).to(system.device) for metric in measured if not trainer.predicting]
             else:
                 reason = f"{type(system).__name__} has no verb for the task '{task.name}'"
                 sitting.dashes = {metric.name: reason for metric in self.metrics}
@@ -207,6 +217,7 @@ class Evaluation(Callback):
                 system,
                 self.results[sitting.label],
                 self.run_config,
+                extractors={metric.name: metric.protocol for metric in self.metrics if metric.protocol},
                 table=self.table,
                 row=self.row,
                 draw_seed=self.seed,

@@ -93,6 +93,7 @@ class Sitting:
         metrics: Mapping[str, Measurement],
         config: Mapping[str, Any],
         *,
+        extractors: Mapping[str, Any],
         table: str,
         row: str,
         draw_seed: int,
@@ -107,6 +108,7 @@ class Sitting:
             "draws": 1,
             "draw_seed": draw_seed,
             "selection": selection,
+            **({"metrics": dict(extractors)} if extractors else {}),
         }
         name = f"{self.label}-{self.exam['shown']}to{self.exam['asked']}"
         model = system.config or {"class_path": f"{type(system).__module__}.{type(system).__qualname__}"}
@@ -204,6 +206,7 @@ def _describe(case: Case, batch: Batch) -> dict[str, Any]:
     return {
         "shown": shown,
         "asked": asked,
+        "frames": shown + asked,
         "fps": round(1 / float(steps.mean()), 3) if regular else "irregular",
         "shape": list(case.target[0].shape[2:]),
     }

@@ -71,6 +71,19 @@ class NeedsKeypoints(SquaredError):
     accepts = (VideoClip, KeypointClip)
 
 
+class NeedsWeightsAtOnce(SquaredError):
+    @property
+    def name(self) -> str:
+        return "needs_weights_at_once"
+
+    @property
+    def protocol(self) -> dict[str, str | float]:
+        return {"extractor": "a network", "sha256": "0" * 64}
+
+    def prepare(self) -> None:
+        raise WeightsUnavailable("the weights are on Mars")
+
+
 class NotANumber(SquaredError):
     @property
     def name(self) -> str:
@@ -146,18 +159,27 @@ def test_the_number_is_the_mean_over_clips_and_lands_in_log_results_and_record(t
         "test",
     )
     assert record.protocol.id.startswith("predict-3to4-")
-    assert record.protocol.settings | {"n": 5, "fps": 25, "shape": [1, 8, 8], "shown": 3} == record.protocol.settings
+    assert (
+        record.protocol.settings | {"n": 5, "fps": 25, "shape": [1, 8, 8], "shown": 3, "frames": 7}
+        == record.protocol.settings
+    )
     assert record.model["class_path"] == "baselines.repeat_last.RepeatLast"
 
 
 def test_a_task_without_a_verb_and_a_metric_without_weights_are_dashes_with_reasons(tmp_path: Path) -> None:
     evaluation = Evaluation(
-        [Predict(given=3), Interpolate(stride=2), Generate()], [SquaredError(), NeedsWeights(), NotANumber()], gallery=0
+        [Predict(given=3), Interpolate(stride=2), Generate()],
+        [SquaredError(), NeedsWeights(), NotANumber(), NeedsWeightsAtOnce()],
+        gallery=0,
     )
     trainer = examine(RepeatLast(), evaluation, tmp_path)
     predict, interpolate = evaluation.results["predict"], evaluation.results["interpolate"]
     assert predict["squared_error"].value is not None
     assert predict["needs_weights"].reason == "the weights are on another planet"
+    assert predict["needs_weights_at_once"].reason == "the weights are on Mars"
+    assert read_record(tmp_path / "record-predict.json").protocol.settings["metrics"] == {
+        "needs_weights_at_once": NeedsWeightsAtOnce().protocol
+    }
     assert "not finite" in str(predict["not_a_number"].reason)
     assert "RepeatLast has no verb" in str(interpolate["squared_error"].reason)
     assert [name for name in trainer.callback_metrics if "/" in name] == ["test/predict/squared_error"]
