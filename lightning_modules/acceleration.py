@@ -11,10 +11,10 @@ class Acceleration(Callback):
     """For `trainer.callbacks`; made for GPUs. Checkpoints are those of a run without it, and load without it.
 
     Args:
-        channels_last: keep weights of convolutions, and so activations, with the channels last: what tensor cores ask for.
-            On CPUs it is slower: weight gradients of wide images take up to four times as long in that layout.
-        compile: compile every stack of layers (the outermost `Sequential`s). The LightningModule stays as it is, because
-            compiling it breaks manual optimisation, and so do the solvers, whose steps depend on the times.
+        channels_last: keep weights of convolutions, and so activations, with the channels last, as tensor cores ask. On
+            CPUs it is slower: weight gradients of wide images take up to four times as long in that layout.
+        compile: compile every stack of layers (the outermost `Sequential`s). The LightningModule stays as it is,
+            because compiling it breaks manual optimisation, and so do the solvers, whose steps depend on the times.
         backend: the compiler.
     """
 
@@ -30,7 +30,7 @@ class Acceleration(Callback):
             return
         self._done = True
         if self.channels_last:
-            pl_module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            pl_module.to(memory_format=torch.channels_last)
         if self.compile:
             # the critics' one pass is differentiated twice, so the compiler must not reuse what the first time needed
             torch._functorch.config.donated_buffer = False
