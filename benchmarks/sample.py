@@ -125,7 +125,7 @@ def refined(system: "System", clip: "VideoClip", given: int, fps: float, seed: i
             continue
         observed = VideoClip(clip.frames[:, window].to(device), (known[window] - first)[None].float().to(device))
         times = (asked[inside] - first)[None].float().to(device)
-        drawn = system.interpolate(observed, times, seeds=torch.tensor([seed], device=device))  # type: ignore[attr-defined]
+        drawn = system.interpolate(observed, times, seeds=torch.tensor([seed], device=device))  # type: ignore[operator]
         answers.update(zip(inside, drawn.frames[0].unbind(0), strict=True))
     return torch.stack([answers[index] for index in range(len(asked))])
 
@@ -149,7 +149,7 @@ def continued(
     times = clip.times[:, -given:] - clip.times[:, -given][:, None]
     observed = VideoClip(clip.frames[:, -given:].to(device), times.to(device))
     asked = times[:, -1:] + torch.arange(1, count + 1) / fps
-    drawn = system.predict(observed, asked.to(device), seeds=torch.tensor([seed], device=device))  # type: ignore[attr-defined]
+    drawn = system.predict(observed, asked.to(device), seeds=torch.tensor([seed], device=device))  # type: ignore[operator]
     return torch.cat([observed.frames[0], drawn.frames[0]])
 
 

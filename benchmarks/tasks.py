@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -87,7 +87,7 @@ class Task(ABC):
         """Whether the system has a verb for this task: a False is a dash in the table."""
 
     @abstractmethod
-    def ask(self, system: object, case: Case) -> Sample:
+    def ask(self, system: Any, case: Case) -> Sample:
         """The system's answer at the target's times."""
 
     def pose(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Case:
@@ -122,7 +122,7 @@ class Generate(Task):
         """Whether the system has the verb."""
         return isinstance(system, Generates)
 
-    def ask(self, system: Generates, case: Case) -> Sample:
+    def ask(self, system: Any, case: Case) -> Sample:
         """The system's answer at the target's times."""
         return system.generate(case.target.times, seeds=case.seeds, labels=case.labels)
 
@@ -142,7 +142,7 @@ class Predict(Task):
         """Whether the system has the verb."""
         return isinstance(system, Predicts)
 
-    def ask(self, system: Predicts, case: Case) -> Sample:
+    def ask(self, system: Any, case: Case) -> Sample:
         """The system's answer at the target's times."""
         return system.predict(case.observed, case.target.times, seeds=case.seeds, **_missing(case))
 
@@ -168,7 +168,7 @@ class Interpolate(Task):
         """Whether the system has the verb."""
         return isinstance(system, Interpolates)
 
-    def ask(self, system: Interpolates, case: Case) -> Sample:
+    def ask(self, system: Any, case: Case) -> Sample:
         """The system's answer at the target's times."""
         return system.interpolate(case.observed, case.target.times, seeds=case.seeds, **_missing(case))
 
@@ -188,7 +188,7 @@ class Inbetween(Task):
         """Whether the system has the verb."""
         return isinstance(system, Inbetweens | Interpolates)
 
-    def ask(self, system: Inbetweens | Interpolates, case: Case) -> Sample:
+    def ask(self, system: Any, case: Case) -> Sample:
         """The system's answer at the target's times."""
         if isinstance(system, Inbetweens):
             return system.inbetween(case.observed, case.target.times, seeds=case.seeds)

@@ -42,7 +42,7 @@ class Trajectory(NamedTuple):
 
 
 Sample = VideoClip | KeypointClip | Trajectory
-AnySample = TypeVar("AnySample", VideoClip, KeypointClip, Trajectory)
+AnySample = TypeVar("AnySample", bound=Sample)
 
 
 class Batch(NamedTuple):

@@ -118,7 +118,7 @@ class AdversarialSystem(System, ABC):
         """Schedules by epoch."""
         self._step_schedules("epoch")
 
-    def configure_optimizers(self) -> list[dict[str, Any]]:
+    def configure_optimizers(self) -> Any:
         """The generator's optimiser, then the critics' if there are any, each with the schedule."""
         optimizers = [self.generator_optimizer(self.generator.parameters())]
         if any(True for _ in self.critics.parameters()):
@@ -183,13 +183,13 @@ class AdversarialSystem(System, ABC):
                 self.manual_backward(total / share)
 
     def _move(self, *, critics: bool) -> None:
-        optimizers = self.optimizers(use_pl_optimizer=True)
+        optimizers = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
         if critics and len(optimizers) == 1:
             return
         optimizer = optimizers[1 if critics else 0]
         if self.clip_norm is not None:
-            self.clip_gradients(optimizer, gradient_clip_val=self.clip_norm, gradient_clip_algorithm="norm")
+            self.clip_gradients(optimizer.optimizer, gradient_clip_val=self.clip_norm, gradient_clip_algorithm="norm")
         optimizer.step()
         optimizer.zero_grad()
         if critics:

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
-from safetensors.torch import safe_open, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from lightning_modules.system import System, Training, with_config
 

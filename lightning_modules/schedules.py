@@ -1,5 +1,6 @@
 """Learning-rate schedules that torch does not have."""
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -22,7 +23,7 @@ class FlooredExponentialLR(LRScheduler):
         self.floor = floor
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | Tensor]:
         """The learning rate of each parameter group in the current epoch."""
         factor = max(self.decay ** (self.last_epoch + 1), self.floor)
         return [base * factor for base in self.base_lrs]

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from datamodules.clip import Batch, VideoClip
+from datamodules.clip import Batch, KeypointClip, VideoClip
 from lightning_modules.adversarial import AdversarialSystem, Losses
 from lightning_modules.losses.adversarial import least_squares_fake, least_squares_generator, least_squares_real
 from lightning_modules.losses.reconstruction import difference_error, frame_error
@@ -97,7 +97,13 @@ class VidODE(AdversarialSystem):
     @property
     def function_evaluations(self) -> int:
         """Evaluations of the decoder's vector field in the last call."""
-        return self.generator.dynamics.function_evaluations
+        return self.network.dynamics.function_evaluations
+
+    @property
+    def network(self) -> VidODENetwork:
+        """The generator, as what it is."""
+        assert isinstance(self.generator, VidODENetwork)
+        return self.generator
 
     def predict(
         self,
@@ -131,6 +137,8 @@ class VidODE(AdversarialSystem):
 
     def draw(self, batch: Batch) -> "Fakes":
         """Predicted (or reconstructed) frames with their real counterparts."""
+        if not isinstance(batch.clip, VideoClip | KeypointClip):
+            raise ValueError("VidODE draws frames; this data has trajectories, without pixels. Choose other data.")
         frames, times = self._inwards(batch.clip.frames), self.model_time(batch.clip.times)
         known = None if bool(batch.present.all()) and batch.valid is None else _known(batch)
         if known is not None:  # what is missing shows as zero, whatever its place held
@@ -141,8 +149,8 @@ class VidODE(AdversarialSystem):
         k = self.observe
         if not 0 < k < frames.shape[1]:
             raise ValueError(
-                f"Extrapolation shows the first {k} of {frames.shape[1]} frames and asks the rest; `observe` must be from "
-                f"1 to {frames.shape[1] - 1}. Change `observe` or the number of frames that the data's sampling gives."
+                f"Extrapolation shows the first {k} of {frames.shape[1]} frames and asks the rest; `observe` must be "
+                f"from 1 to {frames.shape[1] - 1}. Change `observe` or the number of frames of the data's sampling."
             )
         present = batch.present[:, :k]
         decoded = self.generator(frames[:, :k], times[:, :k], times[:, k:], start="last", present=present)

@@ -20,7 +20,7 @@ _ON_GRID = 1e-3  # of a grid step: a query so close to a base frame is that fram
 
 
 class Decoded(NamedTuple):
-    """Frames in [0, 1] (no activation bounds them) and what they were composed of; None where a variant has no such part."""
+    """Frames in [0, 1] (no activation bounds them) and what they were made of; None where a variant has no such part."""
 
     frames: Frames
     latents: Latents
@@ -151,41 +151,22 @@ class VidODENetwork(nn.Module):
         latents = self.dynamics(code, every_time - code_times[:, None])
         latents = latents.gather(1, _spread(order.argsort(dim=1), latents))
         base_latents, latents = latents[:, :count], latents[:, count:]
-        start_step = _Step(image, previous, image, None, None, None)
-        nodes = [start_step]
+        nodes = [_Step(image, previous, image, None, None, None)]
         for latent in base_latents.unbind(1):
-            step = self._decode_step(latent, nodes[-1].latent, self._source(nodes[-1]))
-            nodes.append(step)
+            nodes.append(self._decode_step(latent, nodes[-1].latent, self._source(nodes[-1])))
+        before = torch.stack([node.latent for node in nodes], dim=1)
+        source = torch.stack([self._source(node) for node in nodes], dim=1)
+        base = _stack(nodes[1:]) if count else None
         rows = torch.arange(len(times), device=times.device)
         asked = []
         for index in range(times.shape[1]):
             node = parent[:, index] + 1
-            before = torch.stack([n.latent for n in nodes], dim=1)[rows, node]
-            source = torch.stack([self._source(n) for n in nodes], dim=1)[rows, node]
-            on_grid = (position[:, index] - parent[:, index]).abs() < 2 * _ON_GRID
-            on_grid &= node > 0
-            step = None if bool(on_grid.all()) else self._decode_step(latents[:, index], before, source)
-            asked.append(self._pick(nodes[1:], parent[:, index].clamp(min=0), on_grid, step))
+            on_grid = ((position[:, index] - parent[:, index]).abs() < 2 * _ON_GRID) & (node > 0)
+            hop = None
+            if base is None or not bool(on_grid.all()):
+                hop = self._decode_step(latents[:, index], before[rows, node], source[rows, node])
+            asked.append(_pick(base, parent[:, index].clamp(min=0), on_grid, hop))
         return _stack(asked)
-
-    def _pick(
-        self, base: "list[_Step]", index: Tensor, on_grid: Bool[Tensor, " batch"], step: "_Step | None"
-    ) -> "_Step":
-        """The base frame for clips whose query is on the grid, the one-hop frame for the others."""
-        if not base:
-            assert step is not None
-            return step
-        rows = torch.arange(len(index), device=index.device)
-        fields: list[Tensor | None] = []
-        for name in _Step._fields:
-            values = [getattr(node, name) for node in base]
-            hop = None if step is None else getattr(step, name)
-            if values[0] is None:
-                fields.append(hop)
-                continue
-            chosen = torch.stack(values, dim=1)[rows, index]
-            fields.append(chosen if hop is None else torch.where(on_grid[:, None, None, None], chosen, hop))
-        return _Step(*fields)
 
     def _decode_step(self, latent: Latent, previous: Latent, image: Image) -> "_Step":
         """One frame: Psi of eq. 2, X = M W(F, X_before) + (1 - M) D."""
@@ -218,6 +199,19 @@ class _Step(NamedTuple):
     difference: Tensor | None
     mask: Tensor | None
     flow: Tensor | None
+
+
+def _pick(base: Decoded | None, index: Tensor, on_grid: Bool[Tensor, " batch"], hop: _Step | None) -> _Step:
+    """The base frame for clips whose query is on the grid, the one-hop frame for the others."""
+    rows = torch.arange(len(index), device=index.device)
+    chosen = None if base is None else _Step(*(None if part is None else part[rows, index] for part in base))  # type: ignore[arg-type]
+    if chosen is None or hop is None:
+        picked = chosen or hop
+        assert picked is not None
+        return picked
+    where = on_grid[:, None, None, None]
+    pairs = zip(chosen, hop, strict=True)
+    return _Step(*(None if a is None or b is None else torch.where(where, a, b) for a, b in pairs))  # type: ignore[arg-type]
 
 
 def _spread(index: Tensor, like: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ class ODEConvGRU(nn.Module):
         field: derivative of the state by model time; None leaves it as it is (Vid-RNN).
         solver: `euler` takes one explicit step per interval (code), `rk4` steps of at most `max_step` (paper, eq. 1).
         direction: frames are read `backward` in time, so the state ends at the first one (code), or `forward` (paper).
-        first_step: how long before the first frame read the zero state starts when reading backward (code: 0.01); reading
-            forward it starts at model time 0.
+        first_step: how long before the first frame read the zero state starts when reading backward (code: 0.01);
+            reading forward it starts at model time 0.
         head: whether two 1x1 convolutions map the last state to the code (code; of their mean and deviation halves only
             the mean is used) or the state is the code (paper).
         max_step: longest step of `rk4`, in model units.
@@ -55,10 +55,10 @@ class ODEConvGRU(nn.Module):
 
     def forward(self, embeddings: Latents, times: Times, present: Present) -> Latent:
         """The code of the observed frames; a missing one leaves the state as the flow brought it."""
-        order = range(times.shape[1])
+        order = list(range(times.shape[1]))
         before = torch.zeros_like(times[:, 0])
         if self.direction == "backward":
-            order = reversed(order)
+            order.reverse()
             before = times[:, -1] + self.first_step
         state = torch.zeros_like(embeddings[:, 0])
         for index in order:

@@ -19,8 +19,9 @@ class WinogradConv2d(nn.Conv2d):
 
     Where it pays (on a CPU, in float32, for small images with many channels, stride 1) the convolution is computed by
     minimal filtering (Lavin and Gray, 2016): input, kernel and output are transformed along both axes, and between them
-    stand 36 matrix products, with 4 times fewer multiplications for kernels of side 3 and up to 4 for side 4. Everywhere
-    else, on GPUs above all, it is a plain convolution. At Vid-ODE's sizes forward and backward take half the time.
+    stand 36 matrix products, with 4 times fewer multiplications for kernels of side 3 and up to 4 for side 4.
+    Everywhere else, on GPUs above all, it is a plain convolution. At Vid-ODE's sizes forward and backward take half the
+    time.
     """
 
     def forward(self, input: Images) -> Filtered:
