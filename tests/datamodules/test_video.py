@@ -171,6 +171,24 @@ def test_a_file_that_was_cut_off_is_not_taken_for_whole(tmp_path: Path, suffix: 
         read_video(path)
 
 
+def test_a_damaged_picture_is_not_passed_on(tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for picture in np.random.default_rng(0).integers(0, 255, (30, 48, 64, 3), dtype=np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    path = tmp_path / "a.avi"
+    assert len(read_video(path).times) == 30
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 400] = bytes(range(200)) * 2
+    path.write_bytes(data)
+    with pytest.raises(VideoError, match=r"a\.avi: frame \d+ is damaged"):
+        read_video(path)
+
+
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     import wave
 
