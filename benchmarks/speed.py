@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 from benchmarks.canonical import write_text
 from benchmarks.errors import UserError
@@ -23,11 +23,41 @@ from benchmarks.plan import read_yaml
 Report = dict[str, Any]
 
 
-class Pipe(Protocol):
+class Pipe:
     """A process that measures when it is told to."""
 
+    def __init__(self, process: "subprocess.Popen[str]", errors: Any) -> None:
+        self.process = process
+        self.errors = errors
+
+    def send(self, line: str) -> None:
+        """Tell it something."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise self._failure() from error
+
     def ask(self, word: str) -> Report:
-        """Tell it what to do and wait for its answer."""
+        """Send the word; the answer."""
+        self.send(word)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise self._failure()
+        answer: Report = json.loads(line)
+        if "error" in answer:
+            raise UserError(answer["error"])
+        return answer
+
+    def _failure(self) -> UserError:
+        self.process.wait()
+        self.errors.seek(0)
+        tail = "\n".join(self.errors.read().splitlines()[-15:])
+        return UserError(
+            f"The measuring process ended early (exit code {self.process.returncode}). Its last words:\n{tail}"
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +91,10 @@ def main(args: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise UserError(f"--{option.replace('_', '-')} must be at least 1; got {value:g}.")
     model, data = read_config(args.config)
+    if args.against is not None and not (args.against / "models" / "conv_odegru.py").is_file():
+        raise UserError(
+            f"{args.against} is no checkout of github.com/psh01087/Vid-ODE: it has no models/conv_odegru.py."
+        )
     settings = {key: value for key, value in vars(args).items() if key not in ("config", "against", "json", "no_data")}
     data = None if args.no_data else data
     report: Report = {"config": str(args.config)}
@@ -97,10 +131,6 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
 def _against(args: argparse.Namespace, ours_report: Report, ours: Pipe) -> Report:
     """Both models' steps in turn, and the ratios of ours to theirs."""
-    if not (args.against / "models" / "conv_odegru.py").is_file():
-        raise UserError(
-            f"{args.against} is no checkout of github.com/psh01087/Vid-ODE: it has no models/conv_odegru.py."
-        )
     if not ours_report["trains"]:
         raise UserError(f"{args.config} has nothing to train, so its step cannot be compared.")
     spec = {**ours_report["batch"], "device": args.device, "threads": args.threads, "mode": ours_report["mode"]}
@@ -162,7 +192,7 @@ def _progress(count: int) -> Iterator[int]:
 def _process(module: str, spec: Mapping[str, Any], threads: int, path: str | None = None) -> Iterator[Pipe]:
     """A fresh python that answers over its pipes; what it prints is shown only if it fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    folders = [str(Path.cwd()), path, os.environ.get("PYTHONPATH")]
+    folders = [path, os.environ.get("PYTHONPATH")]
     environment["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder)
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
@@ -175,46 +205,12 @@ def _process(module: str, spec: Mapping[str, Any], threads: int, path: str | Non
             env=environment,
         ) as process,
     ):
-        pipe = _Pipe(process, errors)
+        pipe = Pipe(process, errors)
         try:
             pipe.send(json.dumps(dict(spec), default=str))
             yield pipe
         finally:
             process.kill()
-
-
-class _Pipe:
-    def __init__(self, process: "subprocess.Popen[str]", errors: Any) -> None:
-        self.process = process
-        self.errors = errors
-
-    def send(self, line: str) -> None:
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError as error:
-            raise self._failure() from error
-
-    def ask(self, word: str) -> Report:
-        """Send the word; the answer."""
-        self.send(word)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise self._failure()
-        answer: Report = json.loads(line)
-        if "error" in answer:
-            raise UserError(answer["error"])
-        return answer
-
-    def _failure(self) -> UserError:
-        self.process.wait()
-        self.errors.seek(0)
-        tail = "\n".join(self.errors.read().splitlines()[-15:])
-        return UserError(
-            f"The measuring process ended early (exit code {self.process.returncode}). Its last words:\n{tail}"
-        )
 
 
 def table(report: Report) -> Iterator[str]:
