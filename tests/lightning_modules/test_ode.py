@@ -83,6 +83,8 @@ def test_negative_times_integrate_outwards_from_zero() -> None:
     for row, column in [(0, 0), (0, 1), (0, 3), (1, 3)]:
         one = dynamics(start(2)[row : row + 1], times[row : row + 1, column : column + 1])[0, 0]
         assert_close(states[row, column], one, rtol=1e-6, atol=1e-6)
+    dynamics(start(1), torch.tensor([[-0.5, -0.2]], dtype=DOUBLE))
+    assert dynamics.function_evaluations == 4 * 10  # not to -0.5 and back
 
 
 def test_grids_per_clip_cost_what_one_grid_costs() -> None:
