@@ -7,7 +7,7 @@ import yaml
 from torch import nn
 
 from benchmarks.cli import benchmarks
-from benchmarks.speed import ratios, read_config
+from benchmarks.speed import ratios, read_config, table
 from benchmarks.speed_measure import FlopCount, peak_memory
 
 FIELD = {"class_path": "lightning_modules.dynamics.ConvField", "init_args": {"channels": 8, "hidden": 4}}
@@ -87,6 +87,7 @@ def _run(*words: str) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.mark.slow
 def test_every_row_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     experiment, data, numbers = tmp_path / "experiment.yaml", tmp_path / "data.yaml", tmp_path / "numbers.json"
     data.write_text(yaml.safe_dump(SHAPES))
@@ -177,6 +178,15 @@ def test_peak_memory_sees_what_was_held_and_let_go() -> None:
     held = torch.ones(max(before, 2**28) // 4)
     del held
     assert peak_memory("cpu") > max(before, 2**28)
+
+
+def test_a_model_that_learns_nothing_has_no_training_rows() -> None:
+    batch = {"size": 16, "frames": 4, "batch_size": 2, "channels": 1}
+    row = {"wall": {"min": 1e-3, "median": 2e-3}, "cpu": {"min": 3e-3, "median": 4e-3}, "function_evaluations": 7}
+    report = {"model": "Rule", "parameters": 0, "batch": batch, "device": "CPU", "loading": "5 clips/s"}
+    printed = "\n".join(table({**report, "sample": {"predict 1x, 2 frames": row}}))
+    assert "1.0 ms      2.0 ms      3.0 ms      4.0 ms   7 function evaluations" in printed
+    assert "training" not in printed
 
 
 def test_ratios_are_ours_by_theirs() -> None:
