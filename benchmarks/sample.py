@@ -187,16 +187,11 @@ def _clip(video: "Video", args: argparse.Namespace) -> "VideoClip":
 def _test_clip(path: str, index: int) -> "Video":
     """A test clip of the data set that a YAML file describes, with its own times."""
     import numpy as np
-    from jsonargparse import ArgumentParser
 
-    from datamodules.module import ClipDataModule
+    from benchmarks.data_config import build_data, find_data
     from datamodules.video import Video
 
-    if not Path(path).is_file():
-        raise UserError(f"There is no file {path}.")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(ClipDataModule, "data")
-    data = parser.instantiate_classes(parser.parse_args([f"--data={path}"])).data
+    data = build_data(find_data(path))
     data.prepare_data()
     source = data.source("test")
     if not 0 <= index < len(source):

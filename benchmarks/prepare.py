@@ -1,0 +1,39 @@
+"""`benchmarks prepare`: make a data set ready, once, and say what is in it."""
+
+import argparse
+from pathlib import Path
+
+from benchmarks.data_config import FOLDER, build_data, find_data
+from benchmarks.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("data", help="a data .yaml, its name in configs/data, or a folder of videos")
+    parser.add_argument(
+        "--set", dest="options", action="append", default=[], metavar="NAME=VALUE", help="a setting of the data"
+    )
+    parser.add_argument("--size", type=int, help="side of the frames in pixels; short for --set size=N")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prepare, open every split, and print its id and size."""
+    options = list(args.options) + ([f"size={args.size}"] if args.size is not None else [])
+    if Path(args.data).is_dir():
+        path, options = FOLDER / "video_folder.yaml", [f"folder={args.data}", *options]
+    else:
+        path = find_data(args.data)
+    data = build_data(path, options)
+    from datamodules.module import SPLITS
+
+    try:
+        data.prepare_data()
+        data.setup()
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error
+    for split in SPLITS:
+        source = data.source(split)
+        frames = sum(len(source.times(index)) for index in range(len(source)))
+        seconds = sum(float(source.times(index)[-1]) for index in range(len(source)))
+        print(f"{split:5}  {len(source):6} clips  {frames:8} frames  {seconds:9.1f} s  {data.data_id(split)}")
+    return 0

@@ -1,0 +1,142 @@
+"""`benchmarks prepare` and `benchmarks sample`: the real commands on tiny clips and a tiny network."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.cli import benchmarks
+from benchmarks.sample import seconds
+from datamodules.video import read_video, write_video
+from lightning_modules.build import build, save
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        benchmarks(list(words))
+    return int(end.value.code or 0)
+
+
+def moving_square(length: int, size: int = 32) -> np.ndarray:
+    frames = np.zeros((length, 3, size, size), dtype=np.uint8)
+    for index in range(length):
+        frames[index, :, 8:16, 4 + index : 12 + index] = 255
+    return frames
+
+
+def tiny(training: str, channels: int = 3) -> dict:
+    field = {"class_path": "lightning_modules.dynamics.ConvField", "init_args": {"channels": 8, "hidden": 4}}
+    parts = "lightning_modules.networks.vid_ode_parts"
+    encoder = {"class_path": f"{parts}.ODEConvGRU", "init_args": {"channels": 8, "field": field}}
+    dynamics = {"class_path": "lightning_modules.dynamics.LatentODE", "init_args": {"field": field}}
+    network = {"channels": channels, "width": 2, "encoder": encoder, "dynamics": dynamics}
+    generator = {"class_path": "lightning_modules.networks.vid_ode.VidODENetwork", "init_args": network}
+    arguments = {"generator": generator, "training": training, "observe": 4, "decode_interval": 0.1}
+    return {"class_path": "lightning_modules.vid_ode.VidODE", "init_args": arguments}
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.mp4"
+    write_video(path, moving_square(9), 10)
+    return path
+
+
+def checkpoint(folder: Path, training: str, channels: int = 3) -> Path:
+    torch.manual_seed(0)
+    path = folder / f"{training}-{channels}.safetensors"
+    save(build(tiny(training, channels)), path)
+    return path
+
+
+def test_a_clip_is_shown_at_four_times_its_rate_and_keeps_its_own_frames(tmp_path: Path, clip: Path) -> None:
+    out = tmp_path / "out.mp4"
+    network = checkpoint(tmp_path, "interpolate")
+    assert run("sample", f"--checkpoint={network}", f"--input={clip}", "--fps=40", f"--out={out}") == 0
+    video = read_video(out)
+    assert len(video.times) == 33  # 0.8 s at 40 a second, both ends
+    assert video.times[-1] == pytest.approx(0.8, abs=1e-3)
+    given = read_video(clip).frames[::2].astype(float)  # the codec blurs a little, the network a lot
+    assert np.abs(video.frames[::8].astype(float) - given).mean() < 6
+
+
+def test_a_clip_is_continued_for_as_long_as_asked(tmp_path: Path, clip: Path) -> None:
+    out = tmp_path / "out.gif"
+    network = checkpoint(tmp_path, "extrapolate")
+    words = ["sample", f"--checkpoint={network}", f"--input={clip}", "--predict=500ms", f"--out={out}", "--scale=2"]
+    assert run(*words) == 0
+    video = read_video(out)
+    assert len(video.times) == 4 + 5
+    assert video.frames.shape[-2:] == (64, 64)
+
+
+def test_slow_motion_plays_slower(tmp_path: Path, clip: Path) -> None:
+    out = tmp_path / "out.mp4"
+    network = checkpoint(tmp_path, "interpolate")
+    assert run("sample", f"--checkpoint={network}", f"--input={clip}", "--fps=20", "--speed=0.5", f"--out={out}") == 0
+    assert read_video(out).times[-1] == pytest.approx(1.6, abs=1e-3)
+
+
+def test_a_data_set_gives_the_clip(tmp_path: Path) -> None:
+    out = tmp_path / "out.gif"
+    network = checkpoint(tmp_path, "extrapolate", channels=1)
+    data = tmp_path / "balls.yaml"
+    data.write_text(
+        "class_path: datamodules.bouncing_balls.BouncingBalls\n"
+        "init_args: {train_clips: 1, val_clips: 1, test_clips: 2, batch_size: 1,\n"
+        "  sampling: {class_path: datamodules.sampling.Regular, init_args: {num_frames: 20, start: first}}}\n"
+    )
+    words = ["sample", f"--checkpoint={network}", f"--input={data}", "--clip=1", "--predict=0.2s", f"--out={out}"]
+    assert run(*words) == 0
+    assert len(read_video(out).times) == 4 + 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--input=nothing.mp4"], "nothing.mp4"),
+        (["--fps=-3"], "--fps must be positive"),
+        (["--predict=soon"], "a time is written 2s"),
+        (["--start=99s"], "has no frame from 99 s on"),
+        (["--predict=1s", "--given=20"], "the clip has 9"),
+        (["--out=out.avi"], "must end in .mp4 or .gif"),
+    ],
+)
+def test_mistakes_are_one_line(
+    tmp_path: Path, clip: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = checkpoint(tmp_path, "extrapolate")
+    defaults = {"--checkpoint": network, "--input": clip, "--out": tmp_path / "out.mp4", "--predict": "1s"}
+    named = {word.partition("=")[0] for word in words}
+    asked = [f"{option}={value}" for option, value in defaults.items() if option not in named]
+    assert run("sample", *asked, *words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_checkpoint_that_is_none_is_refused(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sample", f"--checkpoint={tmp_path / 'no.ckpt'}", f"--input={clip}", f"--out={tmp_path / 'o.gif'}") == 2
+    assert "There is no checkpoint at" in capsys.readouterr().err
+
+
+def test_times_are_read_with_their_units() -> None:
+    assert [seconds(text) for text in ("2s", "500ms", "1.5", ".5s")] == [2.0, 0.5, 1.5, 0.5]
+
+
+def test_a_folder_is_prepared_and_its_splits_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split in ("train", "val", "test"):
+        (tmp_path / "videos" / split).mkdir(parents=True)
+        for index in range(2):
+            picture = np.roll(moving_square(12), 3 * index + len(split), axis=-2)
+            write_video(tmp_path / "videos" / split / f"{index}.mp4", picture, 25)
+    assert run("prepare", str(tmp_path / "videos"), "--size=16", f"--set=root={tmp_path / 'data'}") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:4] for line in lines[-3:]] == [[s, "2", "clips", "24"] for s in ("train", "val", "test")]
+    assert list((tmp_path / "data").iterdir())
+
+
+def test_a_mistyped_setting_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("prepare", "moving_shapes", "--set=sice=32") == 2
+    assert "Did you mean 'size'?" in capsys.readouterr().err
