@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 RESOLUTION ?= highest
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+# one thread each: the tests are small, and threads that wait for each other cost more than they bring
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider
 
 .PHONY: help demo test test-all test-lowest lint types setup clean
 
