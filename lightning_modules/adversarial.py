@@ -66,6 +66,7 @@ class AdversarialSystem(System, ABC):
         self.updates = 0
         self.generator_updates = 0
         self.last_losses: Losses = {}
+        self._logged: Losses = {}
         self._group: list[Batch] = []
 
     @abstractmethod
@@ -112,7 +113,10 @@ class AdversarialSystem(System, ABC):
             self._critic_turn(group, drawn)
         self.updates += 1
         self._step_schedules("update")
-        self.log("step", float(self.generator_updates), batch_size=1)  # the loggers' x-axis
+        # All at the end: what is logged before the optimisers' hooks log is lost in an epoch's first batch.
+        self._logged["step"] = torch.tensor(float(self.generator_updates))  # the loggers' x-axis
+        self.log_dict(self._logged, batch_size=1)
+        self._logged = {}
 
     def on_train_epoch_end(self) -> None:
         """Schedules by epoch."""
@@ -177,7 +181,7 @@ class AdversarialSystem(System, ABC):
                 continue
             role = "critic" if critics else "generator"
             self.last_losses = {f"{role}/{name}": term.detach() for name, term in terms.items()}
-            self.log_dict({f"train/{name}": value for name, value in self.last_losses.items()}, batch_size=1)
+            self._logged |= {f"train/{name}": value for name, value in self.last_losses.items()}
             total = torch.stack(list(terms.values())).sum()
             if total.requires_grad:
                 self.manual_backward(total / share)

@@ -1,0 +1,192 @@
+"""Everything that ships runs: each experiment is fitted and tested, each model fitted, through the real command.
+
+The folders are globbed, so nothing can be forgotten; sizes are tiny, `configs/smoke` says how.
+"""
+
+import csv
+import math
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from benchmarks.metrics import lpips
+from benchmarks.records import Record, read_record
+from benchmarks.training import main
+from benchmarks.weights import WeightsUnavailable
+from datamodules.video import write_video
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+MODELS = sorted((CONFIGS / "model").glob("*.yaml"))
+EXPERIMENTS = sorted((CONFIGS / "experiment").glob("*/*.yaml"))
+
+TRAINER = {
+    "max_epochs": 1,
+    "accelerator": "cpu",
+    "devices": 1,
+    "log_every_n_steps": 1,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+FEW = {"train_clips": 4, "val_clips": 2, "test_clips": 2, "batch_size": 2}
+DATA: dict[str, dict[str, Any]] = {
+    "BouncingBalls": FEW,
+    "MovingShapes": FEW | {"size": 32},
+    "VideoFolder": {"folder": "videos", "size": 32, "batch_size": 2},
+}
+"""How each data set is made small; an experiment on another one needs a line here."""
+
+TINY: dict[str, dict[str, int]] = {
+    "VidODENetwork": {"width": 2},
+    "ODEConvGRU": {"channels": 8},
+    "FrameStack": {"channels": 8},
+    "ConvGRUCell": {"channels": 8},
+    "ConvField": {"channels": 8, "hidden": 4},
+    "PatchCritic": {"width": 4},
+}
+"""How the parts of a model are made small, wherever they stand in it."""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder without a network: a metric whose weights would be fetched is a dash."""
+
+    def unavailable(backbone: str) -> None:
+        raise WeightsUnavailable(f"{backbone}: tests fetch nothing")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHRONOREEL_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(lpips, "network_of", unavailable)
+    return tmp_path
+
+
+def identity(path: Path) -> str:
+    return "/".join(path.relative_to(CONFIGS).with_suffix("").parts[1:])
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A file as it stands, with `model:` and `data:` put in where it names them by path."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    for part in ("model", "data"):
+        if isinstance(content.get(part), str):
+            content[part] = yaml.safe_load((path.parent / content[part]).read_text())
+    return content
+
+
+def write(name: str, content: dict[str, Any]) -> str:
+    Path(name).write_text(yaml.safe_dump(content))
+    return f"--config={name}"
+
+
+def film(folder: Path) -> None:
+    """Two short clips for each split, each with a square that moves its own way."""
+    for number, place in enumerate(f"{split}/{k}.mp4" for split in ("train", "val", "test") for k in "ab"):
+        frames = np.full((12, 3, 40, 48), 16 * number, dtype=np.uint8)
+        for k in range(12):
+            frames[k, :, 2 * k : 2 * k + 9, 3 * number : 3 * number + 9] = 255 - 16 * number
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        write_video(folder / place, frames, 25)
+
+
+def overlays(experiment: dict[str, Any]) -> Iterator[str]:
+    """The smoke overlay of the model, if it learns, and the sizes of the data."""
+    family, module, _ = experiment["model"]["class_path"].split(".")
+    smoke = CONFIGS / "smoke" / f"{module}.yaml"
+    if family != "baselines":
+        assert smoke.is_file(), f"{module} has no smoke overlay"
+        if "BouncingBalls" in experiment["data"]["class_path"]:
+            yield f"--config={smoke}"  # as it ships
+        else:
+            yield write("smoke.yaml", {k: v for k, v in yaml.safe_load(smoke.read_text()).items() if k != "data"})
+    small = DATA[experiment["data"]["class_path"].rsplit(".", 1)[1]]
+    yield write("tiny.yaml", {"data": {"init_args": small}, "trainer": TRAINER, "evaluation": {"gallery": 1}})
+
+
+def class_of(config: dict[str, Any]) -> type:
+    module, name = config["class_path"].rsplit(".", 1)
+    found: type = getattr(import_module(module), name)
+    return found
+
+
+def check(record: Record, updates: int) -> None:
+    """Everything that was asked has been measured, on both test clips."""
+    assert record.split == "test"
+    assert record.budget.generator_updates == updates
+    assert record.metrics
+    for name, entry in record.metrics.items():
+        if name.startswith("lpips"):
+            assert entry.reason == "alex: tests fetch nothing"
+        else:
+            assert entry.value is not None, entry.reason
+            assert math.isfinite(entry.value)
+            assert entry.n == 2
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=identity)
+def test_an_experiment_runs(path: Path, here: Path) -> None:
+    experiment = read(path)
+    if experiment["data"]["class_path"].endswith("VideoFolder"):
+        film(here / "videos")
+    words = [f"--config={path}", *overlays(experiment)]
+    run = Path("runs", identity(path), "0")
+    updates = 0
+    if "max_epochs" in experiment.get("trainer", {}) or "budget" in experiment:
+        assert main(["fit", *words]) == 0
+        last = run / "checkpoints" / "last.ckpt"
+        words.append(f"--ckpt_path={last}")
+        updates = 1 if experiment["data"]["class_path"].endswith("VideoFolder") else 2
+    assert main(["test", *words]) == 0
+    records = [read_record(file) for file in run.glob("record*.json")]
+    model = class_of(experiment["model"])
+    asked = [task["class_path"].rsplit(".", 1)[1].lower() for task in experiment["evaluation"]["tasks"]]
+    assert sorted(str(record.task["name"]) for record in records) == sorted(
+        verb for verb in asked if hasattr(model, verb)
+    )
+    for record in records:
+        check(record, updates)
+    assert len(list((run / "samples").glob("test-*.mp4"))) == len(records)
+
+
+@pytest.mark.parametrize("path", MODELS, ids=identity)
+def test_a_model_learns(path: Path, here: Path) -> None:
+    """One update moves the generator, and every loss is a number."""
+    model = read(path)
+    shown = {"num_frames": 5, "stride": 2} if model["init_args"]["training"] == "interpolate" else {"num_frames": 10}
+    data = {"class_path": "MovingShapes", "init_args": {"sampling": {"class_path": "Regular", "init_args": shown}}}
+    data["init_args"] |= {**FEW, "size": 32, "frame_rate": 25, "train_clips": 2}
+    overlay = write("tiny.yaml", {"model": tiny(model), "data": data, "trainer": TRAINER | {"limit_val_batches": 0}})
+    assert main(["fit", f"--model={path}", overlay]) == 0
+    (run,) = Path("runs").glob("*/0")
+    saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["updates"]["generator_updates"] == 1
+    weights: dict[str, Tensor] = saved["state_dict"]
+    assert all(weight.isfinite().all() for weight in weights.values())
+    assert 0 < sum(weight.numel() for name, weight in weights.items() if name.startswith("generator.")) < 50_000
+    with (run / "metrics.csv").open() as file:
+        (losses,) = csv.DictReader(file)
+    terms = {name: float(value) for name, value in losses.items() if name.startswith("train/generator/")}
+    assert terms["train/generator/reconstruction"] > 0
+    assert all(math.isfinite(value) for value in terms.values())
+    judged = {name.rsplit("/", 1)[1] for name in terms} & {"image", "sequence"}
+    assert judged == {name.removesuffix("_critic") for name in model["init_args"] if name.endswith("_critic")}
+
+
+def tiny(value: Any) -> Any:
+    """What to lay over a configuration: every part again, with the sizes that `TINY` has for it."""
+    if not isinstance(value, dict):
+        return value
+    if "class_path" not in value:
+        return {key: part for key, one in value.items() if (part := tiny(one))}
+    parts = {key: tiny(one) for key, one in value.get("init_args", {}).items() if isinstance(one, dict)}
+    arguments = parts | TINY.get(value["class_path"].rsplit(".", 1)[1], {})
+    return (
+        {"class_path": value["class_path"], "init_args": arguments}
+        if arguments
+        else {"class_path": value["class_path"]}
+    )
