@@ -1,7 +1,9 @@
 """Training: the command `lightning {fit,validate,test,predict}`, which is LightningCLI with our systems and data."""
 
+import logging
 import os
 import sys
+import warnings
 from argparse import ArgumentError
 from collections.abc import Sequence
 from itertools import pairwise
@@ -34,6 +36,9 @@ COMMANDS = ("fit", "validate", "test", "predict")
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command; mistakes are one line on stderr and exit code 2."""
     arguments = sys.argv[1:] if args is None else list(args)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_not_advertising)
+    # lightning 2.6 calls a name of torch that torch 2.15 deprecates; nobody who trains can do anything about it
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     import_ours()
     try:
         Command(arguments)
@@ -168,6 +173,11 @@ class Command(LightningCLI):
         if subcommand == "predict":
             options["return_predictions"] = False
         return {**options, "weights_only": True}  # nothing untrusted is unpickled
+
+
+def _not_advertising(message: logging.LogRecord) -> bool:
+    """Lightning recommends services of its makers once per run."""
+    return "Tip: For seamless cloud" not in message.getMessage()
 
 
 def _with_model_of_checkpoint(arguments: list[str]) -> list[str]:
