@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=float, default=1.0, help="play so fast: 0.25 is slow motion (default: 1)")
     parser.add_argument("--scale", type=int, default=1, help="enlarge each pixel to so many, for looking (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="what a stochastic model draws (default: 0)")
+    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="your own code, if it has any")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps (default: the best there is)")
 
 
@@ -53,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
     if out.suffix.lower() not in (".mp4", ".gif"):
         raise UserError(f"--out must end in .mp4 or .gif; got '{out.name}'.")
     try:
-        system = load(args.checkpoint)
+        system = load(args.checkpoint, trust=args.trust)
         channels = _channels(system)
         from_data = Path(args.input).suffix in (".yaml", ".yml")
         video = _test_clip(args.input, args.clip) if from_data else read_video(args.input, channels=channels)

@@ -23,7 +23,7 @@ from benchmarks.errors import UserError, unknown
 from benchmarks.evaluation import Evaluation
 from benchmarks.mistakes import explain, import_ours
 from datamodules.module import ClipDataModule
-from lightning_modules.build import load
+from lightning_modules.build import class_paths, load
 from lightning_modules.callbacks import Budget, UpdateAxis, WeightAveraging
 from lightning_modules.checkpoints import Checkpoints
 from lightning_modules.health import Health
@@ -187,10 +187,26 @@ def _with_model_of_checkpoint(arguments: list[str]) -> list[str]:
     if not paths or arguments[0] not in COMMANDS[1:]:
         return arguments
     try:
-        system = load(paths[0])
+        system = load(paths[0], trust=sorted(_named(pairs)))
     except (ValueError, UnpicklingError) as error:
         raise UserError(f"{paths[0]} cannot be used as a checkpoint. {' '.join(str(error).split())[:400]}") from error
     return [arguments[0], "--config", yaml.safe_dump({"model": system.config}), *arguments[1:]]
+
+
+def _named(pairs: list[tuple[str, str]]) -> set[str]:
+    """The modules of the model's classes that the user names, outright or in files, and so trusts."""
+    named: set[str] = set()
+    for option, value in pairs:
+        file = Path(value)
+        if option in ("--config", "-c", "--model") and file.suffix in (".yaml", ".yml") and file.is_file():
+            content = yaml.safe_load(file.read_text()) or {}
+            model = content.get("model", content if option == "--model" else {})
+            if isinstance(model, str):
+                named |= _named([("--model", str(file.parent / model) if model.endswith(file.suffix) else model)])
+            named |= {path.rpartition(".")[0] for path in class_paths(model)}
+        elif option in ("--model", "--model.class_path"):
+            named.add(value.rpartition(".")[0])
+    return named - {""}
 
 
 def _folder(config: Namespace) -> Path:

@@ -28,11 +28,11 @@ def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
         ValueError: if the configuration names a class from elsewhere, or does not fit the class's arguments.
     """
     allowed = (*TRUSTED, *trust)
-    for path in _class_paths(config):
+    for path in class_paths(config):
         if "." in path and not any(path == name or path.startswith(f"{name}.") for name in allowed):
             raise ValueError(
                 f"The configuration names the class {path}, which is none of {', '.join(allowed)}. If you trust it, "
-                f"pass trust=['{path.split('.')[0]}']."
+                f"pass trust=['{path.split('.')[0]}'], or name it on the command line (`--model {path}`)."
             )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(System, "model")
@@ -97,12 +97,13 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
     return system.eval()
 
 
-def _class_paths(config: Any) -> Iterator[str]:
+def class_paths(config: Any) -> Iterator[str]:
+    """Every `class_path` in a configuration."""
     if isinstance(config, Mapping):
         if isinstance(config.get("class_path"), str):
             yield config["class_path"]
         for value in config.values():
-            yield from _class_paths(value)
+            yield from class_paths(value)
     elif isinstance(config, list | tuple):
         for value in config:
-            yield from _class_paths(value)
+            yield from class_paths(value)

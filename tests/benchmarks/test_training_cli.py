@@ -199,6 +199,30 @@ def test_a_checkpoint_runs_nobodys_code(command: str, here: Path, capfd: pytest.
     assert not Path("exploded").exists()
 
 
+def test_the_users_own_classes_are_those_that_the_user_names(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", EXPERIMENT, "--trainer.max_epochs=1"]) == 0
+    checkpoint = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["config"]["class_path"] = "mine.models.Drift"
+    torch.save(checkpoint, "mine.ckpt")
+    exam = write("exam.yaml", data=DATA, evaluation=EXAM, trainer=QUIET)
+    theirs = write("theirs.yaml", model={"class_path": "mine.elsewhere.Drift"})
+    ours = write("models/ours.yaml", class_path="mine.models.Drift")
+    indirect = write("indirect.yaml", model="models/ours.yaml")
+    for words in ([], ["--model=mine.elsewhere.Drift"], [theirs], ["--model=Drift"]):
+        assert main(["test", exam, *words, "--ckpt_path=mine.ckpt"]) == 2
+        assert "name it on the command line (`--model mine.models.Drift`)" in capfd.readouterr().err
+    for words in (
+        ["--model=mine.models.Drift"],
+        ["--model", "mine.models.Drift"],
+        [indirect],
+        [ours.replace("config", "model")],
+    ):
+        assert (
+            main(["test", exam, *words, "--ckpt_path=mine.ckpt"]) == 2
+        )  # there is no such module, but it was looked for
+        assert "name it on the command line" not in capfd.readouterr().err
+
+
 def test_predict_draws_and_measures_nothing(here: Path) -> None:
     words = ["--model.value=black", "--evaluation.gallery=2"]
     assert main(["predict", EXPERIMENT, *words]) == 0
