@@ -252,4 +252,7 @@ def test_the_trainer_configs_are_what_a_trainer_takes(name: str, here: Path, mon
     monkeypatch.setattr(Command, "_run_subcommand", lambda self, _: None)
     assert main(["test", EXPERIMENT, f"--trainer={configs / 'trainer' / name}.yaml"]) == 0
     content = yaml.safe_load((configs / "trainer" / f"{name}.yaml").read_text())
+    for wanted, got in zip(content.pop("callbacks", []), taken[0]["callbacks"] or [], strict=True):
+        assert wanted["class_path"] == got["class_path"]
+        assert wanted["init_args"].items() <= dict(got["init_args"]).items()  # defaults may stand beside them
     assert {key: taken[0][key] for key in content} == content

@@ -42,7 +42,7 @@ def test_motion_run_backwards_returns_to_its_start() -> None:
     position, velocity = (np.stack(part) for part in zip(*(initial_state(seed) for seed in range(5)), strict=True))
     there = simulate(position, velocity, 0.8)
     ends = np.full((5, 1), 0.8)
-    piece = (0.8 >= there.starts).sum(axis=1) - 1
+    piece = (there.starts <= 0.8).sum(axis=1) - 1
     last_velocity = there.velocities[np.arange(5), piece]
     back = simulate(there.at(ends)[:, 0], -last_velocity, 0.8)
     assert_allclose(back.at(ends)[:, 0], position, atol=1e-6)
