@@ -43,7 +43,7 @@ def build_data(path: Path, options: Sequence[str] = ()) -> "ClipDataModule":
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ClipDataModule, "data")
     try:
-        data: ClipDataModule = parser.instantiate_classes(parser.parse_object({"data": content})).data
+        data: ClipDataModule = parser.instantiate(parser.parse_object({"data": content})).data
     except Exception as error:
         message = " ".join(str(error).split())
         if refused := re.search(r"Option '([\w.]+)' is not accepted", message):

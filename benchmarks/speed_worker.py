@@ -129,7 +129,7 @@ def _data(config: dict[str, Any], batch_size: int | None) -> ClipDataModule:
     if batch_size is not None:
         arguments["batch_size"] = batch_size
     parsed = parser.parse_object({"data": {"class_path": config["class_path"], "init_args": arguments}})
-    data: ClipDataModule = parser.instantiate_classes(parsed).data
+    data: ClipDataModule = parser.instantiate(parsed).data
     return data
 
 

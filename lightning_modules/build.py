@@ -40,7 +40,7 @@ def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
         parsed = parser.parse_object({"model": dict(config)})
     except Exception as error:
         raise ValueError(f"No system can be built from this configuration: {error}") from error
-    return with_config(parser.instantiate_classes(parsed).model, config)
+    return with_config(parser.instantiate(parsed).model, config)
 
 
 def save(system: System, path: Path) -> None:

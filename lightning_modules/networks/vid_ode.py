@@ -20,7 +20,7 @@ _ON_GRID = 1e-3  # of a grid step: a query so close to a base frame is that fram
 
 
 class Decoded(NamedTuple):
-    """Frames in [0, 1] (no activation bounds them) and what they were made of; None where a variant has no such part."""
+    """Frames in [0, 1] (no activation bounds them) and what they were made of; None where a variant has none."""
 
     frames: Frames
     latents: Latents
