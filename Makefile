@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RESOLUTION ?= highest
+THREADS ?= 1
 BIN := $(VENV)/bin
 # one thread each: the tests are small, and threads that wait for each other cost more than they bring
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider
@@ -13,8 +14,9 @@ help:
 	@echo "make test      the tests"
 	@echo "make test-all  the slow tests too, style, types, and the tests with the lowest allowed versions"
 
+# threads that wait for each other awake would halve the speed of a machine that has anything else to do
 demo: $(VENV)/.runtime
-	@$(BIN)/python -m benchmarks.demo
+	@OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m benchmarks.demo
 
 test: $(VENV)/.dev
 	$(PYTEST) -m "not slow"
