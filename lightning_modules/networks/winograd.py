@@ -1,5 +1,6 @@
 """Convolutions by Winograd's minimal filtering: a quarter of the multiplications, as matrix products, on CPUs."""
 
+import math
 from functools import lru_cache
 
 import torch
@@ -12,6 +13,7 @@ Filtered = Float[Tensor, "batch out out_height out_width"]
 _POINTS = (0.0, 1.0, -1.0, 2.0, -0.5)  # and infinity: six products per 7 - k outputs of a row, for a kernel of side k
 _SMALLEST = 2**15  # input times output channels; below it the direct convolution is as fast
 _LARGEST = 48  # pixels; the transforms are dense matrices, so their cost grows with the square of the side
+_CACHE = 2**24  # bytes: images are taken in parts that leave room in a CPU's cache
 
 
 class WinogradConv2d(nn.Conv2d):
@@ -49,25 +51,38 @@ class WinogradConv2d(nn.Conv2d):
         )
 
     def _filter(self, images: Images) -> Filtered:
-        batch, channels, height, width = images.shape
-        out, side = self.out_channels, self.kernel_size[0]
         assert not isinstance(self.padding, str)
-        rows, kernel, rows_back = _transforms(height, side, self.padding[0])
-        columns, _, columns_back = _transforms(width, side, self.padding[1])
-        points = len(kernel)
-        down, across = len(rows) // points, len(columns) // points  # tiles
-        seen = torch.matmul(rows, images.permute(0, 2, 3, 1).reshape(batch, height, width * channels))
-        seen = torch.matmul(columns, seen.view(-1, width, channels))
-        seen = seen.view(batch, points, down, points, across, channels).permute(1, 3, 0, 2, 4, 5)
+        height, width = images.shape[-2:]
+        rows, kernel, rows_back = _transforms(height, self.kernel_size[0], self.padding[0])
+        columns, _, columns_back = _transforms(width, self.kernel_size[1], self.padding[1])
         weight = torch.einsum("ak,bl,ockl->abco", kernel, kernel, self.weight).flatten(0, 1)
-        product = torch.bmm(seen.reshape(points**2, -1, channels), weight)
-        product = product.view(points, points, batch, down, across, out).permute(2, 0, 3, 1, 4, 5)
-        result = torch.matmul(columns_back, product.reshape(-1, points * across, out))
-        result = torch.matmul(rows_back, result.view(batch, points * down, -1))
-        result = result.view(batch, len(rows_back), len(columns_back), out)
+        largest = (
+            4 * len(rows) * len(columns) * max(self.in_channels, self.out_channels)
+        )  # bytes of a transformed image
+        parts = [
+            _filtered(part, weight, (rows, columns), (rows_back, columns_back))
+            for part in images.permute(0, 2, 3, 1).split(max(1, _CACHE // largest))
+        ]
+        result = torch.cat(parts)
         if self.bias is not None:
             result = result.add_(self.bias)
         return result.permute(0, 3, 1, 2)
+
+
+def _filtered(images: Tensor, weight: Tensor, there: tuple[Tensor, Tensor], back: tuple[Tensor, Tensor]) -> Tensor:
+    """Images (batch, height, width, channel) transformed along rows and columns, multiplied, and transformed back."""
+    batch, height, width, channels = images.shape
+    points = math.isqrt(len(weight))
+    out = weight.shape[-1]
+    down, across = len(there[0]) // points, len(there[1]) // points  # tiles
+    seen = torch.matmul(there[0], images.reshape(batch, height, width * channels))
+    seen = torch.matmul(there[1], seen.view(-1, width, channels))
+    seen = seen.view(batch, points, down, points, across, channels).permute(1, 3, 0, 2, 4, 5)
+    product = torch.bmm(seen.reshape(points**2, -1, channels), weight)
+    product = product.view(points, points, batch, down, across, out).permute(2, 0, 3, 1, 4, 5)
+    result = torch.matmul(back[1], product.reshape(-1, points * across, out))
+    result = torch.matmul(back[0], result.view(batch, points * down, -1))
+    return result.view(batch, len(back[0]), len(back[1]), out)
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
+from torch.testing import assert_close
 
 from lightning_modules.networks.winograd import WinogradConv2d
 
@@ -44,6 +45,13 @@ def test_equals_a_convolution_in_value_and_gradients(
 def test_elsewhere_it_is_the_plain_convolution(layer: WinogradConv2d, images: Tensor) -> None:
     plain = conv2d(images, layer.weight, layer.bias, layer.stride, layer.padding)
     assert torch.equal(layer(images), plain)
+
+
+def test_parts_of_a_batch_are_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, images = WinogradConv2d(256, 128, 3, padding=1), torch.randn(3, 256, 8, 8)
+    whole = layer(images)
+    monkeypatch.setattr("lightning_modules.networks.winograd._CACHE", 2 * 4 * 144 * 256)  # two images, then one
+    assert_close(layer(images), whole)
 
 
 def test_under_autocast_it_is_the_plain_convolution() -> None:
