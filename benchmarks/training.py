@@ -54,7 +54,7 @@ class SaveConfig(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Written whole or not at all, by the first process."""
         name = "config.yaml" if stage == "fit" else "config-" + stage + ".yaml"
-        text = self.parser.dump(self.config, skip_unset=False)
+        text = self.parser.dump(self.config, skip_none=False)
         write_text(Path(trainer.default_root_dir) / name, text)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
@@ -125,7 +125,7 @@ class Command(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build everything; a constructor's complaint about its arguments is a mistake of the configuration."""
-        text = self.parser.dump(self.config, skip_link_targets=False, skip_unset=False, format="yaml")
+        text = self.parser.dump(self.config, skip_link_targets=False, skip_none=False, format="yaml")
         self.plain: dict[str, Any] = yaml.safe_load(text)[self.config.subcommand]
         _place_loggers(self.config[self.config.subcommand].trainer, self.folder)
         try:
