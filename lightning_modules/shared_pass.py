@@ -13,15 +13,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Images = Float[Tensor, "batch channel height width"]
+Reals = Float[Tensor, "reals channel height width"]
+Fakes = Float[Tensor, "fakes channel height width"]
 Scalar = Float[Tensor, ""]
 Loss = Callable[[Tensor], Tensor]
 
 
 def judge(
     critic: nn.Module,
-    real: Images,
-    fake: Images,
+    real: Reals,
+    fake: Fakes,
     *,
     real_loss: Loss,
     fake_loss: Loss,
