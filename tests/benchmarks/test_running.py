@@ -257,7 +257,13 @@ def started(run: Run, monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen[bytes
     """`benchmarks run` in a process of its own, in the middle of a training."""
     monkeypatch.setenv("STUB_SECONDS", "0.3")
     code = f"from benchmarks import cli, running; running.LIGHTNING = {running.LIGHTNING!r}; cli.benchmarks()"
-    process = subprocess.Popen([sys.executable, "-c", code, "run", "tiny", "--seeds=0"], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "run", "tiny", "--seeds=0"],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a job in the background ignores it
+    )
     deadline = time.monotonic() + 20
     while not Path("steps.txt").is_file():
         assert time.monotonic() < deadline
