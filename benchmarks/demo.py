@@ -34,8 +34,9 @@ def main(folder: Path = Path("runs/demo")) -> int:
         for table in tables(plan, [record for record in records if record.task["name"] == task], task):
             console.print(table)
     console.print(verdict(records))
-    for path in draw(folder):
-        console.print(f"Look at {path}")
+    for checkpoint in sorted((folder / "predict_bouncing_balls" / "vid_ode_demo").rglob("last.ckpt"))[-1:]:
+        for path in draw(checkpoint, folder):
+            console.print(f"Look at {path}")
     console.print(f"The demo took {(time.monotonic() - start) / 60:.1f} minutes. The records are in {results}.")
     return code
 
@@ -96,8 +97,11 @@ def verdict(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def draw(folder: Path) -> list[Path]:
-    """One test clip continued at 1x and at 4x the frame rate, in slow motion; and both beside the truth."""
+def draw(checkpoint: Path, folder: Path) -> list[Path]:
+    """One test clip continued at 1x and at 4x the frame rate, in slow motion; and both beside the truth.
+
+    The picture in README is `draw(Path("benchmarks/results/demo/vid_ode_narrow.safetensors"), ...)`.
+    """
     import numpy as np
     import torch
 
@@ -110,10 +114,7 @@ def draw(folder: Path) -> list[Path]:
     from datamodules.video import write_video
     from lightning_modules.build import load
 
-    checkpoints = sorted((folder / "predict_bouncing_balls" / "vid_ode_demo").rglob("last.ckpt"))
-    if not checkpoints:
-        return []
-    system = load(checkpoints[-1])
+    system = load(checkpoint)
 
     def truth(rate: int) -> VideoClip:
         length = 19 * rate // 20 + 1
