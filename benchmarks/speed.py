@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,23 +27,22 @@ class Pipe:
     """A process that measures when it is told to."""
 
     def __init__(self, process: "subprocess.Popen[str]", errors: Any) -> None:
-        self.process = process
-        self.errors = errors
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.process, self.stdin, self.stdout, self.errors = process, process.stdin, process.stdout, errors
 
     def send(self, line: str) -> None:
         """Tell it something."""
-        assert self.process.stdin is not None
         try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
+            self.stdin.write(line + "\n")
+            self.stdin.flush()
         except BrokenPipeError as error:
             raise self._failure() from error
 
     def ask(self, word: str) -> Report:
         """Send the word; the answer."""
         self.send(word)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = self.stdout.readline()
         if not line:
             raise self._failure()
         answer: Report = json.loads(line)
@@ -211,6 +210,8 @@ def _process(module: str, spec: Mapping[str, Any], threads: int, path: str | Non
             yield pipe
         finally:
             process.kill()
+            with suppress(BrokenPipeError):  # it ended by itself, with a word still under way
+                pipe.stdin.close()
 
 
 def table(report: Report) -> Iterator[str]:
