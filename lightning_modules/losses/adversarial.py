@@ -2,6 +2,7 @@
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import softplus
 
 Logits = Float[Tensor, "..."]
 Scalar = Float[Tensor, ""]
@@ -20,3 +21,33 @@ def least_squares_fake(fake: Logits) -> Scalar:
 def least_squares_generator(fake: Logits) -> Scalar:
     """The generator's loss: fakes scored near 1 (LSGAN, eq. 2 with c = 1)."""
     return (fake - 1).square().mean()
+
+
+def wasserstein_real(real: Logits) -> Scalar:
+    """The critic's half on real data (WGAN, Arjovsky et al., 2017): the higher the score the better."""
+    return -real.mean()
+
+
+def wasserstein_fake(fake: Logits) -> Scalar:
+    """The critic's half on fakes (WGAN): the lower the score the better."""
+    return fake.mean()
+
+
+def wasserstein_generator(fake: Logits) -> Scalar:
+    """The generator's loss (WGAN): fakes scored high."""
+    return -fake.mean()
+
+
+def non_saturating_real(real: Logits) -> Scalar:
+    """The critic's half on real data: cross-entropy with 1, as softplus(-logit) (Goodfellow et al., 2014)."""
+    return softplus(-real).mean()
+
+
+def non_saturating_fake(fake: Logits) -> Scalar:
+    """The critic's half on fakes: cross-entropy with 0, as softplus(logit)."""
+    return softplus(fake).mean()
+
+
+def non_saturating_generator(fake: Logits) -> Scalar:
+    """The generator's non-saturating loss: cross-entropy with 1, as softplus(-logit)."""
+    return softplus(-fake).mean()

@@ -4,7 +4,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lightning_modules.networks.winograd import WinogradConv2d
 
 State = Float[Tensor, "batch channel height width"]
 
@@ -19,8 +18,8 @@ class ConvGRUCell(nn.Module):
 
     def __init__(self, channels: int, kernel_size: int = 3) -> None:
         super().__init__()
-        self.gates = WinogradConv2d(2 * channels, 2 * channels, kernel_size, padding=kernel_size // 2)
-        self.candidate = WinogradConv2d(2 * channels, channels, kernel_size, padding=kernel_size // 2)
+        self.gates = nn.Conv2d(2 * channels, 2 * channels, kernel_size, padding=kernel_size // 2)
+        self.candidate = nn.Conv2d(2 * channels, channels, kernel_size, padding=kernel_size // 2)
 
     def forward(self, x: State, h: State) -> State:
         """The next state."""

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.conv_gru import ConvGRUCell
-from lightning_modules.networks.winograd import WinogradConv2d
 
 Latent = Float[Tensor, "batch latent low_height low_width"]
 Latents = Float[Tensor, "batch time latent low_height low_width"]
@@ -178,7 +177,7 @@ class PatchCritic(nn.Sequential):
             nn.LeakyReLU(0.2, inplace=True),
         ]
         for factor, stride, padding in ((2, 2, 1), (4, 2, 1), (8, 1, 2)):
-            layers.append(WinogradConv2d(width * factor // 2, width * factor, 4, stride=stride, padding=padding))
+            layers.append(nn.Conv2d(width * factor // 2, width * factor, 4, stride=stride, padding=padding))
             layers += [nn.InstanceNorm2d(width * factor)] if norm else []
             layers.append(nn.LeakyReLU(0.2, inplace=True))
-        super().__init__(*layers, WinogradConv2d(8 * width, width, 4, padding=2, bias=False))
+        super().__init__(*layers, nn.Conv2d(8 * width, width, 4, padding=2, bias=False))

@@ -1,0 +1,58 @@
+"""Gradient penalties of critics."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Scalar = Float[Tensor, ""]
+Critic = Callable[..., Tensor]
+
+
+def gradient_penalty(
+    critic: Critic, real: Tensor | Sequence[Tensor], fake: Tensor | Sequence[Tensor], *, center: float = 1.0
+) -> Scalar:
+    """E (|grad critic(x)| - center)^2 at x between real and fake (WGAN-GP, Gulrajani et al., 2017, eq. 3).
+
+    A critic of several tensors (an image and its heatmaps, the levels of a pyramid) is given them as sequences: one
+    mixing weight per sample is shared by all, and the norm is over all of them together.
+
+    Args:
+        critic: called with the mixtures; its scores are summed per sample.
+        real: (B, ...) or several such; no gradient flows into them.
+        fake: of the same shapes.
+        center: the norm that costs nothing: 1, or 0 for a zero-centred penalty between real and fake.
+
+    Raises:
+        ValueError: if real and fake differ in shape.
+    """
+    reals, fakes = _as_list(real), _as_list(fake)
+    if [r.shape for r in reals] != [f.shape for f in fakes]:
+        shapes = [tuple(r.shape) for r in reals], [tuple(f.shape) for f in fakes]
+        raise ValueError(f"Real and fake must have equal shapes to be mixed; got {shapes[0]} and {shapes[1]}.")
+    share = torch.rand(len(reals[0]), device=reals[0].device, dtype=reals[0].dtype)
+    mixed = [
+        torch.lerp(r.detach(), f.detach(), share.reshape(-1, *[1] * (r.ndim - 1)))
+        for r, f in zip(reals, fakes, strict=True)
+    ]
+    return (_gradient_norm(critic, mixed) - center).square().mean()
+
+
+def zero_centred_penalty(critic: Critic, real: Tensor | Sequence[Tensor]) -> Scalar:
+    """E |grad critic(x)|^2 at the data itself (R1, Mescheder et al., 2018, eq. 9, without the factor gamma / 2)."""
+    return _gradient_norm(critic, [r.detach() for r in _as_list(real)]).square().mean()
+
+
+def _gradient_norm(critic: Critic, inputs: list[Tensor]) -> Float[Tensor, " batch"]:
+    with torch.enable_grad():
+        inputs = [x.requires_grad_() for x in inputs]
+        scores = critic(*inputs)
+        gradients = torch.autograd.grad(scores.sum(), inputs, create_graph=True)
+        squares = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients]).sum(dim=0)
+    # The norm's own gradient is infinite at 0; the smallest number keeps it finite there.
+    return (squares + torch.finfo(squares.dtype).tiny).sqrt()
+
+
+def _as_list(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
