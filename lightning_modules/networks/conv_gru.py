@@ -4,7 +4,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-
 State = Float[Tensor, "batch channel height width"]
 
 

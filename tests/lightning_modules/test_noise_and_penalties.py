@@ -57,7 +57,7 @@ def test_the_penalty_of_a_linear_critic_is_known() -> None:
 
     real, fake = torch.randn(2, 5, 3, 4, dtype=torch.float64)
     torch.testing.assert_close(gradient_penalty(critic, real, fake), (weight.norm() - 1).square())
-    torch.testing.assert_close(gradient_penalty(critic, real, fake, center=0), weight.square().sum())
+    torch.testing.assert_close(gradient_penalty(critic, real, fake, center=0.0), weight.square().sum())
     torch.testing.assert_close(zero_centred_penalty(critic, real), weight.square().sum())
 
 
