@@ -31,3 +31,72 @@ class ConvField(nn.Module):
     ) -> Float[Tensor, "batch channel height width"]:
         """The derivative of the state by model time."""
         return self.layers(state)
+
+
+class VectorField(nn.Module):
+    """f of a vector's differential equation: one layer with tanh, or two with tanh between; time not an input.
+
+    Args:
+        size: of the state, and of the answer.
+        order: of the equation: the field sees `order` times as many values, the jet. Give 1 where `LatentODE` is told
+            that it sees the highest derivative alone.
+        hidden: width between two layers ("deep"); None is the single layer, whose answer tanh bounds.
+        hidden_bias: whether the first layer has one.
+        last_bias: whether the second layer has one.
+    """
+
+    def __init__(
+        self, size: int, order: int = 1, hidden: int | None = None, hidden_bias: bool = True, last_bias: bool = True
+    ) -> None:
+        super().__init__()
+        first = nn.Linear(order * size, size if hidden is None else hidden, bias=hidden_bias)
+        last = [] if hidden is None else [nn.Linear(hidden, size, bias=last_bias)]
+        self.layers = nn.Sequential(first, nn.Tanh(), *last)
+
+    def forward(self, jet: Float[Tensor, "batch jet"]) -> Float[Tensor, "batch state"]:
+        """The highest derivative by model time."""
+        return self.layers(jet)
+
+
+class LeakyConvField(nn.Module):
+    """f of TGANv2's convolutional state in the public code of latent NDEs: one 3x3 convolution and a leaky ReLU.
+
+    Args:
+        channels: of the state, and of the answer.
+        order: of the equation: the field sees `order` times as many channels, the jet.
+    """
+
+    def __init__(self, channels: int, order: int = 1) -> None:
+        super().__init__()
+        convolution = nn.Conv2d(order * channels, channels, 3, padding=1)
+        nn.init.xavier_uniform_(convolution.weight, gain=2**0.5)
+        self.layers = nn.Sequential(convolution, nn.LeakyReLU(0.2))
+
+    def forward(self, jet: Float[Tensor, "batch jet height width"]) -> Float[Tensor, "batch state height width"]:
+        """The highest derivative by model time."""
+        return self.layers(jet)
+
+
+class JetEncoder(nn.Module):
+    """From a vector code to the jet at time 0: layers with leaky ReLU, then one linear layer for each order.
+
+    Args:
+        size: of the code, and of the state.
+        order: of the equation; at order 1 the linear layer is left out.
+        width: of the hidden layers; None leaves the first part out.
+        hidden: how many layers of that width.
+    """
+
+    def __init__(self, size: int, order: int = 1, width: int | None = None, hidden: int = 3) -> None:
+        super().__init__()
+        parts: list[nn.Module] = []
+        if width is not None:
+            for before, after in pairwise([size, *[width] * hidden, size]):
+                parts += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
+        if order > 1:
+            parts.append(nn.Linear(size, order * size))
+        self.layers = nn.Sequential(*parts)
+
+    def forward(self, code: Float[Tensor, "batch code"]) -> Float[Tensor, "batch jet"]:
+        """The state and its derivatives at time 0, side by side."""
+        return self.layers(code)

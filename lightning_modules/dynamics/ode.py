@@ -15,20 +15,31 @@ Solver = Literal["euler", "midpoint", "rk4", "dopri5"]
 
 
 class LatentODE(Dynamics):
-    """dz/dt = field(z), z(0) = initial(code).
+    """dz/dt = field(z), z(0) = initial(code); at order k the k-th derivative of z is what the field gives.
+
+    At order k the state carries its jet: z and its first k - 1 derivatives, side by side in axis 1, in that order.
+    `initial` gives the whole jet (one linear layer with k times the outputs is one linear layer per order), the
+    member's states are z alone.
 
     Clips may have grids of their own: between query times i-1 and i every clip integrates dz/ds = dt field(z) for s in
     [0, 1], dt being its own interval, in n = ceil(longest interval in the batch / max_step) steps. So clips on one grid
     agree to rounding whatever their batch, and a batch of grids costs what one grid costs.
 
     Args:
-        field: the state in, its derivative by model time out.
-        initial: from the code to the state at time 0; None is the identity.
+        field: the state in, its derivative by model time out; at order k the jet in, the k-th derivative out.
+        initial: from the code to the state (at order k: the jet) at time 0; None is the identity.
         solver: a fixed-step method, or `dopri5`, whose step control couples the clips of a batch (Vid-ODE's released
             code; not for leaderboards).
         max_step: longest step of the fixed-step methods, in units of model time.
         rtol: relative tolerance of `dopri5`.
         atol: absolute tolerance of `dopri5`.
+        order: of the equation: 1, 2, 3.
+        sees: what the field is given at order 2 and up: the whole `jet`, or, as in the public code of latent neural
+            differential equations, the `highest` derivative alone.
+
+    Raises:
+        ValueError: if `max_step` is not positive or the order below 1; in a call, if the jet cannot be shared among the
+            orders.
     """
 
     def __init__(
@@ -39,8 +50,12 @@ class LatentODE(Dynamics):
         max_step: float = 0.1,
         rtol: float = 1e-3,
         atol: float = 1e-4,
+        order: int = 1,
+        sees: Literal["jet", "highest"] = "jet",
     ) -> None:
         super().__init__()
+        if order < 1:
+            raise ValueError(f"The order of a differential equation is at least 1; got {order}.")
         if not max_step > 0:
             raise ValueError(f"max_step must be positive; got {max_step}.")
         self.field = field
@@ -48,6 +63,8 @@ class LatentODE(Dynamics):
         self.solver = solver
         self.max_step = max_step
         self.tolerances = {"rtol": rtol, "atol": atol}
+        self.order = order
+        self.sees = sees
         self._evaluations = 0
 
     @property
@@ -60,12 +77,25 @@ class LatentODE(Dynamics):
         with torch.autocast(code.device.type, enabled=False):
             precise = torch.promote_types(code.dtype, torch.float32)
             start, times = self.initial(code.to(precise)), times.to(precise)
+            if start.shape[1] % self.order:
+                raise ValueError(
+                    f"At order {self.order} the jet holds the state and its derivatives in equal shares; `initial` gave"
+                    f" {start.shape[1]} values, which {self.order} does not divide. Let it give {self.order} times the "
+                    "state's size."
+                )
             self._evaluations = 0
             forwards = self._walk(start, times.clamp(min=0))
-            if not bool((times < 0).any()):
-                return forwards
-            backwards = self._walk(start, times.clamp(max=0).flip(1)).flip(1)
-            return torch.where(_like(times < 0, forwards), backwards, forwards)
+            if bool((times < 0).any()):
+                backwards = self._walk(start, times.clamp(max=0).flip(1)).flip(1)
+                forwards = torch.where(_like(times < 0, forwards), backwards, forwards)
+            return forwards if self.order == 1 else forwards.chunk(self.order, dim=2)[0]
+
+    def _flow(self, jet: Tensor) -> Tensor:
+        """The jet's derivative: every part's is the next part, the last one's is the field's answer."""
+        if self.order == 1:
+            return self.field(jet)
+        _, *higher = jet.chunk(self.order, dim=1)
+        return torch.cat([*higher, self.field(jet if self.sees == "jet" else higher[-1])], dim=1)
 
     def _walk(self, state: Tensor, times: Times) -> States:
         """States along `times`, which start at 0 or beyond and never turn."""
@@ -83,7 +113,7 @@ class LatentODE(Dynamics):
     def _step(self, state: Tensor, interval: Float[Tensor, " batch"], longest: float) -> Tensor:
         speed = _like(interval, state)
         unit = torch.tensor([0.0, 1.0], device=state.device, dtype=state.dtype)
-        field = self._counted(lambda z: speed * self.field(z))
+        field = self._counted(lambda z: speed * self._flow(z))
         if self.solver == "dopri5":
             return odeint(field, state, unit, method="dopri5", **self.tolerances)[-1]
         steps = max(1, math.ceil(longest / self.max_step - 1e-3))  # an interval of max_step up to rounding is one step
@@ -96,7 +126,7 @@ class LatentODE(Dynamics):
         distinct, place = torch.unique_consecutive(grid, return_inverse=True)
         if len(distinct) == 1:
             return state[:, None].expand(-1, len(times), *state.shape[1:])
-        solution = odeint(self._counted(self.field), state, distinct, method="dopri5", **self.tolerances)
+        solution = odeint(self._counted(self._flow), state, distinct, method="dopri5", **self.tolerances)
         return solution[place[1:] if starts_later else place].transpose(0, 1)
 
     def _counted(self, field: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times
+from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, grid_steps
+from lightning_modules.noise import normal_sequence
 
 
 class Recurrent(Dynamics):
@@ -25,18 +26,44 @@ class Recurrent(Dynamics):
 
     def forward(self, code: Code, times: Times, *, seeds: Seeds | None = None) -> States:
         """The states at `times`, which must be multiples of the interval from 0 on."""
-        steps = (times / self.interval).round()
-        off = (times / self.interval - steps).abs().max().item()
-        if off > 1e-2 or bool((steps < 0).any()):
-            raise ValueError(
-                f"Recurrent only knows times on its grid of {self.interval:g} model units from 0 on; the query is "
-                f"{off:.3g} steps off it or before 0. Wrap it in Interpolated, or use LatentODE or LatentSDE."
-            )
+        steps = grid_steps(times, self.interval, "Recurrent")
         states = [code]
         for _ in range(int(steps.max())):
             states.append(self.cell(states[-1], states[-1]))
         rows = torch.arange(len(code), device=code.device)[:, None]
-        return torch.stack(states, dim=1)[rows, steps.long()]
+        return torch.stack(states, dim=1)[rows, steps]
+
+
+class NoisyGRU(Dynamics):
+    """MoCoGAN's motion: a GRU that is fed fresh normal noise for each frame (Tulyakov et al., 2018, Section 3.2).
+
+    The code is the hidden state before the first frame; frame k's state is the one after k + 1 steps.
+
+    Args:
+        size: of the state, of the code and of a frame's noise.
+        interval: length of one step in units of model time; the cell knows no other times.
+    """
+
+    def __init__(self, size: int, interval: float) -> None:
+        super().__init__()
+        if not interval > 0:
+            raise ValueError(f"interval must be positive; got {interval}.")
+        self.cell = nn.GRUCell(size, size)
+        self.interval = interval
+
+    def forward(self, code: Code, times: Times, *, seeds: Seeds | None = None) -> States:
+        """The states at `times`, which must be multiples of the interval from 0 on."""
+        steps = grid_steps(times, self.interval, "NoisyGRU")
+        length = int(steps.max()) + 1
+        noise = normal_sequence(
+            seeds, len(code), length, (self.cell.input_size,), stream="gru", device=code.device, dtype=code.dtype
+        )
+        state, states = code, []
+        for fresh in noise.unbind(1):
+            state = self.cell(fresh, state)
+            states.append(state)
+        rows = torch.arange(len(code), device=code.device)[:, None]
+        return torch.stack(states, dim=1)[rows, steps]
 
 
 class Interpolated(Dynamics):

@@ -1,0 +1,75 @@
+"""Neural stochastic differential equations (Tzen and Raginsky, 2019) as dynamics: one Brownian path per clip."""
+
+import torch
+from torch import nn
+
+from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times
+from lightning_modules.dynamics.brownian import DEPTH, BrownianPaths
+
+
+class LatentSDE(Dynamics):
+    """dz = drift(z) dt + diffusion(z) dW in the sense of Ito, with diagonal noise and z(0) = initial(code).
+
+    Euler and Maruyama's method on the grid of multiples of `step` from 0 on, whatever times are asked; a time between
+    is one shorter step from the grid moment before it. So a clip's states depend on its own times and seed alone: a
+    raised frame rate shows the same path at more moments. Times are told apart to `step` / 1,024.
+
+    Args:
+        drift: the state in, its drift by model time out.
+        diffusion: the state in, the deviation of each of its entries by the root of model time out.
+        initial: from the code to the state at time 0; None is the identity.
+        step: of the grid, in units of model time.
+    """
+
+    def __init__(self, drift: nn.Module, diffusion: nn.Module, initial: nn.Module | None = None, step: float = 1 / 30):
+        super().__init__()
+        if not step > 0:
+            raise ValueError(f"step must be positive; got {step}.")
+        self.drift = drift
+        self.diffusion = diffusion
+        self.initial = initial if initial is not None else nn.Identity()
+        self.step = step
+        self._evaluations = 0
+
+    @property
+    def function_evaluations(self) -> int:
+        """How often drift and diffusion ran in the last call, for the whole batch."""
+        return self._evaluations
+
+    def forward(self, code: Code, times: Times, *, seeds: Seeds | None = None) -> States:
+        """The states at `times` from 0 on.
+
+        Raises:
+            ValueError: for a negative time. A path in the sense of Ito cannot be followed backwards: at its start it
+                would have to know where it ends.
+        """
+        ticks = (times.double() / self.step * 2**DEPTH).round().long()
+        if bool((ticks < 0).any()):
+            raise ValueError(
+                f"LatentSDE answers times from 0 on, an Ito path has no way back; the query starts at "
+                f"{times.min().item():.4g}. Use LatentODE for times before 0."
+            )
+        with torch.autocast(code.device.type, enabled=False):
+            precise = torch.promote_types(code.dtype, torch.float32)
+            state = self.initial(code.to(precise))
+            paths = BrownianPaths(seeds, len(state), state.shape[1:], self.step, state.device, precise)
+            index, rest = ticks >> DEPTH, ticks & (2**DEPTH - 1)
+            last = int(index.max())
+            increments = paths.increments(last + int(bool((rest > 0).any())))
+            grid = [state]
+            for noise in increments.unbind(1)[:last]:
+                state = state + self.step * self.drift(state) + self.diffusion(state) * noise
+                grid.append(state)
+            self._evaluations = last
+            rows = torch.arange(len(code), device=code.device)[:, None]
+            states = torch.stack(grid, dim=1)[rows, index]
+            clips, places = torch.nonzero(rest, as_tuple=True)
+            if len(clips):
+                start, left = states[clips, places], rest[clips, places]
+                within = index[clips, places]
+                noise = paths.within(clips, within, left, increments[clips, within])
+                span = (left.to(precise) * (self.step / 2**DEPTH)).reshape(-1, *[1] * (start.ndim - 1))
+                between = start + span * self.drift(start) + self.diffusion(start) * noise
+                states = states.index_put((clips, places), between)
+                self._evaluations += 1
+            return states
