@@ -44,6 +44,30 @@ def zero_centred_penalty(critic: Critic, real: Tensor | Sequence[Tensor]) -> Sca
     return _gradient_norm(critic, [r.detach() for r in _as_list(real)]).square().mean()
 
 
+def weighted_logit_penalty(
+    real_logits: Float[Tensor, " batch"], real: Tensor, fake_logits: Float[Tensor, " batch"], fake: Tensor
+) -> Scalar:
+    """E (1 - D(x))^2 |grad f(x)|^2 + E D(y)^2 |grad f(y)|^2, x real, y fake, f the logit, D its sigmoid.
+
+    The regulariser of the Jensen-Shannon GAN (Roth et al., 2017), without its factor gamma / 2. It takes logits, not
+    the critic, so that the pass that made the critic's loss serves here too.
+
+    Args:
+        real_logits: the critic's, one per sample, before the sigmoid.
+        real: what they are of; it must require a gradient.
+        fake_logits: likewise of the fakes.
+        fake: likewise.
+    """
+    total = real_logits.new_zeros(())
+    for logits, inputs, doubt in (
+        (real_logits, real, (-real_logits).sigmoid()),
+        (fake_logits, fake, fake_logits.sigmoid()),
+    ):
+        (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
+        total = total + (doubt.square() * gradient.flatten(1).square().sum(dim=1)).mean()
+    return total
+
+
 def _gradient_norm(critic: Critic, inputs: list[Tensor]) -> Float[Tensor, " batch"]:
     with torch.enable_grad():
         inputs = [x.requires_grad_() for x in inputs]

@@ -1,0 +1,219 @@
+"""Inbetweening: what may lie between two frames, by direct 3D convolutions (Li, Roblek and Tagliasacchi, 2019)."""
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor
+
+from datamodules.clip import Batch, KeypointClip, VideoClip
+from lightning_modules import noise
+from lightning_modules.adversarial import AdversarialSystem, Losses
+from lightning_modules.losses.adversarial import non_saturating_fake, non_saturating_generator, non_saturating_real
+from lightning_modules.losses.penalties import weighted_logit_penalty
+from lightning_modules.networks.inbetweening import InbetweeningNetwork
+from lightning_modules.networks.inbetweening_critics import ImageCritic, VideoCritic
+
+Frames = Float[Tensor, "batch time channel height width"]
+Times = Float[Tensor, "batch time"]
+
+OFF_GRID = 0.01
+"""How far from a moment of the grid a time may lie, as a share of the grid's step: what float32 seconds round off."""
+
+
+class Inbetweening(AdversarialSystem):
+    """A start and an end frame and noise to the T - 2 frames between, all at once; the ends stay as they are.
+
+    The baselines "without fusion" and "naive" of Section 4.2 are the generator's `variant`. T is the generator's
+    `frames`: the system knows the T - 1 equal steps from one key frame to the next, and no other times.
+
+    Args:
+        generator: encoder, latent generator and video generator.
+        video_critic: judges whole videos, the given ends in the fakes too (eq. 7).
+        image_critic: judges one frame of each video, drawn evenly from those between the ends (eq. 8).
+        penalty_weight: of the critics' gradient penalty; half of it counts, as in Roth et al. (2017).
+        generator_optimizer: Adam, 5e-5, betas 0.5 and 0.999.
+        critic_optimizer: the same, one for both critics.
+        schedule: none in the paper.
+        order: who moves first; the paper does not say.
+        fakes: whether the generator's turn judges the critics' fakes or new ones; the paper does not say.
+        adversarial: see `AdversarialSystem`.
+
+    Raises:
+        ValueError: if generator and critics are made for other frames.
+    """
+
+    def __init__(
+        self,
+        generator: InbetweeningNetwork,
+        video_critic: VideoCritic,
+        image_critic: ImageCritic,
+        penalty_weight: float = 0.1,
+        generator_optimizer: OptimizerCallable = lambda parameters: torch.optim.Adam(parameters, 5e-5, (0.5, 0.999)),
+        critic_optimizer: OptimizerCallable = lambda parameters: torch.optim.Adam(parameters, 5e-5, (0.5, 0.999)),
+        schedule: LRSchedulerCallable | None = None,
+        order: Literal["critic_first", "generator_first", "joint"] = "critic_first",
+        fakes: Literal["fresh", "shared"] = "shared",
+        **adversarial: Any,
+    ) -> None:
+        for name, critic in (("video_critic", video_critic), ("image_critic", image_critic)):
+            for part in ("channels", "size", "frames"):
+                theirs, ours = getattr(critic, part, None), getattr(generator, part)
+                if theirs is not None and theirs != ours:
+                    raise ValueError(
+                        f"Generator and critics must be made for the same frames; the generator has {part} {ours}, "
+                        f"the {name} {theirs}. Set `{part}` alike in both."
+                    )
+        super().__init__(
+            generator,
+            {"video": video_critic, "image": image_critic},
+            generator_optimizer=generator_optimizer,
+            critic_optimizer=critic_optimizer,
+            schedule=schedule,
+            order=order,
+            fakes=fakes,
+            **adversarial,
+        )
+        self.penalty_weight = penalty_weight
+
+    @property
+    def network(self) -> InbetweeningNetwork:
+        """The generator, as what it is."""
+        assert isinstance(self.generator, InbetweeningNetwork)
+        return self.generator
+
+    def inbetween(self, observed: VideoClip, times: Times, *, seeds: Int[Tensor, " batch"]) -> VideoClip:
+        """What may come at `times`, each between two neighbouring key frames; other seeds, other clips.
+
+        With more than two key frames (a comic strip) each gap is filled by itself, with noise of its own. A time of a
+        key frame gives that frame back, untouched.
+
+        Args:
+            observed: two key frames or more.
+            times: (batch, time), each the k-th of T - 1 equal steps between its neighbouring key frames.
+            seeds: one per clip.
+
+        Raises:
+            ValueError: if a time lies outside the key frames or off the grid, or there are fewer than two key frames.
+        """
+        gap, step = self._place(observed.times, times)
+        rows = torch.arange(len(times), device=times.device)
+        frames = observed.frames.new_empty(*times.shape, *observed.frames.shape[2:])
+        for number in gap.unique().tolist():
+            clip, end, within = None, self.network.frames - 1, gap == number
+            if bool((within & (step > 0) & (step < end)).any()):
+                u = noise.normal(
+                    seeds, len(times), (self.network.noise,), stream=f"inbetween[{number}]", device=frames.device
+                )
+                clip = self.generate_clip(observed.frames[:, number], observed.frames[:, number + 1], u)
+            else:  # key frames alone are asked here
+                clip = torch.stack([observed.frames[:, number]] * end + [observed.frames[:, number + 1]], dim=1)
+            frames = torch.where(within[..., None, None, None], clip[rows[:, None], step].to(frames), frames)
+        return VideoClip(frames, times)
+
+    def generate_clip(
+        self,
+        start: Float[Tensor, "batch channel height width"],
+        end: Float[Tensor, "batch channel height width"],
+        u: Float[Tensor, "batch noise"],
+    ) -> Frames:
+        """All T frames, the given ends in the place of those that the network draws (Section 3.3)."""
+        return _between(start, self.generator(start, end, u), end)
+
+    def decode_blocks(self, observed: VideoClip, *, seeds: Int[Tensor, " batch"], last: int = 8) -> list[Frames]:
+        """The T - 2 frames between the first two key frames, decoded from each of the last blocks' outputs (Fig. 4)."""
+        u = noise.normal(seeds, len(seeds), (self.network.noise,), stream="inbetween[0]", device=observed.frames.device)
+        videos = self.network.decode_blocks(observed.frames[:, 0], observed.frames[:, 1], u, last)
+        return [video[:, 1:-1] for video in videos]
+
+    def draw(self, batch: Batch) -> "Fakes":
+        """Fake videos between the ends of the batch's clips, and which of their frames the image critic sees."""
+        frames = self._training_frames(batch)
+        u = noise.normal(None, len(frames), (self.network.noise,), stream="training", device=frames.device)
+        middle = torch.randint(1, frames.shape[1] - 1, (len(frames),), device=frames.device)
+        return Fakes(self.generate_clip(frames[:, 0], frames[:, -1], u), middle)
+
+    def critic_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
+        """Eqs 7 and 8 with a single frame per clip, and the penalties of the logits' gradients."""
+        losses: Losses = {}
+        real = Fakes(self._training_frames(batch), fakes.middle)
+        for (name, critic), x, x_hat in zip(self.critics.items(), _views(real), _views(fakes), strict=True):
+            with torch.enable_grad():
+                x, x_hat = x.detach().requires_grad_(), x_hat.detach().requires_grad_()
+                real_logits, fake_logits = critic(x), critic(x_hat)
+                losses[name] = non_saturating_real(real_logits) + non_saturating_fake(fake_logits)
+                if self.penalty_weight:
+                    penalty = weighted_logit_penalty(real_logits, x, fake_logits, x_hat)
+                    losses[f"{name}_penalty"] = self.penalty_weight / 2 * penalty
+        return losses
+
+    def generator_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
+        """Eq. 9 with a single frame per clip: both critics' verdicts, and nothing that holds the clip to the truth."""
+        views = zip(self.critics.items(), _views(fakes), strict=True)
+        return {name: non_saturating_generator(critic(view)) for (name, critic), view in views}
+
+    def _training_frames(self, batch: Batch) -> Frames:
+        clip, length = batch.clip, self.network.frames
+        if not isinstance(clip, VideoClip | KeypointClip):
+            raise ValueError(
+                "Inbetweening draws frames; this data has trajectories, without pixels. Choose other data."
+            )
+        if clip.frames.shape[1] != length:
+            raise ValueError(
+                f"This system draws clips of {length} frames; those of the data have {clip.frames.shape[1]}. Set the "
+                f"data's `sampling.init_args.num_frames: {length}`, or the generator's `frames`."
+            )
+        if batch.valid is not None or not bool(batch.present.all()):
+            raise ValueError(
+                "Inbetweening is trained on whole clips: its critics would learn to tell missing frames or pixels. "
+                "Choose data, or a sampling, that leaves nothing out."
+            )
+        steps = clip.times.diff(dim=1)
+        if bool((steps.amax(dim=1) - steps.amin(dim=1) > 0.01 * steps.mean(dim=1)).any()):
+            raise ValueError(
+                "Inbetweening knows equal steps only, and the times of these clips are irregular. Choose "
+                "`sampling: {class_path: datamodules.sampling.Regular}`; Vid-ODE learns from irregular times."
+            )
+        return clip.frames
+
+    def _place(
+        self, known: Float[Tensor, "batch shown"], asked: Times
+    ) -> tuple[Int[Tensor, "batch time"], Int[Tensor, "batch time"]]:
+        """For each asked time the gap between key frames that it lies in, and its step in that gap, from 0 to T - 1."""
+        if known.shape[1] < 2:
+            raise ValueError(f"Inbetweening needs a start and an end frame at least; {known.shape[1]} shown.")
+        last = self.network.frames - 1
+        gap = torch.searchsorted(known.contiguous(), asked.contiguous(), right=True) - 1
+        gap = gap.clamp(0, known.shape[1] - 2)
+        before, after = known.gather(1, gap), known.gather(1, gap + 1)
+        exact = (asked - before) / (after - before) * last
+        step = exact.round()
+        off = torch.where((step < 0) | (step > last), torch.inf, (exact - step).abs())
+        if bool((off > OFF_GRID).any()):
+            worst = off.argmax()
+            time, low, high = (float(t.flatten()[worst]) for t in (asked, before, after))
+            raise ValueError(
+                f"This system draws {last - 1} frames between two key frames, at equal steps: between {low:.6g} s and "
+                f"{high:.6g} s every {(high - low) / last:.6g} s. Asked for {time:.6g} s. Ask for times of this grid, "
+                "or a continuous system such as Vid-ODE (or LinearBlend), which knows any time."
+            )
+        return gap, step.long()
+
+
+class Fakes(NamedTuple):
+    """Videos, real ends included, and the number of the frame that the image critic sees of each."""
+
+    videos: Frames
+    middle: Int[Tensor, " batch"]
+
+
+def _views(fakes: Fakes) -> tuple[Frames, Float[Tensor, "batch channel height width"]]:
+    """What each critic sees: the video, and one frame of it."""
+    return fakes.videos, fakes.videos[torch.arange(len(fakes.middle), device=fakes.middle.device), fakes.middle]
+
+
+def _between(
+    start: Float[Tensor, "batch channel height width"], video: Frames, end: Float[Tensor, "batch channel height width"]
+) -> Frames:
+    return torch.cat([start[:, None], video[:, 1:-1].to(start), end[:, None]], dim=1)
