@@ -1,0 +1,209 @@
+"""TGAN and MoCoGAN: the sizes of the public code, turns, regularisers, seeds."""
+
+from typing import Any
+
+import pytest
+import torch
+from lightning import Trainer
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.testing import assert_close
+from torch.utils.data import DataLoader
+
+from datamodules.clip import Batch, VideoClip
+from lightning_modules.adversarial import detached
+from lightning_modules.dynamics import (
+    Deconvolution1d,
+    Dynamics,
+    LatentODE,
+    NoisyGRU,
+    VectorField,
+    matched_ode,
+    matched_sde,
+)
+from lightning_modules.dynamics.matched import count
+from lightning_modules.latent_dynamics import LatentDynamicsGAN
+from lightning_modules.losses.clipping import clip_singular_values
+from lightning_modules.networks.mocogan import MoCoGANGenerator, MoCoGANImageCritic, MoCoGANVideoCritic
+from lightning_modules.networks.tgan import TGANCritic, TGANGenerator
+
+SIZE = 32
+TIMES = (torch.arange(16) / 16).expand(3, -1)
+SEEDS = torch.tensor([5, 6, 7])
+
+
+def mocogan(dynamics: Dynamics | None = None, categories: int = 0, **arguments: Any) -> LatentDynamicsGAN:
+    torch.manual_seed(0)
+    dynamics = dynamics or NoisyGRU(4, 1 / 15)
+    return LatentDynamicsGAN(
+        MoCoGANGenerator(dynamics, content=6, motion=4, categories=categories, size=SIZE, width=4),
+        MoCoGANVideoCritic(size=SIZE, width=4, categories=categories),
+        MoCoGANImageCritic(width=4, noise=0.1),
+        seconds_per_unit=15 / 16,
+        **arguments,
+    )
+
+
+def tgan(dynamics: Dynamics | None = None, clip_every: int = 1) -> LatentDynamicsGAN:
+    torch.manual_seed(0)
+    generator = TGANGenerator(dynamics or Deconvolution1d(8, 8, 4), code=8, size=SIZE, width=4)
+    critic = TGANCritic(size=SIZE, width=4)
+    return LatentDynamicsGAN(generator, critic, loss="wasserstein", clip_every=clip_every, seconds_per_unit=15 / 16)
+
+
+SYSTEMS = {
+    "mocogan": mocogan,
+    "mocogan_ode2": lambda: mocogan(matched_ode(4, 200, order=2)),
+    "mocogan_sde": lambda: mocogan(matched_sde(4, 120)),
+    "tgan": tgan,
+    "tgan_ode3": lambda: tgan(matched_ode(8, 2000, order=3, encoder_width=16)),
+    "tgan_sde": lambda: tgan(matched_sde(8, 1500, encoder_width=16)),
+}
+
+
+def moving(clips: int, frames: int = 16) -> Batch:
+    torch.manual_seed(1)
+    clip = VideoClip(torch.rand(clips, frames, 3, SIZE, SIZE) * 2 - 1, torch.arange(frames).expand(clips, -1) / 16)
+    index = torch.arange(clips)
+    return Batch(clip, index, torch.full_like(index, -1), torch.ones(clips, frames, dtype=torch.bool))
+
+
+def real_frames(data: Batch) -> Tensor:
+    assert isinstance(data.clip, VideoClip)
+    return data.clip.frames
+
+
+def test_networks_have_the_sizes_of_the_public_code() -> None:
+    assert count(MoCoGANGenerator(NoisyGRU(10, 1.0), motion=10, categories=6)) == 3_298_836
+    assert count(MoCoGANVideoCritic(categories=6)) == 11_253_504
+    assert count(MoCoGANImageCritic()) == 663_296
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_clip_is_a_function_of_its_own_seed(name: str) -> None:
+    system = SYSTEMS[name]().eval()
+    clip = system.generate(TIMES, seeds=SEEDS)
+    assert clip.frames.shape == (3, 16, 3, SIZE, SIZE)
+    assert clip.times is TIMES
+    assert clip.frames.abs().max() <= 1
+    assert_close(system.generate(TIMES[:1], seeds=SEEDS[1:2]).frames, clip.frames[1:2], atol=1e-5, rtol=1e-4)
+    assert not torch.equal(clip.frames[0], clip.frames[1])
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_continuous_members_raise_the_frame_rate_and_the_others_refuse(name: str) -> None:
+    system = SYSTEMS[name]().eval()
+    fine = (torch.arange(61) / 64).expand(3, -1)
+    if "_" not in name:
+        with pytest.raises(ValueError, match="only knows times on its grid"):
+            system.generate(fine, seeds=SEEDS)
+        return
+    coarse = system.generate(TIMES, seeds=SEEDS).frames
+    assert_close(system.generate(fine, seeds=SEEDS).frames[:, ::4], coarse, atol=2e-4, rtol=1e-3)
+    longer = torch.arange(40).expand(3, -1) / 16
+    assert_close(system.generate(longer, seeds=SEEDS).frames[:, :16], coarse, atol=1e-5, rtol=1e-4)
+    if "ode" in name:
+        before = system.generate(TIMES - 0.5, seeds=SEEDS).frames
+        assert_close(before[:, 8:], coarse[:, :8], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_both_players_move(name: str) -> None:
+    system = SYSTEMS[name]()
+    before = {key: value.clone() for key, value in system.state_dict().items()}
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    loader: Any = DataLoader([moving(4)], batch_size=None)  # type: ignore[arg-type]
+    Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(system, loader)  # type: ignore[arg-type]
+    parameters = [name for name, _ in system.named_parameters()]
+    still = [key for key in parameters if torch.equal(before[key], system.state_dict()[key])]
+    # a constant on every score is no distance between real and fake
+    assert still == (["critics.video.last.bias"] if system.loss == "wasserstein" else [])
+    assert all(bool(loss.isfinite()) for loss in system.last_losses.values())
+
+
+def test_the_losses_are_binary_cross_entropy() -> None:
+    system, data = mocogan().eval(), moving(3)
+    fakes = detached(system.draw(data))
+    assert fakes.images is not None
+    assert fakes.images.shape == (3, 3, SIZE, SIZE)
+    video, bce = system.critics["video"], binary_cross_entropy_with_logits
+    fake, real = video(*fakes.levels), video(real_frames(data))
+    ours = system.critic_losses(data, fakes)
+    assert_close(ours["video"], bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake)))
+    patches = system.critics["image"](fakes.images)
+    told = system.generator_losses(data, fakes)
+    assert_close(told, {"video": bce(fake, torch.ones_like(fake)), "image": bce(patches, torch.ones_like(patches))})
+
+
+def test_categories_are_told_and_found() -> None:
+    system, data = mocogan(categories=3, label_weight=1.0, infogan_weight=0.5), moving(3)
+    data = data._replace(labels=torch.tensor([0, 1, 2]))
+    fakes = system.draw(data)
+    assert set(system.critic_losses(data, detached(fakes))) == {"video", "image", "labels"}
+    assert set(system.generator_losses(data, fakes)) == {"video", "image", "infogan"}
+    system.eval()
+    told = [system.generate(TIMES, seeds=SEEDS, labels=torch.full((3,), k)).frames for k in (0, 1)]
+    assert not torch.equal(*told)
+    assert_close(
+        system.generate(TIMES, seeds=SEEDS, labels=torch.full((3,), -1)).frames,
+        system.generate(TIMES, seeds=SEEDS).frames,
+    )
+    with pytest.raises(ValueError, match="categories 0 to 2; got label 3"):
+        system.generate(TIMES, seeds=SEEDS, labels=torch.full((3,), 3))
+    with pytest.raises(ValueError, match="the generator has none"):
+        mocogan(infogan_weight=1.0)
+
+
+def test_clipping_bounds_singular_values_and_gains() -> None:
+    critic = TGANCritic(size=SIZE, width=4)
+    for layer in critic.modules():
+        if isinstance(layer, nn.BatchNorm3d):
+            assert layer.running_var is not None
+            layer.running_var.uniform_(0.25, 4)
+            nn.init.uniform_(layer.weight, -1, 3)
+    before = {key: value.clone() for key, value in critic.state_dict().items()}
+    clip_singular_values(critic)
+    largest = []
+    for name, weight in critic.named_parameters():
+        if weight.ndim >= 4:
+            u, s, v = torch.linalg.svd(before[name].flatten(1), full_matrices=False)
+            assert_close(weight.flatten(1), (u * s.clamp(max=1)) @ v, atol=1e-5, rtol=1e-4)
+            largest.append(float(torch.linalg.matrix_norm(weight.detach().flatten(1), 2)))
+    assert max(largest) <= 1 + 1e-5
+    assert max(largest) > 0.999
+    for layer in critic.modules():
+        if isinstance(layer, nn.BatchNorm3d):
+            assert layer.running_var is not None
+            deviation = layer.running_var.sqrt()
+            assert bool((layer.weight <= deviation).all() and (layer.weight >= 0.01 * deviation).all())
+
+
+def test_clipping_waits_for_its_turn() -> None:
+    system = tgan(clip_every=5)
+
+    def norm() -> float:
+        return float(torch.linalg.matrix_norm(system.critics["video"].last.weight.detach().flatten(1), 2))  # type: ignore[union-attr, operator]
+
+    with torch.no_grad():
+        system.critics["video"].last.weight.mul_(100)  # type: ignore[union-attr, operator]
+    large = norm()
+    for update in range(1, 6):
+        system.generator_updates = update
+        assert norm() == large
+        system.after_generator_update()
+    assert norm() == pytest.approx(1, abs=1e-5)
+
+
+def test_missing_frames_are_refused() -> None:
+    data = moving(2)
+    data.present[0, 3] = False
+    with pytest.raises(ValueError, match="whole clips"):
+        tgan().draw(data)
+    with pytest.raises(ValueError, match="13 frames or more; got 12"):
+        MoCoGANVideoCritic(size=SIZE)(torch.zeros(1, 12, 3, SIZE, SIZE))
+
+
+def test_the_field_sees_what_the_motion_code_is() -> None:
+    system = mocogan(LatentODE(VectorField(4), max_step=1 / 15)).eval()
+    system.generate(TIMES, seeds=SEEDS)
+    assert system.function_evaluations == 15 * 4
