@@ -14,9 +14,12 @@ from benchmarks.errors import UserError, unknown
 COMMANDS = {
     "run": ("benchmarks.running", "train and test every row of a benchmark, and keep the records"),
     "leaderboard": ("benchmarks.leaderboard", "make LEADERBOARD.md from the records"),
+    "evaluate": ("benchmarks.evaluate", "score any folder of videos, made by any model, against reference videos"),
+    "compare": ("benchmarks.compare", "test whether two records of the same clips differ by more than chance"),
     "sample": ("benchmarks.sample", "draw, continue or slow down a clip with a trained model"),
     "prepare": ("benchmarks.prepare", "make a data set ready"),
     "list": ("benchmarks.listing", "show what there is: experiments, benchmarks, data, models, metrics, baselines"),
+    "weights": ("benchmarks.weights_command", "list, fetch and verify the pretrained networks of the metrics"),
     "speed": ("benchmarks.speed", "time the training step, sampling and loading of a config"),
 }
 """Each command's module, with `add_arguments(parser)` and `main(args) -> exit code`; it imports torch inside `main`."""

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from benchmarks.gallery import Gallery
 from benchmarks.metrics.base import ClipMetric
+from benchmarks.per_clip import write_per_clip
 from benchmarks.records import Measurement
 from benchmarks.sitting import Sitting, check_target, check_types, labels
 from benchmarks.tasks import Task
@@ -199,6 +200,8 @@ class Evaluation(Callback):
         for sitting in self._sittings:
             sitting.total(trainer, system.device)
             entries = self.results[sitting.label] = {metric.name: sitting.measure(metric) for metric in self.metrics}
+            if trainer.testing:
+                sitting.keep_clips()
             for name, entry in entries.items():
                 if entry.value is not None:
                     # All processes hold the same number; max keeps it exact where a mean of three would round.
@@ -225,6 +228,7 @@ class Evaluation(Callback):
             )
             path = self._place / ("record.json" if len(self.tasks) == 1 else f"record-{sitting.label}.json")
             replace(record, request=self.request).write(path)
+            write_per_clip(path, sitting.per_clip)
             written.append(path)
         return written
 

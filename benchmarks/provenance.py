@@ -23,6 +23,7 @@ _CLERKS = frozenset(
         "errors",
         "gallery",
         "mistakes",
+        "per_clip",
         "provenance",
         "records",
         "source",

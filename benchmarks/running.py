@@ -21,6 +21,7 @@ from benchmarks.canonical import slug, write_text
 from benchmarks.errors import UserError, unknown
 from benchmarks.forked import Forked
 from benchmarks.job import Job
+from benchmarks.per_clip import beside, copy_per_clip
 from benchmarks.plan import Plan, read_plan
 from benchmarks.records import Record, RecordError, read_record
 
@@ -129,6 +130,7 @@ def _run(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> str:
     marker.unlink(missing_ok=True)
     for old in job.exam_folder.glob("record*.json"):
         old.unlink()
+        beside(old).unlink(missing_ok=True)
     _lightning(job, "test", job.test_command(), lock, fork)
     write_text(marker, job.request)
     if not _collect(job, accept_stale=True):
@@ -212,19 +214,22 @@ def _stop(child: "subprocess.Popen[str] | Forked") -> None:
 
 def _collect(job: Job, accept_stale: bool) -> list[Path]:
     """Copy the exam's records to the results, in the place of those they supersede."""
-    records = [read_record(path) for path in sorted(job.exam_folder.glob("record*.json"))]
-    if not accept_stale and any(record.stale for record in records):
+    found = {path: read_record(path) for path in sorted(job.exam_folder.glob("record*.json"))}
+    if not accept_stale and any(record.stale for record in found.values()):
         return []
     folder = job.results / job.plan.name
     written = []
-    for record in records:
+    for source, record in found.items():
         path = folder / record.file_name
         if not path.is_file() or read_record(path) != record:
             record.write(path)
+        if beside(source).is_file():
+            copy_per_clip(source, path)
         written.append(path)
     for path in _filed(job):
         if written and path not in written:
             path.unlink()
+            beside(path).unlink(missing_ok=True)
     return written
 
 

@@ -11,6 +11,7 @@ from lightning import Trainer
 from torch import Tensor
 
 from benchmarks.metrics.base import ClipMetric
+from benchmarks.metrics.paired import PairedMetric, PerClip
 from benchmarks.records import Budget as Cost
 from benchmarks.records import Measurement, Protocol, Record
 from benchmarks.tasks import Case, Task
@@ -32,6 +33,7 @@ class Sitting:
         batches: in how many batches.
         evaluations: function evaluations of the dynamics, over all batches.
         exam: what of the clips belongs to the protocol.
+        per_clip: what each clip got, by metric, for those that have a value for each.
     """
 
     task: Task
@@ -42,6 +44,7 @@ class Sitting:
     batches: int = 0
     evaluations: int = 0
     exam: dict[str, Any] = field(default_factory=dict)
+    per_clip: dict[str, PerClip] = field(default_factory=dict)
 
     def mark(self, system: Any, case: Case, answer: Sample, batch: Batch) -> dict[str, str]:
         """Update the metrics with a batch of answers; returns the dashes that this brought, with their reasons."""
@@ -74,6 +77,10 @@ class Sitting:
         if not all(map(isfinite, numbers)):
             return Measurement.missing(f"not finite ({summary.value})", higher_is_better=metric.higher_is_better)
         return Measurement(*summary, higher_is_better=metric.higher_is_better)
+
+    def keep_clips(self) -> None:
+        """Keep each clip's own value, for a paired test with another system; every process takes part."""
+        self.per_clip = {metric.name: metric.per_clip() for metric in self.metrics if isinstance(metric, PairedMetric)}
 
     def total(self, trainer: Trainer, device: torch.device) -> None:
         """Count over all processes, and drop a metric that another could not take."""

@@ -1,0 +1,147 @@
+"""`benchmarks compare`: is one system better than another on the same clips, or is it chance?"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.errors import UserError
+from benchmarks.records import Measurement, RecordError, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from benchmarks.metrics.difference import Difference
+    from benchmarks.metrics.paired import PerClip
+
+EVALUATION = "chronoreel evaluation"
+"""What `benchmarks evaluate --json` writes calls itself so."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("first", type=Path, metavar="A.json", help="a record, or what `evaluate --paired --json` wrote")
+    parser.add_argument("second", type=Path, metavar="B.json", help="another one, of the same protocol and data")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print, for each metric both have, the two values, their difference with its interval, and p."""
+    from benchmarks.per_clip import PerClipError, read_per_clip
+
+    first, second = _read(args.first), _read(args.second)
+    _check_same("protocol", first.protocol, second.protocol, "n, frames, rate, size, networks or selection differ")
+    _check_same("data", first.data, second.data, "the clips are others")
+    try:
+        ours, theirs = read_per_clip(args.first), read_per_clip(args.second)
+    except PerClipError as error:
+        raise UserError(str(error)) from error
+    shared = [name for name in first.metrics if name in second.metrics]
+    if not shared:
+        raise UserError(
+            f"The records share no metric: {args.first} has {', '.join(first.metrics)}, {args.second} has "
+            f"{', '.join(second.metrics)}."
+        )
+    print(f"A  {first.label} ({args.first})\nB  {second.label} ({args.second})")
+    print(f"{first.protocol} on {first.data}\n")
+    found = False
+    for name in shared:
+        reason = _why_not(name, first.metrics[name], second.metrics[name], ours, theirs)
+        if reason:
+            print(f"{name}: — ({reason})")
+            continue
+        found = True
+        result = difference(name, ours[name], theirs[name])
+        print(_line(name, result, first.metrics[name], second.metrics[name], len(ours[name].ids)))
+    print("\nA - B with a 95 % bootstrap interval over source videos; p: an exchange of A and B, source by source.")
+    return 0 if found else 1
+
+
+def difference(name: str, first: "PerClip", second: "PerClip") -> "Difference":
+    """The paired test of one metric.
+
+    Raises:
+        UserError: if the clips differ.
+    """
+    from benchmarks.metrics.difference import paired_difference
+    from datamodules.clip import source_of
+
+    if first.ids.tolist() != second.ids.tolist():
+        only = set(first.ids.tolist()) ^ set(second.ids.tolist())
+        raise UserError(
+            f"{name} was measured on other clips: {len(first.ids)} and {len(second.ids)}, of which {len(only)} are in "
+            "one record only. Examine both systems on the same clips."
+        )
+    undo, finish = _ends(name)
+    return paired_difference(undo(first.values), undo(second.values), source_of(first.ids), finish)
+
+
+@dataclass(frozen=True)
+class _Exam:
+    label: str
+    data: str
+    protocol: str
+    metrics: dict[str, Measurement]
+
+
+def _read(path: Path) -> _Exam:
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not a record: {error}.") from error
+    try:
+        if isinstance(content, dict) and content.get("kind") == EVALUATION:
+            metrics = {name: _measurement(entry) for name, entry in content["metrics"].items()}
+            return _Exam(content["generated"], content["data"], content["protocol"]["id"], metrics)
+        record = read_record(path)
+    except (RecordError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a record. {error}") from error
+    return _Exam(
+        f"{record.row}, seed {record.seed}", f"{record.data} ({record.split})", record.protocol.id, record.metrics
+    )
+
+
+def _measurement(entry: dict[str, Any]) -> Measurement:
+    return Measurement(**{**entry, "interval": entry["interval"] and tuple(entry["interval"])})
+
+
+def _check_same(what: str, first: str, second: str, meaning: str) -> None:
+    if first != second:
+        raise UserError(
+            f"Only records of one {what} can be compared, but {meaning}: A has {first}, B has {second}. "
+            f"Examine both with the same {what}."
+        )
+
+
+def _why_not(
+    name: str, first: Measurement, second: Measurement, ours: dict[str, "PerClip"], theirs: dict[str, "PerClip"]
+) -> str | None:
+    if first.reason or second.reason:
+        return "; ".join(f"{who}: {entry.reason}" for who, entry in (("A", first), ("B", second)) if entry.reason)
+    if name not in ours or name not in theirs:
+        return f"it has no value for each clip; A {first.value:.4g}, B {second.value:.4g}, compare their intervals"
+    return None
+
+
+def _ends(name: str) -> tuple["Callable[[Tensor], Tensor]", "Callable[[Tensor], Tensor]"]:
+    """What turns a clip's value into what is averaged, and the average into what is reported."""
+    from benchmarks.metrics.paired import PooledPSNR, decibel
+
+    if name == PooledPSNR.name:
+        return lambda decibels: 10 ** (-decibels / 10), decibel
+    return lambda value: value, lambda mean: mean
+
+
+def _line(name: str, result: "Difference", first: Measurement, second: Measurement, clips: int) -> str:
+    numbers = f"A {first.value:.5g}  B {second.value:.5g}  A - B {result.value:+.4g}"
+    count = f"n = {clips} clips, {result.sources} source{'s' if result.sources != 1 else ''}"
+    if result.interval is None or result.p is None:
+        return f"{name}: {numbers}  ({count}: no interval from a single source)"
+    low, high = result.interval
+    better = "A" if (result.value > 0) == first.higher_is_better else "B"
+    verdict = f"{better} is better" if not low <= 0 <= high else "no difference shown"
+    return f"{name}: {numbers} [{low:+.4g}, {high:+.4g}]  p = {result.p:.4f}  ({count})  {verdict}"

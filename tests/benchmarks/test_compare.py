@@ -1,0 +1,211 @@
+"""`benchmarks compare`: the law of the paired test, its coverage, and records of the real command line's making."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Trainer
+from record_maker import make_record
+from scipy import stats
+from torch.testing import assert_close
+
+from baselines.mean_frame import MeanFrame
+from baselines.repeat_last import RepeatLast
+from benchmarks.cli import benchmarks
+from benchmarks.evaluation import Evaluation
+from benchmarks.metrics.bootstrap import bootstrap_mean
+from benchmarks.metrics.difference import paired_difference
+from benchmarks.metrics.paired import MSE, PerClip, PooledPSNR, decibel
+from benchmarks.per_clip import PerClipError, beside, read_per_clip, write_per_clip
+from benchmarks.records import Measurement, Protocol, Record, read_record
+from benchmarks.tasks import Predict
+from datamodules.bouncing_balls import BouncingBalls
+from datamodules.clip import sample_id
+from datamodules.sampling import Regular
+
+IDS = torch.tensor([sample_id(source, start) for source in range(12) for start in (0, 5)])
+
+
+def draw(seed: int, count: int = 24) -> torch.Tensor:
+    return torch.randn(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def compare(*paths: Path) -> int:
+    with pytest.raises(SystemExit) as end:
+        benchmarks(["compare", *map(str, paths)])
+    return int(end.value.code or 0)
+
+
+def filed(path: Path, values: torch.Tensor, ids: torch.Tensor = IDS, **changes: object) -> Path:
+    """A record of `mse` and, pooled, of the PSNR, with its clips' values beside it."""
+    metrics = {
+        "mse": Measurement(float(values.mean()), len(ids), higher_is_better=False),
+        "psnr_pooled": Measurement(float(decibel(values.mean())), len(ids), higher_is_better=True),
+        "fvd": Measurement(10.0, len(ids), higher_is_better=False),
+    }
+    record: Record = replace(make_record(metrics=metrics), **changes)  # type: ignore[arg-type]
+    record.write(path)
+    write_per_clip(path, {"mse": PerClip(ids, values), "psnr_pooled": PerClip(ids, decibel(values))})
+    return path
+
+
+def test_equal_values_differ_by_nothing_and_swapping_changes_the_sign() -> None:
+    a, b, sources = draw(0), draw(1) + 0.3, IDS >> 24
+    same = paired_difference(a, a, sources)
+    assert (same.value, same.interval, same.p) == (0, (0, 0), 1)
+    there, back = paired_difference(a, b, sources), paired_difference(b, a, sources)
+    assert there.value == pytest.approx(-back.value)
+    assert there.p == pytest.approx(back.p)
+    assert there.interval is not None
+    assert back.interval is not None
+    assert there.interval == pytest.approx([-end for end in reversed(back.interval)])
+
+
+def test_the_difference_of_means_agrees_with_the_mean_of_differences() -> None:
+    a, b, sources = draw(0, 40), draw(1, 40), torch.arange(40) // 2
+    ours = paired_difference(a, b, sources)
+    assert ours.value == pytest.approx(float((a - b).mean()))
+    theirs = bootstrap_mean(a - b, sources)
+    assert theirs is not None
+    assert ours.interval == pytest.approx(theirs, abs=0.02)  # the same law, other draws
+
+
+def test_p_agrees_with_scipys_permutation_test() -> None:
+    a, b = draw(2, 15), draw(3, 15) + 0.5
+    ours = paired_difference(a, b, torch.arange(15))
+    theirs = stats.permutation_test(
+        (a.numpy(), b.numpy()), lambda x, y: (x - y).mean(), permutation_type="samples", n_resamples=40_000
+    )
+    assert ours.p == pytest.approx(theirs.pvalue, abs=0.02)
+
+
+def test_a_pooled_value_is_finished_after_the_mean() -> None:
+    a, b = draw(4).square() + 0.1, draw(5).square() + 0.1
+    result = paired_difference(a, b, IDS >> 24, decibel)
+    assert result.value == pytest.approx(float(decibel(a.mean()) - decibel(b.mean())))
+
+
+def test_the_interval_holds_the_truth_and_p_is_uniform_where_there_is_no_difference() -> None:
+    """Windows share their video's difficulty: of 300 pairs of equal systems, 95 % hold 0, 5 % look unequal."""
+    held, called, sources = 0, 0, torch.arange(30).repeat_interleave(3)
+    generator = torch.Generator().manual_seed(0)
+
+    def of_videos() -> torch.Tensor:
+        return torch.randn(30, generator=generator, dtype=torch.float64)[sources]
+
+    for trial in range(300):
+        difficulty = 5 * of_videos()
+        a, b = (difficulty + of_videos() + draw(2 * trial + system, 90) for system in (0, 1))
+        result = paired_difference(a, b, sources)
+        assert result.interval is not None
+        assert result.p is not None
+        held += result.interval[0] <= 0 <= result.interval[1]
+        called += result.p <= 0.05
+    assert 0.90 <= held / 300 <= 0.98
+    assert 0.02 <= called / 300 <= 0.08
+
+
+def test_one_source_has_neither_interval_nor_p() -> None:
+    assert paired_difference(draw(0), draw(1), torch.zeros(24, dtype=torch.long))[1:] == (None, None, 1)
+    with pytest.raises(ValueError, match="one clip at least"):
+        paired_difference(draw(0, 0), draw(1, 0), torch.zeros(0, dtype=torch.long))
+
+
+def test_the_command_finds_the_better_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = draw(0).square() + 0.1
+    worse = filed(tmp_path / "worse.json", values * 1.1)
+    better = filed(tmp_path / "better.json", values)
+    assert compare(worse, better) == 0
+    lines = {line.partition(":")[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "n = 24 clips, 12 sources)  B is better" in lines["mse"]
+    assert "B is better" in lines["psnr_pooled"]
+    assert f"A - B {float(decibel(torch.tensor(1.1))):+.4g}" in lines["psnr_pooled"]
+    assert lines["fvd"] == "fvd: — (it has no value for each clip; A 10, B 10, compare their intervals)"
+    assert compare(better, better) == 0
+    assert (
+        capsys.readouterr().out.count("A - B +0 [+0, +0]  p = 1.0000  (n = 24 clips, 12 sources)  no difference") == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": "elsewhere-00000000"}, "Only records of one data can be compared"),
+        ({"protocol": Protocol.create("predict-5to5", {"n": 7})}, "Only records of one protocol can be compared"),
+    ],
+)
+def test_other_exams_are_refused(
+    changes: dict[str, object], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = filed(tmp_path / "a.json", draw(0)), filed(tmp_path / "b.json", draw(0), **changes)
+    assert compare(first, second) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_other_clips_and_lost_or_changed_values_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = filed(tmp_path / "a.json", draw(0).square())
+    assert compare(first, filed(tmp_path / "b.json", draw(0).square(), IDS + 1)) == 2
+    assert "48 are in one record only" in capsys.readouterr().err
+    bare = tmp_path / "c.json"
+    bare.write_text(first.read_text())
+    assert compare(first, bare) == 2
+    assert "c.clips.safetensors is not beside it" in capsys.readouterr().err
+    content = json.loads(first.read_text())
+    bare.write_text(json.dumps({**content, "seed": 5}))
+    beside(bare).write_bytes(beside(first).read_bytes())
+    with pytest.raises(PerClipError, match="belongs to another record"):
+        read_per_clip(bare)
+    damaged = bytearray(beside(first).read_bytes())
+    damaged[-1] ^= 1
+    beside(first).write_bytes(damaged)
+    with pytest.raises(PerClipError, match="other numbers than were written"):
+        read_per_clip(first)
+    assert compare(tmp_path / "none.json", first) == 2
+
+
+def test_values_survive_the_file_exactly(tmp_path: Path) -> None:
+    path = filed(tmp_path / "a.json", draw(0).square())
+    found = read_per_clip(path)["mse"]
+    assert_close(found.values, draw(0).square(), rtol=0, atol=0)
+    assert found.ids.tolist() == IDS.tolist()
+    assert not list(tmp_path.glob("*.tmp"))
+    write_per_clip(path, {})
+    assert not beside(path).exists()
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_test_run_leaves_the_values_of_its_clips_beside_its_record(
+    processes: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = []
+    for system in (RepeatLast(), MeanFrame()):
+        folder = tmp_path / type(system).__name__
+        sampling = Regular(num_frames=7)
+        counts = {"train_clips": 2, "val_clips": 2, "test_clips": 7}
+        data = BouncingBalls(**counts, length=8, size=16, batch_size=2, sampling=sampling)
+        Trainer(
+            accelerator="cpu",
+            devices=processes,
+            strategy="ddp_fork" if processes > 1 else "auto",
+            logger=False,
+            callbacks=[Evaluation([Predict(given=3)], [MSE(), PooledPSNR()], gallery=0, folder=str(folder))],
+            use_distributed_sampler=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        ).test(system, datamodule=data, verbose=False)
+        paths.append(folder / "record.json")
+    record, values = read_record(paths[0]), read_per_clip(paths[0])
+    assert list(values) == ["mse", "psnr_pooled"]
+    assert len(values["mse"].ids) == 7
+    assert record.metrics["mse"].value == pytest.approx(float(values["mse"].values.mean()), rel=1e-12)
+    assert record.metrics["psnr_pooled"].value == pytest.approx(float(decibel(values["mse"].values.mean())), rel=1e-12)
+    capsys.readouterr()
+    assert compare(*paths) == 0
+    out = capsys.readouterr().out
+    assert record.metrics["mse"].value is not None
+    gap = record.metrics["mse"].value - (read_record(paths[1]).metrics["mse"].value or 0)
+    assert f"A - B {gap:+.4g} [" in out
+    assert "n = 7 clips, 7 sources" in out
