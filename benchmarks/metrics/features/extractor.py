@@ -2,8 +2,9 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cache
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -83,10 +84,7 @@ class I3DFeatures(Extractor):
 
     def __call__(self, frames: Frames) -> Rows:
         """See `Extractor`; a few clips at a time, so that memory is bounded."""
-        network = _i3d(self.output).to(frames.device)
-        at_once = 1 if frames.device.type == "cpu" else 16
-        with torch.no_grad(), torch.autocast(frames.device.type, enabled=False):
-            return torch.cat([network(_resized(part)) for part in frames.float().split(at_once)])
+        return in_parts(_i3d(self.output), frames, _seen_by_i3d, on_cpu=1, elsewhere=16)
 
 
 class UntrainedFeatures(Extractor):
@@ -120,7 +118,7 @@ class UntrainedFeatures(Extractor):
 
     def __call__(self, frames: Frames) -> Rows:
         """See `Extractor`."""
-        pooled = adaptive_avg_pool3d(_coloured(frames).float().transpose(1, 2), (4, 4, 4))
+        pooled = adaptive_avg_pool3d(coloured(frames).float().transpose(1, 2), (4, 4, 4))
         return torch.tanh(pooled.flatten(1) @ self._weights().to(frames.device))
 
     def _weights(self) -> Tensor:
@@ -128,19 +126,49 @@ class UntrainedFeatures(Extractor):
         return torch.randn(3 * 64, self.width, generator=generator) / 4
 
 
-@cache
-def _i3d(output: Output) -> nn.Module:
-    return I3D.pretrained(output)
+def in_parts(
+    network: nn.Module, frames: Frames, prepare: Callable[[Frames], Tensor], *, on_cpu: int, elsewhere: int
+) -> Rows:
+    """The network's features of what `prepare` makes of the clips, some at a time, in float32 without gradients.
+
+    Args:
+        network: moved to where the frames are.
+        frames: clips in [-1, 1].
+        prepare: resizes and scales clips for the network.
+        on_cpu: how many clips at a time on a processor.
+        elsewhere: and on an accelerator.
+    """
+    network = network.to(frames.device)
+    at_once = on_cpu if frames.device.type == "cpu" else elsewhere
+    with torch.no_grad(), torch.autocast(frames.device.type, enabled=False):
+        return torch.cat([network(prepare(part)) for part in frames.float().split(at_once)])
 
 
-def _coloured(frames: Frames) -> Float[Tensor, "batch time 3 height width"]:
+def coloured(frames: Frames) -> Float[Tensor, "batch time 3 height width"]:
+    """Colour clips as they are, grey ones in three channels.
+
+    Raises:
+        ValueError: for another number of channels.
+    """
     if frames.shape[2] not in (1, 3):
         raise ValueError(f"Video networks see grey or colour frames; these have {frames.shape[2]} channels.")
     return frames.expand(-1, -1, 3, -1, -1)
 
 
-def _resized(frames: Frames) -> Float[Tensor, "batch 3 time 224 224"]:
-    flat = _coloured(frames).flatten(0, 1)
-    if flat.shape[-2:] != (SIZE, SIZE):
-        flat = interpolate(flat, (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
-    return flat.unflatten(0, frames.shape[:2]).transpose(1, 2)
+def resized(
+    frames: Frames, size: tuple[int, int], mode: Literal["bilinear", "bicubic"]
+) -> Float[Tensor, "batch time channel new_height new_width"]:
+    """Each frame resized once, with antialiasing (PIL's kernels); frames that have the size are left as they are."""
+    if frames.shape[-2:] == size:
+        return frames
+    flat = interpolate(frames.flatten(0, 1), size, mode=mode, antialias=True, align_corners=False)
+    return flat.unflatten(0, frames.shape[:2])
+
+
+@cache
+def _i3d(output: Output) -> nn.Module:
+    return I3D.pretrained(output)
+
+
+def _seen_by_i3d(frames: Frames) -> Float[Tensor, "batch 3 time 224 224"]:
+    return resized(coloured(frames), (SIZE, SIZE), "bilinear").transpose(1, 2)
