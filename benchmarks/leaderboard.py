@@ -13,6 +13,8 @@ from benchmarks.plan import Plan, read_plans
 from benchmarks.ranking import Cell, Standing, among_the_best, ranked, standings
 from benchmarks.records import Record, RecordError, read_records
 
+Exam = tuple[str, str, str, str]
+
 _HEAD = """# Leaderboard
 
 Made by `benchmarks leaderboard` from the records in `{results}`; do not edit it by hand.
@@ -74,14 +76,25 @@ def section(plan: Plan, records: Sequence[Record]) -> str:
         lines += [f"Paper: {plan.paper}", ""]
     if not records:
         return "\n".join([*lines, f"Not run yet: `benchmarks run configs/benchmark/{plan.name}.yaml`.", ""])
-    for _, exam in sorted({(_position(plan, record), record.exam) for record in records}):
+    for exam in _order(plan, records):
         elsewhere = {record.row for record in records if record.exam != exam}
         lines += _exam(plan, [record for record in records if record.exam == exam], elsewhere)
     return "\n".join(lines)
 
 
+def _order(plan: Plan, records: Sequence[Record]) -> list[Exam]:
+    """The exams in the order of the plan's tasks; where it names none, of the first rows that sat them."""
+    labels = [row.label for row in plan.rows]
+    first: dict[Exam, tuple[int, int]] = {}
+    for record in records:
+        row = labels.index(record.row) if record.row in labels else len(labels)
+        place = _position(plan, record), row
+        first[record.exam] = min(place, first.get(record.exam, place))
+    return sorted(first, key=lambda exam: (first[exam], exam))
+
+
 def _position(plan: Plan, record: Record) -> int:
-    """Where the plan asks the record's task: tables follow that order, tasks that it does not name come last."""
+    """Where the plan asks the record's task; tasks that it does not name come last."""
     for index, task in enumerate(plan.tasks):
         asked = {"name": task["class_path"].rpartition(".")[2].lower(), **task.get("init_args", {})}
         if asked.items() <= record.task.items():
@@ -107,6 +120,7 @@ def _exam(plan: Plan, records: Sequence[Record], elsewhere: set[str]) -> list[st
         (f"{_title(name)} {_arrow(better[name])}", better[name], [row.cell(name) for row in rows]) for name in metrics
     ]
     lines += _table(rows, columns, _costs(rows))
+    rows = [row for row in rows if any(row.cell(name).value is not None for name in metrics)]
     for name, frames in plan.per_frame.items():
         if name in better:
             columns = [

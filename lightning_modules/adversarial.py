@@ -9,6 +9,7 @@ from jaxtyping import Float
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from datamodules.clip import Batch
 from lightning_modules.system import System
@@ -118,6 +119,11 @@ class AdversarialSystem(System, ABC):
         self.log_dict(self._logged, batch_size=1)
         self._logged = {}
 
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip: after a gradient scaler has undone its scale, and after callbacks have seen the norm as it was."""
+        if self.clip_norm is not None:
+            self.clip_gradients(optimizer, gradient_clip_val=self.clip_norm, gradient_clip_algorithm="norm")
+
     def on_train_epoch_end(self) -> None:
         """Schedules by epoch."""
         self._step_schedules("epoch")
@@ -192,8 +198,6 @@ class AdversarialSystem(System, ABC):
         if critics and len(optimizers) == 1:
             return
         optimizer = optimizers[1 if critics else 0]
-        if self.clip_norm is not None:
-            self.clip_gradients(optimizer.optimizer, gradient_clip_val=self.clip_norm, gradient_clip_algorithm="norm")
         optimizer.step()
         optimizer.zero_grad()
         if critics:

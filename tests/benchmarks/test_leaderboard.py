@@ -16,7 +16,7 @@ from benchmarks import leaderboard, provenance
 from benchmarks.cli import benchmarks
 from benchmarks.errors import UserError
 from benchmarks.intervals import mean_and_half_width, t_quantile
-from benchmarks.plan import Plan, read_plan
+from benchmarks.plan import Plan, Row, read_plan
 from benchmarks.ranking import Cell, Standing, among_the_best
 from benchmarks.records import Budget, Measurement, Protocol, Record
 
@@ -63,6 +63,15 @@ def test_order_of_records_does_not_matter() -> None:
     forward = {Path(f"{index}.json"): entry for index, entry in enumerate(records)}
     backward = {Path(f"{index}.json"): entry for index, entry in enumerate(reversed(records))}
     assert leaderboard.markdown(forward, {}) == leaderboard.markdown(backward, {})
+
+
+def test_tables_come_in_the_order_of_the_rows_that_sat_them() -> None:
+    early, late = record("a", 0, 1.0), record("b", 0, 2.0)
+    early = dataclasses.replace(early, protocol=Protocol.create("predict-5to5", {"n": 50}))
+    late = dataclasses.replace(late, protocol=Protocol.create("interpolate-5to5", {"n": 50}))
+    for labels, first in ((["a", "b"], early), (["b", "a"], late)):
+        plan = Plan("balls", "Balls", [Row(label, "balls/x", [], None) for label in labels])
+        assert leaderboard.section(plan, [early, late]).split("### ")[1].startswith(first.protocol.id)
 
 
 def test_different_exams_never_share_a_table() -> None:

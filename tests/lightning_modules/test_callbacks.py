@@ -370,6 +370,19 @@ def test_gradient_norms_are_logged_for_each_player(tmp_path: Path) -> None:
         assert float(trainer.callback_metrics[f"gradient_norm/{part}"]) == pytest.approx(naive.norms[part], rel=1e-5)
 
 
+def test_logged_gradient_norms_are_those_before_clipping(tmp_path: Path) -> None:
+    def norm(clip: float | None) -> float:
+        torch.manual_seed(0)
+        trainer = trainer_of(tmp_path / str(clip), Health(), max_epochs=1, limit_train_batches=1)
+        trainer.fit(TinyGAN(clip_norm=clip), data())
+        return float(trainer.callback_metrics["gradient_norm/generator"])
+
+    # the critic, which moves first and is clipped as well, hardly changes it
+    raw = norm(None)
+    assert raw > 2e-3
+    assert norm(1e-3) == pytest.approx(raw, rel=1e-3)
+
+
 class Score(Callback):
     def __init__(self, *scores: float) -> None:
         self.scores = scores
