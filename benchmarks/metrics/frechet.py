@@ -1,42 +1,13 @@
 """The Fréchet distance between two sets of features: exact, in float64, and never negative, complex or NaN."""
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.metrics.moments import Matrix, finite
+from benchmarks.metrics.moments import Moments as Moments
+
 Features = Float[Tensor, "_clips _features"]
-Matrix = Float[Tensor, "feature feature"]
-
-
-class Moments(NamedTuple):
-    """What a Gaussian needs to be fitted, of features that need not be kept: float64, merged exactly."""
-
-    clips: int
-    mean: Float[Tensor, " feature"]
-    scatter: Matrix
-    """The sum of outer products of the deviations from the mean."""
-
-    @classmethod
-    def of(cls, features: Features) -> "Moments":
-        """Of these features."""
-        features = _checked(features)
-        mean = features.mean(0)
-        centred = features - mean
-        return cls(len(features), mean, centred.T @ centred)
-
-    def merge(self, other: "Moments") -> "Moments":
-        """Of both sets together (Chan, Golub and LeVeque, 1983)."""
-        clips = self.clips + other.clips
-        apart = other.mean - self.mean
-        mean = self.mean + apart * (other.clips / clips)
-        between = torch.outer(apart, apart) * (self.clips * other.clips / clips)
-        return Moments(clips, mean, self.scatter + other.scatter + between)
-
-    def covariance(self, ddof: int = 1) -> Matrix:
-        """The covariance, unbiased for `ddof` 1."""
-        return self.scatter / (self.clips - ddof)
 
 
 def frechet_distance(x: Features, y: Features, *, ddof: int = 1) -> float:
@@ -105,9 +76,7 @@ def _distance(between: Tensor, traces: Tensor, root: Tensor) -> float:
 def _checked(features: Features) -> Features:
     if len(features) < 2:
         raise ValueError(f"A Fréchet distance needs two clips on either side at least; got {len(features)}.")
-    if not bool(features.isfinite().all()):
-        raise ValueError("Features must be finite; some are NaN or infinite, so the network or its input is broken.")
-    return features.double()
+    return finite(features)
 
 
 def _check_widths(first: int, second: int) -> None:

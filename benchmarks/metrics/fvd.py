@@ -1,22 +1,22 @@
-"""FVD: the Fréchet distance between the features of answered and of true clips."""
+"""FVD: the Fréchet distance between the features of answered and of true clips, and what it tends to."""
 
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
-from torchmetrics.utilities import rank_zero_warn
 
-from benchmarks.metrics.base import Summary
+from benchmarks.metrics.featured import Features, SetMetric
 from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
 from benchmarks.metrics.frechet import frechet_distance
-from benchmarks.metrics.jackknife import delete_group_jackknife
-from benchmarks.metrics.kept import KeepsRows
-from benchmarks.metrics.paired import check_pair
-from datamodules.clip import Sample, source_of
+from benchmarks.metrics.streamed import CAP, FrechetMetric
+
+POINTS = 4
+"""The extrapolation fits the distances of all clips, of halves, thirds and quarters."""
+_FEWEST = 4 * POINTS
 
 
-class FrechetVideoDistance(KeepsRows):
+class FrechetVideoDistance(FrechetMetric):
     """The Fréchet video distance (Unterthiner et al., 2018), between Gaussians fitted to features of clips.
 
     The distance of few clips is larger than that of many (from one distribution: 443 at 64, 25 at 2048), so only equal
@@ -30,10 +30,9 @@ class FrechetVideoDistance(KeepsRows):
         frames: how many frames the clips must have.
         clips: how many are compared, spread evenly over the ids; None: all that come.
         ddof: 1 for unbiased covariances; 0 as in StyleGAN-V's code, which the name then says.
+        cap: for how many clips each process keeps features; more are streamed into moments.
         kwargs: settings of `torchmetrics.Metric`.
     """
-
-    higher_is_better: bool = False
 
     def __init__(
         self,
@@ -42,80 +41,62 @@ class FrechetVideoDistance(KeepsRows):
         frames: int = 16,
         clips: int | None = None,
         ddof: int = 1,
+        cap: int = CAP,
         **kwargs: Any,
     ) -> None:
-        super().__init__("answer", "truth", repeated="first", **kwargs)
         network = network or I3DFeatures()
-        if frames < network.fewest_frames or ddof not in (0, 1) or (clips is not None and clips < 2):
-            raise ValueError(
-                f"{network.name} needs clips of {network.fewest_frames} frames at least, ddof must be 0 or 1, and two "
-                f"clips must be compared at least; got frames {frames}, ddof {ddof} and clips {clips}."
-            )
-        self.network = network
-        self.frames = frames
-        self.clips = clips
-        self.ddof = ddof
+        super().__init__("fvd", network, frames=frames, clips=clips, ddof=ddof, cap=cap, **kwargs)
 
-    @property
-    def name(self) -> str:
-        """For example fvd2048_16f_i3d_logits."""
-        measure = "fvd" if self.network.trained else "no_fvd"
-        number = "" if self.clips is None else self.clips
-        return f"{measure}{number}_{self.frames}f_{self.network.name}" + ("" if self.ddof else "_ddof0")
 
-    @property
-    def protocol(self) -> dict[str, str | float]:
-        """The network's weights and what is done to the frames."""
-        return {**self.network.protocol}
+class FVDInfinity(SetMetric):
+    """The FVD that infinitely many clips would have: a line in 1/n, fitted to the distances of parts of the clips.
 
-    def prepare(self) -> None:
-        """Load the network."""
-        self.network.prepare()
+    After Chong and Forsyth (2020), but with the truth cut like the answers, for both sets are small, and with all the
+    disjoint parts of each size, so that every clip serves at every size. It may be negative: it is an unbiased guess
+    at a small number, to first order in 1/n, and that asks for parts of more clips than the features' effective rank.
 
-    def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
-        """Keep the features of both sides.
+    Args:
+        network: what makes the features; None: I3D's logits.
+        frames: how many frames the clips must have.
+        clips: how many are compared, spread evenly over the ids; None: all that come.
+        kwargs: settings of `torchmetrics.Metric`.
+    """
 
-        Raises:
-            ValueError: if the clips have another number of frames, or frames are not in [-1, 1].
-            WeightsUnavailable: when the network cannot be had.
-        """
-        check_pair(sample, target, ids)
-        length = target.times.shape[-1]
-        if length != self.frames:
-            raise ValueError(
-                f"{self.name} compares clips of {self.frames} frames; these have {length}. Set the metric's `frames` "
-                f"to {length}, or let the task ask for {self.frames}."
-            )
-        self.keep("answer", ids, self.network(sample.frames))  # type: ignore[union-attr]
-        self.keep("truth", ids, self.network(target.frames))  # type: ignore[union-attr]
+    higher_is_better: bool = False
 
-    def compute(self) -> Float[Tensor, ""]:
-        """The distance over all clips; not a number when there are too few."""
-        return torch.tensor(self._distance(*self._selected()[1:]), dtype=torch.float64)
+    def __init__(
+        self, network: Extractor | None = None, *, frames: int = 16, clips: int | None = None, **kwargs: Any
+    ) -> None:
+        network = network or I3DFeatures()
+        super().__init__("fvd_infinity", network, frames=frames, clips=clips, least=_FEWEST, **kwargs)
 
-    def summary(self) -> Summary:
-        """The distance, its interval and the number of clips. Every process must call it."""
-        with self.gathered():
-            ids, answers, truths = self._selected()
-        value = self._distance(answers, truths)
-        enough = len(ids) >= max(2, self.clips or 2)
-        interval = (
-            delete_group_jackknife(value, source_of(ids), lambda kept: self._distance(answers[kept], truths[kept], 2))
-            if enough
-            else None
-        )
-        return Summary(value, len(ids), interval)
+    def statistic(self, *sets: Features) -> float:
+        """See `extrapolated_distance`."""
+        return extrapolated_distance(*sets)
 
-    def _selected(self) -> tuple[Tensor, Tensor, Tensor]:
-        (ids, answers), (_, truths) = self.kept("answer"), self.kept("truth")
-        if self.clips is not None and len(ids) > self.clips:
-            spread = torch.arange(self.clips) * len(ids) // self.clips
-            return ids[spread], answers[spread], truths[spread]
-        return ids, answers, truths
 
-    def _distance(self, answers: Tensor, truths: Tensor, least: int | None = None) -> float:
-        least = least or max(2, self.clips or 2)
-        if len(answers) < least:
-            rank_zero_warn(f"{self.name} needs {least} clips and has {len(answers)}: it is left out.", UserWarning)
-            return float("nan")
-        return frechet_distance(answers, truths, ddof=self.ddof)
+def extrapolated_distance(x: Float[Tensor, "_n _width"], y: Float[Tensor, "_n _width"]) -> float:
+    """The Fréchet distance extrapolated to 1/n = 0 by least squares over n, n/2, n/3 and n/4.
+
+    Args:
+        x: features of one set; the order decides what parts it is cut into, at random but for ever the same.
+        y: as many features of the other.
+
+    Raises:
+        ValueError: for sets of different sizes, or of fewer than 16.
+    """
+    count = len(x)
+    if len(y) != count or count < _FEWEST:
+        raise ValueError(f"The extrapolation needs as many of either set, {_FEWEST} at least; got {count}, {len(y)}.")
+    generator = torch.Generator().manual_seed(0)
+    x, y = (rows[torch.randperm(count, generator=generator)] for rows in (x, y))
+    inverse, distances = [], []
+    for parts in range(1, POINTS + 1):
+        size = count // parts
+        pieces = zip(x.split(size)[:parts], y.split(size)[:parts], strict=True)
+        inverse.append([1.0, 1 / size])
+        distances.append([sum(frechet_distance(a, b) for a, b in pieces) / parts])
+    line = torch.linalg.lstsq(
+        torch.tensor(inverse, dtype=torch.float64), torch.tensor(distances, dtype=torch.float64)
+    ).solution
+    return float(line[0, 0])

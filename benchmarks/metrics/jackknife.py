@@ -33,7 +33,12 @@ def delete_group_jackknife(
         return None
     order = torch.randperm(len(unique), generator=torch.Generator().manual_seed(0))
     group = (order % GROUPS)[place]
-    values = torch.tensor([without(group != index) for index in range(GROUPS)], dtype=torch.float64)
+    return jackknife_interval(value, [without(group != index) for index in range(GROUPS)])
+
+
+def jackknife_interval(value: float, left_out: list[float]) -> tuple[float, float]:
+    """`value` with its 95 % interval, given the statistic without each of the ten groups."""
+    values = torch.tensor(left_out, dtype=torch.float64)
     error = math.sqrt((GROUPS - 1) / GROUPS * float((values - values.mean()).square().sum()))
     half = t_quantile(GROUPS - 1) * error
     return value - half, value + half

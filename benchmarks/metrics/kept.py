@@ -27,11 +27,12 @@ class KeepsRows(ClipMetric, ABC):
     Args:
         kinds: the names of the rows that are kept, for example the features of the answers and those of the truth.
         repeated: what counts of a clip that comes several times: the "mean" of its rows, so that several draws are
-            averaged, or the "first", where a mean of rows means nothing.
+            averaged; the "first", where a mean of rows means nothing; or "all", where draws are told apart: then the
+            clip's id stands as often as it came.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
-    def __init__(self, *kinds: str, repeated: Literal["mean", "first"] = "mean", **kwargs: Any) -> None:
+    def __init__(self, *kinds: str, repeated: Literal["mean", "first", "all"] = "mean", **kwargs: Any) -> None:
         # torchmetrics' own gathering takes the missing rows of a process without clips for a float32 vector and fails
         super().__init__(**{"dist_sync_fn": gather_rows, **kwargs})
         self.repeated = repeated
@@ -51,10 +52,16 @@ class KeepsRows(ClipMetric, ABC):
         getattr(self, f"{kind}_ids").append(ids.to(rows.device, torch.int64))
 
     def kept(self, kind: str) -> tuple[Ids, Rows]:
-        """Ids in rising order, each once, and their rows, on the CPU: of all processes inside `gathered`."""
+        """Ids in rising order, each once or for each draw, and their rows, on the CPU.
+
+        Of all processes inside `gathered`. The draws of one clip stay in the order in which they came.
+        """
         ids, rows = (_joined(getattr(self, f"{kind}_{part}")).cpu() for part in ("ids", "rows"))
         if not len(ids):
             return ids.to(torch.int64), rows.reshape(0, rows.shape[-1] if rows.ndim == 2 else 0)
+        if self.repeated == "all":
+            order = ids.argsort(stable=True)
+            return ids[order], rows[order]
         unique, place, count = ids.unique(return_inverse=True, return_counts=True)
         if len(unique) == len(ids) or self.repeated == "first":
             order = place.argsort(stable=True)

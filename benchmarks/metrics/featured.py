@@ -1,0 +1,188 @@
+"""Metrics made of kept features: what they share, from the network to the interval."""
+
+from abc import ABC, abstractmethod
+from math import isfinite
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+from torchmetrics.utilities import rank_zero_warn
+
+from benchmarks.metrics.base import Summary
+from benchmarks.metrics.features.extractor import Extractor
+from benchmarks.metrics.jackknife import delete_group_jackknife
+from benchmarks.metrics.kept import KeepsRows
+from benchmarks.metrics.paired import check_pair
+from datamodules.clip import Sample, source_of
+
+Side = Literal["answer", "truth"]
+Features = Float[Tensor, "_row _width"]
+
+_SEEN = WeakTensorKeyDictionary()
+"""The features of frames that are still in use, so that metrics which look through one network do so once."""
+
+
+class FeatureMetric(KeepsRows, ABC):
+    """Keeps a row of features for each clip and side.
+
+    Args:
+        measure: the first part of the metric's name.
+        network: what makes the features.
+        sides: whose features are looked at.
+        frames: how many frames the clips must have.
+        repeated: what counts of a clip that comes several times; see `KeepsRows`.
+        each_frame: whether the network looks at every frame alone; a row then holds the features of all frames.
+        suffix: the last part of the metric's name, for a setting that is not the usual one.
+        kwargs: settings of `torchmetrics.Metric`.
+    """
+
+    def __init__(
+        self,
+        measure: str,
+        network: Extractor,
+        sides: tuple[Side, ...],
+        *,
+        frames: int,
+        repeated: Literal["first", "all"] = "first",
+        each_frame: bool = False,
+        suffix: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*sides, repeated=repeated, **kwargs)
+        least = 1 if each_frame else network.fewest_frames
+        if frames < least:
+            raise ValueError(f"{network.name} needs clips of {least} frames at least; got frames {frames}.")
+        if each_frame and network.fewest_frames > 1:
+            raise ValueError(
+                f"'{measure}' looks at single frames, {network.name} needs {network.fewest_frames}. Choose a network "
+                "of images, or a metric of clips."
+            )
+        self.measure = measure
+        self.network = network
+        self.sides: tuple[Side, ...] = sides
+        self.frames = frames
+        self.each_frame = each_frame
+        self.suffix = suffix
+
+    @property
+    def name(self) -> str:
+        """The measure, the frames, the network and its layer; for an untrained network it says that it is none."""
+        none = "" if self.network.trained else "no_"
+        return f"{none}{self.measure}_{self.frames}f_{self.network.name}{self.suffix}"
+
+    @property
+    def protocol(self) -> dict[str, str | float]:
+        """The network's weights and what is done to the frames."""
+        return {**self.network.protocol}
+
+    def prepare(self) -> None:
+        """Load the network."""
+        self.network.prepare()
+
+    def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
+        """Keep the features.
+
+        Raises:
+            ValueError: if the clips have another number of frames, or frames are not in [-1, 1].
+            WeightsUnavailable: when the network cannot be had.
+        """
+        check_pair(sample, target, ids)
+        length = target.times.shape[-1]
+        if length != self.frames:
+            raise ValueError(
+                f"{self.name} compares clips of {self.frames} frames; these have {length}. Set the metric's `frames` "
+                f"to {length}, or let the task ask for {self.frames}."
+            )
+        for side in self.sides:
+            frames = (sample if side == "answer" else target).frames  # type: ignore[union-attr]
+            self.keep(side, ids, features_of(self.network, frames, each_frame=self.each_frame))
+
+
+class SetMetric(FeatureMetric, ABC):
+    """A statistic of sets of features, with a delete-group jackknife over source videos for an interval.
+
+    Args:
+        measure: the first part of the metric's name.
+        network: what makes the features.
+        sides: whose features are looked at.
+        clips: how many are looked at, spread evenly over the ids; it stands in the name (`fvd2048_16f_i3d_logits`).
+            None: all that come.
+        least: how few clips have the statistic at all.
+        kwargs: settings of `FeatureMetric`.
+    """
+
+    def __init__(
+        self,
+        measure: str,
+        network: Extractor,
+        sides: tuple[Side, ...] = ("answer", "truth"),
+        *,
+        clips: int | None = None,
+        least: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(measure + ("" if clips is None else str(clips)), network, sides, **kwargs)
+        if clips is not None and clips < least:
+            raise ValueError(f"'{measure}' needs {least} clips at least; got clips {clips}.")
+        self.clips = clips
+        self.least = least
+
+    @abstractmethod
+    def statistic(self, *sets: Features) -> float:
+        """The statistic of the sets of features, one for each side, with `least` clips at least."""
+
+    def compute(self) -> Float[Tensor, ""]:
+        """The statistic over all clips; not a number when there are too few."""
+        return torch.tensor(self._value(self._selected()[1]), dtype=torch.float64)
+
+    def summary(self) -> Summary:
+        """The statistic, its interval and the number of clips. Every process must call it."""
+        with self.gathered():
+            ids, sets = self._selected()
+        value = self._value(sets)
+        if len(ids) < self._needed:
+            return Summary(value, len(ids))
+        interval = delete_group_jackknife(value, source_of(ids), lambda kept: self._without(sets, kept))
+        # without a tenth of the clips there may be too few for the statistic
+        return Summary(value, len(ids), interval if interval and all(map(isfinite, interval)) else None)
+
+    @property
+    def _needed(self) -> int:
+        return max(self.least, self.clips or 0)
+
+    def _selected(self) -> tuple[Tensor, list[Tensor]]:
+        found = [self.kept(side) for side in self.sides]
+        ids, sets = found[0][0], [rows for _, rows in found]
+        if self.clips is not None and len(ids) > self.clips:
+            spread = torch.arange(self.clips) * len(ids) // self.clips
+            return ids[spread], [rows[spread] for rows in sets]
+        return ids, sets
+
+    def _value(self, sets: list[Tensor]) -> float:
+        if len(sets[0]) < self._needed:
+            rank_zero_warn(
+                f"{self.name} needs {self._needed} clips and has {len(sets[0])}: it is left out.", UserWarning
+            )
+            return float("nan")
+        return self.statistic(*sets)
+
+    def _without(self, sets: list[Tensor], kept: Tensor) -> float:
+        return self.statistic(*(rows[kept] for rows in sets)) if int(kept.sum()) >= self.least else float("nan")
+
+
+def features_of(network: Extractor, frames: Tensor, *, each_frame: bool = False) -> Tensor:
+    """The network's row for each clip (with `each_frame`: those of its frames, one after another).
+
+    Rows are remembered as long as the frames are in use, so that several metrics cost one look.
+    """
+    key = (type(network), each_frame, frames._version, *network.protocol.items())
+    known: dict[tuple[object, ...], Tensor] = _SEEN.setdefault(frames, {})
+    if key not in known:
+        if each_frame:
+            rows = network(frames.flatten(0, 1)[:, None])
+            known[key] = rows.reshape(len(frames), -1)
+        else:
+            known[key] = network(frames)
+    return known[key]

@@ -1,0 +1,103 @@
+"""Moments: what a Gaussian needs of features that need not be kept, in float64, merged in any order."""
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from benchmarks.metrics.jackknife import GROUPS
+
+Matrix = Float[Tensor, "feature feature"]
+
+
+class Moments(NamedTuple):
+    """The number, mean and scatter of rows: about the mean, so that nothing cancels where the mean is large."""
+
+    clips: int
+    mean: Float[Tensor, " feature"]
+    scatter: Matrix
+    """The sum of outer products of the deviations from the mean."""
+
+    @classmethod
+    def of(cls, features: Float[Tensor, "_clips _features"]) -> "Moments":
+        """Of these features.
+
+        Raises:
+            ValueError: for no features, or some that are not finite.
+        """
+        if not len(features):
+            raise ValueError("The mean of no features is unknown: give one row at least.")
+        features = finite(features)
+        mean = features.mean(0)
+        centred = features - mean
+        return cls(len(features), mean, centred.T @ centred)
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Of both sets together (Chan, Golub and LeVeque, 1983)."""
+        clips = self.clips + other.clips
+        apart = other.mean - self.mean
+        mean = self.mean + apart * (other.clips / clips)
+        between = torch.outer(apart, apart) * (self.clips * other.clips / clips)
+        return Moments(clips, mean, self.scatter + other.scatter + between)
+
+    def covariance(self, ddof: int = 1) -> Matrix:
+        """The covariance, unbiased for `ddof` 1."""
+        return self.scatter / (self.clips - ddof)
+
+
+Grouped = dict[int, Moments]
+"""Moments of groups of source videos, which a jackknife leaves out one at a time: ten of them, however many clips."""
+
+
+def grouped(rows: Float[Tensor, "_row _width"], sources: Int[Tensor, " _row"]) -> Grouped:
+    """The moments of each group of sources that has rows; a source is in the same group in every process."""
+    # hashed: sources that are counted in steps are spread over the groups all the same
+    mixed = sources
+    for _ in range(2):
+        mixed = (mixed ^ (mixed >> 16)) * 0x45D9F3B & 0xFFFFFFFF
+    group = (mixed ^ (mixed >> 16)) % GROUPS
+    return {int(index): Moments.of(rows[group == index]) for index in group.unique()}
+
+
+def merged(parts: Iterable[Moments]) -> Moments:
+    """Of all parts together: one at least."""
+    return reduce(Moments.merge, parts)
+
+
+def merged_groups(first: Grouped, second: Grouped) -> Grouped:
+    """Group by group."""
+    both = {index: first[index].merge(second[index]) for index in first.keys() & second.keys()}
+    return dict(sorted((first | second | both).items()))
+
+
+def packed(groups: Grouped) -> Float[Tensor, "group packed"]:
+    """One row for each group, which can be gathered from all processes: group, number, mean, scatter."""
+    return torch.stack(
+        [
+            torch.cat([torch.tensor([index, part.clips], dtype=torch.float64), part.mean, part.scatter.flatten()])
+            for index, part in groups.items()
+        ]
+    )
+
+
+def unpacked(rows: Float[Tensor, "group packed"], width: int) -> Grouped:
+    """What `packed` has packed, of several processes too."""
+    groups: Grouped = {}
+    for row in rows.double().cpu():
+        part = Moments(int(row[1]), row[2 : 2 + width], row[2 + width :].reshape(width, width))
+        groups = merged_groups(groups, {int(row[0]): part})
+    return groups
+
+
+def finite(features: Float[Tensor, "_clips _features"]) -> Float[Tensor, "_clips _features"]:
+    """The features in float64.
+
+    Raises:
+        ValueError: when some are not finite.
+    """
+    if not bool(features.isfinite().all()):
+        raise ValueError("Features must be finite; some are NaN or infinite, so the network or its input is broken.")
+    return features.double()

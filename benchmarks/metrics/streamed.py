@@ -1,0 +1,113 @@
+"""Fréchet metrics, whose features are kept up to a cap and streamed into moments beyond it."""
+
+from abc import ABC
+from math import isqrt
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from benchmarks.metrics.base import Summary
+from benchmarks.metrics.featured import Features, SetMetric
+from benchmarks.metrics.features.extractor import Extractor
+from benchmarks.metrics.frechet import frechet_distance, frechet_distance_of_moments
+from benchmarks.metrics.jackknife import GROUPS, jackknife_interval
+from benchmarks.metrics.moments import Grouped, grouped, merged, merged_groups, packed, unpacked
+from datamodules.clip import source_of
+
+CAP = 50_000
+"""Clips whose features a process keeps: 80 MB a side for I3D's logits."""
+
+
+class FrechetMetric(SetMetric, ABC):
+    """The Fréchet distance between answers and truth.
+
+    Where more than `cap` clips come to one process, their features are added to float64 moments (of ten groups of
+    source videos, for the jackknife) and let go, so memory does not grow with the clips. The number is the same to
+    rounding, but a clip that comes again after its features were let go counts twice. A metric with a fixed number of
+    `clips` chooses among them all and keeps them all.
+
+    Args:
+        measure: the first part of the metric's name.
+        network: what makes the features.
+        ddof: 1 for unbiased covariances; 0 as in StyleGAN-V's code, which the name then says.
+        cap: for how many clips each process keeps features.
+        kwargs: settings of `SetMetric`.
+    """
+
+    higher_is_better: bool = False
+
+    def __init__(self, measure: str, network: Extractor, *, ddof: int = 1, cap: int = CAP, **kwargs: Any) -> None:
+        super().__init__(measure, network, suffix="" if ddof else "_ddof0", **kwargs)
+        if ddof not in (0, 1) or cap < 2:
+            raise ValueError(f"ddof must be 0 or 1 and cap 2 at least; got ddof {ddof} and cap {cap}.")
+        self.ddof = ddof
+        self.cap = cap
+        for side in self.sides:
+            self.add_state(f"{side}_moments", default=[], dist_reduce_fx="cat")
+
+    def keep(self, kind: str, ids: Int[Tensor, " clip"], rows: Float[Tensor, "clip width"]) -> None:
+        """Append the rows, or stream what is kept when that is more than the cap."""
+        super().keep(kind, ids, rows)
+        kept: list[Tensor] = getattr(self, f"{kind}_rows")
+        if self.clips is None and sum(map(len, kept)) > self.cap:
+            moments = packed(self._moments(kind))
+            setattr(self, f"{kind}_moments", [moments.to(rows.device)])
+            setattr(self, f"{kind}_rows", [])
+            setattr(self, f"{kind}_ids", [])
+
+    def statistic(self, *sets: Features) -> float:
+        """The Fréchet distance."""
+        answers, truths = (self._each(rows) for rows in sets)
+        return frechet_distance(answers, truths, ddof=self.ddof)
+
+    def compute(self) -> Float[Tensor, ""]:
+        """The distance over all clips; not a number when there are too few."""
+        if not self._streams:
+            return super().compute()
+        return torch.tensor(self._distance(*(self._moments(side) for side in self.sides)), dtype=torch.float64)
+
+    def summary(self) -> Summary:
+        """The distance, its interval and the number of clips. Every process must call it."""
+        with self.gathered():
+            streams = self._streams
+            answers, truths = (self._moments(side) if streams else {} for side in self.sides)
+        if not streams:
+            return super().summary()
+        value = self._distance(answers, truths)
+        interval = None
+        if len(answers) == GROUPS:
+            left = [self._distance(_less(answers, index), _less(truths, index)) for index in answers]
+            interval = jackknife_interval(value, left)
+        rows = merged(answers.values()).clips
+        return Summary(value, rows // self.frames if self.each_frame else rows, interval)
+
+    @property
+    def _streams(self) -> bool:
+        return bool(len(getattr(self, f"{self.sides[0]}_moments")))
+
+    def _each(self, rows: Features) -> Features:
+        """A row for each thing that the network has looked at: a clip, or a frame."""
+        return rows.reshape(len(rows) * self.frames, -1) if self.each_frame else rows
+
+    def _moments(self, kind: str) -> Grouped:
+        """The moments of all features, those let go and those kept."""
+        state = getattr(self, f"{kind}_moments")
+        streamed = torch.cat(state) if isinstance(state, list) and state else state
+        ids, rows = self.kept(kind)
+        groups: Grouped = {}
+        if len(ids):
+            sources = source_of(ids).repeat_interleave(self.frames if self.each_frame else 1)
+            groups = grouped(self._each(rows), sources)
+        if not len(streamed):
+            return groups
+        width = isqrt(streamed.shape[1] - 2)  # 2 + width + width^2 columns
+        return merged_groups(unpacked(streamed, width), groups)
+
+    def _distance(self, answers: Grouped, truths: Grouped) -> float:
+        return frechet_distance_of_moments(merged(answers.values()), merged(truths.values()), ddof=self.ddof)
+
+
+def _less(groups: Grouped, index: int) -> Grouped:
+    return {other: part for other, part in groups.items() if other != index}
