@@ -1,0 +1,69 @@
+"""Inception score: how surely a classifier names each clip, and how many classes it names over all."""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmarks.metrics.featured import Features, SetMetric, Side
+from benchmarks.metrics.features.extractor import Extractor
+
+
+class InceptionScore(SetMetric):
+    """exp of the mean Kullback-Leibler divergence of a clip's classes from all clips' (Salimans et al., 2016).
+
+    From 1 to the number of classes. The score of the real data (`of="truth"`) is the ceiling: above it, a score means
+    that the classifier is fooled. Scores of different networks share neither name nor column.
+
+    Args:
+        network: an extractor whose features are logits of classes: C3D's for the papers' video IS, or I3D's.
+        of: "answer", or "truth" for the ceiling, which the name then says (`is_real`).
+        frames: how many frames the clips must have.
+        clips: how many are scored, spread evenly over the ids; None: all that come.
+        splits: into how many random parts they are cut, whose scores are averaged: 10 in the paper. A part of few
+            clips scores low, so splits other than 10 stand in the name.
+        kwargs: settings of `torchmetrics.Metric`.
+    """
+
+    higher_is_better: bool = True
+
+    def __init__(
+        self,
+        network: Extractor,
+        of: Side = "answer",
+        *,
+        frames: int = 16,
+        clips: int | None = None,
+        splits: int = 10,
+        **kwargs: Any,
+    ) -> None:
+        if of not in ("answer", "truth") or splits < 1:
+            raise ValueError(f"`of` must be answer or truth and splits 1 at least; got {of!r} and {splits}.")
+        suffix = "" if splits == 10 else f"_{splits}splits"
+        measure = "is" if of == "answer" else "is_real"
+        super().__init__(measure, network, (of,), frames=frames, clips=clips, least=2 * splits, suffix=suffix, **kwargs)
+        self.splits = splits
+
+    def statistic(self, *sets: Features) -> float:
+        """The mean score of random parts, for ever the same."""
+        logits = sets[0]
+        order = torch.randperm(len(logits), generator=torch.Generator().manual_seed(0))
+        return inception_score(logits[order], self.splits)
+
+
+def inception_score(logits: Float[Tensor, "_clip _class"], splits: int = 1) -> float:
+    """The mean over consecutive parts of exp(mean KL(p(y|x) || p(y))), in float64.
+
+    Raises:
+        ValueError: for fewer clips than parts.
+    """
+    if len(logits) < splits:
+        raise ValueError(f"{len(logits)} clips cannot be cut into {splits} parts. Lower `splits`.")
+    scores = []
+    for part in logits.double().tensor_split(splits):
+        conditional = part.log_softmax(1)
+        marginal = conditional.logsumexp(0) - math.log(len(part))
+        scores.append((conditional.exp() * (conditional - marginal)).sum(1).mean().exp())
+    return float(torch.stack(scores).mean())

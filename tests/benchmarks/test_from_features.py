@@ -1,0 +1,218 @@
+"""Numbers made of kept features: parity with independent implementations, and the laws that all of them keep."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from feature_maker import Long, Tiny, clip, ids_of, pair, rows
+from scipy.spatial.distance import cdist
+from torch import Tensor
+from torchmetrics.image.inception import InceptionScore as TorchmetricsInceptionScore
+from torchmetrics.image.kid import poly_mmd
+
+from benchmarks.metrics.featured import SetMetric
+from benchmarks.metrics.fid import FrechetInceptionDistance
+from benchmarks.metrics.frechet import frechet_distance
+from benchmarks.metrics.fvd import FrechetVideoDistance, FVDInfinity, extrapolated_distance
+from benchmarks.metrics.inception import InceptionScore, inception_score
+from benchmarks.metrics.mmd import MaximumMeanDiscrepancy, polynomial_mmd
+from benchmarks.metrics.precision_recall import PrecisionRecall, within_reach
+
+SETS: list[Callable[[], SetMetric]] = [
+    lambda: FrechetVideoDistance(Tiny(), frames=4),
+    lambda: FrechetVideoDistance(Tiny(), frames=4, cap=7, clips=20),
+    lambda: FVDInfinity(Tiny(3), frames=4),
+    lambda: FrechetInceptionDistance(Tiny(), frames=4),
+    lambda: MaximumMeanDiscrepancy(Tiny(), frames=4),
+    lambda: PrecisionRecall("precision", Tiny(), frames=4),
+    lambda: PrecisionRecall("recall", Tiny(), frames=4, neighbours=2),
+    lambda: InceptionScore(Tiny(), frames=4, splits=2),
+    lambda: InceptionScore(Tiny(), "truth", frames=4),
+]
+
+
+def gaussian(count: int, width: int, seed: int, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("make", SETS)
+def test_neither_order_nor_repetition_matters(make: Callable[[], SetMetric]) -> None:
+    answer, truth, ids = pair(24)
+    straight, shuffled = make(), make()
+    straight.update(answer, truth, ids)
+    for group in ([23, 1], [5, 0, 1], [5], [i for i in range(23, -1, -1) if i not in (0, 1, 5, 23)]):
+        shuffled.update(rows(answer, group), rows(truth, group), ids[group])
+    ours, theirs = straight.summary(), shuffled.summary()
+    assert ours.value == pytest.approx(theirs.value, rel=1e-6)  # float32 features of batches of other sizes
+    assert ours.n == theirs.n == (straight.clips or 24)
+    assert ours.value == float(straight.compute())
+    assert ours.interval is not None
+    assert ours.interval[0] <= ours.value <= ours.interval[1]
+
+
+@pytest.mark.parametrize("make", SETS)
+def test_too_few_clips_are_a_dash(make: Callable[[], SetMetric]) -> None:
+    metric = make()
+    answer, truth, ids = pair(metric.least - 1)
+    metric.update(answer, truth, ids)
+    with pytest.warns(UserWarning, match=f"needs {max(metric.least, metric.clips or 0)} clips and has"):
+        summary = metric.summary()
+    assert np.isnan(summary.value)
+    assert summary.interval is None
+
+
+def test_names_say_the_protocol() -> None:
+    names = [make().name for make in SETS]
+    assert len(set(names)) == len(names)
+    assert names[1] == "fvd20_4f_tiny8"
+    assert names[6] == "recall_4f_tiny8_k2"
+    assert names[7:] == ["is_4f_tiny8_2splits", "is_real_4f_tiny8"]
+    assert FrechetInceptionDistance(Tiny(), ddof=0, clips=50).name == "fid50_16f_tiny8_ddof0"
+
+
+def test_metrics_that_look_through_one_network_look_once() -> None:
+    answer, truth, ids = pair(6)
+    network = Tiny()
+    for metric in (FrechetVideoDistance(network, frames=4), MaximumMeanDiscrepancy(network, frames=4)):
+        metric.update(answer, truth, ids)
+    assert network.looks == 2  # one for each side
+    before = network(answer.frames)
+    answer.frames.mul_(0.5)  # frames that were written to are others
+    metric = MaximumMeanDiscrepancy(network, frames=4)
+    metric.update(answer, truth, ids)
+    assert network.looks == 4
+    torch.testing.assert_close(metric.kept("answer")[1], before / 2)
+    other = FrechetVideoDistance(Tiny(seed=1), frames=4)
+    other.update(answer, truth, ids)
+    assert other.network.looks == 2  # type: ignore[attr-defined]
+
+
+def test_fid_is_the_distance_of_single_frames() -> None:
+    answer, truth, ids = pair(9)
+    fid = FrechetInceptionDistance(Tiny(), frames=4)
+    fid.update(answer, truth, ids)
+    ours = fid.compute()
+    looked = [Tiny()(sample.frames.reshape(36, 1, 1, 8, 8)) for sample in (answer, truth)]
+    assert float(ours) == pytest.approx(frechet_distance(*looked), rel=1e-6)
+    backwards = FrechetInceptionDistance(Tiny(), frames=4)
+    backwards.update(clip(truth.frames.flip(1)), truth, ids)
+    assert float(backwards.compute()) == pytest.approx(0, abs=1e-6)  # blind to the order of frames
+    with pytest.raises(ValueError, match="Choose a network of images"):
+        FrechetInceptionDistance(Long(), frames=16)
+
+
+def test_fvd_infinity_finds_the_distance_that_a_finite_number_of_clips_exaggerates() -> None:
+    true = 24 * (0.5**2 + 0.2**2)  # means 0.5 apart, standard deviations 1 and 1.2
+    errors, finite_errors = [], []
+    for seed in range(8):
+        x, y = gaussian(800, 24, seed), 0.5 + gaussian(800, 24, 100 + seed, 1.2)
+        errors.append(extrapolated_distance(x, y) - true)
+        finite_errors.append(frechet_distance(x, y) - true)
+    assert np.mean(finite_errors) > 0.2
+    assert abs(np.mean(errors)) < 0.2 * np.mean(finite_errors)
+    with pytest.raises(ValueError, match="16 at least"):
+        extrapolated_distance(x[:15], y[:15])
+
+
+def test_mmd_equals_torchmetrics() -> None:
+    x, y = gaussian(40, 6, 0), gaussian(40, 6, 1, 1.3) + 0.2
+    assert polynomial_mmd(x, y) == pytest.approx(float(poly_mmd(x, y)), rel=1e-12)
+
+
+def test_mmd_is_unbiased() -> None:
+    same = [polynomial_mmd(gaussian(10, 4, 2 * seed), gaussian(14, 4, 2 * seed + 1)) for seed in range(300)]
+    assert min(same) < 0 < max(same)
+    assert abs(np.mean(same)) < 3 * np.std(same) / 300**0.5
+    with pytest.raises(ValueError, match="two rows"):
+        polynomial_mmd(gaussian(1, 4, 0), gaussian(4, 4, 0))
+
+
+def test_mmd_and_reach_of_blocks_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = gaussian(30, 5, 0), gaussian(20, 5, 1)
+    whole, reached = polynomial_mmd(x, y), within_reach(x, y)
+    monkeypatch.setattr("benchmarks.metrics.mmd._CELLS", 60)
+    monkeypatch.setattr("benchmarks.metrics.precision_recall._CELLS", 60)
+    assert polynomial_mmd(x, y) == pytest.approx(whole, rel=1e-12)
+    assert within_reach(x, y).equal(reached)
+
+
+@pytest.mark.parametrize("neighbours", [1, 3, 5])
+def test_reach_equals_scipys_distances(neighbours: int) -> None:
+    points, manifold = gaussian(60, 5, 0, 1.5), gaussian(50, 5, 1)
+    manifold[7] = manifold[3]  # a clip that is there twice is its own neighbour
+    reach = np.sort(cdist(manifold, manifold), axis=1)[:, neighbours]
+    theirs = (cdist(points, manifold) <= reach).any(1)
+    assert within_reach(points, manifold, neighbours).numpy().tolist() == theirs.tolist()
+    assert 0 < theirs.mean() < 1
+
+
+def test_precision_is_of_answers_and_recall_of_the_truth() -> None:
+    wide, narrow, far = gaussian(200, 3, 0), gaussian(200, 3, 1, 0.1), gaussian(200, 3, 2) + 20
+
+    def both(answers: Tensor, truths: Tensor) -> tuple[float, float]:
+        precision, recall = (PrecisionRecall(which, Tiny(), frames=4) for which in ("precision", "recall"))
+        return precision.statistic(answers, truths), recall.statistic(answers, truths)
+
+    precision, recall = both(narrow, wide)  # all look real, and they are all alike
+    assert precision > 0.95
+    assert recall < 0.1
+    assert both(wide, narrow) == (recall, precision)
+    assert both(far, wide) == (0, 0)
+    assert both(wide, wide) == (1, 1)
+
+
+@pytest.mark.parametrize("splits", [1, 3, 10])
+@pytest.mark.filterwarnings("ignore:Metric `InceptionScore`")
+def test_inception_score_equals_torchmetrics(splits: int) -> None:
+    logits = gaussian(61, 7, 0, 2)
+    theirs = TorchmetricsInceptionScore(feature=torch.nn.Identity(), splits=splits)
+    theirs.features = [logits]
+    torch.manual_seed(3)
+    expected = float(theirs.compute()[0])
+    torch.manual_seed(3)
+    shuffled = logits[torch.randperm(61)]
+    ours = np.mean([inception_score(part) for part in shuffled.chunk(splits)])  # theirs cuts 61 into parts of 7
+    assert ours == pytest.approx(expected, rel=1e-9)
+    if splits == 1:
+        assert inception_score(shuffled, splits) == pytest.approx(expected, rel=1e-9)
+
+
+def test_inception_score_lies_between_one_and_the_number_of_classes() -> None:
+    sure = torch.eye(5, dtype=torch.float64).repeat(20, 1) * 1e3
+    assert inception_score(sure) == pytest.approx(5)
+    assert inception_score(sure, 10) == pytest.approx(5)  # every part of ten has all five
+    assert inception_score(torch.zeros(20, 5)) == pytest.approx(1)
+    assert inception_score(sure[::5]) == pytest.approx(1)  # sure of one class only
+    with pytest.raises(ValueError, match="cannot be cut"):
+        inception_score(sure[:3], 4)
+
+
+def test_the_ceiling_is_the_score_of_the_truth() -> None:
+    answer, truth, ids = pair(40)
+    real, swapped = InceptionScore(Tiny(), "truth", frames=4), InceptionScore(Tiny(), frames=4)
+    real.update(answer, truth, ids)
+    swapped.update(truth, answer, ids)
+    assert real.compute() == swapped.compute()
+
+
+def test_windows_of_one_video_leave_together() -> None:
+    answer, truth, _ = pair(40)
+    alone, together = (MaximumMeanDiscrepancy(Tiny(), frames=4) for _ in range(2))
+    alone.update(answer, truth, ids_of(40))
+    together.update(answer, truth, ids_of(40, windows=8))
+    assert alone.summary().interval is not None
+    assert together.summary().interval is None  # five videos are too few
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    for make, message in [
+        (lambda: FrechetVideoDistance(Tiny(), ddof=2), "ddof must be 0 or 1"),
+        (lambda: FrechetVideoDistance(Tiny(), cap=1), "cap 2 at least"),
+        (lambda: FrechetVideoDistance(Tiny(), clips=1), "2 clips at least"),
+        (lambda: PrecisionRecall("recall", Tiny(), neighbours=0), "1 neighbour at least"),
+        (lambda: InceptionScore(Tiny(), splits=0), "splits 1 at least"),
+        (lambda: MaximumMeanDiscrepancy(Long(), frames=4), "9 frames at least"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make()
