@@ -1,0 +1,101 @@
+"""Several draws of a clip: their distance from one another, and the best of them."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from feature_maker import Tiny, clip, ids_of, pair, rows
+from scipy.spatial.distance import cosine
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from benchmarks.metrics.diversity import BestOfSSIM, Diversity, pairwise_distance
+from benchmarks.metrics.paired import SSIM
+from datamodules.clip import VideoClip
+
+
+def draws(count: int, number: int, size: int = 8) -> tuple[list[VideoClip], VideoClip, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shape = (number + 1, count, 4, 1, size, size)
+    frames = torch.rand(shape, generator=generator) * 2 - 1
+    return [clip(one) for one in frames[1:]], clip(frames[0]), ids_of(count)
+
+
+def test_diversity_equals_scipys_cosine_over_all_pairs() -> None:
+    several, truth, ids = draws(5, 4)
+    metric = Diversity(Tiny(), frames=4)
+    for answer in several:
+        metric.update(answer, truth, ids)
+    looked = [Tiny()(answer.frames).double().numpy() for answer in several]
+    theirs = [np.mean([cosine(a[i], b[i]) for a, b in combinations(looked, 2)]) for i in range(5)]
+    summary = metric.summary()
+    assert summary.value == pytest.approx(np.mean(theirs), rel=1e-9)
+    assert float(metric.compute()) == summary.value
+    assert summary.n == 5
+    assert summary.interval is not None
+    assert summary.interval[0] < summary.value < summary.interval[1]
+    assert metric.name == "diversity_4f_tiny8"
+
+
+def test_diversity_of_equal_draws_is_zero_and_of_opposite_ones_two() -> None:
+    x = torch.randn(3, 7, generator=torch.Generator().manual_seed(0))
+    ids = torch.tensor([4, 4, 9, 9, 9, 2])
+    found, values = pairwise_distance(ids, torch.stack([x[0], 5 * x[0], x[1], x[1], x[1], x[2]]))
+    assert found.tolist() == [4, 9]  # one draw has no distance
+    torch.testing.assert_close(values, torch.zeros(2, dtype=torch.float64), rtol=0, atol=1e-12)
+    assert float(pairwise_distance(ids[:2], torch.stack([x[0], -x[0]]))[1]) == pytest.approx(2)
+    ours = float(pairwise_distance(ids[:2], x[:2])[1])
+    assert ours == pytest.approx(1 - float(cosine_similarity(x[0], x[1], dim=0)), rel=1e-5)
+
+
+def test_diversity_between_clips_does_not_count() -> None:
+    answer, truth, ids = pair(6)
+    metric = Diversity(Tiny(), frames=4)
+    for _ in range(2):
+        metric.update(answer, truth, ids)
+    assert abs(metric.summary().value) < 1e-9
+    single = Diversity(Tiny(), frames=4)
+    single.update(answer, truth, ids)
+    with pytest.warns(UserWarning, match="two draws"):
+        summary = single.summary()
+    assert np.isnan(summary.value)
+    assert summary.n == 0
+
+
+def test_the_best_draw_of_each_clip_counts_whatever_their_order() -> None:
+    several, truth, ids = draws(4, 3, size=16)
+    each = []
+    for answer in several:
+        one = SSIM()
+        one.update(answer, truth, ids)
+        each.append(one.kept("values")[1])
+    stack = torch.stack(each)
+    theirs = stack.mean(2).max(0).values
+    straight, mixed = BestOfSSIM(3), BestOfSSIM(3)
+    for answer in several:
+        straight.update(answer, truth, ids)
+    for answer in (several[2], several[0], several[1]):
+        for i in (2, 0, 3, 1):
+            mixed.update(rows(answer, [i]), rows(truth, [i]), ids[[i]])
+    assert float(straight.compute()) == pytest.approx(float(theirs.mean()), rel=1e-12)
+    assert straight.per_clip().values.tolist() == pytest.approx(theirs.tolist(), rel=1e-12)
+    assert straight.summary() == mixed.summary()
+    assert straight.summary().n == 4
+    assert float(straight.compute()) > float(stack.mean())
+    assert straight.name == "ssim_best_of_3"
+
+
+def test_the_number_of_draws_is_fixed() -> None:
+    several, truth, ids = draws(4, 3, size=16)
+    metric, two = BestOfSSIM(2), BestOfSSIM(2)
+    for answer in several:
+        metric.update(answer, truth, ids)
+    for answer in several[:2]:
+        two.update(answer, truth, ids)
+    assert metric.summary() == two.summary()  # the third is not looked at
+    two.update(rows(truth, [0]), rows(truth, [0]), ids_of(6)[5:])
+    with pytest.warns(UserWarning, match="1 of 5 clips have fewer"):
+        assert two.summary() == metric.summary()
+    with pytest.raises(ValueError, match="ask for 2 at least"):
+        BestOfSSIM(1)
