@@ -1,7 +1,7 @@
 """System: what every model of the suite shares; a clock, a configuration that goes with the checkpoint, no metric."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Float
 from lightning import LightningModule
@@ -31,7 +31,7 @@ class System(LightningModule):
         first_time: the model time of a clip's first frame.
     """
 
-    sample_type: ClassVar[type[Sample]] = VideoClip
+    sample_type: type[Sample] = VideoClip
     """What the verbs take and return."""
 
     config: dict[str, Any] | None = None

@@ -1,0 +1,66 @@
+"""Fréchet distances of motions: how far generated keypoints or trajectories are from the data's, as distributions."""
+
+from abc import ABC
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from benchmarks.metrics.base import Summary
+from benchmarks.metrics.frechet import frechet_distance
+from benchmarks.metrics.kept import KeepsRows
+from datamodules.clip import KeypointClip, Sample, Trajectory
+
+
+class _PathDistance(KeepsRows, ABC):
+    """The Fréchet distance between Gaussians fitted to whole paths, each one vector of all its moments.
+
+    Few clips make it larger, so only equal numbers of clips, frames and joints compare; all three stand in the record.
+    """
+
+    higher_is_better: bool = False
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("sample", "target", repeated="first", **kwargs)
+
+    def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
+        """Keep both paths."""
+        self.keep("sample", ids, _path(sample))
+        self.keep("target", ids, _path(target))
+
+    def compute(self) -> Float[Tensor, ""]:
+        """The distance over all clips of all processes."""
+        with self.gathered():
+            return torch.tensor(self._distance()[0], dtype=torch.float64)
+
+    def summary(self) -> Summary:
+        """The distance and how many clips of either kind it rests on; no interval."""
+        with self.gathered():
+            return Summary(*self._distance())
+
+    def _distance(self) -> tuple[float, int]:
+        (_, made), (_, real) = self.kept("sample"), self.kept("target")
+        return frechet_distance(made, real), len(made)
+
+
+class FrechetMotionDistance(_PathDistance):
+    """Of keypoints, in the unit in which a picture is 2 wide."""
+
+    name: ClassVar[str] = "frechet_motion_distance"
+    accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (KeypointClip, KeypointClip)
+
+
+class FrechetTrajectoryDistance(_PathDistance):
+    """Of trajectories, in the data's own units."""
+
+    name: ClassVar[str] = "frechet_trajectory_distance"
+    accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (Trajectory, Trajectory)
+
+
+def _path(sample: Sample) -> Float[Tensor, "batch width"]:
+    if isinstance(sample, KeypointClip):
+        return sample.keypoints.flatten(1).float()
+    if isinstance(sample, Trajectory):
+        return sample.values.flatten(1).float()
+    raise ValueError(f"A motion is a KeypointClip or a Trajectory; got a {type(sample).__name__}.")

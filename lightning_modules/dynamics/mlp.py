@@ -1,0 +1,38 @@
+"""Fully connected networks: what MODE-GAN's P, f and Q are made of."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Activation = Literal["relu", "leaky_relu", "tanh"]
+_LAYERS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.2),
+    "tanh": nn.Tanh,
+}
+
+
+class MLP(nn.Module):
+    """Linear layers with an activation between them and none at the end.
+
+    Args:
+        widths: of the input, of every layer between and of the output.
+        activation: between the layers; `leaky_relu` has slope 0.2.
+    """
+
+    def __init__(self, widths: Sequence[int], activation: Activation = "relu") -> None:
+        super().__init__()
+        if len(widths) < 2 or min(widths) < 1:
+            raise ValueError(f"An MLP needs at least two positive widths, input and output; got {list(widths)}.")
+        self.widths = tuple(widths)
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Linear(before, after), _LAYERS[activation]()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, inputs: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        """The last axis goes through the layers."""
+        return self.layers(inputs)
