@@ -1,0 +1,273 @@
+"""`benchmarks evaluate` through the front door, on tiny generated videos and arrays."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from benchmarks import feature_cache, folder_exam
+from benchmarks.cli import benchmarks
+from benchmarks.clip_files import find_clips, read_clip
+from benchmarks.errors import UserError
+from benchmarks.metrics.features.extractor import UntrainedFeatures
+from benchmarks.metrics.frechet import frechet_distance
+from benchmarks.metrics.paired import squared_error
+from benchmarks.weights import WeightsUnavailable
+from datamodules.clip import VideoClip
+from datamodules.video import read_video, write_video
+
+
+def run(*words: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        benchmarks([str(word) for word in words])
+    return int(end.value.code or 0)
+
+
+def evaluate(generated: Path, reference: Path, *words: object) -> int:
+    return run("evaluate", "--generated", generated, "--reference", reference, *words)
+
+
+def videos(seed: int, count: int = 12, length: int = 6, size: int = 16, channels: int = 3) -> np.ndarray:
+    """Smooth moving pictures (N, T, C, H, W)."""
+    generator = np.random.default_rng(seed)
+    phase = generator.uniform(0, 6, (count, 1, channels, 1, 1)) + np.arange(length).reshape(1, -1, 1, 1, 1) / 3
+    y, x = np.mgrid[:size, :size] / 3
+    return np.rint(127.5 + 100 * np.sin(x + phase) * np.cos(y - phase)).astype(np.uint8)
+
+
+def unit(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array).float() / 127.5 - 1
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "chronoreel" / "features"
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> tuple[Path, Path]:
+    """Generated clips with their channels last, real ones with their channels third."""
+    generated, reference = tmp_path / "generated.npy", tmp_path / "reference.npz"
+    np.save(generated, videos(0).transpose(0, 1, 3, 4, 2))
+    np.savez(reference, videos=videos(1))
+    return generated, reference
+
+
+def test_fvd_of_arrays_is_the_frechet_distance_of_their_features(
+    arrays: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    assert evaluate(*arrays, "--metrics", "no_fvd", "--frames", 5, "--json", out) == 0
+    network = UntrainedFeatures()
+    theirs = frechet_distance(network(unit(videos(0)[:, :5])), network(unit(videos(1)[:, :5])))
+    content = json.loads(out.read_text())
+    entry = content["metrics"]["no_fvd12_5f_untrained_seed0"]
+    assert entry["value"] == pytest.approx(theirs, rel=1e-5)
+    assert entry["n"] == 12
+    assert entry["interval"][0] < theirs < entry["interval"][1]
+    assert content["protocol"]["id"].startswith("evaluate-unpaired-12x5f-")
+    shown = capsys.readouterr().out
+    assert f"no_fvd12_5f_untrained_seed0: {theirs:.5g} [" in shown
+    assert "n = 12  (lower is better)" in shown
+    assert content["protocol"]["id"] in shown
+    assert str(tmp_path) not in out.read_text()
+
+
+def test_real_against_real_is_near_its_floor_and_noise_is_far(arrays: tuple[Path, Path], tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 6, 16, 16, 3), dtype=np.uint8)
+    np.save(tmp_path / "noise.npy", noise)
+    values = []
+    for name, generated in (("same", arrays[1]), ("other", arrays[0]), ("noise", tmp_path / "noise.npy")):
+        out = tmp_path / f"{name}.json"
+        assert evaluate(generated, arrays[1], "--metrics", "no_fvd", "--frames", 6, "--json", out) == 0
+        values.append(next(iter(json.loads(out.read_text())["metrics"].values()))["value"])
+    assert values[0] < 1e-6 * values[1]
+    assert values[1] < values[2] / 2
+
+
+def test_reference_features_are_kept_and_made_anew_when_damaged_or_asked_otherwise(
+    arrays: tuple[Path, Path], cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[int] = []
+    call = UntrainedFeatures.__call__
+    monkeypatch.setattr(UntrainedFeatures, "__call__", lambda self, x: (seen.append(len(x)), call(self, x))[1])
+
+    def once(*words: object) -> tuple[str, int]:
+        seen.clear()
+        assert evaluate(*arrays, "--metrics", "no_fvd", *(words or ("--frames", 5))) == 0
+        return capsys.readouterr().out, sum(seen)
+
+    first, clips = once()
+    assert "computed and kept" in first
+    assert clips == 24
+    (file,) = cache.glob("*.safetensors")
+    second, clips = once()
+    assert "from the cache" in second
+    assert clips == 12
+    assert second.splitlines()[0] == first.splitlines()[0]
+    content = bytearray(file.read_bytes())
+    for damage in (content[:-3], content[:-1] + bytes([content[-1] ^ 1]), b""):
+        file.write_bytes(damage)
+        third, clips = once()
+        assert "the cached file was damaged" in third
+        assert clips == 24
+        assert third.splitlines()[0] == first.splitlines()[0]
+        assert file.read_bytes()[-200:] == content[-200:]
+    assert once("--frames", 4)[1] == once("--frames", 5, "--clips", 10)[1] + 4 == 24
+    np.savez(arrays[1], videos=videos(2))
+    assert once()[1] == 24
+    assert not list(cache.glob(".*"))
+
+
+def test_another_network_or_code_has_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {feature_cache.key_of(["x"], {"frames": 16}, UntrainedFeatures(seed)) for seed in (0, 1, 1)}
+    monkeypatch.setattr(feature_cache, "code_hash", lambda files: "changed")
+    keys.add(feature_cache.key_of(["x"], {"frames": 16}, UntrainedFeatures(0)))
+    assert len(keys) == 3
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Real clips as mp4, and two models' versions of them: a gif of each, and one array of each."""
+    real, near, far = (tmp_path / name for name in ("real", "near", "far"))
+    for index, clip in enumerate(videos(0, count=4, length=5, channels=1, size=32)):
+        write_video(real / "walk" / f"{index}.mp4", clip, 10)
+        write_video(near / "walk" / f"{index}.gif", np.clip(clip.astype(int) + 4, 0, 255).astype(np.uint8), 10)
+        (far / "walk").mkdir(parents=True, exist_ok=True)
+        np.save(far / "walk" / f"{index}.npy", 255 - clip)
+    return real, near, far
+
+
+def test_paired_clips_are_compared_by_name_and_two_models_with_each_other(
+    folders: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, *models = folders
+    outs = [tmp_path / "near.json", tmp_path / "far.json"]
+    for place, out in zip(models, outs, strict=True):
+        words = ["--paired", "--frames", 5, "--metrics", "mse", "psnr_pooled", "ssim", "--json", out]
+        assert evaluate(place, real, *words) == 0
+    ours = json.loads(outs[0].read_text())["metrics"]["mse"]
+    errors = []
+    for index in range(4):
+        pair = (
+            read_video(folder / "walk" / f"{index}{ending}").frames
+            for folder, ending in ((models[0], ".gif"), (real, ".mp4"))
+        )
+        errors.append(squared_error(*(VideoClip(unit(frames)[None], torch.arange(5.0)[None]) for frames in pair)))
+    assert ours["value"] == pytest.approx(float(torch.cat(errors).mean()), rel=1e-9)
+    assert ours["n"] == 4
+    assert len(ours["per_frame"]) == 5
+    capsys.readouterr()
+    assert run("compare", *outs) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("A is better" in line for line in lines) == 3
+    assert lines[0].startswith("A  near-")
+
+
+def test_a_metric_without_weights_is_a_dash_with_its_reason(
+    folders: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unavailable(name: str) -> None:
+        raise WeightsUnavailable(f"{name} is on Mars")
+
+    monkeypatch.setattr("benchmarks.metrics.lpips.network_of", unavailable)
+    words = ["--paired", "--frames", 5, "--metrics"]
+    assert evaluate(folders[1], folders[0], *words, "lpips_alex", "mse") == 0
+    assert "lpips_alex: — (alex is on Mars)" in capsys.readouterr().out
+    assert evaluate(folders[1], folders[0], *words, "lpips_alex") == 1  # nothing was measured
+
+
+def test_grey_and_layouts_are_read_as_one(tmp_path: Path) -> None:
+    clip = videos(0, count=2, channels=1)
+    np.save(tmp_path / "third.npy", clip)
+    np.save(tmp_path / "last.npy", clip.transpose(0, 1, 3, 4, 2))
+    np.savez(tmp_path / "one.npz", a=clip[0], b=clip[1])
+    found = [
+        [read_clip(entry) for entry in find_clips(tmp_path / name)] for name in ("third.npy", "last.npy", "one.npz")
+    ]
+    for entry in found:
+        np.testing.assert_array_equal(np.stack(entry), np.repeat(clip, 3, axis=2))
+    assert [entry.name for entry in find_clips(tmp_path)][:2] == ["last/000000", "last/000001"]
+    assert [entry.name for entry in find_clips(tmp_path / "one.npz")] == ["a", "b"]
+
+
+def test_arrays_are_resized_as_files_are(tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4", videos(0, count=1, size=48)[0][..., 4:36, :], 10)
+    np.save(tmp_path / "array.npy", read_video(tmp_path / "clip.mp4").frames)
+    array, file = (read_clip(entry, frames=3, size=16) for entry in find_clips(tmp_path))
+    assert array.shape == (3, 3, 16, 16)
+    np.testing.assert_array_equal(array, file)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 4, 8, 8, 3)), "must hold uint8 videos"),
+        (np.array([{}], dtype=object), "cannot be read as an array of numbers"),
+        (np.zeros((2, 4, 3, 8, 3), np.uint8), "either its last and its third axis could be the channels"),
+        (np.zeros((2, 4, 8, 8, 2), np.uint8), "neither its last and its third axis could be the channels"),
+    ],
+)
+def test_arrays_that_are_no_videos_are_refused(array: np.ndarray, message: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", array, allow_pickle=True)
+    with pytest.raises(UserError, match=message):
+        find_clips(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--metrics", "no_fdv"], "There is no metric 'no_fdv'. Did you mean 'no_fvd'?"),
+        (["--metrics", "ssim"], "'ssim' compares each clip with its own truth: give --paired"),
+        (["--metrics", "no_fvd", "--clips", "13"], "--clips asks for 13, "),
+        (["--metrics", "no_fvd", "--clips", "9"], "A metric of sets needs 10 clips of either side at least"),
+        (["--metrics", "no_fvd", "--frames", "7"], "has 6 frames, fewer than the 7 that are compared"),
+        (["--metrics", "fvd", "--frames", "6"], "i3d_logits needs clips of"),
+        (["--metrics", "no_fvd", "--fps", "5"], "does not say its frame rate"),
+        (["--size", "0"], "--size must be positive; got 0."),
+        (["--json", "x.txt"], "--json must name a file that ends in .json"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(
+    words: list[str], message: str, arrays: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(*arrays, *words) == 2
+    heard = capsys.readouterr()
+    assert message in heard.err
+    assert heard.err.count("\n") == 1
+
+
+def test_places_that_do_not_fit_are_refused(
+    folders: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, near, far = folders
+    (near / "walk" / "3.gif").rename(near / "walk" / "4.gif")
+    assert evaluate(near, real, "--paired") == 2
+    assert "lacks 1: walk/3." in capsys.readouterr().err
+    np.save(far / "walk" / "0.npy", np.zeros((5, 8, 8, 3), np.uint8))
+    assert evaluate(far, real, "--paired", "--frames", 5, "--metrics", "mse") == 2
+    assert "'walk/0' is 8 x 8 as generated and 32 x 32 in the reference" in capsys.readouterr().err
+    (real / "walk" / "0.gif").write_bytes((near / "walk" / "0.gif").read_bytes())
+    assert evaluate(near, real) == 2
+    assert "Two files of" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert evaluate(tmp_path / "empty", real) == 2
+    assert "There are no videos in" in capsys.readouterr().err
+    assert evaluate(tmp_path / "nowhere", real) == 2
+
+
+def test_clips_of_several_sizes_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_exam, "AT_ONCE", 2)
+    sizes = [16, 16, 16, 24, 16]
+    for index, size in enumerate(sizes):
+        np.save(tmp_path / f"{index}.npy", videos(index, count=1, size=size)[0])
+    clips = find_clips(tmp_path)
+    exam = folder_exam.FolderExam(clips, clips, folder_exam.Reading(frames=4))
+    network = UntrainedFeatures()
+    ours = exam._features(network, clips, "")
+    theirs = torch.cat([network(unit(videos(i, count=1, size=size)[:, :4])) for i, size in enumerate(sizes)])
+    assert_close(ours, theirs)
