@@ -48,14 +48,21 @@ class FrechetMetric(SetMetric, ABC):
             self.add_state(f"{side}_moments", default=[], dist_reduce_fx="cat")
 
     def keep(self, kind: str, ids: Int[Tensor, " clip"], rows: Float[Tensor, "clip width"]) -> None:
-        """Append the rows, or stream what is kept when that is more than the cap."""
-        super().keep(kind, ids, rows)
-        kept: list[Tensor] = getattr(self, f"{kind}_rows")
-        if self.clips is None and sum(map(len, kept)) > self.cap:
+        """Append the rows of clips that are not kept already; what is kept is streamed first if it would be too much.
+
+        So the draws of one batch, which come one after another, count once whatever the cap.
+        """
+        known = [part.to(ids.device) for part in getattr(self, f"{kind}_ids")]
+        fresh = ~torch.isin(ids, torch.cat(known)) if known else torch.ones_like(ids, dtype=torch.bool)
+        count = int(fresh.sum())
+        if not count:
+            return
+        if self.clips is None and known and sum(map(len, known)) + count > self.cap:
             moments = packed(self._moments(kind))
             setattr(self, f"{kind}_moments", [moments.to(rows.device)])
             setattr(self, f"{kind}_rows", [])
             setattr(self, f"{kind}_ids", [])
+        super().keep(kind, ids[fresh], rows[fresh])
 
     def statistic(self, *sets: Features) -> float:
         """The Fréchet distance."""

@@ -6,7 +6,7 @@ from benchmarks.metrics.features.motion import MotionHistograms
 from benchmarks.metrics.streamed import CAP, FrechetMetric
 
 
-class FrechetMotionDistance(FrechetMetric):
+class TemporalDistance(FrechetMetric):
     """The Fréchet distance between histograms of motion, to be read beside an FVD.
 
     FVD is biased towards content: good frames in a wrong order can score better than right motion of worse frames (Ge
@@ -21,4 +21,4 @@ class FrechetMotionDistance(FrechetMetric):
     """
 
     def __init__(self, *, frames: int = 16, clips: int | None = None, cap: int = CAP, **kwargs: Any) -> None:
-        super().__init__("fmd", MotionHistograms(), frames=frames, clips=clips, cap=cap, **kwargs)
+        super().__init__("temporal", MotionHistograms(), frames=frames, clips=clips, cap=cap, **kwargs)

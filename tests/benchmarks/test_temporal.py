@@ -7,7 +7,7 @@ from torch import Tensor
 
 from benchmarks.metrics.features.motion import MotionHistograms, block_motion
 from benchmarks.metrics.fid import FrechetInceptionDistance
-from benchmarks.metrics.temporal import FrechetMotionDistance
+from benchmarks.metrics.temporal import TemporalDistance
 
 COUNT, TIME = 24, 8
 
@@ -26,7 +26,7 @@ def squares(count: int, seed: int) -> Tensor:
     return ground
 
 
-def distance(metric: FrechetMotionDistance | FrechetInceptionDistance, answer: Tensor, truth: Tensor) -> float:
+def distance(metric: TemporalDistance | FrechetInceptionDistance, answer: Tensor, truth: Tensor) -> float:
     metric.update(clip(answer), clip(truth), ids_of(COUNT))
     return float(metric.compute())
 
@@ -38,7 +38,7 @@ def test_shuffled_frames_are_far_away_though_every_statistic_of_frames_is_equal(
     noisy = (0.7 * truth + 0.1 + 0.05 * torch.randn(truth.shape, generator=generator)).clamp(-1, 1)  # other looks
 
     def motion(answer: Tensor) -> float:
-        return distance(FrechetMotionDistance(frames=TIME), answer, truth)
+        return distance(TemporalDistance(frames=TIME), answer, truth)
 
     def frames(answer: Tensor) -> float:
         return distance(FrechetInceptionDistance(Tiny(), frames=TIME), answer, truth)
@@ -74,6 +74,6 @@ def test_it_is_blind_to_brightness_and_contrast() -> None:
 
 
 def test_the_name_says_what_it_is() -> None:
-    assert FrechetMotionDistance(clips=256).name == "fmd256_16f_motion_histograms"
+    assert TemporalDistance(clips=256).name == "temporal256_16f_motion_histograms"
     with pytest.raises(ValueError, match="3 frames at least"):
-        FrechetMotionDistance(frames=2)
+        TemporalDistance(frames=2)
