@@ -17,6 +17,7 @@ import yaml
 from torch import Tensor
 
 from benchmarks.metrics import lpips
+from benchmarks.metrics.features import i3d
 from benchmarks.records import Record, read_record
 from benchmarks.training import main
 from benchmarks.weights import WeightsUnavailable
@@ -42,6 +43,9 @@ DATA: dict[str, dict[str, Any]] = {
 }
 """How each data set is made small; an experiment on another one needs a line here."""
 
+WITHOUT_PICTURES = {"MotionGAN"}
+"""Systems whose answers are motions, which have no gallery."""
+
 TINY: dict[str, dict[str, int]] = {
     "VidODENetwork": {"width": 2},
     "ODEConvGRU": {"channels": 8},
@@ -49,6 +53,14 @@ TINY: dict[str, dict[str, int]] = {
     "ConvGRUCell": {"channels": 8},
     "ConvField": {"channels": 8, "hidden": 4},
     "PatchCritic": {"width": 4},
+    "MoCoGANGenerator": {"size": 32, "width": 4},
+    "MoCoGANVideoCritic": {"size": 32, "width": 4},
+    "MoCoGANImageCritic": {"width": 4},
+    "TGANGenerator": {"size": 32, "width": 2},
+    "TGANCritic": {"size": 32, "width": 4},
+    "InbetweeningNetwork": {"size": 32, "frames": 8, "width": 4, "latent": 4, "noise": 4, "blocks": 2},
+    "VideoCritic": {"size": 32, "frames": 8, "width": 4},
+    "ImageCritic": {"size": 32, "width": 4},
 }
 """How the parts of a model are made small, wherever they stand in it."""
 
@@ -63,6 +75,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHRONOREEL_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(lpips, "network_of", unavailable)
+    monkeypatch.setattr(i3d, "path_of", unavailable)
     return tmp_path
 
 
@@ -87,8 +100,8 @@ def write(name: str, content: dict[str, Any]) -> str:
 def film(folder: Path) -> None:
     """Two short clips for each split, each with a square that moves its own way."""
     for number, place in enumerate(f"{split}/{k}.mp4" for split in ("train", "val", "test") for k in "ab"):
-        frames = np.full((12, 3, 40, 48), 16 * number, dtype=np.uint8)
-        for k in range(12):
+        frames = np.full((18, 3, 40, 48), 16 * number, dtype=np.uint8)
+        for k in range(18):
             frames[k, :, 2 * k : 2 * k + 9, 3 * number : 3 * number + 9] = 255 - 16 * number
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         write_video(folder / place, frames, 25)
@@ -120,8 +133,8 @@ def check(record: Record, updates: int) -> None:
     assert record.budget.generator_updates == updates
     assert record.metrics
     for name, entry in record.metrics.items():
-        if name.startswith("lpips"):
-            assert entry.reason == "alex: tests fetch nothing"
+        if name.startswith(("lpips", "fvd")):
+            assert str(entry.reason).endswith("tests fetch nothing")
         else:
             assert entry.value is not None, entry.reason
             assert math.isfinite(entry.value)
@@ -145,21 +158,33 @@ def test_an_experiment_runs(path: Path, here: Path) -> None:
     records = [read_record(file) for file in run.glob("record*.json")]
     model = class_of(experiment["model"])
     asked = [task["class_path"].rsplit(".", 1)[1].lower() for task in experiment["evaluation"]["tasks"]]
+    instead = {"inbetween": "interpolate"}  # what the task asks of a system without the verb
     assert sorted(str(record.task["name"]) for record in records) == sorted(
-        verb for verb in asked if hasattr(model, verb)
+        verb for verb in asked if hasattr(model, verb) or hasattr(model, instead.get(verb, verb))
     )
     for record in records:
         check(record, updates)
-    assert len(list((run / "samples").glob("test-*.mp4"))) == len(records)
+    pictures = 0 if model.__name__ in WITHOUT_PICTURES else len(records)
+    assert len(list((run / "samples").glob("test-*.mp4"))) == pictures
 
 
-@pytest.mark.parametrize("path", MODELS, ids=identity)
+# MODE-GAN's stages ship for 17 joints, which no simulated data has; their experiments learn on the balls' three
+@pytest.mark.parametrize("path", [path for path in MODELS if not path.stem.startswith("motion_")], ids=identity)
 def test_a_model_learns(path: Path, here: Path) -> None:
     """One update moves the generator, and every loss is a number."""
     model = read(path)
-    shown = {"num_frames": 5, "stride": 2} if model["init_args"]["training"] == "interpolate" else {"num_frames": 10}
-    data = {"class_path": "MovingShapes", "init_args": {"sampling": {"class_path": "Regular", "init_args": shown}}}
-    data["init_args"] |= {**FEW, "size": 32, "frame_rate": 25, "train_clips": 2}
+    data = {"class_path": "MovingShapes", "init_args": {**FEW, "size": 32, "frame_rate": 25, "train_clips": 2}}
+    if model["class_path"].endswith("VidODE"):
+        interpolates = model["init_args"]["training"] == "interpolate"
+        shown = {"num_frames": 5, "stride": 2} if interpolates else {"num_frames": 10}
+    elif model["class_path"].endswith("LatentDynamicsGAN"):
+        shown = {"num_frames": 16}
+        data["init_args"]["frame_rate"] = 16
+    else:
+        shown = {"num_frames": TINY["InbetweeningNetwork"]["frames"]}
+        if model["init_args"]["generator"]["init_args"]["channels"] == 1:
+            data = {"class_path": "BouncingBalls", "init_args": {**FEW, "size": 32, "train_clips": 2}}
+    data["init_args"]["sampling"] = {"class_path": "Regular", "init_args": shown}
     overlay = write("tiny.yaml", {"model": tiny(model), "data": data, "trainer": TRAINER | {"limit_val_batches": 0}})
     assert main(["fit", f"--model={path}", overlay]) == 0
     (run,) = Path("runs").glob("*/0")
@@ -167,13 +192,15 @@ def test_a_model_learns(path: Path, here: Path) -> None:
     assert saved["updates"]["generator_updates"] == 1
     weights: dict[str, Tensor] = saved["state_dict"]
     assert all(weight.isfinite().all() for weight in weights.values())
-    assert 0 < sum(weight.numel() for name, weight in weights.items() if name.startswith("generator.")) < 50_000
+    small = {name: weight for name, weight in weights.items() if not name.startswith("generator.dynamics.")}
+    assert 0 < sum(weight.numel() for name, weight in small.items() if name.startswith("generator.")) < 50_000
     with (run / "metrics.csv").open() as file:
         (losses,) = csv.DictReader(file)
     terms = {name: float(value) for name, value in losses.items() if name.startswith("train/generator/")}
-    assert terms["train/generator/reconstruction"] > 0
+    if model["class_path"].endswith("VidODE"):
+        assert terms["train/generator/reconstruction"] > 0
     assert all(math.isfinite(value) for value in terms.values())
-    judged = {name.rsplit("/", 1)[1] for name in terms} & {"image", "sequence"}
+    judged = {name.rsplit("/", 1)[1] for name in terms} & {"image", "sequence", "video"}
     assert judged == {name.removesuffix("_critic") for name in model["init_args"] if name.endswith("_critic")}
 
 
