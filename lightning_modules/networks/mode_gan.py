@@ -12,7 +12,8 @@ from lightning_modules.dynamics.base import Dynamics, Seeds
 from lightning_modules.dynamics.mlp import MLP
 
 Image = Float[Tensor, "frame channel height width"]
-Appearance = Float[Tensor, "frame feature"]
+Maps = Float[Tensor, "frame joint tall wide"]
+Appearance = Float[Tensor, "clip feature"]
 
 
 class MotionGenerator(nn.Module):
@@ -89,8 +90,7 @@ class VideoGenerator(nn.Module):
         batch, length = heatmaps.shape[:2]
         feature = self.appearance(code)
         frames = heatmaps.flatten(0, 1)
-        features = feature.repeat_interleave(length, dim=0)
-        image = features.unflatten(1, (-1, 4, 4))
+        image = feature.unflatten(1, (-1, 4, 4)).repeat_interleave(length, dim=0)
         for block in self.blocks:
             image = block(interpolate(image, scale_factor=2, mode="nearest"), frames, feature, length)
         return self.to_frame(image).tanh().unflatten(0, (batch, length))
@@ -126,7 +126,9 @@ class CompositionBlock(nn.Module):
             assert layer.bias is not None
             nn.init.ones_(layer.bias)
 
-    def forward(self, image: Image, heatmaps: Image, feature: Appearance, length: int) -> Image:
+    def forward(
+        self, image: Image, heatmaps: Maps, feature: Appearance, length: int
+    ) -> Float[Tensor, "frame after height width"]:
         """The image of each frame composed; `feature` has one row per clip of `length` frames."""
         motion = interpolate(heatmaps, size=image.shape[-2:], mode="bilinear", antialias=True)
         appearance = self.project(feature)
@@ -136,6 +138,6 @@ class CompositionBlock(nn.Module):
         return self.convolve(leaky_relu(gamma * self.standardise(image) + beta, 0.2))
 
 
-def _spread(vector: Float[Tensor, "batch channel"], length: int) -> Float[Tensor, "frame channel 1 1"]:
+def _spread(vector: Float[Tensor, "clip channel"], length: int) -> Float[Tensor, "frame channel 1 1"]:
     """A vector per clip to every pixel of each of its frames."""
     return vector.repeat_interleave(length, dim=0)[:, :, None, None]
