@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", dest="options", action="append", default=[], metavar="NAME=VALUE", help="a setting of the data"
     )
     parser.add_argument("--size", type=int, help="side of the frames in pixels; short for --set size=N")
+    parser.add_argument("--verify", action="store_true", help="read everything again and compare with what was noted")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -25,12 +26,19 @@ def main(args: argparse.Namespace) -> int:
         path = find_data(args.data)
     data = build_data(path, options)
     from datamodules.module import SPLITS
+    from datamodules.prepared import PreparedData
+
+    if args.verify and not isinstance(data, PreparedData):
+        raise UserError(f"{data.name} has nothing noted to compare with; --verify is for published data sets.")
 
     try:
         data.prepare_data()
+        problems = data.verify() if args.verify and isinstance(data, PreparedData) else []
         data.setup()
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
+    if problems:
+        raise UserError("\n".join(problems))
     for split in SPLITS:
         source = data.source(split)
         frames = sum(len(source.times(index)) for index in range(len(source)))

@@ -91,6 +91,23 @@ def decode(
     return moments if frame_rate is None else resample(moments, frame_rate)
 
 
+def fit(
+    pixels: UInt8[np.ndarray, "old_height old_width 3"],
+    size: tuple[int, int] | None,
+    channels: int,
+    pixel_shape: float | int = 1.0,
+) -> Picture:
+    """A colour picture as `decode` gives it: cut to the shape of `size` about the centre, resized, grey or not.
+
+    `pixel_shape` is a pixel's width over its height.
+    """
+    if size is not None:
+        pixels = _fitted(pixels, size, pixel_shape)
+    if channels == 1:
+        pixels = np.rint(pixels @ LUMA).astype(np.uint8)[..., None]
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
 def write_video(path: str | os.PathLike[str], frames: Pictures, frame_rate: float | int) -> float:
     """Write an .mp4 (H.264, yuv420p: plays anywhere) or a .gif (its own palette, endless) and return its frame rate.
 
@@ -181,18 +198,13 @@ def _check_whole(path: Path, container: "av.container.InputContainer", stream: A
 
 def _picture(frame: Any, shape: float, size: tuple[int, int] | None, channels: int) -> Picture:
     """The frame as it is meant to be seen; `shape` is a pixel's width over its height."""
-    pixels = frame.to_ndarray(format="rgb24")
     quarters = round(frame.rotation / 90) % 4
-    pixels = np.rot90(pixels, quarters)
-    if size is not None:
-        pixels = _fitted(pixels, size, 1 / shape if quarters % 2 else shape)
-    if channels == 1:
-        pixels = np.rint(pixels @ LUMA).astype(np.uint8)[..., None]
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    pixels = np.rot90(frame.to_ndarray(format="rgb24"), quarters)
+    return fit(pixels, size, channels, 1 / shape if quarters % 2 else shape)
 
 
 def _fitted(
-    pixels: UInt8[np.ndarray, "height width 3"], size: tuple[int, int], pixel_shape: float
+    pixels: UInt8[np.ndarray, "height width 3"], size: tuple[int, int], pixel_shape: float | int
 ) -> UInt8[np.ndarray, "new_height new_width 3"]:
     """Cut to the shape of `size` about the centre and resized; `pixel_shape` is a pixel's width over its height."""
     height, width = pixels.shape[:2]

@@ -1,0 +1,149 @@
+"""Weizmann: nine people, ten actions; from the owner's zips of AVI files, or from strips of frames (four actions)."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datamodules.archives import Archive
+from datamodules.prepared import Moments, Piece, PreparedData, Recording, Splits
+from datamodules.store import ClipStore
+from datamodules.video import decode, fit
+
+ACTIONS = ("bend", "jack", "jump", "pjump", "run", "side", "skip", "walk", "wave1", "wave2")
+PEOPLE = ("daria", "denis", "eli", "ido", "ira", "lena", "lyova", "moshe", "shahar")
+STRIP_CLASSES = ("0", "1", "3", "4")
+_SITE = "https://www.wisdom.weizmann.ac.il/~vision/VideoAnalysis/Demos/SpaceTimeActions/DB"
+
+
+class Weizmann(PreparedData):
+    """Weizmann actions: 9 people, 10 actions, 93 AVI files of 180x144 colour at 25 fps, research use.
+
+    Source: https://www.wisdom.weizmann.ac.il/~vision/SpaceTimeActions.html, a zip for each action with files like
+    `daria_walk.avi`. Gorelick, Blank, Shechtman, Irani and Basri, Actions as Space-Time Shapes, TPAMI 2007. The owner
+    names no licence. The papers count 90 clips: lena walks, runs and skips twice (`lena_walk1`, `lena_walk2`).
+    MODE-GAN (64x64, `frame_rate: 16`) holds nothing out: `val_people: []` and `test_people: []`. Its class is the
+    action's number in alphabetical order. Splits are by person: a person's clips share body, clothes and background.
+
+    Args:
+        val_people: to validate on, by name.
+        test_people: to test on, by name; all others are trained on.
+        shared: see `PreparedData`.
+    """
+
+    name = "weizmann"
+    facts = ("25 fps, 180x144", "research use, to be had without asking", "by person; MODE-GAN: all")
+
+    def __init__(
+        self,
+        *,
+        val_people: Sequence[str] = ("moshe",),
+        test_people: Sequence[str] = ("shahar",),
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        _check_people(PEOPLE, val_people, test_people)
+        self.val_people, self.test_people = tuple(val_people), tuple(test_people)
+
+    @property
+    def request(self) -> str:
+        """It is to be had without asking."""
+        return f"They are to be had from {_SITE} without asking."
+
+    def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
+        """A zip for each action."""
+        return [Archive(action, f"{_SITE}/{action}.zip") for action in ACTIONS], []
+
+    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+        """Each AVI file."""
+        for label, action in enumerate(ACTIONS):
+            for path in sorted(places[action].rglob("*.avi")):
+                yield Recording(
+                    f"{action}/{path.stem}",
+                    partial(decode, path, size=self._size, channels=self._store_channels),
+                    label,
+                    {"person": path.stem.partition("_")[0]},
+                )
+
+    def splits(self, store: ClipStore) -> Splits:
+        """By person."""
+        return _by_person(store, self.val_people, self.test_people)
+
+
+class WeizmannStrips(PreparedData):
+    """Weizmann strips: 9 people, 4 actions, 36 clips of 64x64 colour at 25 fps, research use, one picture each.
+
+    The form in which MoCoGAN (Tulyakov et al., CVPR 2018) handed the data on: `<class>/<number>.jpg` for the classes
+    0 (one hand waves), 1 (both hands wave), 3 (jumping jack) and 4 (bends), each file a row of square frames (PNG bytes
+    in spite of the name). The strips carry no rate; 25 fps is that of the films. Within a class the order of files is
+    the order of people, so person i is the i-th file of each class.
+
+    Args:
+        val_people: to validate on, by their place from 0 to 8.
+        test_people: to test on; all others are trained on.
+        shared: see `PreparedData`.
+    """
+
+    name = "weizmann-strips"
+    facts = ("25 fps, 64x64", "research use, beside MoCoGAN's code", "by person, 7/1/1")
+
+    def __init__(self, *, val_people: Sequence[int] = (7,), test_people: Sequence[int] = (8,), **shared: Any) -> None:
+        super().__init__(**shared)
+        people = [str(person) for person in range(len(PEOPLE))]
+        self.val_people, self.test_people = tuple(map(str, val_people)), tuple(map(str, test_people))
+        _check_people(people, self.val_people, self.test_people)
+
+    @property
+    def request(self) -> str:
+        """It comes with MoCoGAN's code."""
+        return "The folder `actions` of MoCoGAN's repository (sergeytulyakov/mocogan, data) has them; call it `strips`."
+
+    def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
+        """One folder (or zip) `strips` with the classes' folders in it."""
+        return [Archive("strips")], []
+
+    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+        """Each strip; the classes are numbered from 0 in the order of their folders."""
+        for label, name in enumerate(STRIP_CLASSES):
+            folders = [folder for folder in places["strips"].rglob(name) if folder.is_dir()]
+            for person, path in enumerate(sorted(folders[0].glob("*.jpg")) if folders else ()):
+                read = partial(_strip, path, self._size, self._store_channels)
+                yield Recording(f"{name}/{path.stem}", read, label, {"person": str(person)})
+
+    def splits(self, store: ClipStore) -> Splits:
+        """By person."""
+        return _by_person(store, self.val_people, self.test_people)
+
+
+def _strip(path: Path, size: tuple[int, int], channels: int) -> Moments:
+    """The square frames of a row of them, at 25 a second."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        row = np.asarray(picture.convert("RGB"))
+    height, width = row.shape[:2]
+    if width % height:
+        raise ValueError(f"a strip's width must be a multiple of its height; this one is {width}x{height}")
+    for number in range(width // height):
+        frame = np.ascontiguousarray(row[:, number * height : (number + 1) * height])
+        yield fit(frame, size, channels), number / 25
+
+
+def _by_person(store: ClipStore, val_people: Sequence[str], test_people: Sequence[str]) -> Splits:
+    people = [entry["person"] for entry in store.index["clips"]]
+    held = {*val_people, *test_people}
+    return {
+        "train": [Piece(clip) for clip, person in enumerate(people) if person not in held],
+        "val": [Piece(clip) for clip, person in enumerate(people) if person in val_people],
+        "test": [Piece(clip) for clip, person in enumerate(people) if person in test_people],
+    }
+
+
+def _check_people(known: Iterable[str], val_people: Sequence[str], test_people: Sequence[str]) -> None:
+    known = list(known)
+    if strangers := [person for person in (*val_people, *test_people) if person not in known]:
+        raise ValueError(f"There is no person {', '.join(strangers)}; there are {', '.join(known)}.")
+    if both := set(val_people) & set(test_people):
+        raise ValueError(f"Nobody may be in two splits; {', '.join(sorted(both))} is in val_people and test_people.")

@@ -1,0 +1,103 @@
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.cli import benchmarks
+from datamodules.archives import MissingData
+from datamodules.sampling import Regular
+from datamodules.video import write_video
+from datamodules.weizmann import ACTIONS, PEOPLE, Weizmann, WeizmannStrips
+
+LOADING = {"sampling": Regular(num_frames=4), "batch_size": 2, "size": 16}
+
+
+@pytest.fixture
+def zips(tmp_path: Path) -> Path:
+    """A zip for each action, with a film for two people and for lena's two walks."""
+    folder = tmp_path / "archives" / "weizmann"
+    folder.mkdir(parents=True)
+    for grey, action in enumerate(ACTIONS):
+        with zipfile.ZipFile(folder / f"{action}.zip", "w") as packed:
+            for place, person in enumerate(["daria", "moshe", "shahar"]):
+                film = tmp_path / "film.mp4"
+                write_video(film, np.full((9, 3, 16, 20), 20 * grey + 5 * place, dtype=np.uint8), 25)
+                packed.write(film, f"{person}_{action}.avi")
+    return tmp_path
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        benchmarks(list(words))
+    return int(end.value.code or 0)
+
+
+def test_the_owners_zips_become_splits_by_person(zips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("prepare", "weizmann", "--size=16", "--verify", f"--set=root={zips}") == 0
+    out = capsys.readouterr().out
+    assert "10 clips" in out
+    data = Weizmann(root=str(zips), **LOADING)
+    assert [len(data.source(split)) for split in ("train", "val", "test")] == [10, 10, 10]
+    assert {origin.name.partition("_")[0].partition("/")[2] for origin in data.source("test").origins()} == {"shahar"}
+    assert not list((zips / "archives" / "weizmann").glob(".*.zip-*"))  # what was unpacked is gone
+    resampled = Weizmann(root=str(zips), frame_rate=16.0, **LOADING)
+    assert np.allclose(resampled.source("train").times(0), np.arange(6) / 16)
+    assert resampled.data_id("train") != data.data_id("train")
+
+
+def test_what_is_missing_is_named_with_its_place(zips: Path) -> None:
+    (zips / "archives" / "weizmann" / "run.zip").unlink()
+    data = Weizmann(root=str(zips), download=False, **LOADING)
+    with pytest.raises(MissingData, match=r"Found: bend.zip.*Missing: run .*without asking"):
+        data.prepare_data()
+
+
+def test_a_broken_film_is_named_and_the_rest_goes_on(zips: Path) -> None:
+    with zipfile.ZipFile(zips / "archives" / "weizmann" / "run.zip", "a") as packed:
+        packed.writestr("eli_run.avi", b"not a film")
+    data = Weizmann(root=str(zips), **LOADING)
+    with pytest.warns(UserWarning, match="run/eli_run"):
+        data.prepare_data()
+    assert len(data.source("train")) == 10
+
+
+def test_damage_is_found(zips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = Weizmann(root=str(zips), **LOADING)
+    data.prepare_data()
+    assert data.verify() == []
+    with (data.path / "frames.u8").open("r+b") as file:
+        file.write(b"\x01\x02\x03")
+    assert run("prepare", "weizmann", "--size=16", "--verify", f"--set=root={zips}") == 2
+    assert "bend/daria_bend" in capsys.readouterr().err
+    (zips / "archives" / "weizmann" / "run.zip").write_bytes(b"PK")
+    assert any("run.zip" in problem for problem in data.verify())
+
+
+def test_nobody_is_in_two_splits() -> None:
+    with pytest.raises(ValueError, match="no person anna"):
+        Weizmann(test_people=["anna"], **LOADING)
+    with pytest.raises(ValueError, match="Nobody may be in two splits"):
+        Weizmann(test_people=["eli"], val_people=["eli"], **LOADING)
+    assert len(PEOPLE) == 9
+
+
+def test_the_real_strips(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "archives").mkdir()
+    (tmp_path / "archives" / "strips").symlink_to(shared / "data" / "weizmann_actions")
+    data = WeizmannStrips(
+        root=str(tmp_path), archives=str(tmp_path / "archives"), sampling=Regular(num_frames=16), size=64
+    )
+    data.prepare_data()
+    assert [len(data.source(split)) for split in ("train", "val", "test")] == [28, 4, 4]
+    source = data.source("test")
+    assert source.labels().tolist() == [0, 1, 2, 3]
+    frames = sum(
+        len(data.source(split).times(i)) for split in ("train", "val", "test") for i in range(len(data.source(split)))
+    )
+    assert frames == 2645
+    here = source.read(np.array([0, 1]), np.array([[0, 50], [3, 7]]))
+    there = pickle.loads(pickle.dumps(source)).read(np.array([0, 1]), np.array([[0, 50], [3, 7]]))
+    assert here.shape == (2, 2, 3, 64, 64)
+    assert (here == there).all()
