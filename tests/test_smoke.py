@@ -39,6 +39,7 @@ FEW = {"train_clips": 4, "val_clips": 2, "test_clips": 2, "batch_size": 2}
 DATA: dict[str, dict[str, Any]] = {
     "BouncingBalls": FEW,
     "MovingShapes": FEW | {"size": 32},
+    "Pendulum": FEW,
     "VideoFolder": {"folder": "videos", "size": 32, "batch_size": 2},
 }
 """How each data set is made small; an experiment on another one needs a line here."""
@@ -46,7 +47,7 @@ DATA: dict[str, dict[str, Any]] = {
 WITHOUT_PICTURES = {"MotionGAN"}
 """Systems whose answers are motions, which have no gallery."""
 
-TINY: dict[str, dict[str, int]] = {
+TINY: dict[str, dict[str, Any]] = {
     "VidODENetwork": {"width": 2},
     "ODEConvGRU": {"channels": 8},
     "FrameStack": {"channels": 8},
@@ -58,6 +59,11 @@ TINY: dict[str, dict[str, int]] = {
     "MoCoGANImageCritic": {"width": 4},
     "TGANGenerator": {"size": 32, "width": 2},
     "TGANCritic": {"size": 32, "width": 4},
+    "TGANv2Generator": {"channels": 8, "widths": [4, 4, 4], "levels": 3},
+    "TGANv2Critic": {"width": 2, "levels": 3},
+    "ConvLSTM": {"channels": 8},
+    "LeakyConvField": {"channels": 8},
+    "ConvJetEncoder": {"channels": 8},
     "InbetweeningNetwork": {"size": 32, "frames": 8, "width": 4, "latent": 4, "noise": 4, "blocks": 2},
     "VideoCritic": {"size": 32, "frames": 8, "width": 4},
     "ImageCritic": {"size": 32, "width": 4},
@@ -179,7 +185,7 @@ def test_a_model_learns(path: Path, here: Path) -> None:
         shown = {"num_frames": 5, "stride": 2} if interpolates else {"num_frames": 10}
     elif model["class_path"].endswith("LatentDynamicsGAN"):
         shown = {"num_frames": 16}
-        data["init_args"]["frame_rate"] = 16
+        data["init_args"] |= {"frame_rate": 16, "size": 24 if path.stem.startswith("tganv2") else 32}
     else:
         shown = {"num_frames": TINY["InbetweeningNetwork"]["frames"]}
         if model["init_args"]["generator"]["init_args"]["channels"] == 1:
