@@ -4,6 +4,7 @@ from lightning_modules.dynamics.base import Dynamics as Dynamics
 from lightning_modules.dynamics.convolutional import ConvLSTM as ConvLSTM
 from lightning_modules.dynamics.convolutional import Deconvolution1d as Deconvolution1d
 from lightning_modules.dynamics.fields import ConvField as ConvField
+from lightning_modules.dynamics.fields import ConvJetEncoder as ConvJetEncoder
 from lightning_modules.dynamics.fields import JetEncoder as JetEncoder
 from lightning_modules.dynamics.fields import LeakyConvField as LeakyConvField
 from lightning_modules.dynamics.fields import VectorField as VectorField

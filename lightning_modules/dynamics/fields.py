@@ -100,3 +100,20 @@ class JetEncoder(nn.Module):
     def forward(self, code: Float[Tensor, "batch code"]) -> Float[Tensor, "batch jet"]:
         """The state and its derivatives at time 0, side by side."""
         return self.layers(code)
+
+
+class ConvJetEncoder(nn.Module):
+    """From a convolutional code to the jet at time 0: one 1x1 convolution for each order.
+
+    Args:
+        channels: of the code, and of the state.
+        order: of the equation.
+    """
+
+    def __init__(self, channels: int, order: int) -> None:
+        super().__init__()
+        self.layers = nn.Conv2d(channels, order * channels, 1)
+
+    def forward(self, code: Float[Tensor, "batch code height width"]) -> Float[Tensor, "batch jet height width"]:
+        """The state and its derivatives at time 0, side by side."""
+        return self.layers(code)

@@ -1,0 +1,174 @@
+"""TGANv2's networks: a pyramid that grows in space as it thins out in time, and its critic (Saito et al., 2020)."""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, avg_pool3d, interpolate
+
+from lightning_modules import noise
+from lightning_modules.dynamics.base import Dynamics
+from lightning_modules.networks.video_generator import Frames, Index, Seeds, Times, VideoGenerator, chosen
+
+Pictures = Float[Tensor, "frame channel height width"]
+Volume = Float[Tensor, "batch channel time height width"]
+
+
+class TGANv2Generator(VideoGenerator):
+    """Latent pictures of 3 x 3 that blocks double; the last blocks see fewer and fewer of a clip's frames in training.
+
+    In training every level is rendered, with each level after the first keeping every `stride`-th frame of the one
+    before from an offset drawn for the batch. In evaluation all frames go through to the last level, which alone is
+    rendered. The public code of latent neural differential equations has a stride of 4, TGANv2's own of 2.
+
+    Args:
+        dynamics: of latent pictures with `channels` channels.
+        code: size of the clip's code, uniform in [-1, 1].
+        channels: of the latent pictures.
+        widths: features after each block, the picture's side being 3 times 2 to the number of blocks.
+        levels: how many of the last blocks are rendered.
+        stride: of the frames between levels.
+        image_channels: of a frame.
+    """
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        code: int = 256,
+        channels: int = 1024,
+        widths: tuple[int, ...] = (512, 256, 128, 64, 32, 32),
+        levels: int = 4,
+        stride: int = 2,
+        image_channels: int = 3,
+    ) -> None:
+        super().__init__(dynamics)
+        if not 1 <= levels <= len(widths):
+            raise ValueError(f"There can be 1 to {len(widths)} levels with as many blocks; got {levels}.")
+        self.code = code
+        self.stride = stride
+        self.count = levels
+        self.first = nn.Sequential(nn.Linear(code, channels * 9), nn.Unflatten(1, (channels, 3, 3)))
+        self.blocks = nn.ModuleList(_Grow(a, b) for a, b in pairwise((channels, *widths)))
+        self.renders = nn.ModuleList(_render(width, image_channels) for width in widths[-levels:])
+
+    def forward(
+        self, times: Times, *, seeds: Seeds | None = None, labels: Index | None = None, only: Index | None = None
+    ) -> list[Frames]:
+        """See `VideoGenerator`: as many levels as there are in training, the last alone in evaluation."""
+        normal = noise.normal(seeds, len(times), (self.code,), stream="code", device=times.device)
+        code = 2 * torch.special.ndtr(normal) - 1
+        pictures = chosen(self.states(self.first(code), times, seeds), only)
+        inner = len(self.blocks) - self.count
+        shown = []
+        for place, block in enumerate(self.blocks):
+            if self.training and place > inner:
+                length = pictures.shape[1]
+                kept = pictures[:, int(torch.randint(min(self.stride, length), ())) :: self.stride]
+                pictures = kept[:, : max(1, length // self.stride)]
+            shape = pictures.shape[:2]
+            pictures = block(pictures.flatten(0, 1)).unflatten(0, shape)
+            if place >= inner and (self.training or place == len(self.blocks) - 1):
+                render = self.renders[place - inner]
+                shown.append(render(pictures.flatten(0, 1)).unflatten(0, shape))
+        return shown
+
+    def levels(self, frames: Frames) -> list[Frames]:
+        """Real clips as small as each level and with as many frames, from an offset of each clip's own."""
+        levels = []
+        clips = torch.arange(len(frames), device=frames.device)[:, None]
+        for level in range(self.count):
+            if level:
+                offset = torch.randint(min(self.stride, frames.shape[1]), (len(frames), 1), device=frames.device)
+                # as many frames for every clip as the least that any offset leaves
+                length = max(1, frames.shape[1] // self.stride)
+                frames = frames[clips, offset + self.stride * torch.arange(length, device=frames.device)]
+            shape, factor = frames.shape[:2], 2 ** (self.count - 1 - level)
+            levels.append(avg_pool2d(frames.flatten(0, 1), factor).unflatten(0, shape))
+        return levels
+
+
+class TGANv2Critic(nn.Module):
+    """One residual network over time and space for each level; the scores of all levels are judged alike.
+
+    The features are summed over place and time after a ReLU (TGANv2's code; the public code of latent neural
+    differential equations leaves the ReLU out). An axis of length 1 is left as it is, where both codes pad it to 3 with
+    zeros.
+
+    Args:
+        channels: of a frame.
+        levels: of the generator.
+        width: features of the first block; each next one has twice as many.
+        blocks: number of blocks.
+    """
+
+    def __init__(self, channels: int = 3, levels: int = 4, width: int = 64, blocks: int = 5) -> None:
+        super().__init__()
+        widths = [channels, *(width << k for k in range(blocks))]
+        self.levels = nn.ModuleList(
+            nn.ModuleList(_Shrink(a, b, first=not k) for k, (a, b) in enumerate(pairwise(widths)))
+            for _ in range(levels)
+        )
+        self.last = nn.ModuleList(nn.Linear(widths[-1], 1) for _ in range(levels))
+
+    def forward(self, *levels: Frames) -> Float[Tensor, "batch level"]:
+        """Scores (B, levels)."""
+        if len(levels) != len(self.levels):
+            raise ValueError(f"This critic judges {len(self.levels)} levels together; got {len(levels)}.")
+        scores = []
+        for frames, blocks, last in zip(levels, self.levels, self.last, strict=True):
+            x = frames.transpose(1, 2)
+            assert isinstance(blocks, nn.ModuleList)
+            for block in blocks:
+                x = block(x)
+            scores.append(last(x.relu().sum(dim=(2, 3, 4))))
+        return torch.cat(scores, dim=1)
+
+
+class _Grow(nn.Module):
+    """A residual block that doubles a picture's sides."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([nn.BatchNorm2d(before), nn.BatchNorm2d(after)])
+        self.convolutions = nn.ModuleList(_xavier(nn.Conv2d(a, after, 3, padding=1), 2**0.5) for a in (before, after))
+        self.shortcut = _xavier(nn.Conv2d(before, after, 1), 1.0)
+
+    def forward(self, x: Pictures) -> Float[Tensor, "frame _ _ _"]:
+        main = interpolate(self.norms[0](x).relu(), scale_factor=2)
+        main = self.convolutions[1](self.norms[1](self.convolutions[0](main)).relu())
+        # a 1 x 1 convolution may come before the doubling as well as after it
+        return main + interpolate(self.shortcut(x), scale_factor=2)
+
+
+class _Shrink(nn.Module):
+    """A residual block that halves a clip's axes; the first one leaves time as it is and begins without a ReLU."""
+
+    def __init__(self, before: int, after: int, first: bool) -> None:
+        super().__init__()
+        self.first = first
+        self.convolutions = nn.ModuleList(_xavier(nn.Conv3d(a, after, 3, padding=1), 2**0.5) for a in (before, after))
+        self.shortcut = _xavier(nn.Conv3d(before, after, 1), 1.0)
+
+    def forward(self, x: Volume) -> Float[Tensor, "batch _ _ _ _"]:
+        main = self.convolutions[0](x if self.first else x.relu())
+        main = self.convolutions[1](main.relu())
+        # a 1 x 1 convolution with a bias and a mean over padded places do not commute: the blocks' own order
+        if self.first:
+            return self._halve(main) + self.shortcut(self._halve(x))
+        return self._halve(main) + self._halve(self.shortcut(x))
+
+    def _halve(self, x: Volume) -> Float[Tensor, "batch channel _ _ _"]:
+        sides = [1 if self.first and axis == 0 else min(2, side) for axis, side in enumerate(x.shape[2:])]
+        padding = [side % 2 if kernel == 2 else 0 for side, kernel in zip(x.shape[2:], sides, strict=True)]
+        return avg_pool3d(x, sides, sides, padding)
+
+
+def _render(width: int, channels: int) -> nn.Sequential:
+    last = _xavier(nn.Conv2d(width, channels, 3, padding=1), 2**0.5)
+    return nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), last, nn.Tanh())
+
+
+def _xavier(layer: nn.Conv2d | nn.Conv3d, gain: float) -> nn.Module:
+    nn.init.xavier_uniform_(layer.weight, gain=gain)
+    return layer
