@@ -51,6 +51,10 @@ SETS = {
     "fvd": _Choice(_FVD, {}, _I3D),
     "fvd_mixed5c": _Choice(_FVD, {}, _I3D, {"output": "mixed5c"}),
     "fvd_ddof0": _Choice(_FVD, {"ddof": 0}, _I3D),
+    "fvd_infinity": _Choice("benchmarks.metrics.fvd.FVDInfinity", {}, _I3D),
+    "mmd": _Choice("benchmarks.metrics.mmd.MaximumMeanDiscrepancy", {}, _I3D),
+    "precision": _Choice("benchmarks.metrics.precision_recall.PrecisionRecall", {"which": "precision"}, _I3D),
+    "recall": _Choice("benchmarks.metrics.precision_recall.PrecisionRecall", {"which": "recall"}, _I3D),
     "no_fvd": _Choice(_FVD, {}, f"{_FEATURES}.extractor.UntrainedFeatures"),
 }
 """Metrics of two sets of clips; frames, clips, network and layer are added to the name."""
@@ -173,7 +177,7 @@ def _build(name: str, frames: int, clips: int) -> Any:
         return _class(PAIRED[name].path)(**PAIRED[name].settings)
     choice = SETS[name]
     network = _class(choice.network)(**choice.network_settings)
-    return _class(choice.path)(network, frames=frames, clips=clips, **choice.settings)
+    return _class(choice.path)(network=network, frames=frames, clips=clips, **choice.settings)
 
 
 def _class(path: str) -> Any:

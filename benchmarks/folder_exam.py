@@ -14,8 +14,8 @@ from torch import Tensor
 from benchmarks.clip_files import ClipFile, content_of, read_clip
 from benchmarks.feature_cache import cached_features, key_of
 from benchmarks.metrics.base import ClipMetric
+from benchmarks.metrics.featured import SetMetric
 from benchmarks.metrics.features.extractor import Extractor
-from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.metrics.paired import PairedMetric, PerClip
 from benchmarks.records import Measurement
 from benchmarks.weights import WeightsUnavailable
@@ -61,7 +61,7 @@ class FolderExam:
     per_clip: dict[str, PerClip] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def measure(self, metrics: Sequence[PairedMetric | FrechetVideoDistance]) -> dict[str, Measurement]:
+    def measure(self, metrics: Sequence[PairedMetric | SetMetric]) -> dict[str, Measurement]:
         """What each metric finds; one whose weights cannot be had is a dash with its reason.
 
         Raises:
@@ -76,7 +76,7 @@ class FolderExam:
         ready = [metric.to(self.device) for metric in metrics if metric.name not in dashes]
         paired = [metric for metric in ready if isinstance(metric, PairedMetric)]
         self._compare(paired)
-        self._look([metric for metric in ready if isinstance(metric, FrechetVideoDistance)])
+        self._look([metric for metric in ready if isinstance(metric, SetMetric)])
         self.per_clip = {metric.name: metric.per_clip() for metric in paired}
         found = {metric.name: _measurement(metric) for metric in ready}
         return {
@@ -102,7 +102,7 @@ class FolderExam:
             for metric in metrics:
                 metric.update(VideoClip(answer, times), VideoClip(truth, times), ids)
 
-    def _look(self, metrics: Sequence[FrechetVideoDistance]) -> None:
+    def _look(self, metrics: Sequence[SetMetric]) -> None:
         """Through each network once; the reference's features are kept for the next time."""
         ids = torch.tensor([sample_id(number, 0) for number in range(len(self.generated))])
         networks = {metric.network.name: metric.network for metric in metrics}
@@ -115,8 +115,8 @@ class FolderExam:
             answer = self._features(network, self.generated, "Generated")
             for metric in metrics:
                 if metric.network.name == name:
-                    metric.keep("answer", ids, answer)
-                    metric.keep("truth", ids, truth)
+                    for side in metric.sides:
+                        metric.keep(side, ids, answer if side == "answer" else truth)
 
     def _features(self, network: Extractor, clips: Sequence[ClipFile], what: str) -> Float[Tensor, "_clips _features"]:
         shown = track(self._batches(clips), description=what, total=len(clips) / AT_ONCE, transient=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from benchmarks import evaluate as evaluate_module
 from benchmarks import feature_cache, folder_exam
 from benchmarks.cli import benchmarks
 from benchmarks.clip_files import find_clips, read_clip
@@ -271,3 +272,21 @@ def test_clips_of_several_sizes_keep_their_order(tmp_path: Path, monkeypatch: py
     ours = exam._features(network, clips, "")
     theirs = torch.cat([network(unit(videos(i, count=1, size=size)[:, :4])) for i, size in enumerate(sizes)])
     assert_close(ours, theirs)
+
+
+def test_every_metric_of_sets_sees_the_same_features(tmp_path: Path) -> None:
+    for index, side in enumerate(("a", "b")):
+        np.save(tmp_path / f"{side}.npy", videos(index, count=20))
+    metrics = [
+        evaluate_module._class(choice.path)(network=UntrainedFeatures(), frames=4, clips=20, **choice.settings)
+        for name, choice in evaluate_module.SETS.items()
+        if name not in ("no_fvd", "fvd_mixed5c")
+    ]
+    sides = (find_clips(tmp_path / f"{side}.npy") for side in ("a", "b"))
+    ours = folder_exam.FolderExam(*sides, folder_exam.Reading(frames=4)).measure(metrics)
+    clips = [VideoClip(unit(videos(index, count=20)[:, :4]), torch.arange(4.0).expand(20, -1)) for index in (0, 1)]
+    for metric in metrics:
+        metric.reset()
+        metric.update(*clips, torch.arange(20) << 24)
+        assert ours[metric.name].value == pytest.approx(float(metric.compute()), rel=1e-5)
+    assert len(ours) == 6
