@@ -131,7 +131,7 @@ def test_it_answers_the_inbetweening_task() -> None:
     case = Inbetween().pose(batch_of(), VideoClip)
     with torch.no_grad():
         answer = Inbetween().ask(system, case)
-    assert answer.frames.shape == case.target.frames.shape  # type: ignore[union-attr]
+    assert answer.frames.shape == case.target.frames.shape
     assert torch.equal(answer.times, case.target.times)
 
 

@@ -125,7 +125,7 @@ def test_the_blocks_have_lengths_4_8_and_16() -> None:
     with torch.device("meta"):
         network = InbetweeningNetwork()
         code = torch.empty(2, 64, 8, 8)
-        stages = network.latents.stages(code, code, torch.empty(2, 128))  # type: ignore[union-attr, operator]
+        stages = network.latents.stages(code, code, torch.empty(2, 128))  # type: ignore[operator]
     assert [tuple(stage.shape[1:]) for stage in stages] == [
         *[(64, 4, 8, 8)] * 8,
         *[(64, 8, 8, 8)] * 8,
@@ -136,8 +136,8 @@ def test_the_blocks_have_lengths_4_8_and_16() -> None:
 def test_the_first_block_begins_with_start_start_end_end() -> None:
     network = InbetweeningNetwork(**SMALL)
     seen: list[Tensor] = []
-    first = network.latents.blocks[0]  # type: ignore[union-attr, index]
-    first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    first = network.latents.blocks[0]  # type: ignore[index]
+    first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))  # type: ignore[union-attr]
     start, end = torch.randn(2, 1, 4, 8, 8)
     network.latents(start, end, torch.randn(1, 4))
     assert_close(seen[0], torch.stack([start, start, end, end], dim=2))
@@ -161,8 +161,8 @@ def test_a_block_is_equations_1_to_5() -> None:
     block = FusionBlock(3, 5, 4).eval()
     for part in block.modules():
         if isinstance(part, nn.BatchNorm3d):
-            part.running_mean.uniform_(-1, 1)  # type: ignore[union-attr, operator]
-            part.running_var.uniform_(0.5, 2)  # type: ignore[union-attr, operator]
+            part.running_mean.uniform_(-1, 1)  # type: ignore[union-attr]
+            part.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
     z, start, end, noise = (
         torch.randn(2, 3, 4, 2, 2),
         torch.randn(2, 3, 2, 2),
