@@ -1,0 +1,91 @@
+"""UCF101: 101 classes of actions, from the owner's rar and his lists of train and test files."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from datamodules.archives import Archive
+from datamodules.prepared import Piece, PreparedData, Recording, Splits, carve, names_of
+from datamodules.store import ClipStore
+from datamodules.video import decode
+
+_SITE = "https://www.crcv.ucf.edu/data/UCF101"
+
+
+class UCF101(PreparedData):
+    """UCF101: 101 actions, 13,320 AVI files of 320x240 colour at 25 fps (a few at 29.97), research use.
+
+    Source: https://www.crcv.ucf.edu/data/UCF101.php: `UCF101.rar` with `UCF-101/<Class>/v_<Class>_g01_c01.avi`, and
+    `UCF101TrainTestSplits-RecognitionTask.zip` with classInd.txt and trainlist and testlist 01 to 03. Soomro, Zamir and
+    Shah, CRCV-TR-12-01, 2012. The owner publishes no checksums. A file that the lists name and the rar lacks is an
+    error.
+
+    - latent NDE: trainlist01 (9,537 clips), 64x64 and 192x192, 16 consecutive frames anywhere: `val_share: 0`. Its code
+      resizes to 64x85 and cuts half a pixel off the centre; ours cuts at the centre.
+    - inbetweening: list 01, 5 % of trainlist01 drawn for validation, testlist01 (3,783 clips), `start: centre` there:
+      `val_share: 0.05`. The paper does not say which 5 %; `val_seed` draws them.
+
+    Args:
+        fold: which of the three lists.
+        val_share: the share of the train list to validate on.
+        val_seed: which ones.
+        shared: see `PreparedData`.
+    """
+
+    name = "ucf101"
+    facts = (
+        "25 fps, 320x240",
+        "research use, to be had without asking",
+        "lists 01-03; inbetweening: 5 % of train for val",
+    )
+
+    def __init__(self, *, fold: Literal[1, 2, 3] = 1, val_share: float = 0.0, val_seed: int = 0, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.fold, self.val_share, self.val_seed = fold, val_share, val_seed
+
+    @property
+    def request(self) -> str:
+        """It is to be had without asking."""
+        return f"They are to be had from {_SITE} without asking (the videos are 6.5 GB)."
+
+    def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
+        """The videos and the lists."""
+        lists = "UCF101TrainTestSplits-RecognitionTask"
+        return [Archive("UCF101", f"{_SITE}/UCF101.rar"), Archive(lists, f"{_SITE}/{lists}.zip")], []
+
+    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+        """Each AVI file, with the side of each of the three lists that it is on."""
+        lists = read_lists(places["UCF101TrainTestSplits-RecognitionTask"])
+        classes = sorted({name.partition("/")[0] for name in lists})
+        for path in sorted(places["UCF101"].rglob("v_*.avi")):
+            name = f"{path.parent.name}/{path.stem}"
+            read = partial(decode, path, size=self._size, channels=self._store_channels)
+            if name in lists:
+                yield Recording(name, read, classes.index(path.parent.name), {"lists": lists[name]})
+                del lists[name]
+        if lists:
+            some = ", ".join(sorted(lists)[:5])
+            raise ValueError(f"The lists name {len(lists)} videos that UCF101 lacks ({some}, ...). Fetch it again.")
+
+    def splits(self, store: ClipStore) -> Splits:
+        """By the owner's list, and validation drawn from its train part."""
+        sides = [entry["lists"].get(str(self.fold), "") for entry in store.index["clips"]]
+        train = [Piece(number) for number, side in enumerate(sides) if side == "train"]
+        kept, val = carve(train, self.val_share, self.val_seed, names_of(store))
+        return {"train": kept, "val": val, "test": [Piece(n) for n, side in enumerate(sides) if side == "test"]}
+
+
+def read_lists(folder: Path) -> dict[str, dict[str, str]]:
+    """For each video (`Class/v_Class_g01_c01`), "train" or "test" for each list, "1" to "3", that names it.
+
+    Lines read `Class/v_Class_g01_c01.avi 1` in a train list and `Class/v_Class_g01_c01.avi` in a test list.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.rglob("*list0?.txt")):
+        if match := re.fullmatch(r"(train|test)list0([123])", path.stem):
+            for line in path.read_text(encoding="utf-8").split("\n"):
+                if line.strip():
+                    found.setdefault(line.split()[0].removesuffix(".avi"), {})[match[2]] = match[1]
+    return found
