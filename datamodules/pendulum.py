@@ -1,0 +1,161 @@
+"""Pendulums: the angle and angular velocity of damped pendulums, integrated to float64's accuracy.
+
+MODE-GAN's experiment (Kim et al., BMVC 2021, eq. 8, Section B.4): theta'' + (B / M) theta' + (g / L) sin theta = 0
+with g = 9.81, B, L and M drawn from normal distributions of means 0.2, 1 and 1 and unit variance, 1,000 trajectories,
+a step of 0.1 s. Drawn literally, lengths and masses come out negative and motions explode, so they are drawn again
+until L and M exceed 0.1 and B is not negative. Starts are not in the paper: an angle drawn evenly from [-pi/2, pi/2],
+at rest. The method is Runge and Kutta's, as there, in steps of at most 0.01 s. Licence: simulated, nothing is
+downloaded.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64, UInt8
+
+from datamodules.clip import Batch, KeypointClip, Trajectory
+from datamodules.module import ClipDataModule, Split
+from datamodules.source import Indices, Origin, Positions
+
+GRAVITY = 9.81
+STEP = 0.1
+"""Seconds between the samples of a trajectory."""
+
+_FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
+_FINEST = 0.01
+
+Parameters = Float64[np.ndarray, " pendulum"]
+
+
+class Pendulums(NamedTuple):
+    """What moves: B / M, g / L and the angle it is let go at."""
+
+    damping: Parameters
+    stiffness: Parameters
+    angle: Parameters
+
+
+def pendulums(seeds: range) -> Pendulums:
+    """The pendulums that these seeds stand for."""
+    rows = []
+    for seed in seeds:
+        random = np.random.Generator(np.random.Philox(seed))
+        while True:
+            damping, length, mass = random.normal((0.2, 1.0, 1.0), 1.0)
+            if damping >= 0 and length > 0.1 and mass > 0.1:
+                break
+        rows.append((damping / mass, GRAVITY / length, random.uniform(-math.pi / 2, math.pi / 2)))
+    return Pendulums(*np.array(rows, dtype=np.float64).T)
+
+
+def simulate(things: Pendulums, times: Float64[np.ndarray, " time"]) -> Float64[np.ndarray, "pendulum time 2"]:
+    """Angle and angular velocity at increasing times from 0 on, by the classical method of fourth order."""
+
+    def slope(state: np.ndarray) -> np.ndarray:
+        return np.stack([state[1], -things.stiffness * np.sin(state[0]) - things.damping * state[1]])
+
+    state, now, states = np.stack([things.angle, np.zeros_like(things.angle)]), 0.0, []
+    for time in times:
+        steps = max(1, math.ceil((time - now) / _FINEST - 1e-9))
+        h = (time - now) / steps
+        for _ in range(steps if time > now else 0):
+            a = slope(state)
+            b = slope(state + h / 2 * a)
+            c = slope(state + h / 2 * b)
+            d = slope(state + h * c)
+            state = state + h / 6 * (a + 2 * b + 2 * c + d)
+        now = float(time)
+        states.append(state.T)
+    return np.stack(states, axis=1)
+
+
+class PendulumSource:
+    """Simulated trajectories of one split: pictures without channels, and one "joint" at (angle, angular velocity)."""
+
+    channels = 0
+    size = (1, 1)
+
+    def __init__(self, seeds: range, length: int) -> None:
+        self._seeds = seeds
+        self._times = np.arange(length) * STEP
+        self._states = simulate(pendulums(seeds), self._times)
+        settings = (1, seeds.start, len(seeds), length, STEP, GRAVITY)
+        self.fingerprint = hashlib.sha256(repr(settings).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._seeds)
+
+    def origins(self) -> Sequence[Origin]:
+        """The seeds."""
+        return [Origin(f"seed {seed}", str(seed)) for seed in self._seeds]
+
+    def labels(self) -> Int64[np.ndarray, " clips"]:
+        """No classes."""
+        return np.full(len(self), -1, dtype=np.int64)
+
+    def times(self, index: int) -> Float64[np.ndarray, " length"]:
+        """Seconds since the start."""
+        return self._times
+
+    def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
+        """No pixels."""
+        return np.zeros((*frames.shape, 0, 1, 1), dtype=np.uint8)
+
+    def read_keypoints(
+        self, clips: Indices, frames: Positions
+    ) -> tuple[Float32[np.ndarray, "batch time joint 2"], Float32[np.ndarray, "batch time joint"]]:
+        """Angle and angular velocity, which `Pendulum` makes a Trajectory of."""
+        states = self._states[clips[:, None], frames][:, :, None].astype(np.float32)
+        return states, np.ones(states.shape[:-1], dtype=np.float32)
+
+
+class Pendulum(ClipDataModule):
+    """Damped pendulums as Trajectories of angle (radians) and angular velocity (radians per second).
+
+    Args:
+        train_clips: trajectories to train on.
+        val_clips: to validate on, of seeds that neither other split has.
+        test_clips: to test on.
+        length: samples of each, 0.1 s apart.
+        loading: see `ClipDataModule`.
+    """
+
+    name = "pendulum"
+
+    def __init__(
+        self,
+        train_clips: int = 1000,
+        val_clips: int = 200,
+        test_clips: int = 1000,
+        length: int = 64,
+        **loading: Any,
+    ) -> None:
+        super().__init__(**loading)
+        self.clips = {"train": train_clips, "val": val_clips, "test": test_clips}
+        self.length = length
+
+    @property
+    def channels(self) -> int:
+        """None."""
+        return 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """No pictures."""
+        return (1, 1)
+
+    def prepare_data(self) -> None:
+        """Nothing: the pendulums are simulated when a split is opened."""
+
+    def open(self, split: Split) -> PendulumSource:
+        """The pendulums of a split's seeds."""
+        return PendulumSource(range(_FIRST_SEED[split], _FIRST_SEED[split] + self.clips[split]), self.length)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """The one joint becomes the state."""
+        clip = batch.clip
+        assert isinstance(clip, KeypointClip)
+        return batch._replace(clip=Trajectory(clip.keypoints[..., 0, :], clip.times))
