@@ -16,7 +16,7 @@ from benchmarks.metrics.base import ClipMetric
 from benchmarks.per_clip import write_per_clip
 from benchmarks.records import Measurement
 from benchmarks.sitting import Sitting, check_target, check_types, labels
-from benchmarks.tasks import Task
+from benchmarks.tasks import SEED_STEP, Task
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import Batch
 from lightning_modules.callbacks import updates_of
@@ -33,6 +33,8 @@ class Evaluation(Callback):
         tasks: what is asked. None or empty: nothing.
         metrics: how answers are measured; each task gets its own copies.
         seed: decides, with each clip's id, what stochastic systems draw.
+        draws: how many answers each question gets. Means over clips are means over the draws too; metrics of sets take
+            the first; diversity and the best of n compare them.
         every_n_epochs: how often a validation during `fit` is measured.
         gallery: how many clips are shown, truth and answer side by side; 0 for none.
         folder: where records and galleries go; None: beside the run.
@@ -48,6 +50,7 @@ class Evaluation(Callback):
         metrics: list[ClipMetric] | None = None,
         *,
         seed: int = 0,
+        draws: int = 1,
         every_n_epochs: int = 1,
         gallery: int = 4,
         folder: str | None = None,
@@ -57,9 +60,15 @@ class Evaluation(Callback):
         selection: str = "last",
     ) -> None:
         super().__init__()
-        if every_n_epochs < 1 or gallery < 0:
+        if min(every_n_epochs, draws) < 1 or gallery < 0:
             raise ValueError(
-                f"every_n_epochs must be at least 1 and gallery at least 0; got {every_n_epochs} and {gallery}."
+                "every_n_epochs and draws must be at least 1 and gallery at least 0; got "
+                f"{every_n_epochs}, {draws} and {gallery}."
+            )
+        if (seed + 1) * draws > 2**15:
+            raise ValueError(
+                f"Every draw has a seed of its own: (seed + 1) * draws must not exceed {2**15}; got seed {seed} and "
+                f"{draws} draws. Lower one."
             )
         repeated = [name for name, count in Counter(metric.name for metric in metrics or []).items() if count > 1]
         if repeated:
@@ -67,6 +76,7 @@ class Evaluation(Callback):
         self.tasks = tasks or []
         self.metrics = metrics or []
         self.seed = seed
+        self.draws = draws
         self.every_n_epochs = every_n_epochs
         self.gallery = gallery
         self.folder = folder
@@ -184,14 +194,17 @@ class Evaluation(Callback):
             if not task.answerable_by(system):
                 continue
             check_types(system, self.metrics, type(batch.clip))
-            case = task.pose(batch, system.sample_type, self.seed)
+            case = task.pose(batch, system.sample_type, self.seed * self.draws)
             check_target(case, batch, task)
-            with trainer.precision_plugin.forward_context():
-                answer = task.ask(system, case)
-            answer = type(answer)(*(value.float() for value in answer))
-            for name, reason in sitting.mark(system, case, answer, batch).items():
-                self._say(f"{sitting.label}/{name}: — ({reason})")
-            self._gallery.show(sitting.label, case, answer)
+            for draw in range(self.draws):
+                drawn = case._replace(seeds=case.seeds + draw * SEED_STEP)
+                with trainer.precision_plugin.forward_context():
+                    answer = task.ask(system, drawn)
+                answer = type(answer)(*(value.float() for value in answer))
+                for name, reason in sitting.mark(system, drawn, answer, batch, draw).items():
+                    self._say(f"{sitting.label}/{name}: — ({reason})")
+                if draw == 0:
+                    self._gallery.show(sitting.label, drawn, answer)
 
     def _finish(self, trainer: Trainer, system: LightningModule) -> None:
         stage = "test" if trainer.testing else "val"
@@ -223,6 +236,7 @@ class Evaluation(Callback):
                 extractors={metric.name: metric.protocol for metric in self.metrics if metric.protocol},
                 table=self.table,
                 row=self.row,
+                draws=self.draws,
                 draw_seed=self.seed,
                 selection=self.selection,
             )

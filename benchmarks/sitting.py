@@ -46,8 +46,11 @@ class Sitting:
     exam: dict[str, Any] = field(default_factory=dict)
     per_clip: dict[str, PerClip] = field(default_factory=dict)
 
-    def mark(self, system: Any, case: Case, answer: Sample, batch: Batch) -> dict[str, str]:
-        """Update the metrics with a batch of answers; returns the dashes that this brought, with their reasons."""
+    def mark(self, system: Any, case: Case, answer: Sample, batch: Batch, draw: int = 0) -> dict[str, str]:
+        """Update the metrics with a batch of answers; returns the dashes that this brought, with their reasons.
+
+        Clips are counted at the first draw only.
+        """
         if not torch.equal(answer.times, case.target.times):
             raise ValueError(
                 f"{type(system).__name__} was asked the task '{self.label}' at {_few(case.target.times)} s and "
@@ -61,7 +64,7 @@ class Sitting:
                 new[metric.name] = str(error)
         self.dashes |= new
         self.metrics = [metric for metric in self.metrics if metric.name not in new]  # `==` of metrics is arithmetic
-        self.clips += len(case.ids)
+        self.clips += 0 if draw else len(case.ids)
         self.batches += 1
         self.evaluations += int(getattr(system, "function_evaluations", None) or 0)
         self.exam = self.exam or _describe(case, batch)
@@ -103,6 +106,7 @@ class Sitting:
         extractors: Mapping[str, Any],
         table: str,
         row: str,
+        draws: int,
         draw_seed: int,
         selection: str,
     ) -> Record:
@@ -112,7 +116,7 @@ class Sitting:
             **self.exam,
             "n": self.clips,
             "task": task,
-            "draws": 1,
+            "draws": draws,
             "draw_seed": draw_seed,
             "selection": selection,
             **({"metrics": dict(extractors)} if extractors else {}),

@@ -12,6 +12,8 @@ from datamodules.clip import Batch, Sample, take_times
 from datamodules.masks import Mask, ends, every, first, split
 
 Seeds = Int[Tensor, " batch"]
+SEED_STEP = 2**48
+"""Between the seeds of one clip in two draws: beyond every sample id."""
 Times = Float[Tensor, "batch time"]
 
 
@@ -105,7 +107,7 @@ class Task(ABC):
         observed, target = split(clip, mask)
         observed = sample_type(**{name: getattr(observed, name) for name in sample_type._fields})
         shown = present[:, mask.to(present.device)]
-        return Case(observed, target, shown, batch.ids, batch.labels, batch.ids + seed * 2**48)
+        return Case(observed, target, shown, batch.ids, batch.labels, batch.ids + seed * SEED_STEP)
 
 
 @dataclass(frozen=True)

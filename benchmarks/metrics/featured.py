@@ -175,14 +175,15 @@ class SetMetric(FeatureMetric, ABC):
 def features_of(network: Extractor, frames: Tensor, *, each_frame: bool = False) -> Tensor:
     """The network's row for each clip (with `each_frame`: those of its frames, one after another).
 
-    Rows are remembered as long as the frames are in use, so that several metrics cost one look.
+    Rows are remembered as long as the frames are in use, so that several metrics cost one look. A copy of the frames is
+    held with them: a system may write its next answer into the tensor of its last, and under inference mode no tensor
+    counts its versions.
     """
-    key = (type(network), each_frame, frames._version, *network.protocol.items())
-    known: dict[tuple[object, ...], Tensor] = _SEEN.setdefault(frames, {})
-    if key not in known:
-        if each_frame:
-            rows = network(frames.flatten(0, 1)[:, None])
-            known[key] = rows.reshape(len(frames), -1)
-        else:
-            known[key] = network(frames)
-    return known[key]
+    key = (type(network), each_frame, *network.protocol.items())
+    known: dict[tuple[object, ...], tuple[Tensor, Tensor]] = _SEEN.setdefault(frames, {})
+    seen, rows = known.get(key, (None, None))
+    if rows is None or seen is None or not torch.equal(seen, frames):
+        rows = network(frames.flatten(0, 1)[:, None]).reshape(len(frames), -1) if each_frame else network(frames)
+        same = next((copy for copy, _ in known.values() if torch.equal(copy, frames)), None)
+        known[key] = (frames.clone() if same is None else same, rows)
+    return rows

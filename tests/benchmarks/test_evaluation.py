@@ -20,7 +20,10 @@ from baselines.mean_frame import MeanFrame
 from baselines.repeat_last import RepeatLast
 from benchmarks.evaluation import Evaluation
 from benchmarks.metrics.base import ClipMetric, Summary
-from benchmarks.metrics.paired import SSIM
+from benchmarks.metrics.diversity import Diversity
+from benchmarks.metrics.features.extractor import UntrainedFeatures
+from benchmarks.metrics.fvd import FrechetVideoDistance
+from benchmarks.metrics.paired import MSE, SSIM
 from benchmarks.records import read_record
 from benchmarks.tasks import Generate, Interpolate, Predict
 from benchmarks.weights import WeightsUnavailable
@@ -192,6 +195,42 @@ def test_tasks_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> N
     assert list(evaluation.results) == ["predict-given2", "predict-given3"]
     with pytest.raises(ValueError, match="asked twice"):
         Evaluation([Predict(given=2), Predict(given=2)])
+
+
+def test_several_draws_have_seeds_of_their_own_and_count_each_clip_once(tmp_path: Path) -> None:
+    asked: list[Tensor] = []
+
+    class Draws(RepeatLast):
+        def predict(self, observed: VideoClip, times: Tensor, *, seeds: Tensor, **options: Any) -> VideoClip:
+            asked.append(seeds)
+            answer = super().predict(observed, times, **options)
+            noise = [
+                torch.randn(answer.frames.shape[1:], generator=torch.Generator().manual_seed(int(s))) for s in seeds
+            ]
+            return answer._replace(frames=(answer.frames + 0.2 * torch.stack(noise)).clamp(-1, 1))
+
+    def evaluation(**settings: Any) -> Evaluation:
+        metrics = [MSE(), FrechetVideoDistance(UntrainedFeatures(), frames=4), Diversity(UntrainedFeatures(), frames=4)]
+        return Evaluation([Predict(given=3)], metrics, gallery=0, **settings)
+
+    three = evaluation(draws=3, seed=1)
+    examine(Draws(), three, tmp_path / "three")
+    assert len(torch.cat(asked).unique()) == len(torch.cat(asked)) == 15
+    assert read_record(tmp_path / "three/record.json").protocol.settings["draws"] == 3
+    results = three.results["predict"]
+    assert {entry.n for entry in results.values()} == {5}
+    each = [evaluation(seed=seed) for seed in (3, 4, 5)]
+    for single in each:
+        examine(Draws(), single, tmp_path / "single")
+    singles = [single.results["predict"] for single in each]
+    mse, fvd, diversity = results
+    assert results[mse].value == pytest.approx(np.mean([single[mse].value for single in singles]))
+    assert results[fvd].value == pytest.approx(singles[0][fvd].value)  # a distance of sets takes the first draw
+    assert results[diversity].value is not None
+    assert results[diversity].value > 0
+    assert "not finite" in str(singles[0][diversity].reason)  # one draw has no diversity
+    with pytest.raises(ValueError, match="must not exceed 32768"):
+        Evaluation(seed=400, draws=100)
 
 
 def test_a_metric_that_cannot_measure_is_refused(tmp_path: Path) -> None:

@@ -71,7 +71,13 @@ def test_names_say_the_protocol() -> None:
     assert FrechetInceptionDistance(Tiny(), ddof=0, clips=50).name == "fid50_16f_tiny8_ddof0"
 
 
-def test_metrics_that_look_through_one_network_look_once() -> None:
+@pytest.mark.parametrize("inference", [False, True])
+def test_metrics_that_look_through_one_network_look_once(inference: bool) -> None:
+    with torch.inference_mode(inference):
+        _look_once()
+
+
+def _look_once() -> None:
     answer, truth, ids = pair(6)
     network = Tiny()
     for metric in (FrechetVideoDistance(network, frames=4), MaximumMeanDiscrepancy(network, frames=4)):
@@ -81,7 +87,7 @@ def test_metrics_that_look_through_one_network_look_once() -> None:
     answer.frames.mul_(0.5)  # frames that were written to are others
     metric = MaximumMeanDiscrepancy(network, frames=4)
     metric.update(answer, truth, ids)
-    assert network.looks == 4
+    assert network.looks == 4  # one was for `before`
     torch.testing.assert_close(metric.kept("answer")[1], before / 2)
     other = FrechetVideoDistance(Tiny(seed=1), frames=4)
     other.update(answer, truth, ids)
