@@ -1,6 +1,6 @@
 """Fréchet metrics, whose features are kept up to a cap and streamed into moments beyond it."""
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from math import isqrt
 from typing import Any
 
@@ -38,6 +38,7 @@ class FrechetMetric(SetMetric, ABC):
 
     higher_is_better: bool = False
 
+    @abstractmethod
     def __init__(self, measure: str, network: Extractor, *, ddof: int = 1, cap: int = CAP, **kwargs: Any) -> None:
         super().__init__(measure, network, suffix="" if ddof else "_ddof0", **kwargs)
         if ddof not in (0, 1) or cap < 2:
