@@ -1,0 +1,38 @@
+"""Fréchet distances of motions: zero for the same clips, that of the flattened paths, sensitive to shuffled time."""
+
+import torch
+from torch.testing import assert_close
+
+from benchmarks.metrics.frechet import frechet_distance
+from benchmarks.metrics.motion import FrechetMotionDistance, FrechetTrajectoryDistance
+from datamodules.clip import KeypointClip, Trajectory
+
+
+def paths(count: int = 40) -> torch.Tensor:
+    start, speed = torch.randn(count, 1, 2), torch.randn(count, 1, 2)
+    return start + speed * torch.arange(4.0)[:, None]
+
+
+def test_it_is_the_distance_of_whole_paths_and_notices_shuffled_time() -> None:
+    torch.manual_seed(0)
+    ids, times = torch.arange(40), (torch.arange(4) / 10).expand(40, -1)
+    real, made = paths(), paths()
+    values = {}
+    for name, answer in (("same", real), ("made", made), ("shuffled", real[:, [2, 0, 3, 1]])):
+        metric = FrechetTrajectoryDistance()
+        metric.update(Trajectory(answer, times), Trajectory(real, times), ids)
+        values[name] = float(metric.compute())
+        assert metric.summary().n == 40
+        assert_close(values[name], frechet_distance(answer.flatten(1), real.flatten(1)))
+    assert abs(values["same"]) < 1e-4
+    assert values["shuffled"] > values["made"] > 0.01
+
+
+def test_of_keypoints() -> None:
+    torch.manual_seed(0)
+    ids, times = torch.arange(40), (torch.arange(4) / 10).expand(40, -1)
+    points = paths()[:, :, None]
+    clip = KeypointClip(torch.zeros(40, 4, 0, 8, 8), times, points, torch.ones(40, 4, 1))
+    metric = FrechetMotionDistance()
+    metric.update(clip._replace(keypoints=points + 1), clip, ids)
+    assert_close(float(metric.compute()), 8.0, atol=1e-4, rtol=0)  # a shift by 1 of 4 moments in 2 directions
