@@ -1,6 +1,7 @@
 """The commands `lightning` and `benchmarks`; imports no torch, so that help and mistakes are answered at once."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -40,6 +41,9 @@ def benchmarks(arguments: Sequence[str] | None = None) -> NoReturn:
     except UserError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # `benchmarks list | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print("\nbenchmarks: stopped.", file=sys.stderr)
         sys.exit(130)

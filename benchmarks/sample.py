@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from datamodules.video import Pictures, Video
     from lightning_modules.system import System
 
+_MOST = 100_000
+"""The largest frame rate, speed, size and so on that is no slip of the finger."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -46,10 +49,12 @@ def main(args: argparse.Namespace) -> int:
     from datamodules.video import VideoError, read_video, write_video
     from lightning_modules.build import load
 
-    for option in ("fps", "speed", "scale"):
+    for option in ("fps", "speed", "scale", "given", "size"):
         value = getattr(args, option)
-        if value is not None and not value > 0:
-            raise UserError(f"--{option} must be positive; got {value:g}.")
+        if value is not None and not 0 < value <= _MOST:
+            raise UserError(f"--{option} must be positive, and at most {_MOST:,}; got {value:g}.")
+    if not -(2**63) <= args.seed < 2**63:
+        raise UserError(f"--seed must fit into 64 bits; got {args.seed}.")
     out = Path(args.out)
     if out.suffix.lower() not in (".mp4", ".gif"):
         raise UserError(f"--out must end in .mp4 or .gif; got '{out.name}'.")
@@ -213,6 +218,9 @@ def _device(name: str) -> str:
     import torch
 
     if name != "auto":
+        here = ["cpu", *["cuda"] * torch.cuda.is_available(), *["mps"] * torch.backends.mps.is_available()]
+        if name.partition(":")[0] not in here:
+            raise UserError(f"--device {name} is not to be had here; there is {', '.join(here)}.")
         return name
     if torch.cuda.is_available():
         return "cuda"

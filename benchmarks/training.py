@@ -23,6 +23,8 @@ from benchmarks.errors import UserError, unknown
 from benchmarks.evaluation import Evaluation
 from benchmarks.mistakes import explain, import_ours
 from datamodules.module import ClipDataModule
+from datamodules.video import VideoError
+from datamodules.video_folder import FolderError
 from lightning_modules.build import class_paths, load
 from lightning_modules.callbacks import Budget, UpdateAxis, WeightAveraging
 from lightning_modules.checkpoints import Checkpoints
@@ -42,7 +44,7 @@ def main(args: Sequence[str] | None = None) -> int:
     import_ours()
     try:
         Command(arguments)
-    except UserError as error:
+    except (UserError, VideoError, FolderError) as error:
         print(f"lightning: {error}", file=sys.stderr)
         return 2
     return 0

@@ -28,6 +28,10 @@ class VideoFile(NamedTuple):
     label: int
 
 
+class FolderError(ValueError):
+    """A folder that cannot be used as a data set."""
+
+
 class VideoFolder(ClipDataModule):
     """The videos (mp4, avi, mkv, mov, gif, mpg, webm) of a folder and its sub-folders.
 
@@ -161,7 +165,7 @@ def find_videos(folder: Path) -> list[VideoFile]:
         ValueError: if the folder is not there, has no video, or has some beside its train, val and test.
     """
     if not folder.is_dir():
-        raise ValueError(f"There is no folder {folder}; `folder` must name one with videos.")
+        raise FolderError(f"There is no folder {folder}; `folder` must name one with videos.")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
     if not paths:
         raise ValueError(f"{folder} has no videos, nor have its sub-folders: no file ends in {', '.join(EXTENSIONS)}.")

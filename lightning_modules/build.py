@@ -4,11 +4,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from lightning_modules.system import System, Training, with_config
@@ -72,16 +73,13 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no checkpoint at {path}.")
-    trained = None
-    if path.suffix == ".safetensors":
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-        config = json.loads(metadata["config"]) if "config" in metadata else None
-        trained = Training(**json.loads(metadata["trained"])) if "trained" in metadata else None
-    else:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        config, weights = checkpoint.get("config"), checkpoint["state_dict"]
+    try:
+        config, weights, trained = _read(path)
+    except (UnpicklingError, EOFError, SafetensorError, RuntimeError, AttributeError, KeyError) as error:
+        raise ValueError(
+            f"{path} is not a checkpoint that can be read ({type(error).__name__}): it is damaged, of another kind, or "
+            "holds more than tensors and plain data, which is never opened. Give a .ckpt of a run, or a .safetensors."
+        ) from error
     if config is None:
         raise ValueError(
             f"{path} holds no `config`; it was not written by this suite, or by code that built no config."
@@ -95,6 +93,19 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
         )
     system.trained = trained
     return system.eval()
+
+
+def _read(path: Path) -> tuple[Any, Any, Training | None]:
+    """Configuration, weights and what is known of the training."""
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+        config = json.loads(metadata["config"]) if "config" in metadata else None
+        trained = Training(**json.loads(metadata["trained"])) if "trained" in metadata else None
+        return config, weights, trained
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    return checkpoint.get("config"), checkpoint.get("state_dict", {}), None
 
 
 def class_paths(config: Any) -> Iterator[str]:

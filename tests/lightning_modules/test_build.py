@@ -1,7 +1,6 @@
 """Systems from plain data and back, and what is refused on the way."""
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ class Hostile:
 def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, field: str) -> None:
     path = tmp_path / "last.ckpt"
     torch.save({"config": config(), "state_dict": {}} | {field: Hostile()}, path)
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(ValueError, match="UnpicklingError"):
         load(path)
 
 
@@ -134,3 +133,16 @@ def test_optimisers_named_in_plain_data_are_built_on_the_parameters() -> None:
     assert isinstance(second["optimizer"], torch.optim.Adamax)
     assert first["optimizer"].param_groups[0]["lr"] == 0.25
     assert isinstance(system().critics, nn.ModuleDict)
+
+
+@pytest.mark.parametrize(("name", "content"), [("empty.ckpt", b""), ("text.ckpt", b"hello"), ("no.safetensors", b"x")])
+def test_a_file_of_another_kind_is_said_to_be_one(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match="not a checkpoint that can be read"):
+        load(tmp_path / name)
+
+
+def test_a_file_without_a_configuration_is_refused(tmp_path: Path) -> None:
+    torch.save({"a": 1}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match="holds no `config`"):
+        load(tmp_path / "other.ckpt")
