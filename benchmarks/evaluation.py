@@ -39,7 +39,8 @@ class Evaluation(Callback):
         gallery: how many clips are shown, truth and answer side by side; 0 for none.
         folder: where records and galleries go; None: beside the run.
         table: the benchmark that the run is a row of, and
-        row: the row's label in it, for the record.
+        row: the row's label in it, and
+        group: the block of the table that the row stands in, for the record.
         request: a hash of what was asked for, kept in the record.
         selection: how the checkpoint was chosen; part of the protocol.
     """
@@ -56,6 +57,7 @@ class Evaluation(Callback):
         folder: str | None = None,
         table: str = "",
         row: str = "",
+        group: str = "",
         request: str | None = None,
         selection: str = "last",
     ) -> None:
@@ -82,6 +84,7 @@ class Evaluation(Callback):
         self.folder = folder
         self.table = table
         self.row = row
+        self.group = group
         self.request = request
         self.selection = selection
         self.run_config: Mapping[str, Any] = {}
@@ -241,7 +244,7 @@ class Evaluation(Callback):
                 selection=self.selection,
             )
             path = self._place / ("record.json" if len(self.tasks) == 1 else f"record-{sitting.label}.json")
-            replace(record, request=self.request).write(path)
+            replace(record, request=self.request, group=self.group).write(path)
             write_per_clip(path, sitting.per_clip)
             written.append(path)
         return written

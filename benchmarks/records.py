@@ -122,6 +122,7 @@ class Record:
         versions: of Python and the packages that numbers depend on.
         date: when it was made, UTC.
         request: a hash of what `benchmarks run` asked for, which it compares before running again.
+        group: the block of the table that the row stands in, such as a data set; empty where there is one.
     """
 
     table: str
@@ -146,6 +147,7 @@ class Record:
     versions: dict[str, str]
     date: str
     request: str | None = None
+    group: str = ""
     version: int = VERSION
 
     @classmethod
@@ -214,7 +216,7 @@ class Record:
     @property
     def file_name(self) -> str:
         """`<row>-s<seed>-<hash8>.json`: the hash is of the place in the table, so a new run replaces an old one."""
-        place = content_hash([*self.exam, self.row, self.seed])
+        place = content_hash([*self.exam, self.row, self.seed, *([self.group] if self.group else [])])
         return f"{slug(self.row)}-s{self.seed}-{place[:8]}.json"
 
     def to_json(self) -> dict[str, Any]:
