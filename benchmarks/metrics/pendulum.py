@@ -84,14 +84,15 @@ class Roughness(_OfMotion):
 
 
 class PendulumResidual(_OfMotion):
-    """What no pendulum explains of a motion of angle and angular velocity: 0 for a pendulum, 1 if nothing is explained.
+    """What no pendulum explains of a motion of angle and angular velocity: 0 for a pendulum, about 1 for noise.
 
     For each motion those B / M >= 0 and g / L >= 0 are found that fit theta'' + (B / M) theta' + (g / L) sin theta = 0
     best (MODE-GAN, eq. 8). The equation is taken as what it says of each interval between samples: the changes of angle
     and velocity are the integrals of velocity and acceleration. Those come from the values and slopes at both ends
     (Hermite's rule, of fourth order), so that a coarse grid is no error: 1,000 simulated pendulums at 0.1 s have a mean
-    below 1e-4. The value is the sum of squares that is left over, as a fraction of that of the changes, half of it the
-    angle's and half the velocity's.
+    below 1e-4. The value is the sum of squares that is left over, as a fraction of those of what should be equal, half
+    of it the angle's (at most 2 there, where the angle does the opposite of what its velocity says) and half the
+    velocity's (at most 1).
     """
 
     quantity: ClassVar[str] = "pendulum_residual"
@@ -125,8 +126,10 @@ def fit_pendulum(
     # what friction of 1 and gravity of 1 add to either equation's right-hand side
     friction = torch.stack([integral(still, -speed), -turned], dim=1)
     gravity = torch.stack([integral(still, -angle.sin()), -integral(angle.sin(), angle.cos() * speed)], dim=1)
-    wanted = torch.stack([turned - integral(speed, still), gained], dim=1)
-    scale = torch.stack([turned, gained], dim=1).square().sum(-1, keepdim=True).sqrt().clamp(min=1e-12) * 2**0.5
+    carried = torch.stack([integral(speed, still), still[:, 1:]], dim=1)
+    changes = torch.stack([turned, gained], dim=1).square() + carried.square()
+    scale = (2 * changes.sum(-1, keepdim=True)).sqrt().clamp(min=1e-12)
+    wanted = torch.stack([turned, gained], dim=1) - carried
     design = (torch.stack([friction, gravity], dim=-1) / scale[..., None]).flatten(1, 2)
     left = (wanted / scale).flatten(1)
     best = left.new_zeros(len(left), 2)
