@@ -1,9 +1,9 @@
 """Data modules from YAML files, for the commands that need data and no model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -29,27 +29,31 @@ def find_data(name: str) -> Path:
 
 def build_data(path: Path, options: Sequence[str] = ()) -> "ClipDataModule":
     """The data module that a file describes, with `name=value` options over its `init_args`."""
-    from jsonargparse import ArgumentParser
-
-    from datamodules.module import ClipDataModule
-
     for option in options:
         if "=" not in option:
             raise UserError(f"An option is written name=value, like size=128; got '{option}'.")
     content = read_yaml(path)
     content = content.get("data", content)
     given = {name: yaml.safe_load(value) for name, _, value in (option.partition("=") for option in options)}
-    content = {**content, "init_args": {**(content.get("init_args") or {}), **given}}
+    return build_data_of({**content, "init_args": {**(content.get("init_args") or {}), **given}}, str(path))
+
+
+def build_data_of(content: Mapping[str, Any], name: str) -> "ClipDataModule":
+    """The data module that `class_path` and `init_args` describe; messages call it `name`."""
+    from jsonargparse import ArgumentParser
+
+    from datamodules.module import ClipDataModule
+
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ClipDataModule, "data")
     try:
-        data: ClipDataModule = parser.instantiate(parser.parse_object({"data": content})).data
+        data: ClipDataModule = parser.instantiate(parser.parse_object({"data": dict(content)})).data
     except Exception as error:
         message = " ".join(str(error).split())
         if refused := re.search(r"Option '([\w.]+)' is not accepted", message):
             kind = content["class_path"]
             raise unknown(f"setting of {kind.rpartition('.')[2]}", refused[1], _settings(kind)) from error
-        raise UserError(f"{path}: {message}") from error
+        raise UserError(f"{name}: {message}") from error
     return data
 
 

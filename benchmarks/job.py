@@ -1,7 +1,7 @@
 """Jobs: one row of a benchmark with one seed; where its files are, what it asks for, and whether that is done."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import yaml
 from benchmarks.canonical import content_hash, slug, write_text
 from benchmarks.errors import UserError, unknown
 from benchmarks.plan import Plan, Row, read_yaml
+from benchmarks.records import Record, read_record
 from benchmarks.source import class_paths, find, imported_by, lineage, statements_hash
 
 EXPERIMENTS = Path("configs/experiment")
@@ -29,22 +30,35 @@ class Job:
     @property
     def name(self) -> str:
         """How messages call it."""
-        return f"{self.row.label}, seed {self.seed}"
+        return f"{self.row.name}, seed {self.seed}"
 
     @property
     def experiment(self) -> Path:
         """The row's config file."""
-        return EXPERIMENTS / f"{self.row.experiment.removesuffix('.yaml')}.yaml"
+        return EXPERIMENTS / f"{self._experiment}.yaml"
+
+    @property
+    def stages(self) -> dict[str, "Job"]:
+        """The trainings that a joined row is made of, by name; shared with rows that train the same."""
+        rows = {name: Row(f"{self.row.name} ({name})", **vars(stage)) for name, stage in self.row.join.items()}
+        return {name: replace(self, row=row) for name, row in rows.items()}
+
+    @property
+    def joined(self) -> Path:
+        """Where the networks of the stages are joined."""
+        return self.exam_folder / "joined.safetensors"
 
     @property
     def checkpoint(self) -> Path | None:
-        """The file that is tested instead of training, if the row names one."""
+        """The file that is tested instead of training, if the row names one or joins two."""
+        if self.row.join:
+            return self.joined
         return None if self.row.checkpoint is None else Path(self.row.checkpoint.format(seed=self.seed))
 
     @property
     def folder(self) -> Path:
         """`runs/<experiment>/<seed>`; overlays are part of the experiment's name."""
-        name = self.row.experiment.removesuffix(".yaml")
+        name = self._experiment
         if self.row.overlays:
             words = slug(
                 "_".join(Path(overlay).stem if _is_file(overlay) else overlay for overlay in self.row.overlays)
@@ -55,7 +69,7 @@ class Job:
     @property
     def exam_folder(self) -> Path:
         """Where the test run of this table and row writes its records."""
-        return self.folder / self.plan.name / slug(self.row.label)
+        return self.folder / self.plan.name / slug(self.row.name)
 
     @property
     def configs(self) -> list[Path]:
@@ -66,13 +80,15 @@ class Job:
         """Raise a UserError if a file that the row names is not there."""
         if not self.experiment.is_file():
             known = [path.relative_to(EXPERIMENTS).with_suffix("").as_posix() for path in EXPERIMENTS.rglob("*.yaml")]
-            raise unknown(f"experiment for the row '{self.row.label}':", self.row.experiment, known)
+            raise unknown(f"experiment for the row '{self.row.label}':", self._experiment, known)
         for path in self.configs:
             if not path.is_file():
                 raise unknown(
                     f"overlay for the row '{self.row.label}':", str(path), map(str, Path("configs").rglob("*.yaml"))
                 )
-        if self.checkpoint is not None and not self.checkpoint.is_file():
+        for stage in self.stages.values():
+            stage.check()
+        if self.checkpoint is not None and not self.row.join and not self.checkpoint.is_file():
             raise UserError(f"The checkpoint of the row '{self.row.label}', {self.checkpoint}, is not there.")
 
     @cached_property
@@ -107,7 +123,11 @@ class Job:
     @property
     def request(self) -> str:
         """A hash of what is asked for: training, weights, exam. Not the seed, so a row's records share it."""
-        weights = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest() if self.checkpoint else None
+        weights: Any = None
+        if self.row.join:
+            weights = {name: stage.training_request for name, stage in self.stages.items()}
+        elif self.checkpoint:
+            weights = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
         return content_hash({**self.settings, "exam": self.exam, "weights": weights})
 
     @property
@@ -135,15 +155,34 @@ class Job:
             "row": self.row.label,
             "folder": str(self.exam_folder),
             "request": self.request,
+            **({"group": self.row.group} if self.row.group else {}),
         }
         write_text(config, yaml.safe_dump({"evaluation": {**self.exam, **filing}}, sort_keys=False, allow_unicode=True))
-        weights = self.checkpoint or (self.trained_checkpoint(self._selection) if self.trains else None)
+        weights = self.selected
         return ["test", *self.options, f"--config={config}", *([f"--ckpt_path={weights}"] if weights else [])]
+
+    def filed(self) -> dict[Path, Record]:
+        """The row's records among the results, whatever was asked."""
+        paths = sorted((self.results / self.plan.name).glob(f"{slug(self.row.label)}-s{self.seed}-*.json"))
+        found = {path: read_record(path) for path in paths}
+        place = self.row.group, self.row.label
+        return {path: record for path, record in found.items() if (record.group, record.row) == place}
 
     def trained_checkpoint(self, which: str) -> Path | None:
         """`last.ckpt` or `best.ckpt` of the training, the newest if several sessions left one."""
         found = sorted(self.folder.rglob(f"{which}.ckpt"), key=lambda path: path.stat().st_mtime_ns)
         return found[-1] if found else None
+
+    @property
+    def _experiment(self) -> str:
+        if self.row.experiment is None:
+            raise UserError(f"The row '{self.row.name}' has no experiment: its model is not here.")
+        return self.row.experiment.removesuffix(".yaml")
+
+    @property
+    def selected(self) -> Path | None:
+        """The weights that are examined: given, joined or trained; None if there is nothing to learn, or not yet."""
+        return self.checkpoint or (self.trained_checkpoint(self._selection) if self.trains else None)
 
     @property
     def _selection(self) -> str:

@@ -12,6 +12,20 @@ from benchmarks.errors import UserError, unknown
 
 KINDS = ("table", "curve", "gallery")
 SPLITS = ("test",)
+STAGES = ("motion", "video")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A training that a joined row is made of.
+
+    Args:
+        experiment: a file below configs/experiment, without the ending.
+        overlays: as a row's.
+    """
+
+    experiment: str
+    overlays: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -20,16 +34,26 @@ class Row:
 
     Args:
         label: as the table prints it.
-        experiment: a file below configs/experiment, without the ending.
+        experiment: a file below configs/experiment, without the ending. None for a model that is not here: its row is
+            a dash beside the numbers that were published.
         overlays: further config files, or options such as `model.init_args.lr=0.1`, in order of application.
         checkpoint: a .ckpt or .safetensors file to test instead of training. `{seed}` in its name stands for the seed;
             without it one network is all there is, and only the first seed is run.
+        group: the block of the table that the row stands in, such as a data set; labels differ within a group.
+        join: the two trainings, `motion` and `video`, whose networks are joined and sit the exam of `experiment`.
     """
 
     label: str
-    experiment: str
+    experiment: str | None = None
     overlays: list[str] = field(default_factory=list)
     checkpoint: str | None = None
+    group: str = ""
+    join: dict[str, Stage] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The label, after its group."""
+        return f"{self.group}: {self.label}" if self.group else self.label
 
 
 @dataclass(frozen=True)
@@ -49,6 +73,7 @@ class Plan:
         metrics: the columns, in order, by name; rows are ranked by the first. Empty: all, by name.
         per_frame: for a metric, the target frames (from 1) that a second table shows.
         evaluation: further settings of the `evaluation` group, for every row.
+        figure: `class_path` and `init_args` of the benchmarks.figures.base.Figure that is drawn when the rows are done.
         published: where the numbers that the paper printed are: `<file>#<table>`.
     """
 
@@ -64,6 +89,7 @@ class Plan:
     metrics: list[str] = field(default_factory=list)
     per_frame: dict[str, list[int]] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
+    figure: dict[str, Any] | None = None
     published: str | None = None
 
 
@@ -110,6 +136,9 @@ def _plan(name: str, content: dict[str, Any]) -> Plan:
     _check(content, "seeds", "a list of distinct whole numbers", lambda value: _all(_is_count, value, distinct=True))
     _check(content, "metrics", "a list of names", lambda value: _all(_is_text, value))
     _check(content, "tasks", "a list of `{class_path: ..., init_args: {...}}`", lambda value: _all(_is_object, value))
+    _check(content, "figure", "`{class_path: ..., init_args: {...}}`", _is_object)
+    if content.get("kind", "table") != "table" and "figure" not in content:
+        raise UserError(f"A {content['kind']} needs the key 'figure', which says how it is drawn.")
     for key in ("protocol", "per_frame", "evaluation"):
         _check(content, key, "a mapping", lambda value: isinstance(value, dict))
     for metric in content.get("per_frame", {}):
@@ -120,21 +149,38 @@ def _plan(name: str, content: dict[str, Any]) -> Plan:
     rows = [_row(row) for row in content.pop("rows")]
     seen: set[str] = set()
     for row in rows:
-        if slug(row.label) in seen:
-            raise UserError(f"The labels of rows must differ, also as file names; '{row.label}' comes twice.")
-        seen.add(slug(row.label))
+        if slug(row.name) in seen:
+            raise UserError(f"The labels of rows must differ, also as file names; '{row.name}' comes twice.")
+        seen.add(slug(row.name))
     return Plan(name=name, rows=rows, **content)
 
 
 def _row(content: dict[str, Any]) -> Row:
-    _check_keys(content, [known.name for known in fields(Row)], ("label", "experiment"))
+    _check_keys(content, [known.name for known in fields(Row)], ("label",))
     _check(content, "label", "a text", _is_text)
+    _check(content, "group", "a text", _is_text)
+    _check_training(content)
+    _check(content, "checkpoint", "a file", _is_text)
+    if "experiment" not in content and len(content) > 1 + ("group" in content):
+        raise UserError(f"The row '{content['label']}' names no `experiment`, so it can have no other key.")
+    if "join" not in content:
+        return Row(**content)
+    if "checkpoint" in content:
+        raise UserError(f"The row '{content['label']}' has `join` and `checkpoint`; give one.")
+    _check(content, "join", "a mapping of `motion` and `video`", lambda value: isinstance(value, dict))
+    stages = {name: {"experiment": s} if isinstance(s, str) else s for name, s in content["join"].items()}
+    _check_keys(stages, STAGES, STAGES)
+    for stage in stages.values():
+        _check_keys(stage, [known.name for known in fields(Stage)], ("experiment",))
+        _check_training(stage)
+    return Row(**{**content, "join": {name: Stage(**stages[name]) for name in STAGES}})
+
+
+def _check_training(content: Mapping[str, Any]) -> None:
     _check(content, "experiment", "a file below configs/experiment", _is_text)
     _check(
         content, "overlays", "a list of config files or `key=value`", lambda value: _all(_is_text, value, empty=True)
     )
-    _check(content, "checkpoint", "a file", _is_text)
-    return Row(**content)
 
 
 def _check_keys(content: Mapping[Any, Any], known: Iterable[str], needed: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.canonical import slug, write_text
+from benchmarks.canonical import write_text
 from benchmarks.errors import UserError, unknown
 from benchmarks.forked import Forked
 from benchmarks.job import Job
@@ -33,6 +33,9 @@ except ImportError:  # Windows: nothing keeps two runs off one folder there
 LIGHTNING = (sys.executable, "-c", "from benchmarks.cli import lightning; lightning()")
 """The `lightning` command of this very installation."""
 
+JOIN = (sys.executable, "-m", "benchmarks.joining")
+"""Joins two checkpoints to one: `motion video out`."""
+
 _TAIL = 12
 
 
@@ -43,7 +46,9 @@ class RowError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `benchmarks run`."""
     parser.add_argument("plan", help="a file of configs/benchmark, or its name")
-    parser.add_argument("--only", action="append", default=[], metavar="ROW", help="only this row; may be repeated")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="ROW", help="only this row or group of rows; may be repeated"
+    )
     parser.add_argument("--seeds", metavar="0,1", help="only these seeds, instead of the benchmark's own")
     parser.add_argument("--dry-run", action="store_true", help="say what would be run and run nothing")
     parser.add_argument(
@@ -81,6 +86,11 @@ def main(args: argparse.Namespace) -> int:
     counts = Counter(outcome for _, outcome in outcomes)
     failed = [job.name for job, outcome in outcomes if outcome == "failed"]
     print(f"{plan.name}: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) + ".")
+    if plan.figure and not failed and not args.only:
+        from benchmarks.figures.base import draw_figure  # draws with what it needs, torch and matplotlib
+
+        for path in draw_figure(plan, jobs, args.runs / "figures" / plan.name):
+            print(f"Look at {path}")
     if failed:
         print(f"Failed: {'; '.join(failed)}. Run the same command again to go on where they stopped.", file=sys.stderr)
     return 1 if failed else 0
@@ -88,10 +98,11 @@ def main(args: argparse.Namespace) -> int:
 
 def _jobs(plan: Plan, args: argparse.Namespace) -> list[Job]:
     """What is asked for, seed by seed, so that the first seed soon gives a whole table."""
-    labels = [row.label for row in plan.rows]
+    rows = [row for row in plan.rows if row.experiment is not None]
+    labels = {name for row in rows for name in (row.label, row.name, row.group) if name}
     for label in args.only:
         if label not in labels:
-            raise unknown(f"row in {plan.name}:", label, labels)
+            raise unknown(f"row in {plan.name}:", label, sorted(labels))
     try:
         seeds = [int(seed) for seed in args.seeds.split(",")] if args.seeds else plan.seeds
     except ValueError as error:
@@ -101,8 +112,8 @@ def _jobs(plan: Plan, args: argparse.Namespace) -> list[Job]:
     jobs = [
         Job(plan, row, seed, args.runs, args.results)
         for index, seed in enumerate(seeds)
-        for row in plan.rows
-        if (not args.only or row.label in args.only)
+        for row in rows
+        if (not args.only or {row.label, row.name, row.group} & set(args.only))
         and (index == 0 or row.checkpoint is None or "{seed}" in row.checkpoint)
     ]
     for job in jobs:
@@ -114,8 +125,10 @@ def _outlook(job: Job, accept_stale: bool) -> str:
     found = _valid_records(job, accept_stale)
     if found:
         return f"done, has {_count(found)}"
-    train = f"lightning {' '.join(job.fit_command())}, then " if job.trains else ""
-    return f"{train}test on {job.plan.split}"
+    steps = [f"lightning {' '.join(stage.fit_command())}" for stage in job.stages.values()]
+    steps += ["join"] if steps else []
+    steps += [f"lightning {' '.join(job.fit_command())}"] if job.trains else []
+    return ", then ".join([*steps, f"test on {job.plan.split}"])
 
 
 def _run(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> str:
@@ -125,6 +138,12 @@ def _run(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> str:
     if found := _valid_records(job, accept_stale):
         print(f"  has {_count(found)}: skipped", flush=True)
         return "skipped"
+    for stage in job.stages.values():
+        with _lock(stage) as own:
+            print(f"  {stage.row.label}:", flush=True)
+            _train(stage, accept_stale, own, fork)
+    if job.stages:
+        _join(job)
     if job.trains:
         _train(job, accept_stale, lock, fork)
     marker.unlink(missing_ok=True)
@@ -166,6 +185,14 @@ def _train(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> None:
     if job.trained_checkpoint("last") is None:
         raise RowError(f"`lightning fit` ended well but left no last.ckpt below {job.folder}.")
     write_text(path, json.dumps({**state, "finished": True}, indent=1))
+
+
+def _join(job: Job) -> None:
+    """Make one network of the two stages', in a process of its own."""
+    stages = [str(stage.trained_checkpoint("last")) for stage in job.stages.values()]
+    done = subprocess.run([*JOIN, *stages, str(job.joined)], stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise RowError(f"The stages could not be joined: {done.stderr.strip()}")
 
 
 def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None, fork: bool) -> None:
@@ -226,7 +253,7 @@ def _collect(job: Job, accept_stale: bool) -> list[Path]:
         if beside(source).is_file():
             copy_per_clip(source, path)
         written.append(path)
-    for path in _filed(job):
+    for path in job.filed():
         if written and path not in written:
             path.unlink()
             beside(path).unlink(missing_ok=True)
@@ -235,18 +262,12 @@ def _collect(job: Job, accept_stale: bool) -> list[Path]:
 
 def _valid_records(job: Job, accept_stale: bool) -> list[Record]:
     """The row's records of exactly what is asked for, by the code as it is now."""
-    records = [record for record in _filed(job).values() if record.request == job.request]
+    records = [record for record in job.filed().values() if record.request == job.request]
     return [] if any(record.stale for record in records) and not accept_stale else records
 
 
 def _count(records: Sequence[Record]) -> str:
     return f"{len(records)} valid record{'s' if len(records) != 1 else ''}"
-
-
-def _filed(job: Job) -> dict[Path, Record]:
-    """The row's records among the results, whatever was asked."""
-    paths = sorted((job.results / job.plan.name).glob(f"{slug(job.row.label)}-s{job.seed}-*.json"))
-    return {path: record for path in paths if (record := read_record(path)).row == job.row.label}
 
 
 def _free_name(folder: Path) -> Path:

@@ -105,7 +105,16 @@ def _read(path: Path) -> tuple[Any, Any, Training | None]:
         trained = Training(**json.loads(metadata["trained"])) if "trained" in metadata else None
         return config, weights, trained
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    return checkpoint.get("config"), checkpoint.get("state_dict", {}), None
+    return checkpoint.get("config"), checkpoint.get("state_dict", {}), _spent(checkpoint)
+
+
+def _spent(checkpoint: Mapping[str, Any]) -> Training | None:
+    """What a run's checkpoint says of its training; None if nothing counted it."""
+    budget = checkpoint.get("callbacks", {}).get("Budget")
+    if budget is None:
+        return None
+    updates = checkpoint.get("updates", {}).get("generator_updates", checkpoint.get("global_step", 0))
+    return Training(int(updates), float(budget["elapsed"]), str(budget.get("device", "unknown")))
 
 
 def class_paths(config: Any) -> Iterator[str]:

@@ -181,6 +181,7 @@ class Budget(Callback):
         self.seconds = seconds
         self._spent = 0.0
         self._since: float | None = None
+        self._device = "unknown"
 
     @property
     def elapsed(self) -> float:
@@ -189,6 +190,8 @@ class Budget(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; a resumed training may have spent everything already."""
+        device = pl_module.device
+        self._device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         self._since = time.monotonic()
         self._check(trainer, pl_module)
 
@@ -216,12 +219,13 @@ class Budget(Callback):
         self._stop()
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds so far."""
-        return {"elapsed": self.elapsed}
+        """Seconds so far, and on what."""
+        return {"elapsed": self.elapsed, "device": self._device}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Seconds of the sessions before."""
         self._spent, self._since = state_dict["elapsed"], None
+        self._device = state_dict.get("device", self._device)
 
     def _stop(self) -> None:
         self._spent, self._since = self.elapsed, None

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -38,6 +39,7 @@ def main() -> None:
             request=evaluation["request"],
             config=configs[0],
         )
+        record = replace(record, group=evaluation.get("group", ""))
         record.write(Path(evaluation["folder"]) / f"record-{name}.json")
 
 

@@ -1,0 +1,122 @@
+"""Figures: what a curve or a gallery in configs/benchmark draws from its rows, once they are done."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.data_config import build_data_of
+from benchmarks.errors import UserError
+from benchmarks.job import Job
+from benchmarks.plan import Plan
+from benchmarks.records import Record
+
+if TYPE_CHECKING:
+    from datamodules.module import ClipDataModule
+    from lightning_modules.system import System
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A row of the benchmark with one seed, and what has become of it.
+
+    Args:
+        label: the row's.
+        group: the row's.
+        seed: of the whole run.
+        config: what was run, as plain data: `model`, `data` and so on, overlays applied.
+        checkpoint: its weights; None for a model that has nothing to learn.
+        records: one for each task that it was examined on.
+    """
+
+    label: str
+    group: str
+    seed: int
+    config: dict[str, Any]
+    checkpoint: Path | None
+    records: list[Record]
+
+    def system(self) -> "System":
+        """The model, in evaluation mode."""
+        from lightning_modules.build import build, load
+
+        return load(self.checkpoint) if self.checkpoint else build(self.config["model"]).eval()
+
+    def data(self) -> "ClipDataModule":
+        """The data module that it was trained and examined on."""
+        return build_data_of(self.config["data"], f"the data of '{self.label}'")
+
+
+class Figure(ABC):
+    """One figure of a paper."""
+
+    @abstractmethod
+    def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
+        """Draw into the folder, which exists.
+
+        Args:
+            rows: every row with every seed that was run, in the benchmark's order.
+            folder: where the pictures go.
+
+        Returns:
+            The files that were written: .png, .gif or .mp4 to look at, .json or .csv with the numbers behind them.
+
+        Raises:
+            UserError: if the rows are not what the figure can draw.
+        """
+
+
+def draw_figure(plan: Plan, jobs: Sequence[Job], folder: Path) -> list[Path]:
+    """Draw the benchmark's figure from its finished rows."""
+    if plan.figure is None:
+        raise UserError(f"{plan.name} has no `figure`.")
+    figure = build_figure(plan.figure)
+    folder.mkdir(parents=True, exist_ok=True)
+    return figure.draw([trained(job) for job in jobs], folder)
+
+
+def build_figure(config: dict[str, Any]) -> Figure:
+    """The figure that `class_path` and `init_args` describe; raises UserError if there is none such."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Figure, "figure")
+    try:
+        figure: Figure = parser.instantiate(parser.parse_object({"figure": config})).figure
+    except Exception as error:
+        raise UserError(f"No figure can be made of {config}: {' '.join(str(error).split())}") from error
+    return figure
+
+
+def trained(job: Job) -> Trained:
+    """What has become of a job."""
+    config: dict[str, Any] = {}
+    for layer in job.settings["configs"]:
+        config = _merged(config, layer)
+    for option in job.settings["options"]:
+        config = _with_option(config, option)
+    records = [record for record in job.filed().values() if record.request == job.request]
+    return Trained(job.row.label, job.row.group, job.seed, config, job.selected, records)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Mappings merge, all else is replaced; another class does not inherit its predecessor's arguments."""
+    if "class_path" in above and above["class_path"] != below.get("class_path"):
+        below = {}
+    merged = dict(below)
+    for key, value in above.items():
+        old = below.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _with_option(config: dict[str, Any], option: str) -> dict[str, Any]:
+    """The configuration with `a.b.c=value` set."""
+    import yaml
+
+    path, _, text = option.partition("=")
+    change: Any = yaml.safe_load(text)
+    for key in reversed(path.split(".")):
+        change = {key: change}
+    return _merged(config, change)

@@ -1,0 +1,179 @@
+"""`benchmarks run` on the tables and figures of papers: groups of rows, joined rows, rows without a model, figures."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from test_running import PLAN, Run, calls, run  # noqa: F401 (a fixture)
+
+from benchmarks import running
+from benchmarks.errors import UserError
+from benchmarks.figures.base import Figure, Trained, build_figure, trained
+from benchmarks.job import Job
+from benchmarks.joining import main as join_main
+from benchmarks.plan import read_plan
+from benchmarks.records import read_records
+from lightning_modules.build import build, load, save
+from lightning_modules.system import Training
+
+HEAD = "title: Tiny\nseeds: [0, 1]\ntasks: [{class_path: benchmarks.tasks.Predict}]\n"
+GROUPS = f"""{HEAD}rows:
+  - {{label: Learns, group: KTH, experiment: shapes/learns}}
+  - {{label: Learns, group: Penn, experiment: shapes/learns, overlays: [configs/smoke/learns.yaml]}}
+  - {{label: Secret, group: KTH}}
+"""
+JOINED = f"""{HEAD}rows:
+  - label: Both
+    experiment: shapes/repeats
+    join: {{motion: shapes/learns, video: {{experiment: shapes/learns, overlays: [configs/smoke/learns.yaml]}}}}
+  - {{label: Learns, experiment: shapes/learns}}
+"""
+
+
+class Names(Figure):
+    """A figure for the tests: the names of its rows."""
+
+    def __init__(self, ending: str = "txt") -> None:
+        self.ending = ending
+
+    def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
+        path = folder / f"names.{self.ending}"
+        path.write_text("\n".join(f"{r.label} {r.seed} {len(r.records)} {r.checkpoint}" for r in rows))
+        return [path]
+
+
+def write(text: str) -> Path:
+    path = Path("configs/benchmark/tiny.yaml")
+    path.write_text(text)
+    return path
+
+
+def test_groups_hold_rows_of_one_label(run: Run, capfd: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    write(GROUPS)
+    assert run("--seeds=0") == 0
+    records = read_records(Path("benchmarks/results"))
+    assert [(r.group, r.row) for r in records.values()] in ([("KTH", "Learns"), ("Penn", "Learns")],
+                                                            [("Penn", "Learns"), ("KTH", "Learns")])  # fmt: skip
+    assert "tiny: 2 done." in capfd.readouterr().out
+    calls()
+    assert run("--seeds=0", "--only=Penn") == 0
+    assert calls() == []
+    assert run("--seeds=1", "--only=Penn") == 0
+    assert [line.split()[0] for line in calls()] == ["fit", "test"]
+    assert run("--only=Pen") == 2
+    assert "Did you mean 'Penn'?" in capfd.readouterr().err
+
+
+def test_a_row_without_a_model_is_never_run_and_takes_no_settings(run: Run) -> None:  # noqa: F811
+    write(GROUPS)
+    assert run("--dry-run", "--only=Secret") == 2
+    plan = write(GROUPS.replace("{label: Secret, group: KTH}", "{label: Secret, checkpoint: a.ckpt}"))
+    with pytest.raises(UserError, match="'Secret' names no `experiment`"):
+        read_plan(plan)
+
+
+@pytest.fixture
+def joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the joining of networks: their texts, one after the other."""
+    code = "import sys; from pathlib import Path as P; a, b, o = map(P, sys.argv[1:]); o.parent.mkdir(parents=True, \
+exist_ok=True); o.write_text(a.read_text() + b.read_text())"
+    monkeypatch.setattr(running, "JOIN", (sys.executable, "-c", code))
+
+
+@pytest.mark.usefixtures("joins")
+def test_a_joined_row_trains_its_stages_once_and_tests_what_they_make(
+    run: Run,  # noqa: F811
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    write(JOINED)
+    assert run("--seeds=0", "--dry-run") == 0
+    assert "shapes/learns.yaml --seed_everything=0" in (said := capfd.readouterr().out)
+    assert "then join, then test on test" in said
+    assert run("--seeds=0") == 0
+    joined = Path("runs/shapes/repeats/0/tiny/both/joined.safetensors")
+    asked = calls()
+    assert [line.split()[0] for line in asked] == ["fit", "fit", "test", "test"]  # the last row shares a training
+    assert asked[2].endswith(f" {joined}")
+    assert joined.read_text().count("step") == 2
+    assert run("--seeds=0") == 0
+    assert calls() == []
+    Path("configs/smoke/learns.yaml").write_text("trainer: {max_epochs: 2}")
+    assert run("--seeds=0", "--only=Both") == 0
+    assert [line.split()[0] for line in calls()] == ["fit", "test"]  # the stage that changed, and the exam
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("video:", "vdeo:", "Did you mean 'video'"),
+        ("{motion: shapes/learns, ", "{", "The key 'motion' is missing"),
+        ("    experiment: shapes/repeats\n", "", "names no `experiment`"),
+        ("    join", "    checkpoint: a.ckpt\n    join", "`join` and `checkpoint`; give one"),
+    ],
+)
+def test_a_wrong_join_is_refused(run: Run, old: str, new: str, message: str) -> None:  # noqa: F811
+    with pytest.raises(UserError, match=message):
+        read_plan(write(JOINED.replace(old, new)))
+
+
+def test_figures_are_drawn_when_the_rows_are_done(run: Run, capfd: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    figure = "kind: gallery\nfigure: {class_path: test_running_tables.Names, init_args: {ending: md}}\n"
+    write(PLAN + figure)
+    assert run("--only=Repeats") == 0
+    drawn = Path("runs/figures/tiny/names.md")
+    assert not drawn.exists()
+    assert run() == 0
+    assert f"Look at {drawn}" in capfd.readouterr().out
+    assert drawn.read_text().splitlines()[:2] == [
+        "Learns 0 2 runs/shapes/learns/0/checkpoints/last.ckpt",
+        "Repeats 0 2 None",
+    ]
+
+
+def test_a_gallery_needs_a_figure_and_a_figure_must_be_one(run: Run) -> None:  # noqa: F811
+    with pytest.raises(UserError, match="A gallery needs the key 'figure'"):
+        read_plan(write(PLAN + "kind: gallery\n"))
+    with pytest.raises(UserError, match="No figure can be made of"):
+        build_figure({"class_path": "benchmarks.tasks.Predict"})
+    assert isinstance(build_figure({"class_path": "test_running_tables.Names"}), Names)
+
+
+def test_a_figures_rows_know_their_configuration(run: Run) -> None:  # noqa: F811
+    write(PLAN.replace("shapes/learns}", "shapes/learns, overlays: [configs/smoke/learns.yaml, trainer.max_steps=3]}"))
+    plan = read_plan(Path("configs/benchmark/tiny.yaml"))
+    row = trained(Job(plan, plan.rows[0], 0, Path("runs"), Path("benchmarks/results")))
+    assert row.config == {
+        "model": {"class_path": "baselines.constant.Constant", "init_args": {"value": "mean"}},
+        "trainer": {"max_epochs": 1, "max_steps": 3},
+    }
+    assert row.records == []
+    other = trained(Job(plan, plan.rows[1], 0, Path("runs"), Path("benchmarks/results")))
+    assert type(other.system()).__name__ == "RepeatLast"
+
+
+def test_two_trained_stages_become_one_file_that_knows_their_cost(tmp_path: Path) -> None:
+    import yaml
+
+    paths = []
+    for name in ("motion_gan", "motion_to_video_gan"):
+        system = build(yaml.safe_load(Path(f"configs/model/{name}.yaml").read_text()))
+        system.trained = Training(10, 1.5, "cpu")
+        paths.append(tmp_path / f"{name}.safetensors")
+        save(system, paths[-1])
+    out = tmp_path / "joined.safetensors"
+    assert join_main(*map(str, paths), str(out)) == 0
+    joined = load(out)
+    assert type(joined).__name__ == "ModeGAN"
+    assert joined.trained == Training(20, 3.0, "cpu")
+    first = torch.cat([p.flatten() for p in load(paths[0]).generator.parameters()])
+    assert torch.equal(first, torch.cat([p.flatten() for p in joined.motion.generator.parameters()]))
+
+
+def test_stages_that_do_not_fit_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    system = build({"class_path": "baselines.repeat_last.RepeatLast"})
+    save(system, tmp_path / "a.safetensors")
+    assert join_main(*[str(tmp_path / "a.safetensors")] * 2, str(tmp_path / "out.safetensors")) == 1
+    assert "A ModeGAN is a MotionGAN and a MotionToVideoGAN" in capsys.readouterr().err
+    assert not (tmp_path / "out.safetensors").exists()
