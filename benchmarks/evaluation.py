@@ -12,14 +12,16 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from benchmarks.gallery import Gallery
+from benchmarks.logging_results import log_measurements, log_records
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.per_clip import write_per_clip
 from benchmarks.records import Measurement
-from benchmarks.sitting import Sitting, check_target, check_types, labels
+from benchmarks.sitting import Sitting, check_target, check_times, check_types, labels
 from benchmarks.tasks import SEED_STEP, Task
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import Batch
 from lightning_modules.callbacks import updates_of
+from lightning_modules.dynamics.base import OffGridError
 from lightning_modules.random_state import State, capture_random_state, restore_random_state
 
 
@@ -152,6 +154,7 @@ class Evaluation(Callback):
         """As in validation, and write a record for each task."""
         self._finish(trainer, pl_module)
         self.records = self._write_records(trainer, pl_module)
+        log_records(trainer.loggers, self.records)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the random streams back."""
@@ -185,7 +188,7 @@ class Evaluation(Callback):
                 measured = [metric for metric in self.metrics if metric.name not in self._unavailable]
                 sitting.metrics = [deepcopy(metric).to(system.device) for metric in measured if not trainer.predicting]
             else:
-                reason = f"{type(system).__name__} has no verb for the task '{task.name}'"
+                reason = task.refusal(system)
                 sitting.dashes = {metric.name: reason for metric in self.metrics}
                 self._say(f"{label}: — ({reason})")
             self._sittings.append(sitting)
@@ -194,16 +197,23 @@ class Evaluation(Callback):
     def _sit(self, trainer: Trainer, system: Any, batch: Batch) -> None:
         for sitting in self._sittings:
             task = sitting.task
-            if not task.answerable_by(system):
+            if sitting.refused or not task.answerable_by(system):
                 continue
             check_types(system, self.metrics, type(batch.clip))
             case = task.pose(batch, system.sample_type, self.seed * self.draws)
-            check_target(case, batch, task)
+            check_target(batch, task)
             for draw in range(self.draws):
                 drawn = case._replace(seeds=case.seeds + draw * SEED_STEP)
-                with trainer.precision_plugin.forward_context():
-                    answer = task.ask(system, drawn)
+                try:
+                    with trainer.precision_plugin.forward_context():
+                        answer = task.ask(system, drawn)
+                except OffGridError as error:
+                    sitting.refuse(str(error))
+                    self._say(f"{sitting.label}: — ({error})")
+                    break
                 answer = type(answer)(*(value.float() for value in answer))
+                check_times(system, sitting.label, drawn, answer)
+                answer = task.measured(answer)
                 for name, reason in sitting.mark(system, drawn, answer, batch, draw).items():
                     self._say(f"{sitting.label}/{name}: — ({reason})")
                 if draw == 0:
@@ -224,6 +234,8 @@ class Evaluation(Callback):
                     system.log(f"{stage}/{sitting.label}/{name}", entry.value, sync_dist=True, reduce_fx="max")
         step = updates_of(trainer, system)
         self._gallery.save(self._place / "samples", stage, step, trainer.loggers)
+        if self._sittings and trainer.is_global_zero and not trainer.sanity_checking:
+            log_measurements(trainer.loggers, self._place, stage, step, self.results)
 
     def _write_records(self, trainer: Trainer, system: Any) -> list[Path]:
         """One record for each task that was asked, by the first process."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
 
@@ -29,6 +29,7 @@ class Sitting:
         label: the task's name, with the settings that tell it from others of the name.
         metrics: those that can still be measured.
         dashes: why the others cannot, by metric.
+        refused: whether the system has refused the question.
         clips: how many were asked.
         batches: in how many batches.
         evaluations: function evaluations of the dynamics, over all batches.
@@ -40,6 +41,7 @@ class Sitting:
     label: str
     metrics: list[ClipMetric]
     dashes: dict[str, str] = field(default_factory=dict)
+    refused: bool = False
     clips: int = 0
     batches: int = 0
     evaluations: int = 0
@@ -51,11 +53,6 @@ class Sitting:
 
         Clips are counted at the first draw only.
         """
-        if not torch.equal(answer.times, case.target.times):
-            raise ValueError(
-                f"{type(system).__name__} was asked the task '{self.label}' at {_few(case.target.times)} s and "
-                f"answered at {_few(answer.times)} s. A verb must return exactly the times it is asked."
-            )
         new = {}
         for metric in self.metrics:
             try:
@@ -69,6 +66,12 @@ class Sitting:
         self.evaluations += int(getattr(system, "function_evaluations", None) or 0)
         self.exam = self.exam or _describe(case, batch)
         return new
+
+    def refuse(self, reason: str) -> None:
+        """All that is left to measure becomes a dash: the system cannot answer this task."""
+        self.dashes |= {metric.name: reason for metric in self.metrics}
+        self.metrics = []
+        self.refused = True
 
     def measure(self, metric: ClipMetric) -> Measurement:
         """What became of a metric: every process takes part in computing it."""
@@ -111,7 +114,7 @@ class Sitting:
         selection: str,
     ) -> Record:
         """The record of a test."""
-        task = {"name": self.task.name, **asdict(self.task)}
+        task = {"name": self.task.name, **self.task.settings}
         settings = {
             **self.exam,
             "n": self.clips,
@@ -158,7 +161,7 @@ def labels(tasks: list[Task]) -> list[str]:
     for task in tasks:
         rivals = [other for other in tasks if other.name == task.name]
         differing = [
-            f"{entry.name}{getattr(task, entry.name)}"
+            f"{entry.name}{getattr(task, entry.name):g}"
             for entry in fields(task)
             if len({getattr(other, entry.name, None) for other in rivals}) > 1 and getattr(task, entry.name) is not None
         ]
@@ -191,9 +194,18 @@ def check_types(system: Any, metrics: list[ClipMetric], data_type: type[Sample] 
             )
 
 
-def check_target(case: Case, batch: Batch, task: Task) -> None:
+def check_times(system: Any, label: str, case: Case, answer: Sample) -> None:
+    """Raise a ValueError if a verb has not answered at the times it was asked."""
+    if not torch.equal(answer.times, case.times):
+        raise ValueError(
+            f"{type(system).__name__} was asked the task '{label}' at {_few(case.times)} s and "
+            f"answered at {_few(answer.times)} s. A verb must return exactly the times it is asked."
+        )
+
+
+def check_target(batch: Batch, task: Task) -> None:
     """Raise a ValueError if a frame that is asked for is missing from the data."""
-    mask = task.mask(case.observed.times.shape[-1] + case.target.times.shape[-1])
+    mask = task.mask(task.frames or batch.present.shape[-1])
     hidden = batch.present[:, : len(mask)][:, (~mask).to(batch.present.device)]
     if not bool(hidden.all()):
         raise ValueError(

@@ -26,7 +26,7 @@ class Diversity(FeatureMetric):
     Args:
         network: what makes the features; None: I3D's logits.
         frames: how many frames the answers must have.
-        kwargs: settings of `torchmetrics.Metric`.
+        kwargs: `start`, see `FeatureMetric`, and settings of `torchmetrics.Metric`.
     """
 
     higher_is_better: bool = True

@@ -35,6 +35,8 @@ class FeatureMetric(KeepsRows, ABC):
         repeated: what counts of a clip that comes several times; see `KeepsRows`.
         each_frame: whether the network looks at every frame alone; a row then holds the features of all frames.
         suffix: the last part of the metric's name, for a setting that is not the usual one.
+        start: look at `frames` frames from this one on, of answers that may be longer: the quality at a horizon, which
+            the name then says (`fvd_16f_i3d_logits_from48`). None: answers have just `frames` frames.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
@@ -48,9 +50,12 @@ class FeatureMetric(KeepsRows, ABC):
         repeated: Literal["first", "all"] = "first",
         each_frame: bool = False,
         suffix: str = "",
+        start: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*sides, repeated=repeated, **kwargs)
+        if start is not None and start < 0:
+            raise ValueError(f"start is the first frame that is looked at, 0 or later; got {start}.")
         least = 1 if each_frame else network.fewest_frames
         if frames < least:
             raise ValueError(f"{network.name} needs clips of {least} frames at least; got frames {frames}.")
@@ -64,7 +69,8 @@ class FeatureMetric(KeepsRows, ABC):
         self.sides: tuple[Side, ...] = sides
         self.frames = frames
         self.each_frame = each_frame
-        self.suffix = suffix
+        self.suffix = suffix + ("" if start is None else f"_from{start}")
+        self.start = start
 
     @property
     def name(self) -> str:
@@ -90,14 +96,20 @@ class FeatureMetric(KeepsRows, ABC):
         """
         check_pair(sample, target, ids)
         length = target.times.shape[-1]
-        if length != self.frames:
+        if self.start is None and length != self.frames:
             raise ValueError(
                 f"{self.name} compares clips of {self.frames} frames; these have {length}. Set the metric's `frames` "
-                f"to {length}, or let the task ask for {self.frames}."
+                f"to {length}, let the task ask for {self.frames}, or say from which frame on with `start`."
             )
+        if self.start is not None and length < self.start + self.frames:
+            raise ValueError(
+                f"{self.name} looks at frames {self.start} to {self.start + self.frames - 1}; these clips have "
+                f"{length}. Lower `start`, or let the task ask for more frames."
+            )
+        window = slice(self.start, (self.start or 0) + self.frames)
         for side in self.sides:
             frames = (sample if side == "answer" else target).frames  # type: ignore[union-attr]
-            self.keep(side, ids, features_of(self.network, frames, each_frame=self.each_frame))
+            self.keep(side, ids, features_of(self.network, frames, each_frame=self.each_frame, window=window))
 
 
 class SetMetric(FeatureMetric, ABC):
@@ -154,7 +166,8 @@ class SetMetric(FeatureMetric, ABC):
 
     def _selected(self) -> tuple[Tensor, list[Tensor]]:
         found = [self.kept(side) for side in self.sides]
-        ids, sets = found[0][0], [rows for _, rows in found]
+        ids = found[0][0]
+        sets = [rows if len(own) == len(ids) else rows[torch.isin(own, ids)] for own, rows in found]
         if self.clips is not None and len(ids) > self.clips:
             spread = torch.arange(self.clips) * len(ids) // self.clips
             return ids[spread], [rows[spread] for rows in sets]
@@ -172,18 +185,20 @@ class SetMetric(FeatureMetric, ABC):
         return self.statistic(*(rows[kept] for rows in sets)) if int(kept.sum()) >= self.least else float("nan")
 
 
-def features_of(network: Extractor, frames: Tensor, *, each_frame: bool = False) -> Tensor:
-    """The network's row for each clip (with `each_frame`: those of its frames, one after another).
+def features_of(network: Extractor, frames: Tensor, *, each_frame: bool = False, window: slice = slice(None)) -> Tensor:
+    """The network's row for the `window` of each clip (with `each_frame`: those of its frames, one after another).
 
     Rows are remembered as long as the frames are in use, so that several metrics cost one look. A copy of the frames is
     held with them: a system may write its next answer into the tensor of its last, and under inference mode no tensor
     counts its versions.
     """
-    key = (type(network), each_frame, *network.protocol.items())
+    first, last, _ = window.indices(frames.shape[1])
+    key = (type(network), each_frame, first, last, *network.protocol.items())
     known: dict[tuple[object, ...], tuple[Tensor, Tensor]] = _SEEN.setdefault(frames, {})
     seen, rows = known.get(key, (None, None))
     if rows is None or seen is None or not torch.equal(seen, frames):
-        rows = network(frames.flatten(0, 1)[:, None]).reshape(len(frames), -1) if each_frame else network(frames)
+        part = frames[:, first:last]
+        rows = network(part.flatten(0, 1)[:, None]).reshape(len(part), -1) if each_frame else network(part)
         same = next((copy for copy, _ in known.values() if torch.equal(copy, frames)), None)
         known[key] = (frames.clone() if same is None else same, rows)
     return rows

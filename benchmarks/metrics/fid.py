@@ -18,6 +18,8 @@ class FrechetInceptionDistance(FrechetMetric):
         clips: how many clips are compared, spread evenly over the ids; None: all that come.
         ddof: 1 for unbiased covariances, as in the published FID; 0 otherwise, which the name then says.
         cap: for how many clips each process keeps features; more are streamed into moments.
+        draws: how many answers to each question count, each with a distance of its own; the mean is reported.
+        start: the first frame that is looked at, of longer answers; None: answers have just `frames` frames.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
@@ -29,6 +31,19 @@ class FrechetInceptionDistance(FrechetMetric):
         clips: int | None = None,
         ddof: int = 1,
         cap: int = CAP,
+        draws: int = 1,
+        start: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__("fid", network, frames=frames, clips=clips, ddof=ddof, cap=cap, each_frame=True, **kwargs)
+        super().__init__(
+            "fid",
+            network,
+            frames=frames,
+            clips=clips,
+            ddof=ddof,
+            cap=cap,
+            draws=draws,
+            start=start,
+            each_frame=True,
+            **kwargs,
+        )

@@ -31,6 +31,8 @@ class FrechetVideoDistance(FrechetMetric):
         clips: how many are compared, spread evenly over the ids; None: all that come.
         ddof: 1 for unbiased covariances; 0 as in StyleGAN-V's code, which the name then says.
         cap: for how many clips each process keeps features; more are streamed into moments.
+        draws: how many answers to each question count, each with a distance of its own; the mean is reported.
+        start: the first frame that is looked at, of longer answers; None: answers have just `frames` frames.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
@@ -42,10 +44,14 @@ class FrechetVideoDistance(FrechetMetric):
         clips: int | None = None,
         ddof: int = 1,
         cap: int = CAP,
+        draws: int = 1,
+        start: int | None = None,
         **kwargs: Any,
     ) -> None:
         network = network or I3DFeatures()
-        super().__init__("fvd", network, frames=frames, clips=clips, ddof=ddof, cap=cap, **kwargs)
+        super().__init__(
+            "fvd", network, frames=frames, clips=clips, ddof=ddof, cap=cap, draws=draws, start=start, **kwargs
+        )
 
 
 class FVDInfinity(SetMetric):
@@ -59,7 +65,7 @@ class FVDInfinity(SetMetric):
         network: what makes the features; None: I3D's logits.
         frames: how many frames the clips must have.
         clips: how many are compared, spread evenly over the ids; None: all that come.
-        kwargs: settings of `torchmetrics.Metric`.
+        kwargs: `start`, see `FeatureMetric`, and settings of `torchmetrics.Metric`.
     """
 
     higher_is_better: bool = False

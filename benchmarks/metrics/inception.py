@@ -24,7 +24,7 @@ class InceptionScore(SetMetric):
         clips: how many are scored, spread evenly over the ids; None: all that come.
         splits: into how many random parts they are cut, whose scores are averaged: 10 in the paper. A part of few
             clips scores low, so splits other than 10 stand in the name.
-        kwargs: settings of `torchmetrics.Metric`.
+        kwargs: `start`, see `FeatureMetric`, and settings of `torchmetrics.Metric`.
     """
 
     higher_is_better: bool = True

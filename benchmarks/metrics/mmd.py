@@ -22,7 +22,7 @@ class MaximumMeanDiscrepancy(SetMetric):
         network: what makes the features; None: I3D's logits.
         frames: how many frames the clips must have.
         clips: how many are compared, spread evenly over the ids; None: all that come.
-        kwargs: settings of `torchmetrics.Metric`.
+        kwargs: `start`, see `FeatureMetric`, and settings of `torchmetrics.Metric`.
     """
 
     higher_is_better: bool = False

@@ -25,7 +25,7 @@ class PrecisionRecall(SetMetric):
         frames: how many frames the clips must have.
         clips: how many are compared, spread evenly over the ids; None: all that come.
         neighbours: 3 in the paper; another number stands in the name.
-        kwargs: settings of `torchmetrics.Metric`.
+        kwargs: `start`, see `FeatureMetric`, and settings of `torchmetrics.Metric`.
     """
 
     higher_is_better: bool = True

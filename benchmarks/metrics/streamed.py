@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torchmetrics.utilities import rank_zero_warn
 
 from benchmarks.metrics.base import Summary
 from benchmarks.metrics.featured import Features, SetMetric
@@ -33,18 +34,27 @@ class FrechetMetric(SetMetric, ABC):
         network: what makes the features.
         ddof: 1 for unbiased covariances; 0 as in StyleGAN-V's code, which the name then says.
         cap: for how many clips each process keeps features.
+        draws: how many answers to each question count: the distance is that of each draw, averaged, as in the
+            inbetweening paper (100 draws), and the name says so (`fvd_16f_i3d_logits_mean_of_100`). All features are
+            then kept, and clips with fewer draws left out.
         kwargs: settings of `SetMetric`.
     """
 
     higher_is_better: bool = False
 
     @abstractmethod
-    def __init__(self, measure: str, network: Extractor, *, ddof: int = 1, cap: int = CAP, **kwargs: Any) -> None:
-        super().__init__(measure, network, suffix="" if ddof else "_ddof0", **kwargs)
-        if ddof not in (0, 1) or cap < 2:
-            raise ValueError(f"ddof must be 0 or 1 and cap 2 at least; got ddof {ddof} and cap {cap}.")
+    def __init__(
+        self, measure: str, network: Extractor, *, ddof: int = 1, cap: int = CAP, draws: int = 1, **kwargs: Any
+    ) -> None:
+        suffix = ("" if ddof else "_ddof0") + (f"_mean_of_{draws}" if draws > 1 else "")
+        super().__init__(measure, network, suffix=suffix, repeated="all" if draws > 1 else "first", **kwargs)
+        if ddof not in (0, 1) or cap < 2 or draws < 1:
+            raise ValueError(
+                f"ddof must be 0 or 1, cap 2 at least and draws 1 at least; got ddof {ddof}, cap {cap}, draws {draws}."
+            )
         self.ddof = ddof
         self.cap = cap
+        self.draws = draws
         for side in self.sides:
             self.add_state(f"{side}_moments", default=[], dist_reduce_fx="cat")
 
@@ -53,22 +63,40 @@ class FrechetMetric(SetMetric, ABC):
 
         So the draws of one batch, which come one after another, count once whatever the cap.
         """
+        if self.draws > 1 and kind == "answer":
+            super().keep(kind, ids, rows)
+            return
         known = [part.to(ids.device) for part in getattr(self, f"{kind}_ids")]
         fresh = ~torch.isin(ids, torch.cat(known)) if known else torch.ones_like(ids, dtype=torch.bool)
         count = int(fresh.sum())
         if not count:
             return
-        if self.clips is None and known and sum(map(len, known)) + count > self.cap:
+        if self.clips is None and self.draws == 1 and known and sum(map(len, known)) + count > self.cap:
             moments = packed(self._moments(kind))
             setattr(self, f"{kind}_moments", [moments.to(rows.device)])
             setattr(self, f"{kind}_rows", [])
             setattr(self, f"{kind}_ids", [])
         super().keep(kind, ids[fresh], rows[fresh])
 
+    def kept(self, kind: str) -> tuple[Int[Tensor, " clip"], Float[Tensor, "clip width"]]:
+        """See `KeepsRows`; the rows of a clip's draws stand one after another, of clips that have them all."""
+        ids, rows = super().kept(kind)
+        if self.draws == 1 or kind != "answer" or not len(ids):
+            return ids, rows
+        unique, count = ids.unique(return_counts=True)
+        enough = count >= self.draws
+        if not bool(enough.all()):
+            few = f"{int((~enough).sum())} of {len(unique)} clips have fewer and are left out."
+            rank_zero_warn(f"{self.name} needs {self.draws} draws of each clip; {few}", UserWarning)
+        first = (count.cumsum(0) - count)[enough, None]
+        return unique[enough], rows[first + torch.arange(self.draws)].flatten(1)
+
     def statistic(self, *sets: Features) -> float:
-        """The Fréchet distance."""
-        answers, truths = (self._each(rows) for rows in sets)
-        return frechet_distance(answers, truths, ddof=self.ddof)
+        """The Fréchet distance, or the mean of those of the draws."""
+        answers, truths = sets
+        parts = answers.chunk(self.draws, dim=1)
+        distances = [frechet_distance(self._each(part), self._each(truths), ddof=self.ddof) for part in parts]
+        return sum(distances) / self.draws
 
     def compute(self) -> Float[Tensor, ""]:
         """The distance over all clips; not a number when there are too few."""

@@ -29,6 +29,10 @@ class Dynamics(nn.Module, ABC):
         return 0
 
 
+class OffGridError(ValueError):
+    """A discrete member is asked for times that it does not know: a dash in a table, with this message as the reason."""
+
+
 def grid_steps(times: Times, interval: float, name: str, last: int | None = None) -> Int[Tensor, "batch time"]:
     """Which steps of a discrete member's grid the times are.
 
@@ -39,17 +43,17 @@ def grid_steps(times: Times, interval: float, name: str, last: int | None = None
         last: the last step it knows; None is no end.
 
     Raises:
-        ValueError: if a time is off the grid, before 0, or beyond the last step.
+        OffGridError: if a time is off the grid, before 0, or beyond the last step.
     """
     steps = (times / interval).round()
     off = (times / interval - steps).abs().max().item()
     if off > 1e-2 or bool((steps < 0).any()):
-        raise ValueError(
+        raise OffGridError(
             f"{name} only knows times on its grid of {interval:g} model units from 0 on; the query is {off:.3g} steps "
             "off it or before 0. Wrap it in Interpolated, or use LatentODE or LatentSDE."
         )
     if last is not None and bool((steps > last).any()):
-        raise ValueError(
+        raise OffGridError(
             f"{name} knows the steps 0 to {last}; the query goes to step {int(steps.max())}. Use a recurrent member, "
             "LatentODE or LatentSDE for longer clips."
         )
