@@ -1,14 +1,14 @@
 """Galleries: a few clips as one video, truth on the left and answer on the right, given frames in a border."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, UInt8
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from benchmarks.logging_results import log_gallery
 from benchmarks.tasks import Case
 from datamodules.clip import Sample, Trajectory
 
@@ -51,7 +51,7 @@ class Gallery:
                 self._rates[label] = (len(order) - 1) / span if span > 0 else 1.0
 
     def save(self, folder: Path, stage: str, step: int, loggers: list[Logger]) -> list[Path]:
-        """Write `<stage>-<task>-<step>.mp4` for each task, and hand the file to W&B if it is among the loggers."""
+        """Write `<stage>-<task>-<step>.mp4` for each task, and show it in the loggers."""
         from datamodules.video import write_video
 
         paths = []
@@ -59,12 +59,10 @@ class Gallery:
             if not rows:
                 continue
             path = folder / f"{stage}-{label}-{step}.mp4"
-            write_video(path, torch.cat(rows, dim=-2).numpy(), self._rates[label])
+            frames = torch.cat(rows, dim=-2).numpy()
+            write_video(path, frames, self._rates[label])
             paths.append(path)
-            for logger in loggers:
-                if isinstance(logger, WandbLogger):
-                    kind: list[Any] = ["mp4"]
-                    logger.log_video(f"{stage}/{label}/gallery", [str(path)], step=step, format=kind)
+            log_gallery(loggers, f"{stage}/{label}/gallery", path, frames, self._rates[label], step)
         return paths
 
 
