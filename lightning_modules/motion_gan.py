@@ -90,13 +90,18 @@ class MotionGAN(AdversarialSystem):
 
         Keypoints come as a KeypointClip whose frames have no channels.
         """
-        code = normal(seeds, len(times), (self.network.code_size,), stream="motion", device=times.device)
-        values = self.generator(code, self.model_time(times), seeds=seeds)
+        values = self.generator(self.code(seeds, times.device), self.model_time(times), seeds=seeds)
         if self.heatmaps is None:
             return Trajectory(values, times)
         keypoints = _pairs(values)
         frames = times.new_zeros(*times.shape, 0, self.heatmaps.size, self.heatmaps.size)
         return KeypointClip(frames, times, keypoints, torch.ones_like(keypoints[..., 0]))
+
+    def code(
+        self, seeds: Int[Tensor, " batch"], device: torch.device | str | None = None
+    ) -> Float[Tensor, "batch code"]:
+        """z_m of each seed."""
+        return normal(seeds, len(seeds), (self.network.code_size,), stream="motion", device=device)
 
     def draw(self, batch: Batch) -> "Motions":
         """A made motion for every real one, at the same times, both as the critics see them."""

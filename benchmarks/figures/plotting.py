@@ -1,0 +1,48 @@
+"""Pictures for figures: a matplotlib canvas without a screen, and files that are written whole or not at all."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.canonical import write_text
+from benchmarks.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+
+def canvas(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple["Canvas", Any]:
+    """A figure of `size` inches (width, height) and its axes, always an array of rows and columns.
+
+    Raises:
+        UserError: if matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure as Canvas
+    except ImportError as error:
+        raise UserError("Figures are drawn with matplotlib: `pip install 'chronoreel[figures]'`.") from error
+    figure = Canvas(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def save(figure: "Canvas", path: Path, dots_per_inch: int = 120) -> Path:
+    """Write the picture."""
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    figure.savefig(partial, dpi=dots_per_inch)
+    partial.replace(path)
+    return path
+
+
+def save_numbers(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+    """Write the numbers behind a picture as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+    return path

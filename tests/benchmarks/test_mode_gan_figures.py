@@ -1,0 +1,78 @@
+"""MODE-GAN's benchmarks: each is read as it stands, and each figure is drawn from tiny trainings of its own kind."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmarks.figures.base import build_figure
+from benchmarks.job import Job
+from benchmarks.plan import read_plan
+from benchmarks.records import read_record
+
+ROOT = Path(__file__).parents[2]
+PLANS = sorted((ROOT / "configs" / "benchmark").glob("mode_gan_*.yaml"))
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_benchmark_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every experiment and overlay that it names is there, and its figure can be made."""
+    monkeypatch.chdir(ROOT)
+    plan = read_plan(path)
+    for row in plan.rows:
+        if row.experiment is not None:
+            Job(plan, row, 0, Path("runs"), Path("results")).check()
+    if plan.figure is not None:
+        build_figure(plan.figure)
+
+
+def run(plan: dict[str, Any], name: str, folder: Path) -> list[Path]:
+    """Run a benchmark as the command does, its rows as forks of this process; the figure's files."""
+    from benchmarks.cli import benchmarks
+
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(plan))
+    words = ["run", str(path), "--fork", f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
+    with pytest.raises(SystemExit) as stop:
+        benchmarks(words)
+    assert stop.value.code == 0
+    return sorted((folder / "runs" / "figures" / name).iterdir())
+
+
+def tiny(name: str, overlays: list[str]) -> dict[str, Any]:
+    """The plan with one seed and overlays on every row."""
+    plan: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "benchmark" / f"{name}.yaml").read_text())
+    plan["seeds"] = [0]
+    for row in plan["rows"]:
+        row["overlays"] = [*row.get("overlays", []), *overlays]
+    return plan
+
+
+PENDULUM = [
+    "data.init_args.train_clips=8",
+    "data.init_args.val_clips=2",
+    "data.init_args.test_clips=4",
+    "data.init_args.batch_size=4",
+    "model.init_args.critic_updates=1",
+    "budget.generator_updates=2",
+    "trainer.enable_progress_bar=false",
+]
+
+
+@pytest.mark.slow
+def test_the_pendulums_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    files = run(tiny("mode_gan_fig5", PENDULUM), "mode_gan_fig5", tmp_path)
+    assert [file.name for file in files] == ["seed-0.csv", "seed-0.png"]
+    lines = files[0].read_text().splitlines()
+    assert lines[0] == "row,sample,seconds,angle,velocity"
+    assert len(lines) == 1 + 3 * 32  # the data, the RNN and the ODE
+    records = [read_record(file) for file in (tmp_path / "results").rglob("*.json")]
+    assert sorted(record.row for record in records) == ["RNN", "neural ODE"]
+    for record in records:
+        assert set(record.metrics) == set(tiny("mode_gan_fig5", [])["metrics"])
+        assert all(entry.value is not None for entry in record.metrics.values())
+        assert record.budget.generator_updates == 2
+    files = run(tiny("mode_gan_fig10", PENDULUM), "mode_gan_fig10", tmp_path)  # is trained already
+    assert [file.name for file in files] == ["generators.csv", "states.png"]
