@@ -1,0 +1,105 @@
+"""A metric on several fresh batches of answers: its mean, or how far it scatters from batch to batch."""
+
+import statistics
+from copy import deepcopy
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from benchmarks.metrics.base import ClipMetric, Summary
+from datamodules.clip import Sample
+
+
+class FreshBatches(ClipMetric):
+    """The mean of a metric over several sets of answers, or their standard deviation.
+
+    The k-th answer to every question makes the k-th set, so `evaluation.draws` must be `batches` or more. This is how
+    inception scores are printed: 2,048 clips, five times over (Saito et al., 2020, Section 5.2).
+
+    Args:
+        metric: what is measured on each set.
+        batches: how many sets, at least 2.
+        report: the "mean", or the "deviation" (with `batches` - 1 in the denominator); the name says which.
+        kwargs: settings of `torchmetrics.Metric`.
+
+    Raises:
+        ValueError: for fewer than two batches.
+    """
+
+    def __init__(
+        self,
+        metric: ClipMetric,
+        batches: int = 5,
+        report: Literal["mean", "deviation"] = "mean",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if batches < 2:
+            raise ValueError(f"Fresh batches are compared, so there are 2 at least; got batches {batches}.")
+        self.parts = nn.ModuleList(deepcopy(metric) for _ in range(batches))
+        self.report = report
+        self._asked: Tensor | None = None
+        self._draw = 0
+
+    @property
+    def name(self) -> str:
+        """The metric's own, and what is made of it."""
+        return f"{self._first.name}_{self.report}_of_{len(self.parts)}"
+
+    @property
+    def higher_is_better(self) -> bool:  # type: ignore[override]
+        """The metric's own direction; of two deviations the smaller is better."""
+        return self._first.higher_is_better and self.report == "mean"
+
+    @property
+    def accepts(self) -> tuple[type[Sample], type[Sample]]:  # type: ignore[override]
+        """What the metric accepts."""
+        return self._first.accepts
+
+    @property
+    def protocol(self) -> dict[str, str | float]:
+        """The metric's own."""
+        return self._first.protocol
+
+    def prepare(self) -> None:
+        """Load what the metric needs."""
+        self._first.prepare()
+
+    def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
+        """Give the answers to the set that they belong to: the same questions again are the next draw."""
+        again = self._asked is not None and torch.equal(self._asked, ids)
+        self._draw = self._draw + 1 if again else 0
+        self._asked = ids.clone()
+        if self._draw < len(self.parts):
+            self.parts[self._draw].update(sample, target, ids)  # type: ignore[operator]
+
+    def compute(self) -> Float[Tensor, ""]:
+        """The mean or the deviation over the sets."""
+        return torch.tensor(self.summary().value, dtype=torch.float64)
+
+    def summary(self) -> Summary:
+        """The mean or the deviation, and how many clips each set has. Every process must call it."""
+        found: list[Summary] = [part.summary() for part in self.parts]  # type: ignore[operator]
+        values, count = [one.value for one in found], min(one.n for one in found)
+        if self.report == "deviation":
+            return Summary(_deviation(values), count)
+        return Summary(sum(values) / len(values), count)
+
+    def reset(self) -> None:
+        """Forget every set."""
+        super().reset()
+        self._asked, self._draw = None, 0
+        for part in self.parts:
+            part.reset()  # type: ignore[operator]
+
+    @property
+    def _first(self) -> ClipMetric:
+        part = self.parts[0]
+        assert isinstance(part, ClipMetric)
+        return part
+
+
+def _deviation(values: list[float]) -> float:
+    return float("nan") if any(value != value for value in values) else statistics.stdev(values)
