@@ -41,6 +41,8 @@ class ClipDataModule(LightningDataModule, ABC):
         windows_per_clip: how many samples of each clip an epoch of training has.
         short_clips: raise when a clip is shorter than a sample, or exclude such clips by name.
         joint_pairs: (left, right) keypoints that change places when a clip is mirrored.
+        examined: the split whose clips the test shows. `train` is for papers that hold nothing out (MODE-GAN compares
+            what it generates with what it was trained on); the id of the data in the record then says so.
     """
 
     name: str
@@ -60,6 +62,7 @@ class ClipDataModule(LightningDataModule, ABC):
         windows_per_clip: int = 1,
         short_clips: Literal["raise", "exclude"] = "raise",
         joint_pairs: tuple[tuple[int, int], ...] = (),
+        examined: Split = "test",
     ) -> None:
         super().__init__()
         for argument, value in [("batch_size", batch_size), ("windows_per_clip", windows_per_clip)]:
@@ -76,6 +79,12 @@ class ClipDataModule(LightningDataModule, ABC):
         self.windows_per_clip = windows_per_clip
         self.short_clips = short_clips
         self.joint_pairs = joint_pairs
+        self.examined: Split = examined
+        if examined == "train" and self.eval_sampling.span > sampling.span:
+            raise ValueError(
+                "The test shows the training clips (`examined: train`), so its samples must not reach over more frames "
+                f"than the training's: {self.eval_sampling.span} against {sampling.span}. Shorten `eval_sampling`."
+            )
         self._sources: dict[Split, Source] = {}
         self._used: dict[Split, Int64[np.ndarray, " used"]] = {}
 
@@ -115,19 +124,23 @@ class ClipDataModule(LightningDataModule, ABC):
         self.setup()
         return self._sources[split]
 
-    def dataset(self, split: Split) -> ClipDataset:
-        """The samples of a split."""
+    def dataset(self, split: Split, *, evaluated: bool = False) -> ClipDataset:
+        """The samples of a split; `evaluated` are the training clips as an evaluation sees them."""
         source = self.source(split)
         if not len(self._used[split]):
             raise ValueError(
                 f"{self.name} has no {split} clips. Give it some, or leave the stage out "
                 f"(`--trainer.limit_{split}_batches=0`)."
             )
-        sampling = self.sampling if split == "train" else self.eval_sampling
+        sampling = self.sampling if split == "train" and not evaluated else self.eval_sampling
         return ClipDataset(source, self._used[split], sampling, seed=self.seed, first_number=_FIRST_NUMBER[split])
 
     def data_id(self, split: Split) -> str:
-        """A readable name and a short hash of the content, for records: equal ids mean equal clips."""
+        """A readable name and a short hash of the content, for records: equal ids mean equal clips.
+
+        That of `test` names the split that the test shows.
+        """
+        split = self.examined if split == "test" else split
         source = self.source(split)
         text = f"{source.fingerprint} {self._used[split].tolist()}"
         height, width = self.size
@@ -156,11 +169,11 @@ class ClipDataModule(LightningDataModule, ABC):
 
     def test_dataloader(self) -> ClipLoader:
         """Every test clip once over all processes."""
-        return self._eval_loader("test")
+        return self._eval_loader(self.examined)
 
     def predict_dataloader(self) -> ClipLoader:
         """Every test clip once over all processes."""
-        return self._eval_loader("test")
+        return self._eval_loader(self.examined)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """On the device: uint8 frames become floats in [-1, 1]; in training they are augmented."""
@@ -170,7 +183,7 @@ class ClipDataModule(LightningDataModule, ABC):
         return self.augmentation(batch, seed=self.seed, epoch=self._epoch(), joint_pairs=self.joint_pairs)
 
     def _eval_loader(self, split: Split) -> ClipLoader:
-        dataset = self.dataset(split)
+        dataset = self.dataset(split, evaluated=True)
         rank, world = self._place()
         if len(dataset) < world:
             # Lightning leaves a process without a batch out of the stage, and the others wait for its metrics for ever

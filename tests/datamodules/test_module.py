@@ -191,3 +191,20 @@ def test_reading_batches_takes_nothing_from_the_global_generators() -> None:
     list(module(num_workers=0).train_dataloader())
     assert torch.equal(torch.get_rng_state(), states[0])
     assert_array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
+
+
+def test_the_test_shows_the_training_clips_where_a_paper_holds_nothing_out() -> None:
+    """In order, as an evaluation samples them; the id of the data says so."""
+    usual = module(eval_sampling=Regular(num_frames=2, start="first"))
+    data = module(eval_sampling=Regular(num_frames=2, start="first"), examined="train")
+    for one in (usual, data):
+        one.setup()
+    batches = list(data.test_dataloader())
+    first = torch.cat([batch.clip.frames[:, 0, 0, 0, 0] for batch in batches])
+    assert (first // 16).tolist() == list(range(10))  # the training clips, each from its first frame
+    assert (first % 16 == 0).all()
+    assert all(batch.clip.times.shape[1] == 2 for batch in batches)
+    assert "-train-" in data.data_id("test") == data.data_id("train")
+    assert "-test-" in usual.data_id("test")
+    with pytest.raises(ValueError, match="more frames"):
+        module(eval_sampling=Regular(num_frames=5), examined="train")
