@@ -1,0 +1,68 @@
+"""ConvGRU (Ballas et al., 2016) as a predictor of frames, as Vid-ODE compares with it (Park et al., 2021, Table 2)."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lightning_modules.dynamics.base import grid_steps
+from lightning_modules.networks.conv_gru import ConvGRUCell
+from lightning_modules.networks.recurrent_frames import RecurrentFrames
+from lightning_modules.networks.vid_ode import start_index
+from lightning_modules.paired import Frames, PairedSystem, Seeds, Shown, Times
+
+State = Float[Tensor, "batch channel height width"]
+
+
+class ConvGRU(PairedSystem):
+    """Reads the shown frames, then draws the next ones, each fed back; it knows steps, not times.
+
+    Vid-ODE's encoder, decoder and cell; mean absolute error (no sizes are published). What is asked must follow the
+    last shown frame one `interval` at a time; every step between is drawn, also where it is not asked.
+
+    Args:
+        interval: model time between frames.
+        channels: image channels.
+        width: channels of the first convolution; states have width * 2**downs.
+        downs: how often the image is halved.
+        paired: see `PairedSystem`.
+    """
+
+    def __init__(
+        self, interval: float = 0.1, channels: int = 3, width: int = 32, downs: int = 2, **paired: Any
+    ) -> None:
+        if not interval > 0:
+            raise ValueError(f"interval must be positive; got {interval}.")
+        super().__init__(RecurrentFrames(Cell, channels, width, downs), **paired)
+        self.interval = interval
+
+    def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
+        """Frames at `times`; nothing is random, so seeds change nothing.
+
+        Raises:
+            ValueError: if a time is not a whole number of intervals after the last shown frame.
+        """
+        rows = torch.arange(len(times), device=times.device)
+        last = shown.times[rows, start_index(shown.present, "last")]
+        steps = grid_steps(times - last[:, None], self.interval, "ConvGRU")
+        if bool((steps < 1).any()):
+            raise ValueError(
+                "ConvGRU draws what comes after the last shown frame; the query begins at or before it. Ask `predict` "
+                "for later times, or use a continuous model."
+            )
+        grid = last[:, None] + self.interval * torch.arange(1, int(steps.max()) + 1, device=times.device)
+        frames = self.generator(shown.frames, shown.times, grid, shown.present)
+        return frames[rows[:, None], steps - 1]
+
+
+class Cell(nn.Module):
+    """A ConvGRU cell that is told the interval and does not listen."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.cell = ConvGRUCell(channels)
+
+    def forward(self, x: State, h: State, interval: Float[Tensor, " batch"]) -> State:
+        """The next state."""
+        return self.cell(x, h)

@@ -1,0 +1,47 @@
+"""ConvGRU-Decay (Park et al., 2021, Table 5): a ConvGRU whose state fades with the time that passes between frames."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lightning_modules.networks.conv_gru import ConvGRUCell
+from lightning_modules.networks.recurrent_frames import RecurrentFrames
+from lightning_modules.paired import Frames, PairedSystem, Seeds, Shown, Times
+
+State = Float[Tensor, "batch channel height width"]
+
+
+class ConvGRUDecay(PairedSystem):
+    """RNN-Decay (Che et al., 2018) with a ConvGRU for its cell: the state is scaled by exp(-rate Δt) before it is used.
+
+    Any times can be asked; a frame is drawn from the one before, so it depends on which others are asked.
+
+    Args:
+        channels: image channels.
+        width: channels of the first convolution; states have width * 2**downs.
+        downs: how often the image is halved.
+        paired: see `PairedSystem`.
+    """
+
+    def __init__(self, channels: int = 3, width: int = 32, downs: int = 2, **paired: Any) -> None:
+        super().__init__(RecurrentFrames(DecayCell, channels, width, downs), **paired)
+
+    def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
+        """Frames at `times`; nothing is random, so seeds change nothing."""
+        return self.generator(shown.frames, shown.times, times, shown.present)
+
+
+class DecayCell(nn.Module):
+    """h <- exp(-max(0, rate) Δt) h, then a ConvGRU; one rate per channel, per unit of model time."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.cell = ConvGRUCell(channels)
+        self.rate = nn.Parameter(torch.rand(channels))
+
+    def forward(self, x: State, h: State, interval: Float[Tensor, " batch"]) -> State:
+        """The next state."""
+        exponent = interval[:, None].to(h.dtype) * self.rate.clamp(min=0)
+        return self.cell(x, torch.exp(-exponent)[:, :, None, None] * h)

@@ -1,0 +1,46 @@
+"""ConvGRU-Δt (Park et al., 2021, Table 5): a ConvGRU that is told how long it is since the frame before."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lightning_modules.networks.conv_gru import ConvGRUCell
+from lightning_modules.networks.recurrent_frames import RecurrentFrames
+from lightning_modules.paired import Frames, PairedSystem, Seeds, Shown, Times
+
+State = Float[Tensor, "batch channel height width"]
+
+
+class ConvGRUDt(PairedSystem):
+    """RNN-Δt (Che et al., 2018) with a ConvGRU for its cell: the interval is one more input channel.
+
+    Any times can be asked; a frame is drawn from the one before, so it depends on which others are asked.
+
+    Args:
+        channels: image channels.
+        width: channels of the first convolution; states have width * 2**downs.
+        downs: how often the image is halved.
+        paired: see `PairedSystem`.
+    """
+
+    def __init__(self, channels: int = 3, width: int = 32, downs: int = 2, **paired: Any) -> None:
+        super().__init__(RecurrentFrames(IntervalCell, channels, width, downs), **paired)
+
+    def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
+        """Frames at `times`; nothing is random, so seeds change nothing."""
+        return self.generator(shown.frames, shown.times, times, shown.present)
+
+
+class IntervalCell(nn.Module):
+    """A ConvGRU cell that sees the interval (model units) in a constant channel beside its input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.cell = ConvGRUCell(channels, inputs=channels + 1)
+
+    def forward(self, x: State, h: State, interval: Float[Tensor, " batch"]) -> State:
+        """The next state."""
+        plane = interval[:, None, None, None].to(x.dtype).expand(-1, 1, *x.shape[2:])
+        return self.cell(torch.cat([x, plane], dim=1), h)

@@ -1,0 +1,115 @@
+"""ODE-FC (Park et al., 2021, Table 1): frames side by side, one encoder, a latent ODE of a vector, one decoder."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from datamodules.clip import VideoClip
+from lightning_modules.dynamics.mlp import MLP
+from lightning_modules.dynamics.ode import LatentODE
+from lightning_modules.networks.vid_ode import start_index
+from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
+from lightning_modules.paired import Frames, PairedSystem, Seeds, Shown, Times, lowered
+
+
+class ODEFC(PairedSystem):
+    """Vid-ODE without its ODE-ConvGRU and with a derivative of fully connected layers.
+
+    Vid-ODE's encoder and decoder around a vector, which one linear layer makes of the flattened map and another makes
+    a map again: fully connected layers on the map itself would have 10^10 weights at 128 px (the paper gives no sizes).
+    Where the code sits and what is minimised is as in ODE-Conv. `observe` is the number of frames side by side.
+
+    Args:
+        channels: image channels.
+        size: side of the image in pixels, or height and width.
+        width: channels of the first convolution.
+        downs: how often the image is halved.
+        latent: length of the vector.
+        hidden: width of the derivative's two hidden layers.
+        max_step: longest step of the solver, in model units.
+        observe: frames shown.
+        paired: see `PairedSystem`.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        size: int | tuple[int, int] = 128,
+        width: int = 32,
+        downs: int = 2,
+        latent: int = 128,
+        hidden: int = 256,
+        max_step: float = 0.1,
+        observe: int = 5,
+        **paired: Any,
+    ) -> None:
+        network = ODEFCNetwork(channels, observe, size, width, downs, latent, hidden, max_step)
+        super().__init__(network, observe=observe, **paired)
+
+    @property
+    def function_evaluations(self) -> int:
+        """Evaluations of the vector field in the last call."""
+        assert isinstance(self.generator, ODEFCNetwork)
+        return self.generator.dynamics.function_evaluations
+
+    def interpolate(
+        self,
+        observed: VideoClip,
+        times: Times,
+        *,
+        seeds: Seeds | None = None,
+        present: Bool[Tensor, "batch shown"] | None = None,
+    ) -> VideoClip:
+        """Frames at `times` from the first observed one on."""
+        return self._ask(observed, times, "first", seeds, present)
+
+    def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
+        """Frames at `times`; nothing is random, so seeds change nothing."""
+        return self.generator(shown, times)
+
+
+class ODEFCNetwork(nn.Module):
+    """Encoder of the stack, latent ODE of a vector, decoder; for the arguments see `ODEFC`."""
+
+    def __init__(
+        self,
+        channels: int,
+        observe: int,
+        size: int | tuple[int, int],
+        width: int,
+        downs: int,
+        latent: int,
+        hidden: int,
+        max_step: float,
+    ) -> None:
+        super().__init__()
+        self.observe = observe
+        self.shape = (width * 2**downs, *lowered(size, downs))
+        values = self.shape[0] * self.shape[1] * self.shape[2]
+        self.image_encoder = ConvEncoder(channels * observe, width, downs)
+        self.flatten = nn.Linear(values, latent)
+        self.dynamics = LatentODE(MLP([latent, hidden, hidden, latent], "tanh"), max_step=max_step)
+        self.unflatten = nn.Linear(latent, values)
+        self.image_decoder = ConvDecoder(self.shape[0], channels, downs)
+
+    def forward(self, shown: Shown, times: Times) -> Frames:
+        """The frames at `times`; a missing frame is a black one."""
+        count = shown.frames.shape[1]
+        if count != self.observe:
+            raise ValueError(
+                f"ODE-FC was built for {self.observe} frames side by side and is shown {count}. Set `observe` to the "
+                "number of shown frames, or use a recurrent encoder, which takes any number."
+            )
+        maps = self.image_encoder((shown.frames * shown.present[:, :, None, None, None]).flatten(1, 2))
+        if tuple(maps.shape[1:]) != self.shape:
+            raise ValueError(
+                f"ODE-FC was built for images that its encoder brings to {self.shape[1]}x{self.shape[2]} and is shown "
+                f"{shown.frames.shape[-2]}x{shown.frames.shape[-1]} pixels. Set `size` to the data's."
+            )
+        rows = torch.arange(len(times), device=times.device)
+        anchor = shown.times[rows, start_index(shown.present, shown.start)]
+        states = self.dynamics(self.flatten(maps.flatten(1)), times - anchor[:, None])
+        drawn = self.unflatten(states).unflatten(-1, self.shape)
+        return self.image_decoder(drawn.flatten(0, 1)).unflatten(0, times.shape)

@@ -1,0 +1,61 @@
+"""A recurrent network from frames to frames: reads what is shown, then feeds on what it draws (ConvGRU baselines)."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from lightning_modules.networks.vid_ode import start_index
+from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
+
+Shown = Float[Tensor, "batch shown channel height width"]
+Asked = Float[Tensor, "batch asked channel height width"]
+
+
+class RecurrentFrames(nn.Module):
+    """Two cells: a reader meets each shown frame, a writer makes each asked one from the frame before it.
+
+    A cell is called with an embedding, the state and the interval (B,) in model units: for the reader since the frame
+    before, for the writer from the frame before to the frame that is asked. Encoder and decoder are Vid-ODE's, the
+    decoder sees one state. Vid-ODE's authors give no sizes for these baselines.
+
+    Args:
+        cell: makes a cell for a number of channels; called twice.
+        channels: image channels.
+        width: channels of the first convolution; states have width * 2**downs.
+        downs: how often the image is halved.
+    """
+
+    def __init__(self, cell: Callable[[int], nn.Module], channels: int = 3, width: int = 32, downs: int = 2) -> None:
+        super().__init__()
+        state = width * 2**downs
+        self.image_encoder = ConvEncoder(channels, width, downs)
+        self.reader = cell(state)
+        self.writer = cell(state)
+        self.image_decoder = ConvDecoder(state, channels, downs)
+
+    def forward(
+        self,
+        observed: Shown,
+        observed_times: Float[Tensor, "batch shown"],
+        times: Float[Tensor, "batch asked"],
+        present: Bool[Tensor, "batch shown"],
+    ) -> Asked:
+        """The frames at `times`, each made from the one before; a missing frame leaves the state as it is."""
+        embeddings = self.image_encoder(observed.flatten(0, 1)).unflatten(0, observed.shape[:2])
+        rows = torch.arange(len(observed), device=observed.device)
+        before = observed_times[rows, start_index(present, "first")]
+        state = torch.zeros_like(embeddings[:, 0])
+        for index in range(observed.shape[1]):
+            there, now = present[:, index], observed_times[:, index]
+            met = self.reader(embeddings[:, index], state, (now - before).clamp(min=0))
+            state = torch.where(there[:, None, None, None], met, state)
+            before = torch.where(there, now, before)
+        embedding = embeddings[rows, start_index(present, "last")]
+        frames = []
+        for now in times.unbind(1):
+            state = self.writer(embedding, state, now - before)
+            frames.append(self.image_decoder(state))
+            before, embedding = now, self.image_encoder(frames[-1]) if len(frames) < times.shape[1] else embedding
+        return torch.stack(frames, dim=1)

@@ -1,0 +1,310 @@
+"""Laws of the models that Vid-ODE is compared to: what all keep, and what makes each the method it is named for."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal, kl_divergence
+from torch.testing import assert_close
+
+from baselines.conv_gru import Cell, ConvGRU
+from baselines.conv_gru_decay import ConvGRUDecay, DecayCell
+from baselines.conv_gru_dt import ConvGRUDt, IntervalCell
+from baselines.latent_ode import FrameLatentODE, LatentODENetwork, MeanDeviationGRU, normal_divergence
+from baselines.ode2vae import ODE2VAE, BayesianForce, ODE2VAENetwork, normal_log_density
+from baselines.ode_conv import ODEConv
+from baselines.ode_fc import ODEFC
+from benchmarks.tasks import Interpolate, Interpolates, Predict, Predicts
+from datamodules.clip import Batch, VideoClip
+from lightning_modules.dynamics.ode import LatentODE
+from lightning_modules.paired import PairedSystem
+
+MODELS: dict[str, Callable[..., PairedSystem]] = {
+    "conv_gru": lambda **k: ConvGRU(channels=1, width=2, interval=0.1, **k),
+    "conv_gru_dt": lambda **k: ConvGRUDt(channels=1, width=2, **k),
+    "conv_gru_decay": lambda **k: ConvGRUDecay(channels=1, width=2, **k),
+    "ode_conv": lambda **k: ODEConv(channels=1, width=2, hidden=4, **k),
+    "ode_fc": lambda **k: ODEFC(channels=1, size=16, width=2, latent=6, hidden=8, **k),
+    "latent_ode": lambda **k: FrameLatentODE(channels=1, size=16, width=2, latent=6, state=5, hidden=7, **k),
+    "ode2vae": lambda **k: ODE2VAE(size=16, latent=4, hidden=6, encoder_width=2, decoder_width=2, downs=2, **k),
+}
+CONTINUOUS = ["ode_conv", "ode_fc", "latent_ode", "ode2vae"]
+RECURRENT = ["conv_gru", "conv_gru_dt", "conv_gru_decay"]
+ANY_TIME = [name for name in MODELS if name != "conv_gru"]
+
+
+def system(name: str, seed: int = 0, **arguments: object) -> PairedSystem:
+    torch.manual_seed(seed)
+    made = MODELS[name](**arguments)
+    for _ in range(3):  # so that batch norm knows what frames look like
+        made.draw(batch())
+    return made.eval()
+
+
+def batch(count: int = 3, frames: int = 10, present: Tensor | None = None) -> Batch:
+    generator = torch.Generator().manual_seed(7)
+    times = (0.1 * torch.arange(frames)).expand(count, -1)
+    there = torch.ones(count, frames, dtype=torch.bool) if present is None else present
+    pictures = torch.rand(count, frames, 1, 16, 16, generator=generator) * 2 - 1
+    return Batch(VideoClip(pictures, times), torch.arange(count), torch.full((count,), -1), there)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_verbs_are_what_the_method_can_do(name: str) -> None:
+    made = MODELS[name]()
+    assert isinstance(made, Predicts)
+    assert isinstance(made, Interpolates) == (name in CONTINUOUS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@torch.no_grad()
+def test_answers_are_in_range_at_the_asked_times_and_repeat_with_their_seeds(name: str) -> None:
+    made, task = system(name), Predict(given=5)
+    case = task.pose(batch(), VideoClip)
+    answer = task.ask(made, case)
+    assert torch.equal(answer.times, case.target.times)
+    assert answer.frames.shape == case.target.frames.shape
+    assert float(answer.frames.abs().max()) <= 1
+    assert_close(task.ask(made, case).frames, answer.frames)
+    alone = VideoClip(case.observed.frames[1:2], case.observed.times[1:2])
+    one = made.predict(alone, case.target.times[1:2], seeds=case.seeds[1:2])
+    assert_close(one.frames[0], answer.frames[1], atol=1e-5, rtol=0)  # a clip's answer is its own, whatever the batch
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+@torch.no_grad()
+def test_frames_at_shared_times_agree_whatever_else_is_asked(name: str) -> None:
+    made = system(name, max_step=0.01)
+    shown = VideoClip(*(part[:, :5] for part in batch().clip))  # type: ignore[misc]
+    seeds = torch.arange(3)
+    coarse = torch.tensor([[0.5, 0.7]]).expand(3, -1)
+    fine = torch.tensor([[0.5, 0.55, 0.6, 0.7]]).expand(3, -1)
+    expected = made.predict(shown, coarse, seeds=seeds).frames
+    assert_close(made.predict(shown, fine, seeds=seeds).frames[:, [0, 3]], expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "ode_conv" and name != "ode_fc"])
+@torch.no_grad()
+def test_a_missing_frame_is_as_if_it_had_never_been(name: str) -> None:
+    made, whole = system(name), batch().clip
+    assert isinstance(whole, VideoClip)
+    present = torch.ones(3, 5, dtype=torch.bool)
+    present[:, 2] = False
+    holed = whole.frames[:, :5].clone()
+    holed[:, 2] = 0.77
+    keep = [0, 1, 3, 4]
+    times = whole.times[:, 5:]
+    seeds = torch.arange(3)
+    ours = made.predict(VideoClip(holed, whole.times[:, :5]), times, seeds=seeds, present=present)
+    theirs = made.predict(VideoClip(whole.frames[:, keep], whole.times[:, keep]), times, seeds=seeds)
+    tolerance = 1e-2 if name == "latent_ode" else 1e-5  # Euler's steps between frames are laid otherwise
+    assert_close(ours.frames, theirs.frames, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("mode", ["extrapolate", "interpolate"])
+def test_every_weight_learns_from_finite_losses(name: str, mode: str) -> None:
+    if mode == "interpolate" and name in RECURRENT:
+        return
+    torch.manual_seed(0)
+    made = MODELS[name](training=mode, observe=5)
+    posed = batch(frames=10 if mode == "extrapolate" else 5)
+    losses = made.generator_losses(posed, made.draw(posed))
+    assert all(bool(loss.isfinite()) for loss in losses.values())
+    torch.stack(list(losses.values())).sum().backward()
+    idle = [key for key, value in made.generator.named_parameters() if value.grad is None]
+    assert idle == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_missing_target_teaches_nothing(name: str) -> None:
+    present = torch.ones(3, 10, dtype=torch.bool)
+    present[:, 7] = False
+    losses = []
+    for filler in (0.1, -0.9):
+        torch.manual_seed(0)
+        made = MODELS[name](observe=5)
+        posed = batch(present=present)
+        assert isinstance(posed.clip, VideoClip)
+        posed.clip.frames[:, 7] = filler
+        losses.append(torch.stack(list(made.generator_losses(posed, made.draw(posed)).values())))
+    assert_close(losses[0], losses[1])
+
+
+@torch.no_grad()
+def test_a_decay_of_zero_and_an_interval_without_weight_are_a_plain_gru() -> None:
+    torch.manual_seed(0)
+    plain, decay, told = Cell(4), DecayCell(4), IntervalCell(4)
+    decay.cell.load_state_dict(plain.cell.state_dict())
+    decay.rate.zero_()
+    for ours, theirs in ((told.cell.gates, plain.cell.gates), (told.cell.candidate, plain.cell.candidate)):
+        ours.weight[:, :4], ours.weight[:, 4], ours.weight[:, 5:] = theirs.weight[:, :4], 0, theirs.weight[:, 4:]
+        ours.bias.copy_(theirs.bias)  # type: ignore[union-attr, arg-type]
+    x, h, interval = torch.randn(2, 4, 5, 5), torch.randn(2, 4, 5, 5), torch.tensor([0.3, 2.0])
+    assert_close(decay(x, h, interval), plain(x, h, interval))
+    assert_close(told(x, h, interval), plain(x, h, interval))
+    decay.rate.fill_(1.5)
+    assert_close(decay(x, h, interval), plain(x, h * torch.exp(-1.5 * interval)[:, None, None, None], interval))
+    decay.rate.fill_(-1.5)  # a state never grows
+    assert_close(decay(x, h, interval), plain(x, h, interval))
+
+
+@torch.no_grad()
+def test_conv_gru_draws_the_steps_between_and_refuses_times_off_its_grid() -> None:
+    made, whole = system("conv_gru"), batch().clip
+    shown = VideoClip(*(part[:, :5] for part in whole))  # type: ignore[misc]
+    every = made.predict(shown, whole.times[:, 5:]).frames
+    assert_close(made.predict(shown, whole.times[:, [6, 9]]).frames, every[:, [1, 4]])
+    with pytest.raises(ValueError, match="grid"):
+        made.predict(shown, torch.full((3, 1), 0.55))
+    with pytest.raises(ValueError, match="after the last"):
+        made.predict(shown, torch.full((3, 1), 0.4))
+
+
+@pytest.mark.parametrize("name", ["ode_conv", "ode_fc"])
+def test_a_stack_of_another_length_is_refused(name: str) -> None:
+    made = system(name)
+    shown = VideoClip(*(part[:, :4] for part in batch().clip))  # type: ignore[misc]
+    with pytest.raises(ValueError, match="Set `observe`"):
+        made.predict(shown, torch.full((3, 1), 0.5))
+
+
+def test_kl_is_torchs_and_zero_for_equal_gaussians() -> None:
+    mean, deviation = torch.randn(3, 5), torch.rand(3, 5) + 0.1
+    theirs = kl_divergence(Normal(mean, deviation), Normal(torch.zeros(3, 5), torch.ones(3, 5)))
+    assert_close(normal_divergence(mean, deviation), theirs)
+    assert float(normal_divergence(torch.zeros(2, 4), torch.ones(2, 4)).abs().max()) == 0
+    value = torch.randn(3, 5)
+    assert_close(normal_log_density(value, mean, deviation), Independent(Normal(mean, deviation), 1).log_prob(value))
+    force = BayesianForce(2, 3, 1, deviation=1.0)
+    nn.init.zeros_(force.mean)
+    assert_close(force.divergence(), torch.tensor(0.0))
+
+
+@torch.no_grad()
+def test_the_mean_deviation_gru_matches_a_loop_over_its_equations() -> None:
+    torch.manual_seed(0)
+    cell = MeanDeviationGRU(inputs=3, state=2, hidden=4)
+    x, mean, deviation = torch.randn(1, 3), torch.randn(1, 2), torch.rand(1, 2)
+
+    def network(part: nn.Module, *inputs: Tensor) -> Tensor:
+        first, _, last = part.layers  # type: ignore[misc, union-attr]
+        return last.bias + last.weight @ torch.tanh(first.bias + first.weight @ torch.cat(inputs))
+
+    m, d, v = mean[0], deviation[0], x[0]
+    update, reset = (torch.sigmoid(network(part, m, d, v)) for part in (cell.update, cell.reset))
+    new = network(cell.candidate, m * reset, d * reset, v)
+    theirs = (1 - update) * new[:2] + update * m, ((1 - update) * new[2:].abs() + update * d).abs()
+    ours = cell(x, mean, deviation)
+    assert_close(ours[0][0], theirs[0])
+    assert_close(ours[1][0], theirs[1])
+
+
+def test_latent_odes_weight_of_kl_waits_ten_epochs() -> None:
+    made = FrameLatentODE(channels=1, size=16, width=2, latent=6, state=5, hidden=7)
+    weights = []
+    for epoch in (0, 9, 10, 11, 60):
+        made._trainer = type("Clock", (), {"current_epoch": epoch})()  # type: ignore[assignment]
+        weights.append(made.kl_weight)
+    assert weights == pytest.approx([0, 0, 0, 0.01, 1 - 0.99**50])
+
+
+def test_latent_odes_bound_is_a_log_mean_over_draws() -> None:
+    torch.manual_seed(0)
+    made = FrameLatentODE(channels=1, size=16, width=2, latent=6, state=5, hidden=7, warm_up=0, samples=2, noise=0.5)
+    drawn = made.draw(batch())
+    made._trainer = type("Clock", (), {"current_epoch": 100})()  # type: ignore[assignment]
+    terms = []
+    for frames in drawn.frames:
+        fit = Normal(frames, 0.5).log_prob(drawn.question.target).mean()
+        prior = Normal(torch.zeros(3, 6), torch.ones(3, 6))
+        terms.append(
+            fit - made.kl_weight * kl_divergence(Normal(drawn.guess.mean, drawn.guess.deviation), prior).mean()
+        )
+    theirs = -torch.stack(terms).exp().mean().log()
+    assert_close(made.generator_losses(batch(), drawn)["bound"], theirs)
+
+
+def test_second_order_is_position_and_velocity() -> None:
+    """The path is that of the suite's own second-order ODE; without force it is a straight line."""
+    torch.manual_seed(0)
+    made = MODELS["ode2vae"]()
+    network = made.generator
+    assert isinstance(network, ODE2VAENetwork)
+    start, times = torch.randn(3, 8), torch.tensor([[0.0, 0.2, 0.5]] * 3)
+    weights = network.force.sample(torch.randn(1, network.force.count))
+
+    class Field(nn.Module):
+        def forward(self, jet: Tensor) -> Tensor:
+            return network.force(jet, weights)[0]
+
+    states, _ = network.flow(start, weights, times)
+    theirs = LatentODE(Field(), max_step=network.max_step, order=2)(start, times)
+    assert_close(states[..., :4], theirs)
+    states, growth = network.flow(start, torch.zeros_like(weights), times)
+    position, velocity = start.chunk(2, dim=1)
+    assert_close(states[..., :4], position[:, None] + times[..., None] * velocity[:, None])
+    assert_close(states[..., 4:], velocity[:, None].expand(-1, 3, -1))
+    assert_close(growth, torch.zeros(3, 3))
+
+
+def test_the_forces_trace_is_autograds() -> None:
+    torch.manual_seed(0)
+    force = BayesianForce(latent=3, hidden=7, layers=2, deviation=0.3)
+    state, weights = torch.randn(4, 6), force.sample(torch.randn(4, force.count))
+    value, ours = force(state, weights)
+    for row in range(4):
+
+        def one(z: Tensor, row: int = row) -> Tensor:
+            return force(z[None], weights[row : row + 1])[0][0]
+
+        jacobian = torch.autograd.functional.jacobian(one, state[row])
+        assert isinstance(jacobian, Tensor)
+        assert_close(ours[row], jacobian[:, 3:].trace())
+        assert_close(one(state[row]), value[row])
+    assert force.count == 7 * (3 * 3 + 2 * 7 + 2 + 1) + 3  # the public code's count of weights
+
+
+def test_log_density_along_the_flow_is_the_change_of_volume() -> None:
+    """d log q = -tr: against the determinant of the map from start to end, by autograd."""
+    torch.manual_seed(0)
+    network = MODELS["ode2vae"]().generator
+    assert isinstance(network, ODE2VAENetwork)
+    weights = network.force.sample(torch.randn(1, network.force.count)).detach()
+    times = torch.tensor([[0.3]])
+    start = torch.randn(8)
+    jacobian = torch.autograd.functional.jacobian(lambda z: network.flow(z[None], weights, times)[0][0, 0], start)
+    assert isinstance(jacobian, Tensor)
+    growth = network.flow(start[None], weights, times)[1][0, 0]
+    assert_close(growth, -jacobian.slogdet()[1], atol=1e-3, rtol=1e-2)
+
+
+def test_the_curriculum_grows_with_the_epochs() -> None:
+    made = ODE2VAE(size=16, latent=4, hidden=6, encoder_width=2, decoder_width=2, downs=2)
+    lengths = []
+    for epoch in (0, 6, 8, 40):
+        made._trainer = type("Clock", (), {"current_epoch": epoch})()  # type: ignore[assignment]
+        lengths.append(made.draw(batch()).drawn.shape[1])
+    assert lengths == [4, 5, 6, 10]
+
+
+@torch.no_grad()
+def test_latent_ode_reads_only_what_is_shown_and_turns_deviation_into_chance() -> None:
+    made = system("latent_ode")
+    assert isinstance(made.generator, LatentODENetwork)
+    shown = VideoClip(*(part[:, :5] for part in batch().clip))  # type: ignore[misc]
+    times = torch.full((3, 1), 0.5)
+    certain = made.predict(shown, times).frames
+    drawn = made.predict(shown, times, seeds=torch.arange(3)).frames
+    assert not torch.equal(certain, drawn)
+    with pytest.raises(ValueError, match="observe"):
+        made.draw(batch(frames=5))
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+@torch.no_grad()
+def test_interpolation_asks_between(name: str) -> None:
+    made, task = system(name), Interpolate(stride=2, frames=9)
+    answer = task.ask(made, task.pose(batch(), VideoClip))
+    assert answer.frames.shape[1] == 4
