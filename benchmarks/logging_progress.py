@@ -67,10 +67,8 @@ def fraction_of(trainer: Trainer, pl_module: LightningModule) -> float | None:
     shares = []
     if trainer.max_epochs is not None and trainer.max_epochs > 0:
         batches = float(trainer.num_training_batches)
-        within = trainer.fit_loop.epoch_progress.current.processed
-        share = trainer.fit_loop.batch_idx + 1 if batches < float("inf") and trainer.fit_loop.batch_idx >= 0 else 0
-        whole = min(within + (share / batches if batches and share < batches else 0.0), trainer.max_epochs)
-        shares.append(whole / trainer.max_epochs)
+        within = (trainer.fit_loop.batch_idx + 1) / batches if 0 < batches < float("inf") else 0.0
+        shares.append((trainer.current_epoch + min(max(within, 0.0), 1.0)) / trainer.max_epochs)
     if trainer.max_steps > 0:
         shares.append(trainer.global_step / trainer.max_steps)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
