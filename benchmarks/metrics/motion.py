@@ -51,6 +51,56 @@ class FrechetMotionDistance(_PathDistance):
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (KeypointClip, KeypointClip)
 
 
+class FrechetStepDistance(KeepsRows):
+    """Of poses with the step that each takes to its next moment: how things lie and how they move, moment by moment.
+
+    Whole paths have more numbers than a small data set has clips; here every moment counts, with 4 numbers a joint.
+
+    Args:
+        shuffled: measures the data's own motions with their moments in another order instead of the answers: what is to
+            be beaten by anything that moves. Its name is `shuffled_...`.
+        kwargs: settings of `torchmetrics.Metric`.
+    """
+
+    higher_is_better: bool = False
+    accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (KeypointClip, KeypointClip)
+
+    def __init__(self, shuffled: bool = False, **kwargs: Any) -> None:
+        super().__init__("sample", "target", repeated="first", **kwargs)
+        self.shuffled = shuffled
+        self._width = 0
+
+    @property
+    def name(self) -> str:
+        """Whose motion it is."""
+        return f"{'shuffled_' if self.shuffled else ''}frechet_step_distance"
+
+    def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
+        """Keep the moments of both, clip by clip."""
+        made, real = _poses(sample), _poses(target)
+        if self.shuffled:
+            orders = [torch.randperm(real.shape[1], generator=_order(index)) for index in ids.tolist()]
+            made = torch.stack([poses[order.to(poses.device)] for poses, order in zip(real, orders, strict=True)])
+        for kind, poses in (("sample", made), ("target", real)):
+            moves = torch.cat([poses[:, :-1], poses.diff(dim=1)], dim=-1)
+            self._width = moves.shape[-1]
+            self.keep(kind, ids, moves.flatten(1))
+
+    def compute(self) -> Float[Tensor, ""]:
+        """The distance over all moments of all clips of all processes."""
+        with self.gathered():
+            return torch.tensor(self._distance()[0], dtype=torch.float64)
+
+    def summary(self) -> Summary:
+        """The distance and how many clips of either kind it rests on; no interval."""
+        with self.gathered():
+            return Summary(*self._distance())
+
+    def _distance(self) -> tuple[float, int]:
+        (ids, made), (_, real) = self.kept("sample"), self.kept("target")
+        return frechet_distance(made.reshape(-1, self._width), real.reshape(-1, self._width)), len(ids)
+
+
 class FrechetTrajectoryDistance(_PathDistance):
     """Of trajectories, in the data's own units."""
 
@@ -64,3 +114,14 @@ def _path(sample: Sample) -> Float[Tensor, "batch width"]:
     if isinstance(sample, Trajectory):
         return sample.values.flatten(1).float()
     raise ValueError(f"A motion is a KeypointClip or a Trajectory; got a {type(sample).__name__}.")
+
+
+def _poses(sample: Sample) -> Float[Tensor, "batch time width"]:
+    if not isinstance(sample, KeypointClip):
+        raise ValueError(f"Poses are those of a KeypointClip; got a {type(sample).__name__}.")
+    return sample.keypoints.flatten(2).float()
+
+
+def _order(index: int) -> torch.Generator:
+    """What decides a clip's shuffled order: its id."""
+    return torch.Generator().manual_seed(index % 2**63)

@@ -4,7 +4,7 @@ import torch
 from torch.testing import assert_close
 
 from benchmarks.metrics.frechet import frechet_distance
-from benchmarks.metrics.motion import FrechetMotionDistance, FrechetTrajectoryDistance
+from benchmarks.metrics.motion import FrechetMotionDistance, FrechetStepDistance, FrechetTrajectoryDistance
 from datamodules.clip import KeypointClip, Trajectory
 
 
@@ -36,3 +36,35 @@ def test_of_keypoints() -> None:
     metric = FrechetMotionDistance()
     metric.update(clip._replace(keypoints=points + 1), clip, ids)
     assert_close(float(metric.compute()), 8.0, atol=1e-4, rtol=0)  # a shift by 1 of 4 moments in 2 directions
+
+
+def swings(count: int, phase: float = 0.0) -> KeypointClip:
+    """Two joints that swing against each other."""
+    times = (torch.arange(8) / 10).expand(count, -1)
+    angle = 6 * times + 6.28 * torch.rand(count, 1) + phase
+    points = torch.stack([angle.sin(), angle.cos(), -angle.sin(), 0.1 * torch.randn(count, 8)], -1).unflatten(
+        -1, (2, 2)
+    )
+    return KeypointClip(torch.zeros(count, 8, 0, 8, 8), times, points, torch.ones(count, 8, 2))
+
+
+def test_steps_are_poses_with_their_displacements() -> None:
+    torch.manual_seed(0)
+    real, made, ids = swings(30), swings(30), torch.arange(30)
+    metric = FrechetStepDistance()
+    metric.update(made, real, ids)
+    moments = [clip.keypoints.flatten(2) for clip in (made, real)]
+    theirs = [torch.cat([x[:, :-1], x[:, 1:] - x[:, :-1]], -1).reshape(-1, 8) for x in moments]
+    assert_close(float(metric.compute()), frechet_distance(*theirs))
+    assert metric.summary().n == 30
+
+
+def test_shuffled_motion_is_far_from_motion_whose_poses_are_the_same() -> None:
+    torch.manual_seed(0)
+    real, made, ids = swings(30), swings(30), torch.arange(30)
+    values = {}
+    for metric in (FrechetStepDistance(), FrechetStepDistance(shuffled=True)):
+        for part in (slice(0, 12), slice(12, 30)):
+            metric.update(*(KeypointClip(*(field[part] for field in clip)) for clip in (made, real)), ids[part])
+        values[metric.name] = float(metric.compute())
+    assert values["shuffled_frechet_step_distance"] > 5 * values["frechet_step_distance"]
