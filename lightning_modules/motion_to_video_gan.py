@@ -85,7 +85,15 @@ class MotionToVideoGAN(AdversarialSystem):
         At test time a frame depends on no other one, so `chunk` frames are drawn at a time: without gradients the
         memory for a clip of 600 frames is that for 64, but for the result. In training mode the statistics are a
         chunk's own.
+
+        Raises:
+            ValueError: if the motion has other keypoints than the generator.
         """
+        if motion.keypoints.shape[-2] != self.network.joints:
+            raise ValueError(
+                f"This MotionToVideoGAN draws {self.network.joints} keypoints, the motion has "
+                f"{motion.keypoints.shape[-2]}. Take the motion of a MotionGAN that learned the same joints."
+            )
         code = normal(seeds, len(seeds), (self.network.code_size,), stream="appearance", device=motion.keypoints.device)
         maps = ((points, sure) for points, sure in zip(
             motion.keypoints.split(chunk, dim=1), motion.confidence.split(chunk, dim=1), strict=True

@@ -80,6 +80,7 @@ class VideoGenerator(nn.Module):
             CompositionBlock(before, after, joints, feature, hidden) for before, after in pairwise(widths)
         )
         self.to_frame = nn.Conv2d(widths[-1], channels, 3, padding=1)
+        self.joints = joints
         self.code_size = code_size
         self.size = size
 

@@ -1,0 +1,149 @@
+"""Videos from two noises by the command: motion and appearance by their seeds, slow motion, before 0, backwards."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from benchmarks.errors import UserError
+from benchmarks.sample_modes import Slowed, add_arguments, drawn, main, mode_gan, moments, slowed
+from datamodules.video import read_video
+from lightning_modules.build import build, save
+from lightning_modules.mode_gan import ModeGAN, join
+
+MLP = "lightning_modules.dynamics.mlp.MLP"
+HEATMAPS = {"class_path": "lightning_modules.networks.heatmaps.Heatmaps", "init_args": {"size": 16}}
+ODE = {
+    "class_path": "lightning_modules.dynamics.LatentODE",
+    "init_args": {
+        "max_step": 0.0625,
+        "initial": {"class_path": MLP, "init_args": {"widths": [4, 6]}},
+        "field": {"class_path": MLP, "init_args": {"widths": [6, 8, 6], "activation": "tanh"}},
+    },
+}
+RNN = {"class_path": "lightning_modules.dynamics.motion_rnn.MotionRNN", "init_args": {"size": 4}}
+
+
+def motion(joints: int = 3, dynamics: dict[str, Any] = ODE, width: int = 6) -> dict[str, Any]:
+    readout = {"class_path": MLP, "init_args": {"widths": [width, 2 * joints]}}
+    generator = {
+        "class_path": "lightning_modules.networks.mode_gan.MotionGenerator",
+        "init_args": {"code_size": 4, "dynamics": dynamics, "readout": readout},
+    }
+    arguments = {"first_time": 0.0625, "generator": generator, "heatmaps": HEATMAPS}
+    return {"class_path": "lightning_modules.motion_gan.MotionGAN", "init_args": arguments}
+
+
+VIDEO = {
+    "class_path": "lightning_modules.motion_to_video_gan.MotionToVideoGAN",
+    "init_args": {
+        "generator": {
+            "class_path": "lightning_modules.networks.mode_gan.VideoGenerator",
+            "init_args": {"joints": 3, "size": 16, "width": 2, "code_size": 4, "hidden": 4},
+        },
+        "heatmaps": HEATMAPS,
+    },
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """A motion, an appearance, and another pair joined."""
+    torch.manual_seed(0)
+    systems = {"motion": build(motion()), "video": build(VIDEO), "joined": join(build(motion()), build(VIDEO))}
+    for name, system in systems.items():
+        save(system, tmp_path / f"{name}.safetensors")
+    return {name: str(tmp_path / f"{name}.safetensors") for name in systems}
+
+
+def ask(words: list[str]) -> int:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for option, default in {"--out": "", "--input": None, "--predict": None, "--device": "cpu"}.items():
+        parser.add_argument(option, default=default)
+    for option, number in {"--fps": None, "--speed": 1.0, "--length": None}.items():
+        parser.add_argument(option, type=float, default=number)
+    for option, count in {"--seed": 0, "--scale": 1}.items():
+        parser.add_argument(option, type=int, default=count)
+    parser.add_argument("--trust", action="append", default=[])
+    return main(parser.parse_args(words))
+
+
+def test_moments_are_closer_where_the_motion_is_slowed() -> None:
+    assert_close(moments(1.0, 4.0), [0.0, 0.25, 0.5, 0.75])
+    assert_close(moments(1.0, 4.0, [Slowed(0.25, 0.75, 2.0)]), [0.0, 0.25, 0.375, 0.5, 0.625, 0.75])
+    assert_close(moments(0.25, 4.0, before=0.5), [-0.5, -0.25, 0.0])
+    assert len(moments(10.0, 60.0)) == 600
+    with pytest.raises(UserError, match="outside of the clip"):
+        moments(1.0, 4.0, [Slowed(2.0, 3.0, 2.0)])
+    with pytest.raises(UserError, match="more than 100,000 frames"):
+        moments(10.0, 1e5)
+
+
+def test_slow_motion_is_read_from_the_command() -> None:
+    assert slowed("0.4-0.6*4") == slowed(".4s - .6s * 4") == Slowed(0.4, 0.6, 4)
+    for wrong in ("0.6-0.4*4", "0.4*4", "0.4-0.6*0.5", "x"):
+        with pytest.raises(argparse.ArgumentTypeError, match="FROM-TO"):
+            slowed(wrong)
+
+
+def test_the_stages_of_any_two_files_are_joined(files: dict[str, str]) -> None:
+    """The motion of one with the appearance of another, and each the one it was, whatever file it came from."""
+    pure, mixed = mode_gan(files["joined"], files["joined"]), mode_gan(files["motion"], files["joined"])
+    one, other = mode_gan(files["motion"], files["video"]), mode_gan(files["joined"], files["video"])
+    times, seeds = (torch.arange(5) / 16)[None], torch.tensor([3])
+    with torch.no_grad():
+        moves = [system.move(times, seeds=seeds).keypoints for system in (pure, mixed, one, other)]
+        drawings = [
+            system.video.render(one.move(times, seeds=seeds), seeds=seeds) for system in (pure, mixed, one, other)
+        ]
+    assert torch.equal(moves[0], moves[3])
+    assert torch.equal(moves[1], moves[2])
+    assert not torch.equal(moves[0], moves[1])
+    assert torch.equal(drawings[0].frames, drawings[1].frames)
+    assert torch.equal(drawings[2].frames, drawings[3].frames)
+    assert not torch.equal(drawings[0].frames, drawings[2].frames)
+    assert isinstance(one, ModeGAN)
+
+
+def test_shared_moments_agree_whatever_lies_between(files: dict[str, str]) -> None:
+    system = mode_gan(files["motion"], files["video"])
+    plain = drawn(system, moments(0.5, 16.0), 1, 2)
+    slow = drawn(system, moments(0.5, 16.0, [Slowed(0.125, 0.25, 4.0)], before=0.25), 1, 2)
+    assert (len(plain), len(slow)) == (8, 8 + 6 + 4)
+    assert_close(slow[4:7], plain[:3], atol=1e-4, rtol=0)
+    assert_close(slow[-4:], plain[-4:], atol=1e-4, rtol=0)
+    assert not torch.equal(plain, drawn(system, moments(0.5, 16.0), 1, 3))
+
+
+def test_the_command_writes_the_clip_and_the_clip_backwards(files: dict[str, str], tmp_path: Path) -> None:
+    words = ["--motion-from", files["motion"], "--appearance-from", files["video"], "--fps", "20", "--length", "0.5"]
+    assert ask([*words, "--out", str(tmp_path / "a.gif"), "--slow", "0.1-0.2*2", "--scale", "2"]) == 0
+    assert ask([*words, "--out", str(tmp_path / "b.gif"), "--slow", "0.1-0.2*2", "--scale", "2", "--backwards"]) == 0
+    there, back = (read_video(tmp_path / name, channels=3).frames for name in ("a.gif", "b.gif"))
+    assert there.shape == (12, 3, 32, 32)
+    np.testing.assert_array_equal(there, back[::-1])
+
+
+def test_what_cannot_be_drawn_is_said_in_a_line(files: dict[str, str], tmp_path: Path) -> None:
+    out = ["--out", str(tmp_path / "x.mp4")]
+    for words, line in (
+        ([files["video"], files["video"]], "--motion-from must be a trained motion_gan"),
+        ([files["motion"], files["motion"]], "--appearance-from must be a trained motion_to_video_gan"),
+        ([files["motion"], str(tmp_path / "none.ckpt")], "no checkpoint"),
+    ):
+        with pytest.raises(UserError, match=line):
+            ask([*out, "--motion-from", words[0], "--appearance-from", words[1]])
+    with pytest.raises(UserError, match="leave --input out"):
+        ask([*out, "--motion-from", files["joined"], "--input", "clip.mp4"])
+    for name, config, line in (
+        ("five", motion(joints=5), "draws 3 keypoints, the motion has 5"),
+        ("rnn", motion(dynamics=RNN, width=4), "only knows times on its grid"),
+    ):
+        save(build(config), tmp_path / f"{name}.safetensors")
+        with pytest.raises(UserError, match=line):
+            ask([*out, "--motion-from", str(tmp_path / f"{name}.safetensors"), "--appearance-from", files["video"]])
