@@ -16,7 +16,7 @@ Volume = Float[Tensor, "batch channel time height width"]
 
 
 class TGANv2Generator(VideoGenerator):
-    """Latent pictures of 3 x 3 that blocks double; the last blocks see fewer and fewer of a clip's frames in training.
+    """Small latent pictures that blocks double; the last blocks see fewer and fewer of a clip's frames in training.
 
     In training every level is rendered, with each level after the first keeping every `stride`-th frame of the one
     before from an offset drawn for the batch. In evaluation all frames go through to the last level, which alone is
@@ -26,10 +26,11 @@ class TGANv2Generator(VideoGenerator):
         dynamics: of latent pictures with `channels` channels.
         code: size of the clip's code, uniform in [-1, 1].
         channels: of the latent pictures.
-        widths: features after each block, the picture's side being 3 times 2 to the number of blocks.
+        widths: features after each block, the picture's side being `side` times 2 to the number of blocks.
         levels: how many of the last blocks are rendered.
         stride: of the frames between levels.
         image_channels: of a frame.
+        side: of the latent pictures: 3 for 96 and 192 pixels as published, 4 for 64.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class TGANv2Generator(VideoGenerator):
         levels: int = 4,
         stride: int = 2,
         image_channels: int = 3,
+        side: int = 3,
     ) -> None:
         super().__init__(dynamics)
         if not 1 <= levels <= len(widths):
@@ -48,7 +50,7 @@ class TGANv2Generator(VideoGenerator):
         self.code = code
         self.stride = stride
         self.count = levels
-        self.first = nn.Sequential(nn.Linear(code, channels * 9), nn.Unflatten(1, (channels, 3, 3)))
+        self.first = nn.Sequential(nn.Linear(code, channels * side**2), nn.Unflatten(1, (channels, side, side)))
         self.blocks = nn.ModuleList(_Grow(a, b) for a, b in pairwise((channels, *widths)))
         self.renders = nn.ModuleList(_render(width, image_channels) for width in widths[-levels:])
 
