@@ -47,6 +47,7 @@ class Sitting:
     evaluations: int = 0
     exam: dict[str, Any] = field(default_factory=dict)
     per_clip: dict[str, PerClip] = field(default_factory=dict)
+    _truth: Sample | None = field(default=None, init=False, repr=False)
 
     def mark(self, system: Any, case: Case, answer: Sample, batch: Batch, draw: int = 0) -> dict[str, str]:
         """Update the metrics with a batch of answers; returns the dashes that this brought, with their reasons.
@@ -54,9 +55,12 @@ class Sitting:
         Clips are counted at the first draw only.
         """
         new = {}
+        if draw == 0 or self._truth is None:  # one tensor for all draws, so that its features are made once
+            self._truth = self.task.completed(case, case.target)
+        sample = self.task.completed(case, answer)
         for metric in self.metrics:
             try:
-                metric.update(answer, case.target, case.ids)
+                metric.update(sample, self._truth, case.ids)
             except WeightsUnavailable as error:
                 new[metric.name] = str(error)
         self.dashes |= new
@@ -124,7 +128,7 @@ class Sitting:
             "selection": selection,
             **({"metrics": dict(extractors)} if extractors else {}),
         }
-        name = f"{self.label}-{self.exam['shown']}to{self.exam['asked']}"
+        name = f"{self.label}-{self.exam['shown']}to{self.exam['asked']}" + (f"-gen{draws}" if draws > 1 else "")
         model = system.config or {"class_path": f"{type(system).__module__}.{type(system).__qualname__}"}
         data = trainer.datamodule  # type: ignore[attr-defined]
         clock = next((callback for callback in trainer.callbacks if isinstance(callback, Budget)), None)  # type: ignore[attr-defined]

@@ -111,6 +111,10 @@ class Task(ABC):
         """The part of an answer that is compared with the target: all of it, but where a task says otherwise."""
         return answer
 
+    def completed(self, case: Case, clip: Sample) -> Sample:
+        """What metrics see of a measured answer, or of the target: just that, where a task adds nothing."""
+        return clip
+
     def pose(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Case:
         """The case that a batch makes: what is shown, what is hidden, and a seed for each clip from its own id."""
         clip, present = batch.clip, batch.present
@@ -277,9 +281,16 @@ class Interpolate(Task):
 
 @dataclass(frozen=True)
 class Inbetween(Task):
-    """`count` frames at either end are shown; asks `inbetween`, or `interpolate` of a system without it."""
+    """`count` frames at either end are shown; asks `inbetween`, or `interpolate` of a system without it.
+
+    Args:
+        count: how many at either end.
+        whole: metrics see whole videos, the shown frames in answer and truth alike, as the inbetweening paper's FVD and
+            diversity do (Li et al., 2019, Sec. 4). Values of single frames, such as SSIM, are better without.
+    """
 
     count: int = 1
+    whole: bool = False
     verb: ClassVar[str] = "inbetween"
 
     def mask(self, num_frames: int) -> Mask:
@@ -295,6 +306,16 @@ class Inbetween(Task):
         if isinstance(system, Inbetweens):
             return system.inbetween(case.observed, case.times, seeds=case.seeds)
         return system.interpolate(case.observed, case.times, seeds=case.seeds, **_missing(case))
+
+    def completed(self, case: Case, clip: Sample) -> Sample:
+        """See `Task`; with `whole` the shown frames stand in their places."""
+        return _with_shown(case.observed, clip) if self.whole else clip
+
+
+def _with_shown(shown: Sample, asked: Sample) -> Sample:
+    """One clip of both, in the order of their times, which lie alike in all clips of a batch."""
+    order = torch.cat([shown.times[0], asked.times[0]]).argsort()
+    return type(shown)(*(torch.cat([part, getattr(asked, n)], 1)[:, order] for n, part in shown._asdict().items()))
 
 
 def _missing(case: Case) -> dict[str, Tensor]:

@@ -1,0 +1,68 @@
+"""Inbetweening measured on whole videos: the shown ends stand in answer and truth, and the record says so."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from benchmarks.metrics.paired import MSE
+from benchmarks.records import read_record
+from benchmarks.tasks import Inbetween
+from benchmarks.training import main
+from datamodules.clip import Batch, VideoClip
+
+torch.set_num_threads(1)
+
+
+def batch() -> Batch:
+    frames = torch.arange(6.0)[:, None, None, None].expand(2, 6, 1, 4, 4) / 6
+    clip = VideoClip(frames, torch.arange(6.0).expand(2, -1))
+    return Batch(clip, torch.arange(2), torch.full((2,), -1), torch.ones(2, 6, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_shown_frames_stand_in_their_places(count: int) -> None:
+    data, task = batch(), Inbetween(count=count, whole=True)
+    case = task.pose(data, VideoClip)
+    answer = VideoClip(torch.full_like(case.target.frames, -1.0), case.times)  # type: ignore[union-attr]
+    ours, theirs = task.completed(case, answer), task.completed(case, case.target)
+    assert isinstance(ours, VideoClip)
+    assert isinstance(theirs, VideoClip)
+    assert torch.equal(theirs.frames, data.clip.frames)  # type: ignore[union-attr]
+    assert torch.equal(theirs.times, data.clip.times)
+    drawn = ours.frames[:, :, 0, 0, 0] == -1
+    assert drawn[0].tolist() == [count <= place < 6 - count for place in range(6)]
+    assert Inbetween(count=count).completed(case, answer) is answer
+
+
+def test_a_frames_mean_counts_the_exact_ends() -> None:
+    case = Inbetween(whole=True).pose(batch(), VideoClip)
+    answer = VideoClip(torch.zeros_like(case.target.frames), case.times)  # type: ignore[union-attr]
+    values = []
+    for whole in (False, True):
+        metric = MSE()
+        task = Inbetween(whole=whole)
+        metric.update(task.completed(case, answer), task.completed(case, case.target), case.ids)
+        values.append(metric.compute())
+    assert_close(values[1], values[0] * 4 / 6)
+
+
+def test_the_protocol_names_the_number_of_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sampling = "{class_path: datamodules.sampling.Regular, init_args: {num_frames: 6, start: first}}"
+    Path("blend.yaml").write_text(
+        "model: {class_path: baselines.linear_blend.LinearBlend}\n"
+        "data:\n  class_path: datamodules.moving_shapes.MovingShapes\n"
+        f"  init_args: {{size: 16, train_clips: 1, val_clips: 1, test_clips: 2, batch_size: 1, sampling: {sampling}}}\n"
+        "trainer: {accelerator: cpu, devices: 1, enable_progress_bar: false, enable_model_summary: false}\n"
+        "evaluation:\n  draws: 2\n  gallery: 1\n"
+        "  tasks: [{class_path: benchmarks.tasks.Inbetween, init_args: {whole: true}}]\n"
+        "  metrics: [{class_path: benchmarks.metrics.paired.MSE}]\n"
+    )
+    assert main(["test", "--config=blend.yaml"]) == 0
+    (file,) = Path("runs").rglob("record.json")
+    record = read_record(file)
+    assert record.protocol.id.startswith("inbetween-2to4-gen2")
+    assert record.protocol.settings["task"]["whole"] is True
+    assert record.protocol.settings["frames"] == 6
