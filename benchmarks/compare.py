@@ -92,14 +92,14 @@ def _read(path: Path) -> _Exam:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path} is not a record: {error}.") from error
+        raise UserError(f"{path} cannot be read: {error}.") from error
     try:
         if isinstance(content, dict) and content.get("kind") == EVALUATION:
             metrics = {name: _measurement(entry) for name, entry in content["metrics"].items()}
             return _Exam(content["generated"], content["data"], content["protocol"]["id"], metrics)
         record = read_record(path)
     except (RecordError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a record. {error}") from error
+        raise UserError(str(error) if isinstance(error, RecordError) else f"{path} is not a record. {error}") from error
     return _Exam(
         f"{record.row}, seed {record.seed}", f"{record.data} ({record.split})", record.protocol.id, record.metrics
     )

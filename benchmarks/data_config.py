@@ -34,6 +34,11 @@ def build_data(path: Path, options: Sequence[str] = ()) -> "ClipDataModule":
             raise UserError(f"An option is written name=value, like size=128; got '{option}'.")
     content = read_yaml(path)
     content = content.get("data", content)
+    if not isinstance(content, dict) or "class_path" not in content:
+        raise UserError(
+            f"{path} describes no data: it has neither `data:` nor a `class_path`. Give a file of configs/data or of "
+            "configs/experiment."
+        )
     given = {name: yaml.safe_load(value) for name, _, value in (option.partition("=") for option in options)}
     return build_data_of({**content, "init_args": {**(content.get("init_args") or {}), **given}}, str(path))
 
@@ -50,6 +55,10 @@ def build_data_of(content: Mapping[str, Any], name: str) -> "ClipDataModule":
         data: ClipDataModule = parser.instantiate(parser.parse_object({"data": dict(content)})).data
     except Exception as error:
         message = " ".join(str(error).split())
+        if "does not correspond to a subclass of ClipDataModule" in message:
+            raise UserError(
+                f"{name}: {content['class_path']} is no data set; a file of configs/data names one."
+            ) from error
         if refused := re.search(r"Option '([\w.]+)' is not accepted", message):
             kind = content["class_path"]
             raise unknown(f"setting of {kind.rpartition('.')[2]}", refused[1], _settings(kind)) from error

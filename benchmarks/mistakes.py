@@ -34,6 +34,11 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> UserE
     if found := re.search(r"Option '([^']*)' is not accepted", message):
         owner = owners[-1] if owners else ""
         return unknown(f"{owner.rpartition('.')[2]} argument".strip(), found[1], _arguments_of(owner))
+    if (found := re.search(r"No module named '([^'.]*)", message)) and found[1] not in PACKAGES:
+        return UserError(
+            f"There is no module '{found[1]}' that Python finds from here. Start the command in the folder that holds "
+            "it, set PYTHONPATH, or install it."
+        )
     if found := re.search(r"(?:No module named|has no attribute) '([^']*)'", message):
         return unknown("class", owners[-1] if owners else found[1], _class_paths())
     if found := re.search(r"Expected a dot import path string: (\S+)", message):

@@ -96,9 +96,8 @@ class Plan:
 def read_plan(path: Path) -> Plan:
     """The plan in a file; raises UserError that names the file, the key and the nearest right one."""
     if not path.is_file():
-        files = (
-            list(path.parent.glob("*.yaml")) if path.parent.is_dir() else list(Path("configs/benchmark").glob("*.yaml"))
-        )
+        files = list(path.parent.glob("*.yaml")) if path.parent != Path() else []
+        files = files or list(Path("configs/benchmark").glob("*.yaml"))
         raise unknown("benchmark file", str(path), map(str, files))
     try:
         return _plan(path.stem, read_yaml(path))

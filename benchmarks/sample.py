@@ -1,7 +1,9 @@
 """`benchmarks sample`: one command on a person's own clip; slow it down, raise its frame rate, or continue it."""
 
 import argparse
+import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,9 +57,14 @@ def main(args: argparse.Namespace) -> int:
             raise UserError(f"--{option} must be positive, and at most {_MOST:,}; got {value:g}.")
     if not -(2**63) <= args.seed < 2**63:
         raise UserError(f"--seed must fit into 64 bits; got {args.seed}.")
-    out = Path(args.out)
-    if out.suffix.lower() not in (".mp4", ".gif"):
-        raise UserError(f"--out must end in .mp4 or .gif; got '{out.name}'.")
+    if args.fps is None and args.predict is None:
+        raise UserError(
+            "Say what is to be drawn: --fps 120 fills in between the clip's frames, --predict 2s continues the clip."
+        )
+    out = _writable(args.out)
+    for package in args.trust:
+        if find_spec(package.partition(".")[0]) is None:
+            raise UserError(f"--trust names packages that can be imported here; '{package}' is none.")
     try:
         system = load(args.checkpoint, trust=args.trust)
         channels = _channels(system)
@@ -83,7 +90,8 @@ def main(args: argparse.Namespace) -> int:
             result = refined(system, clip, given, fps, args.seed, device)
     pictures = to_pictures(result, args.scale)
     written = write_video(out, pictures, fps * args.speed)
-    print(f"{out}: {len(pictures)} frames, {len(pictures) / fps:.2f} s of motion at {fps:g} frames per second")
+    frames = "1 frame" if len(pictures) == 1 else f"{len(pictures)} frames"
+    print(f"{out}: {frames}, {(len(pictures) - 1) / fps:.2f} s of motion at {fps:g} frames per second")
     if args.speed != 1:
         print(f"It plays at {args.speed:g} times the speed, {fps * args.speed:g} frames per second.")
     if abs(written - fps * args.speed) > 0.01:
@@ -165,6 +173,20 @@ def seconds(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"a time is written 2s, 0.5s or 500ms; got '{text}'")
     return float(match[1]) * (0.001 if match[2] == "ms" else 1.0)
+
+
+def _writable(name: str) -> Path:
+    """The file that the result goes to; said before anything is drawn if it cannot."""
+    out = Path(name)
+    if out.suffix.lower() not in (".mp4", ".gif") or out.is_dir():
+        raise UserError(f"--out must be a file that ends in .mp4 or .gif; got '{name}'.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out cannot be written: {error}.") from error
+    if not os.access(out.parent, os.W_OK) or (out.exists() and not os.access(out, os.W_OK)):
+        raise UserError(f"--out cannot be written: there is no permission for '{name}'.")
+    return out
 
 
 def _clip(video: "Video", args: argparse.Namespace) -> "VideoClip":

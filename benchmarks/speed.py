@@ -116,6 +116,8 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
         raise UserError(f"There is no file {path}. Name a model, like configs/model/vid_ode.yaml, or an experiment.")
     content = read_yaml(path)
     if "class_path" in content:
+        if content["class_path"].startswith("datamodules."):
+            raise UserError(f"{path} describes data. Name a model, like configs/model/vid_ode.yaml, or an experiment.")
         return content, None
     if "model" not in content:
         raise UserError(f"{path} has neither a `model:` nor a `class_path:`, so there is nothing to measure.")

@@ -21,11 +21,13 @@ from benchmarks.canonical import slug, write_text
 from benchmarks.csv_log import CsvLog
 from benchmarks.errors import UserError, unknown
 from benchmarks.evaluation import Evaluation
+from benchmarks.logging_progress import Progress
 from benchmarks.mistakes import explain, import_ours
+from benchmarks.progress_bar import use_budget_bar
 from datamodules.module import ClipDataModule
 from datamodules.video import VideoError
 from datamodules.video_folder import FolderError
-from lightning_modules.build import class_paths, load
+from lightning_modules.build import class_paths, load, misfit
 from lightning_modules.callbacks import Budget, UpdateAxis, WeightAveraging
 from lightning_modules.checkpoints import Checkpoints
 from lightning_modules.health import Health
@@ -82,7 +84,7 @@ class Command(LightningCLI):
             trainer_defaults={
                 # the data deal themselves out to processes; Lightning would repeat clips to fill the last batch
                 "use_distributed_sampler": False,
-                "callbacks": [RandomState(), Health(), UpdateAxis()],
+                "callbacks": [RandomState(), Health(), UpdateAxis(), Progress()],
             },
             seed_everything_default=0,
             parser_kwargs={**strict, "prog": "lightning", **{command: dict(strict) for command in COMMANDS}},
@@ -121,7 +123,8 @@ class Command(LightningCLI):
                     f"{self.folder} holds a run already. Continue it with `--ckpt_path last`, start another with "
                     "`--trainer.default_root_dir FOLDER` or `--seed_everything N`, or delete it."
                 )
-            (self.folder / "metrics.csv").unlink(missing_ok=True)  # of a run that died before its first checkpoint
+            for name in ("metrics.csv", "measurements.csv"):
+                (self.folder / name).unlink(missing_ok=True)  # of a run that died before its first checkpoint
         if "WandbLogger" in str(config.trainer.logger):
             os.environ.setdefault("WANDB_MODE", "offline")
 
@@ -149,12 +152,24 @@ class Command(LightningCLI):
         limited = groups["budget"].seconds is not None or groups["budget"].generator_updates is not None
         if limited and parsed.max_epochs is None and parsed.max_steps == -1:
             options["max_epochs"] = -1
-        return super().instantiate_trainer(**options)
+        trainer = super().instantiate_trainer(**options)
+        use_budget_bar(trainer)
+        return trainer
 
     def before_fit(self) -> None:
         """Say so if there is nothing to fit."""
         if type(self.model).training_step is LightningModule.training_step:
             raise UserError(f"{type(self.model).__name__} has nothing to learn. Use `lightning test`.")
+
+    def after_predict(self) -> None:
+        """Say where the answers are."""
+        print(f"The answers are in {self.folder / 'samples'}.")
+
+    def after_test(self) -> None:
+        """Say where the records are."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            for path in callback.records if isinstance(callback, Evaluation) else ():
+                print(f"Wrote {path}.")
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: see `parse_arguments`."""
@@ -163,8 +178,14 @@ class Command(LightningCLI):
         options = super()._prepare_subcommand_kwargs(subcommand)
         path = options.get("ckpt_path")
         if path not in (None, "last", "best") and not Path(path).is_file():
-            known = [str(file) for kind in ("ckpt", "safetensors") for file in Path().glob(f"runs/**/*.{kind}")]
-            raise unknown("checkpoint", path, known)
+            found = [file for kind in ("ckpt", "safetensors") for file in Path().glob(f"runs/**/*.{kind}")]
+            raise unknown("checkpoint", path, (str(file) for file in found if ".clips." not in file.name))
+        file = self.folder / "checkpoints" / "last.ckpt" if path == "last" else Path(path or "")
+        if file.is_file() and (reason := misfit(self.model, file)):
+            raise UserError(
+                f"The weights in {file} are not of the model that is configured: {reason}. Name the experiment that "
+                "the checkpoint was trained by, or no model: a checkpoint brings its own."
+            )
         if path is not None and path.endswith(".safetensors"):
             if subcommand == "fit":
                 raise UserError(f"{path} holds weights only; a training is continued from a .ckpt file.")

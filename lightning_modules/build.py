@@ -95,6 +95,21 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
     return system.eval()
 
 
+def misfit(system: System, path: Path) -> str | None:
+    """Give a system the weights in a checkpoint; why it cannot take them, in a few words, or None if it did.
+
+    Critics may be left out.
+    """
+    try:
+        missing, unexpected = system.load_state_dict(_read(path)[1], strict=False)
+    except RuntimeError as error:  # other sizes
+        return str(error).splitlines()[-1].strip().rstrip(".")
+    missing = [name for name in missing if not name.startswith("critics.")]
+    if unexpected:
+        return f"it has no place for {unexpected[0]}"
+    return f"the file has no {missing[0]}" if missing else None
+
+
 def _read(path: Path) -> tuple[Any, Any, Training | None]:
     """Configuration, weights and what is known of the training."""
     if path.suffix == ".safetensors":

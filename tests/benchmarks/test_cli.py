@@ -154,3 +154,26 @@ def test_statements_hash_sees_what_is_done_and_not_how_it_is_told(tmp_path: Path
     plain = of("class A:\n  def f(self):\n    return 1\n")
     assert of("'''A file.'''\nclass A:\n  '''Told.'''\n\n  def f(self):\n    'so'\n    return (1)  # one\n") == plain
     assert of("class A:\n  def f(self):\n    return 2\n") != plain
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    code = "from benchmarks.cli import benchmarks; benchmarks()"
+    environment = {**os.environ, "PYTHONPATH": str(provenance.ROOT)}
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "list"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_plan_that_is_not_there_shows_those_that_are() -> None:
+    done = fresh("run", "nope.yaml")
+    assert done.returncode == 2
+    assert "There is no benchmark file 'nope.yaml'. There are: configs/benchmark/demo.yaml" in done.stderr

@@ -100,7 +100,14 @@ def test_a_data_set_gives_the_clip(tmp_path: Path) -> None:
         (["--predict=soon"], "a time is written 2s"),
         (["--start=99s"], "has no frame from 99 s on"),
         (["--predict=1s", "--given=20"], "the clip has 9"),
-        (["--out=out.avi"], "must end in .mp4 or .gif"),
+        (["--out=out.avi"], "must be a file that ends in .mp4 or .gif"),
+        (["--out=/dev/null/x.mp4"], "--out cannot be written"),
+        (["--trust=no_such_package"], "'no_such_package' is none"),
+        (["--device=abacus"], "--device abacus is not to be had here; there is cpu"),
+        (["--fps=1e9"], "at most 100,000"),
+        (["--seed=99999999999999999999"], "must fit into 64 bits"),
+        (["--input=configs/model/vid_ode.yaml"], "lightning_modules.vid_ode.VidODE is no data set"),
+        (["--input=configs/trainer/cpu.yaml"], "describes no data"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -117,7 +124,8 @@ def test_mistakes_are_one_line(
 
 
 def test_a_checkpoint_that_is_none_is_refused(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("sample", f"--checkpoint={tmp_path / 'no.ckpt'}", f"--input={clip}", f"--out={tmp_path / 'o.gif'}") == 2
+    words = ["--fps=40", f"--input={clip}", f"--out={tmp_path / 'o.gif'}"]
+    assert run("sample", f"--checkpoint={tmp_path / 'no.ckpt'}", *words) == 2
     assert "There is no checkpoint at" in capsys.readouterr().err
 
 
@@ -140,3 +148,13 @@ def test_a_folder_is_prepared_and_its_splits_are_named(tmp_path: Path, capsys: p
 def test_a_mistyped_setting_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("prepare", "moving_shapes", "--set=sice=32") == 2
     assert "Did you mean 'size'?" in capsys.readouterr().err
+
+
+def test_something_must_be_asked_for(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network, out = checkpoint(tmp_path, "interpolate"), tmp_path / "out.mp4"
+    assert run("sample", f"--checkpoint={network}", f"--input={clip}", f"--out={out}") == 2
+    assert "--fps 120 fills in" in capsys.readouterr().err
+    folder = tmp_path / "folder.gif"
+    folder.mkdir()
+    assert run("sample", f"--checkpoint={network}", f"--input={clip}", "--fps=40", f"--out={folder}") == 2
+    assert "must be a file" in capsys.readouterr().err

@@ -65,7 +65,7 @@ RUN = Path("runs/predict_balls/mean/0")
 
 def test_fit_then_test_by_the_checkpoint_alone(here: Path) -> None:
     assert main(["fit", EXPERIMENT]) == 0
-    assert {path.name for path in RUN.iterdir()} == {"config.yaml", "checkpoints", "metrics.csv"}
+    assert {path.name for path in RUN.iterdir()} >= {"config.yaml", "checkpoints", "metrics.csv"}
     assert [path.name for path in (RUN / "checkpoints").iterdir()] == ["last.ckpt"]
     last = RUN / "checkpoints" / "last.ckpt"
 
@@ -120,6 +120,7 @@ def test_the_groups_stand_beside_the_callbacks_of_the_trainer(here: Path, monkey
 
 
 MISTAKES = {
+    "foreign module": (["--model=my_models.Drift"], "There is no module 'my_models' that Python finds from here."),
     "class": (["--model=Constnat"], "There is no class 'Constnat'. Did you mean 'Constant'?"),
     "class path": (
         ["--model=baselines.constant.Constnat"],
@@ -256,3 +257,32 @@ def test_the_trainer_configs_are_what_a_trainer_takes(name: str, here: Path, mon
         assert wanted["class_path"] == got["class_path"]
         assert wanted["init_args"].items() <= dict(got["init_args"]).items()  # defaults may stand beside them
     assert {key: taken[0][key] for key in content} == content
+
+
+def test_weights_of_another_model_are_refused_in_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", EXPERIMENT]) == 0
+    last = RUN / "checkpoints" / "last.ckpt"
+    save(load(last), Path("mean.safetensors"))
+    for file in (str(last), "mean.safetensors"):
+        assert main(["test", EXPERIMENT, "--model=baselines.repeat_last.RepeatLast", f"--ckpt_path={file}"]) == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert f"The weights in {file} are not of the model that is configured: it has no place for " in error
+
+
+def test_a_budgeted_training_names_no_last_epoch(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = write("shown.yaml", trainer={"enable_progress_bar": True})
+    assert main(["fit", EXPERIMENT, shown, "--trainer.max_epochs=null", "--budget.generator_updates=3"]) == 0
+    assert "/-2" not in capsys.readouterr().out
+
+
+def test_predict_says_where_the_answers_are_and_test_where_the_record_is(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", EXPERIMENT]) == 0
+    for verb, said in (
+        ("predict", f"The answers are in {RUN / 'samples'}."),
+        ("test", f"Wrote {RUN / 'record.json'}."),
+    ):
+        assert main([verb, EXPERIMENT, f"--ckpt_path={RUN / 'checkpoints' / 'last.ckpt'}"]) == 0
+        assert said in capsys.readouterr().out
+    assert (RUN / "record.json").is_file()
