@@ -67,8 +67,8 @@ def main(args: argparse.Namespace) -> int:
     device = _device(args.device)
     before = seconds(args.before) if args.before else 0.0
     times = moments(1.0 if args.length is None else args.length, fps, args.slow, before)
-    seeds = [args.seed if seed is None else seed for seed in (args.motion_seed, args.appearance_seed)]
-    frames = drawn(system.to(device), times, *seeds, device=device)
+    motion, look = (args.seed if seed is None else seed for seed in (args.motion_seed, args.appearance_seed))
+    frames = drawn(system.to(device), times, motion, look, device=device)
     if args.backwards:
         frames = frames.flip(0)
     pictures = to_pictures(frames, args.scale)

@@ -65,6 +65,7 @@ def test_shuffled_motion_is_far_from_motion_whose_poses_are_the_same() -> None:
     values = {}
     for metric in (FrechetStepDistance(), FrechetStepDistance(shuffled=True)):
         for part in (slice(0, 12), slice(12, 30)):
-            metric.update(*(KeypointClip(*(field[part] for field in clip)) for clip in (made, real)), ids[part])
+            answer, truth = (KeypointClip(*(field[part] for field in clip)) for clip in (made, real))
+            metric.update(answer, truth, ids[part])
         values[metric.name] = float(metric.compute())
     assert values["shuffled_frechet_step_distance"] > 5 * values["frechet_step_distance"]
