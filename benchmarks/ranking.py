@@ -1,4 +1,4 @@
-"""Rankings: records of one exam gathered into rows over seeds, with what cannot be told from the best. No torch."""
+"""Rankings: records of one exam and budget as rows over seeds, and what cannot be told from the best. No torch."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -106,6 +106,20 @@ def standings(records: Iterable[Record], rows: Sequence[str], elsewhere: Collect
         Standing(label, [record for record in records if record.row == label], absent.get(label, "not run yet"))
         for label in labels
     ]
+
+
+def budget_of(record: Record) -> str:
+    """What the record's training might cost, in words: only rows of one budget are ranked together.
+
+    A time limit is of its device; any other training is counted in generator updates. Empty for what learns nothing: a
+    rule that would give the same answers after any training.
+    """
+    if not record.parameters:
+        return ""
+    seconds = (record.config.get("budget") or {}).get("seconds")
+    if seconds is not None:
+        return f"{seconds:,g} s of training on {record.budget.device}"
+    return f"{record.budget.generator_updates:,} generator updates"
 
 
 def ranked(rows: Sequence[Standing], metric: str, higher_is_better: bool) -> list[Standing]:

@@ -1,7 +1,9 @@
 """The leaderboard says what the records say, in the same bytes, and nothing more."""
 
+import csv
 import dataclasses
 import hashlib
+import io
 import math
 import os
 import subprocess
@@ -12,13 +14,16 @@ import pytest
 from record_maker import make_record
 from scipy import stats
 
-from benchmarks import leaderboard, provenance
+from benchmarks import provenance
+from benchmarks.board import section, sections
+from benchmarks.board_markdown import markdown
+from benchmarks.board_tables import as_csv, as_latex
 from benchmarks.cli import benchmarks
 from benchmarks.errors import UserError
 from benchmarks.intervals import mean_and_half_width, t_quantile
-from benchmarks.plan import Plan, Row, read_plan
-from benchmarks.ranking import Cell, Standing, among_the_best
-from benchmarks.records import Budget, Measurement, Protocol, Record
+from benchmarks.plan import Plan, Row, read_plan, read_plans
+from benchmarks.ranking import Cell, Standing, among_the_best, budget_of
+from benchmarks.records import Budget, Measurement, Protocol, Record, read_records
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")
 
@@ -31,38 +36,50 @@ def run(*arguments: str) -> int:
 
 @pytest.fixture
 def options(tmp_path: Path) -> list[str]:
-    return [f"--results={GOLDEN / 'results'}", f"--plans={GOLDEN / 'plans'}", f"--output={tmp_path / 'page.md'}"]
+    return [
+        f"--results={GOLDEN / 'results'}",
+        f"--plans={GOLDEN / 'plans'}",
+        f"--output={tmp_path / 'page.md'}",
+        f"--site={tmp_path / 'site'}",
+    ]
 
 
 def test_golden_page(options: list[str], tmp_path: Path) -> None:
     assert run(*options) == 0
     ours = (tmp_path / "page.md").read_text().replace(str(GOLDEN / "results"), "benchmarks/results")
     assert ours == (GOLDEN / "page.md").read_text()
+    for name in ("leaderboard.csv", "leaderboard.tex"):
+        assert (tmp_path / "site" / name).read_text() == (GOLDEN / name).read_text()
 
 
 def test_second_run_changes_no_byte_and_check_knows(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = tmp_path / "page.md"
+    names = ["page.md", "site/leaderboard.csv", "site/leaderboard.html", "site/leaderboard.tex"]
+    files = [tmp_path / name for name in names]
     assert run(*options, "--check") == 1
-    assert not page.exists()
+    assert not any(file.exists() for file in files)
     run(*options)
-    first = page.read_bytes()
-    stamp = page.stat().st_mtime_ns
+    first = [(file.read_bytes(), file.stat().st_mtime_ns) for file in files]
     assert run(*options) == 0
-    assert (page.read_bytes(), page.stat().st_mtime_ns) == (first, stamp)
+    assert [(file.read_bytes(), file.stat().st_mtime_ns) for file in files] == first
     assert run(*options, "--check") == 0
-    page.write_text(page.read_text().replace("0.0", "0.1"))
-    capsys.readouterr()
-    assert run(*options, "--check") == 1
-    assert "Refresh it with `benchmarks leaderboard`" in capsys.readouterr().out
+    for file in files:  # each alone makes the check fail
+        fresh = file.read_text()
+        file.write_text(fresh.replace("0.0", "0.1"))
+        capsys.readouterr()
+        assert run(*options, "--check") == 1
+        assert f"{file} is out of date. Refresh it with `benchmarks leaderboard`" in capsys.readouterr().out
+        file.write_text(fresh)
+    files[2].unlink()  # what git ignores need not be there
+    assert run(*options, "--check") == 0
 
 
 def test_order_of_records_does_not_matter() -> None:
     records = [record(row, seed, value) for row, value in [("a", 1.0), ("b", 2.0)] for seed in range(3)]
     forward = {Path(f"{index}.json"): entry for index, entry in enumerate(records)}
     backward = {Path(f"{index}.json"): entry for index, entry in enumerate(reversed(records))}
-    assert leaderboard.markdown(forward, {}) == leaderboard.markdown(backward, {})
+    assert markdown(sections(forward, {})) == markdown(sections(backward, {}))
 
 
 def test_tables_come_in_the_order_of_the_rows_that_sat_them() -> None:
@@ -71,7 +88,7 @@ def test_tables_come_in_the_order_of_the_rows_that_sat_them() -> None:
     late = dataclasses.replace(late, protocol=Protocol.create("interpolate-5to5", {"n": 50}))
     for labels, first in ((["a", "b"], early), (["b", "a"], late)):
         plan = Plan("balls", "Balls", [Row(label, "balls/x", [], None) for label in labels])
-        assert leaderboard.section(plan, [early, late]).split("### ")[1].startswith(first.protocol.id)
+        assert section(plan, [early, late]).rankings[0].protocol == first.protocol
 
 
 def test_different_exams_never_share_a_table() -> None:
@@ -82,9 +99,85 @@ def test_different_exams_never_share_a_table() -> None:
         dataclasses.replace(record("b", 0, 0.5), split="val"),
     ]
     for other in others:
-        page = leaderboard.markdown({Path("a.json"): fresh, Path("b.json"): other}, {})
+        page = markdown(sections({Path("a.json"): fresh, Path("b.json"): other}, {}))
         assert page.count("| row |") == 2
         assert page.count("**1.000**") == page.count("**0.5000**") == 1  # each is the best of its own table
+
+
+def test_different_budgets_never_share_a_ranking() -> None:
+    """But a rule that learns nothing stands in each, and a time limit counts as such, whatever it was enough for."""
+    budgets = {"few": Budget(100, 10, "cpu"), "many": Budget(200, 20, "cpu"), "many too": Budget(200, 90, "cuda")}
+    trained = [dataclasses.replace(record(row, 0, 1.0), budget=budget) for row, budget in budgets.items()]
+    limited = [
+        dataclasses.replace(
+            record("in time", seed, 1.0), config={"budget": {"seconds": 60.0}}, budget=Budget(updates, 60.1, "cpu")
+        )
+        for seed, updates in enumerate((70, 80))
+    ]
+    rule = dataclasses.replace(record("rule", 0, 0.5), parameters=0, budget=Budget(125, 1, "cpu"))
+    rankings = section(Plan("demo", "Demo", []), [*trained, *limited, rule]).rankings
+    found = {ranking.budget: [row.row for row in ranking.rows] for ranking in rankings}
+    assert found == {
+        "100 generator updates": ["rule", "few"],
+        "60 s of training on cpu": ["rule", "in time"],
+        "200 generator updates": ["rule", "many", "many too"],
+    }
+    assert budget_of(rule) == ""
+
+
+def test_groups_stand_apart() -> None:
+    records = [dataclasses.replace(record("a", 0, value), group=group) for group, value in (("B", 1.0), ("A", 2.0))]
+    plan = Plan("demo", "Demo", [Row("a", "x", group="B"), Row("a", "x", group="A")])
+    rankings = section(plan, records).rankings
+    assert [(ranking.group, ranking.rows[0].cell("mse").value) for ranking in rankings] == [("B", 1.0), ("A", 2.0)]
+    page = markdown(sections(dict(zip(map(Path, "ab"), records, strict=True)), {"demo": plan}))
+    assert page.count("**1.000**") == page.count("**2.000**") == 1
+
+
+def test_published_numbers_have_columns_of_their_own_and_no_rank() -> None:
+    ours = dataclasses.replace(
+        make_record(row="Vid-ODE", metrics={"mse": Measurement(99.0, 50, higher_is_better=False)}), group="KTH Action"
+    )
+    rows = [Row("Vid-ODE", "x", group="KTH Action"), Row("RCG", group="KTH Action")]
+    plan = Plan("demo", "Demo", rows, metrics=["mse"], published="vid_ode#table2")
+    page = markdown(sections({Path("a.json"): ours}, {"demo": plan}))
+    assert "| row | mse ↓ | *published ssim* ↑ | *published lpips* ↓ | *published psnr* ↑ |" in page
+    assert "| Vid-ODE | **99.00** | *0.878* | *0.080* | *28.19* |" in page
+    assert "| RCG | – <sup>1</sup> | *0.820* | *0.187* | *21.92* |" in page
+    lines = list(csv.DictReader(io.StringIO(as_csv([section(plan, [ours])]))))
+    theirs = [line for line in lines if line["source"] == "paper"]
+    assert len(theirs) == 45
+    assert not any(line["rank"] or line["best"] for line in theirs)
+    assert r"Vid-ODE & \textbf{99.00} & \textit{0.878}" in as_latex([section(plan, [ours])])
+
+
+def test_what_was_not_run_shows_what_was_published() -> None:
+    plan = Plan("later", "Later", [Row("VGAN", group="MUG")], published="mode_gan.yaml#table1")
+    page = markdown([section(plan, [])])
+    assert "Not run yet" in page
+    assert "| VGAN | *104.71 ≁* |" in page
+    with pytest.raises(UserError, match=r"'mode_gan#table2'.*mode_gan#table1"):
+        section(dataclasses.replace(plan, published="mode_gan#table2"), [])
+
+
+def test_csv_holds_every_number_in_full() -> None:
+    board = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "plans"))
+    lines = list(csv.DictReader(io.StringIO(as_csv(board))))
+    ranking = board[0].rankings[0]
+    for line in lines:
+        if (line["protocol"], line["budget"]) == (ranking.protocol.id, ranking.budget) and line["value"]:
+            row = next(row for row in ranking.rows if row.row == line["row"])
+            assert float(line["value"]) == row.cell(line["metric"]).value
+    assert {line["row"] for line in lines} >= {"Repeat | last", "SVG"}
+
+
+def test_latex_escapes_what_tex_would_read() -> None:
+    strange = record("50 % of a_b & {c} ~ #1 \\ $x$ ^2", 0, 1.0)
+    text = as_latex([section(Plan("demo", "Demo", []), [strange])])
+    assert (
+        r"50 \% of a\_b \& \{c\} \textasciitilde{} \#1 \textbackslash{} \$x\$ \textasciicircum{}2 & \textbf{1.000}"
+        in text
+    )
 
 
 def test_bold_is_the_best_and_all_that_cannot_be_told_from_it() -> None:
@@ -123,13 +216,13 @@ def test_a_missing_seed_is_said() -> None:
 
 def test_a_record_of_another_protocol_than_the_plans_is_marked() -> None:
     plan = Plan("demo", "Demo", [], protocol={"n": 1000})
-    page = leaderboard.markdown({Path("a.json"): record("a", 0, 1.0)}, {"demo": plan})
+    page = markdown(sections({Path("a.json"): record("a", 0, 1.0)}, {"demo": plan}))
     assert "**Not this benchmark's protocol**, which asks for n 1000." in page
 
 
 def test_two_records_of_one_place_are_refused() -> None:
     with pytest.raises(UserError, match=r"a\.json and b\.json are records of the same"):
-        leaderboard.markdown({Path("a.json"): record("a", 0, 1.0), Path("b.json"): record("a", 0, 2.0)}, {})
+        sections({Path("a.json"): record("a", 0, 1.0), Path("b.json"): record("a", 0, 2.0)}, {})
 
 
 def test_an_invalid_record_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,10 +317,10 @@ def write_golden() -> None:
     alone = dataclasses.replace(records[0], protocol=other, task={"name": "interpolate", "stride": 2})
     for entry in (*records[:-1], stale, alone):
         entry.write(GOLDEN / "results" / "demo" / entry.file_name)
-    page = leaderboard.markdown(
-        leaderboard.read_records(GOLDEN / "results"), leaderboard.read_plans(GOLDEN / "plans"), "benchmarks/results"
-    )
-    (GOLDEN / "page.md").write_text(page)
+    board = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "plans"))
+    (GOLDEN / "page.md").write_text(markdown(board, "benchmarks/results"))
+    (GOLDEN / "leaderboard.csv").write_text(as_csv(board))
+    (GOLDEN / "leaderboard.tex").write_text(as_latex(board))
 
 
 if __name__ == "__main__":

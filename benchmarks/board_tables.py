@@ -1,0 +1,128 @@
+"""The board as CSV, one line per number, and as LaTeX, one tabular per ranking."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from benchmarks.board import Ranking, Section
+from benchmarks.board_text import arrow, number_text, printed_text, title
+from benchmarks.published_numbers import Published
+
+HEADINGS = [
+    "benchmark", "source", "group", "data", "split", "task", "protocol", "budget", "rank", "row", "metric",
+    "higher_is_better", "value", "low", "high", "interval_over", "seeds", "clips", "best", "stale", "mixed",
+    "comparable", "note",
+]  # fmt: skip
+"""The columns of the CSV. `source` is `ours`, `paper` or `reported`; a published number has no rank."""
+
+_LATEX_HEAD = r"""% Made by `benchmarks leaderboard`; do not edit it by hand. It needs \usepackage{booktabs}.
+% Bold: the best, and every row that cannot be told from it (95 % intervals overlap). Italic: published, not ranked.
+% A dagger: the code behind a number has changed since; a double dagger: seeds of different settings.
+"""
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$", "–": "--", "≁": r"$\nsim$", "°": r"$^\circ$", "†": r"$^\dagger$", "‡": r"$^\ddagger$",
+    "Δ": r"$\Delta$", "²": r"$^2$", "³": r"$^3$",
+}  # fmt: skip
+
+
+def as_csv(board: Sequence[Section]) -> str:
+    """Every number, ours and theirs, on a line of its own."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, HEADINGS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for part in board:
+        for ranking in part.rankings:
+            writer.writerows(_ours(ranking))
+        writer.writerows(_theirs(part.plan.name, number) for number in part.published)
+    return file.getvalue()
+
+
+def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
+    columns = {metric: ranking.cells(metric) for metric in ranking.metrics}
+    for index, row in enumerate(ranking.rows):
+        for metric, cells in columns.items():
+            cell, best = cells[index]
+            clips = [record.metrics[metric].n for record in row.records if metric in record.metrics]
+            first = columns[ranking.metrics[0]][index][0]
+            yield {
+                "benchmark": ranking.plan.name,
+                "source": "ours",
+                "group": ranking.group,
+                "data": ranking.data,
+                "split": ranking.split,
+                "task": ranking.task,
+                "protocol": ranking.protocol.id,
+                "budget": ranking.budget,
+                "rank": index + 1 if first.value is not None else "",
+                "row": row.row,
+                "metric": metric,
+                "higher_is_better": ranking.better[metric],
+                "value": "" if cell.value is None else repr(cell.value),
+                "low": "" if cell.value is None else repr(cell.low),
+                "high": "" if cell.value is None else repr(cell.high),
+                "interval_over": "" if cell.low == cell.high else "seeds" if cell.over_seeds else "clips",
+                "seeds": len(row.records),
+                "clips": max(clips, default=0),
+                "best": best,
+                "stale": row.stale,
+                "mixed": row.mixed,
+                "note": cell.reason or "",
+            }
+
+
+def _theirs(benchmark: str, number: Published) -> dict[str, object]:
+    low, high = number.interval or (number.value, number.value)
+    return {
+        "benchmark": benchmark,
+        "source": "reported" if number.reported else "paper",
+        "group": number.group,
+        "data": number.data,
+        "task": number.task,
+        "protocol": number.protocol,
+        "row": number.row,
+        "metric": number.metric,
+        "higher_is_better": number.higher_is_better,
+        "value": repr(number.value),
+        "low": repr(low),
+        "high": repr(high),
+        "interval_over": "" if number.interval is None else "seeds",
+        "comparable": number.comparable,
+        "note": f"{number.paper}, {number.table}",
+    }
+
+
+def as_latex(board: Sequence[Section]) -> str:
+    """A `table` for every ranking, to be copied or `\\input` into a paper."""
+    return "\n".join([_LATEX_HEAD, *(_tabular(ranking) for part in board for ranking in part.rankings)])
+
+
+def _tabular(ranking: Ranking) -> str:
+    ours = [(f"{title(name)} {arrow(ranking.better[name])}", ranking.cells(name)) for name in ranking.metrics]
+    printed = ranking.published_columns()
+    headings = ["", *(heading for heading, _ in ours), *(f"published {title(metric)}" for metric in printed)]
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{_escaped(f'{ranking.plan.title}: {ranking.title}')}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}",
+        r"\toprule",
+        " & ".join(_escaped(heading) for heading in headings) + r" \\",
+        r"\midrule",
+    ]
+    for index, row in enumerate(ranking.rows):
+        entries = [_escaped(row.row + "†" * row.stale + "‡" * row.mixed)]
+        for _, cells in ours:
+            cell, best = cells[index]
+            entries.append(rf"\textbf{{{_escaped(number_text(cell))}}}" if best else _escaped(number_text(cell)))
+        for column in printed.values():
+            number = column[index]
+            entries.append(rf"\textit{{{_escaped(printed_text(number))}}}" if number else "")
+        lines.append(" & ".join(entries) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return re.sub("|".join(map(re.escape, _LATEX)), lambda match: _LATEX[match[0]], text)
