@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-ENDINGS = ("", ".zip", ".rar", ".tar", ".tar.gz", ".tgz", ".txt", ".nc")
+ENDINGS = ("", ".zip", ".rar", ".tar", ".tar.gz", ".tgz", ".txt", ".nc", ".npz")
 """How an archive `x` may lie there: as a folder (or file) `x` that is already unpacked, or packed."""
 
 
@@ -142,7 +142,7 @@ def unpacked(paths: dict[str, Path]) -> Iterator[dict[str, Path]]:
     with ExitStack() as stack:
         places = {}
         for name, path in paths.items():
-            if path.is_dir() or path.suffix in (".txt", ".nc"):
+            if path.is_dir() or path.suffix in (".txt", ".nc", ".npz"):
                 places[name] = path
                 continue
             folder = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-"))

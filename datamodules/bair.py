@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.archives import Archive
+from datamodules.facts import Facts
 from datamodules.prepared import Moments, Piece, PreparedData, Recording, Splits
 from datamodules.store import ClipStore
 from datamodules.tfrecord import features, records
@@ -35,10 +36,13 @@ class BAIR(PreparedData):
     """
 
     name = "bair"
-    facts = (
-        "rate unknown (10 assumed), 64x64",
-        "free to download",
-        "inbetweening: 0-255 test, 256-2559 val, rest train",
+    facts = Facts(
+        source="rail.eecs.berkeley.edu/datasets, without asking",
+        licence="none named; free to download",
+        citation="Ebert et al., Self-Supervised Visual Planning, CoRL 2017",
+        splits="inbetweening: 0-255 test, 256-2,559 val, rest train",
+        rate="unknown (10 assumed), 64x64",
+        checksum="none published; noted at first sight",
     )
 
     def __init__(self, *, assumed_rate: float = 10.0, **shared: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datamodules.archives import Archive
+from datamodules.facts import Facts
 from datamodules.prepared import Piece, PreparedData, Recording, Splits, check_sizes
 from datamodules.store import ClipStore
 from datamodules.video import decode
@@ -43,10 +44,13 @@ class KTH(PreparedData):
 
     name = "kth"
     stored_channels = 1
-    facts = (
-        "25 fps, 160x120 grey",
-        "free for research",
-        "Vid-ODE 255/144; MODE-GAN; inbetweening by person 1-15/16/17-25",
+    facts = Facts(
+        source="csc.kth.se/cvap/actions, without asking",
+        licence="free for research",
+        citation="Schuldt, Laptev and Caputo, Recognizing Human Actions, ICPR 2004",
+        splits="Vid-ODE 255/144; MODE-GAN: three actions; inbetweening by person 1-15/16/17-25",
+        rate="25 fps, 160x120 grey",
+        checksum="none published; noted at first sight",
     )
 
     def __init__(

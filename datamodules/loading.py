@@ -66,7 +66,7 @@ class ClipDataset(Dataset[Batch]):
         return self.__getitems__([request])
 
     def __getitems__(self, requests: list[Request]) -> Batch:
-        """The batch that these requests make: frames uint8, times float32."""
+        """The batch that these requests make: frames uint8 (measured fields: float32), times float32."""
         epoch, indices = requests[0][0], np.array([index for _, index in requests], dtype=np.int64)
         if any(request[0] != epoch for request in requests):
             raise ValueError("The requests of a batch must be of one epoch.")
@@ -77,8 +77,14 @@ class ClipDataset(Dataset[Batch]):
         present = self.sampling.present(seed=self.seed, epoch=epoch, indices=indices)
         times = np.stack([moment[row] for moment, row in zip(moments, frames, strict=True)])
         pixels = self.source.read(clips, frames)
+        valid = self.sampling.valid(self.source.size, seed=self.seed, epoch=epoch, indices=indices)
+        if pixels.dtype != np.uint8 and (gaps := np.isnan(pixels)).any():
+            there = ~gaps.any(axis=2, keepdims=True)
+            valid = there if valid is None else np.logical_and(valid, there)
         if not present.all():
             pixels[~present] = 0
+        if valid is not None:
+            pixels = np.where(valid, pixels, pixels.dtype.type(0))
         return Batch(
             clip=self._clip(
                 clips, frames, pixels, torch.from_numpy((times - times[:, :1]).astype(np.float32)), present
@@ -86,6 +92,7 @@ class ClipDataset(Dataset[Batch]):
             ids=torch.tensor(list(map(sample_id, (clips + self.first_number).tolist(), frames[:, 0].tolist()))),
             labels=torch.from_numpy(self._labels[clips]),
             present=torch.from_numpy(present),
+            valid=None if valid is None else torch.from_numpy(valid),
         )
 
     def _clip(

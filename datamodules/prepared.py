@@ -9,18 +9,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Float64, Int64
 
 from datamodules.archives import Archive, check_noted, find, unpacked
+from datamodules.facts import Facts
 from datamodules.module import SPLITS, ClipDataModule, Split
-from datamodules.source import Indices, Origin, Positions, Source
-from datamodules.store import ClipStore, StoredClip, StoreError
-from datamodules.video import Picture, VideoError
+from datamodules.source import Indices, Origin, Pixels, Positions, Source
+from datamodules.store import ClipStore, PixelType, StoredClip, StoreError
+from datamodules.video import VideoError
 
-Moments = Iterable[tuple[Picture, float]]
+Moments = Iterable[tuple[Any, float]]
+"""Pictures (uint8, or float32 for measured fields) and their times in seconds since the first."""
 Splits = Mapping[Split, Sequence["Piece"]]
 
 ALL = "all"
@@ -61,8 +63,12 @@ class PreparedData(ClipDataModule, ABC):
         loading: see `ClipDataModule`.
     """
 
+    facts: ClassVar[Facts]
+    """The data set's row in `benchmarks list data`."""
     stored_channels: Literal[1, 3] | None = None
     """What a store of this data set has: None is what was asked for, 1 is data that are grey by nature."""
+    stored_type: PixelType = "uint8"
+    """Pictures, or float32 for measured fields."""
 
     def __init__(
         self,
@@ -143,6 +149,7 @@ class PreparedData(ClipDataModule, ABC):
                     size=self._size,
                     about=about,
                     skip=VideoError,
+                    dtype=self.stored_type,
                 )
             if store.skipped:
                 listed = "".join(f"\n  {item['reason']}" for item in store.skipped)
@@ -212,7 +219,7 @@ class Pieces:
         """Seconds since the first frame of clip `index`."""
         return self._times[index]
 
-    def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
+    def read(self, clips: Indices, frames: Positions) -> Pixels:
         """The frames at these positions; grey is repeated where three channels were asked for."""
         if frames.size and (frames.min() < 0 or frames.max() >= self._table.shape[1]):
             raise IndexError(
@@ -229,7 +236,7 @@ def decoded(recordings: Sequence[Recording]) -> Iterator[StoredClip]:
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, Progress(transient=True) as progress:
         task = progress.add_task("Decoding", total=len(recordings))
-        waiting: deque[tuple[Recording, Future[list[tuple[Picture, float]]]]] = deque()
+        waiting: deque[tuple[Recording, Future[list[tuple[Any, float]]]]] = deque()
         left = iter(recordings)
         for recording in left:
             waiting.append((recording, pool.submit(_read, recording)))
@@ -279,6 +286,26 @@ def names_of(store: ClipStore) -> list[str]:
     return [str(entry["origin"][0]) for entry in store.index["clips"]]
 
 
+def by_person(store: ClipStore, val_people: Sequence[str], test_people: Sequence[str]) -> Splits:
+    """The clips of a split's people; those whom it does not name are trained on.
+
+    Raises:
+        ValueError: if a name is nobody's, or somebody would be in two splits.
+    """
+    people = [entry["person"] for entry in store.index["clips"]]
+    known = sorted(set(people))
+    if strangers := [person for person in (*val_people, *test_people) if person not in known]:
+        raise ValueError(f"{store.path} has nobody called {', '.join(strangers)}; there are {', '.join(known)}.")
+    if both := set(val_people) & set(test_people):
+        raise ValueError(f"Nobody may be in two splits; {', '.join(sorted(both))} is in val_people and test_people.")
+    held = {*val_people, *test_people}
+    return {
+        "train": [Piece(clip) for clip, person in enumerate(people) if person not in held],
+        "val": [Piece(clip) for clip, person in enumerate(people) if person in val_people],
+        "test": [Piece(clip) for clip, person in enumerate(people) if person in test_people],
+    }
+
+
 def check_sizes(name: str, splits: Splits, published: Mapping[Split, int]) -> Splits:
     """The splits; warns where they have not the published sizes."""
     wrong = [
@@ -291,7 +318,7 @@ def check_sizes(name: str, splits: Splits, published: Mapping[Split, int]) -> Sp
     return splits
 
 
-def _read(recording: Recording) -> list[tuple[Picture, float]]:
+def _read(recording: Recording) -> list[tuple[Any, float]]:
     try:
         return list(recording.decode())
     except VideoError as error:
@@ -300,7 +327,7 @@ def _read(recording: Recording) -> list[tuple[Picture, float]]:
         raise VideoError(recording.name, f"it cannot be read ({error})") from error
 
 
-def _broken(error: BaseException | None) -> Iterator[tuple[Picture, float]]:
+def _broken(error: BaseException | None) -> Iterator[tuple[Any, float]]:
     if error is not None:
         raise error
     yield from ()

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from datamodules.draws import LOSE, PICK, PLACE, uniforms
+from datamodules.draws import ERASE, LOSE, PICK, PLACE, uniforms
 
 Start = Literal["random", "first", "centre"]
 Lengths = Int64[np.ndarray, " batch"]
@@ -15,6 +15,7 @@ Indices = Int64[np.ndarray, " batch"]
 Positions = Int64[np.ndarray, "batch time"]
 """Frame numbers of the source clip, strictly increasing."""
 Present = Bool[np.ndarray, "batch time"]
+Valid = Bool[np.ndarray, "batch time 1 height width"]
 
 
 class ShortClipError(ValueError):
@@ -46,6 +47,10 @@ class Sampling(ABC):
     @abstractmethod
     def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
         """False where a frame of these samples counts as missing."""
+
+    def valid(self, size: tuple[int, int], *, seed: int, epoch: int, indices: Indices) -> Valid | None:
+        """False where a pixel of these samples counts as missing; None when all are there."""
+        return None
 
     def batch(self, lengths: Lengths, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """The frames of samples `indices` in `epoch`, of clips that have `lengths` frames.
@@ -189,17 +194,51 @@ class IrregularBetween(_Window):
 
 
 @dataclass(frozen=True)
-class MissingFrames(Sampling):
-    """Another rule's samples with frames missing: they keep their place and time, but `present` is False.
+class IrregularThenRegular(_Window):
+    """Frames drawn from a window, then every frame that follows it: irregular input, regular and finer output.
 
-    The pixels of a missing frame are black, so that nothing can be read off them by mistake.
+    CAM5 in Vid-ODE (Fig. 7: 0, 9, 21, 42, 57 hours are shown, 60, 63, 66, 69, 72 asked). The first and the last frame
+    of the window are always shown, so that 5 of 20 frames at 3 hours lie up to 48 hours apart, as the paper says. Its
+    released code instead asks frames drawn from the second half (`Irregular`).
 
     Args:
-        sampling: the rule whose samples lose frames.
-        given: only the first `given` frames, those a task shows, can be missing.
-        rate: the share of the given frames that is there, from above 0 to 1 (Vid-ODE's Figure 6: 100 % to 20 %);
-            at least one, and frame 0 always.
+        window: consecutive frames of the source clip from which the inputs are drawn.
+        inputs: how many of them are shown, the two ends among them.
+        outputs: how many frames follow.
+        start: where it all lies in the clip: anywhere, as early as possible, or in the middle.
     """
+
+    window: int = 20
+    inputs: int = 5
+    outputs: int = 5
+
+    def __post_init__(self) -> None:
+        if not (2 <= self.inputs <= self.window and self.outputs >= 1):
+            raise ValueError(
+                f"inputs must be from 2 to the window's {self.window} frames and outputs at least 1; got "
+                f"{self.inputs} and {self.outputs}."
+            )
+
+    @property
+    def num_frames(self) -> int:
+        """Inputs and outputs together."""
+        return self.inputs + self.outputs
+
+    @property
+    def span(self) -> int:
+        """The window and the outputs."""
+        return self.window + self.outputs
+
+    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
+        """The two ends of the window, others drawn from between, and what follows."""
+        inner = 1 + _some(uniforms(PICK, seed, epoch, indices, self.window - 2), self.inputs - 2)
+        after = np.broadcast_to(np.arange(self.window, self.span), (len(indices), self.outputs))
+        return np.concatenate([_between(inner, self.window), after], axis=1)
+
+
+@dataclass(frozen=True)
+class _Losing(Sampling, ABC):
+    """Another rule's samples, of which something is lost."""
 
     sampling: Sampling
     given: int
@@ -207,7 +246,7 @@ class MissingFrames(Sampling):
 
     def __post_init__(self) -> None:
         if not 0 < self.rate <= 1:
-            raise ValueError(f"rate is the share of frames that are there, above 0 and up to 1; got {self.rate}.")
+            raise ValueError(f"rate is the share that is there, above 0 and up to 1; got {self.rate}.")
         if not 1 <= self.given <= self.num_frames:
             raise ValueError(f"given must be from 1 to the sample's {self.num_frames} frames; got {self.given}.")
 
@@ -230,12 +269,69 @@ class MissingFrames(Sampling):
         return self.sampling.pick(seed=seed, epoch=epoch, indices=indices)
 
     def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
+        """The frames that are there without the loss."""
+        return self.sampling.present(seed=seed, epoch=epoch, indices=indices)
+
+    def valid(self, size: tuple[int, int], *, seed: int, epoch: int, indices: Indices) -> Valid | None:
+        """The pixels that are there without the loss."""
+        return self.sampling.valid(size, seed=seed, epoch=epoch, indices=indices)
+
+
+@dataclass(frozen=True)
+class MissingFrames(_Losing):
+    """Another rule's samples with frames missing: they keep their place and time, but `present` is False.
+
+    The pixels of a missing frame are black, so that nothing can be read off them by mistake.
+
+    Args:
+        sampling: the rule whose samples lose frames.
+        given: only the first `given` frames, those a task shows, can be missing.
+        rate: the share of the given frames that is there, from above 0 to 1 (Vid-ODE's Figure 6: 100 % to 20 %);
+            at least one, and frame 0 always.
+    """
+
+    def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
         """Frame 0 and others drawn from the given ones, and all that are not given."""
         kept = max(1, round(self.rate * self.given))
         here = self.sampling.present(seed=seed, epoch=epoch, indices=indices)
         lost = 1 + _some(uniforms(LOSE, seed, epoch, indices, self.given - 1), self.given - kept)
         np.put_along_axis(here, lost, False, axis=1)
         return here
+
+
+@dataclass(frozen=True)
+class MissingPixels(_Losing):
+    """Another rule's samples with pixels missing: `valid` is False there, and black is shown.
+
+    Squares of pixels are lost, each for all channels at once and in each frame anew.
+
+    Args:
+        sampling: the rule whose samples lose pixels.
+        given: only the first `given` frames, those a task shows, lose pixels.
+        rate: the share of squares that is there, from above 0 to 1.
+        block: side of the squares; 1 loses single pixels, 8 leaves holes like clouds.
+    """
+
+    block: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.block < 1:
+            raise ValueError(f"block must be at least 1; got {self.block}.")
+
+    def valid(self, size: tuple[int, int], *, seed: int, epoch: int, indices: Indices) -> Valid | None:
+        """Squares drawn anew for each given frame; exactly the asked share of them, rounded, is lost in each."""
+        height, width = size
+        rows, columns = -(-height // self.block), -(-width // self.block)
+        here = np.ones((len(indices), self.num_frames, rows * columns), dtype=bool)
+        numbers = uniforms(ERASE, seed, epoch, indices, self.given * rows * columns)
+        lost = round((1 - self.rate) * rows * columns)
+        order = np.argsort(numbers.reshape(len(indices), self.given, -1), axis=2, kind="stable")
+        np.put_along_axis(here[:, : self.given], order[:, :, :lost], False, axis=2)
+        squares = here.reshape(len(indices), self.num_frames, 1, rows, columns)
+        pixels = squares.repeat(self.block, axis=3).repeat(self.block, axis=4)[..., :height, :width]
+        before = self.sampling.valid(size, seed=seed, epoch=epoch, indices=indices)
+        return np.ascontiguousarray(pixels) if before is None else before & pixels
 
 
 def _some(numbers: Float64[np.ndarray, "batch n"], count: int) -> Int64[np.ndarray, "batch {count}"]:

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 
 Indices = Int64[np.ndarray, " batch"]
 Positions = Int64[np.ndarray, "batch time"]
+Pixels = UInt8[np.ndarray, "batch time channel height width"] | Float32[np.ndarray, "batch time channel height width"]
 
 
 class Origin(NamedTuple):
@@ -41,8 +42,8 @@ class Source(Protocol):
     def times(self, index: int) -> Float64[np.ndarray, " length"]:
         """Seconds since the first frame of clip `index`, one for each of its frames."""
 
-    def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
-        """The frames at these positions of these clips, 0 to 255."""
+    def read(self, clips: Indices, frames: Positions) -> Pixels:
+        """The frames at these positions of these clips: 0 to 255, or in [-1, 1] with NaN where nothing was measured."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""ClipStore: decoded clips as memory-mapped uint8 and an index; written once, whole or not at all, sliced at random."""
+"""ClipStore: decoded clips, memory-mapped, and an index; written once, whole or not at all, sliced at random."""
 
 import hashlib
 import json
@@ -8,15 +8,17 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Float64, Int64
 
-from datamodules.source import Indices, Origin, Positions
+from datamodules.source import Indices, Origin, Pixels, Positions
 
 FORMAT = 1
-_INDEX, _FRAMES, _TIMES = "index.json", "frames.u8", "times.f64"
+_INDEX, _TIMES = "index.json", "times.f64"
+_FRAMES = {"uint8": "frames.u8", "float32": "frames.f32"}
+PixelType = Literal["uint8", "float32"]
 
 
 class StoreError(ValueError):
@@ -26,8 +28,8 @@ class StoreError(ValueError):
 class StoredClip(NamedTuple):
     """A clip on its way into a store."""
 
-    moments: Iterable[tuple[UInt8[np.ndarray, "channel height width"], float]]
-    """Pictures and their times in seconds since the first; read once, one after another."""
+    moments: Iterable[tuple[Any, float]]
+    """Pictures (channel, height, width) and their times in seconds since the first; read once, one after another."""
     split: str
     origin: Origin
     label: int = -1
@@ -39,7 +41,8 @@ class ClipStore:
     """A folder of decoded clips. Open one with `open`, make one with `write` or `prepare`; its splits are sources.
 
     `index.json` has the size, `about` (decoder, settings), and for each clip its split, label, origin, number of frames
-    and the sha256 of its pixels; `frames.u8` has all frames one after another, `times.f64` their times.
+    and the sha256 of its pixels; `frames.u8` has all frames one after another, `times.f64` their times. Measured fields
+    (winds, pressure) are float32 in `frames.f32`, in their own units, NaN where nothing was measured.
     """
 
     def __init__(self, path: Path, index: dict[str, Any]) -> None:
@@ -48,6 +51,7 @@ class ClipStore:
         self.channels: int = index["channels"]
         height, width = index["size"]
         self.size: tuple[int, int] = (height, width)
+        self.dtype = np.dtype(index.get("dtype", "uint8"))
         self.about: dict[str, Any] = index["about"]
         self.skipped: list[dict[str, str]] = index["skipped"]
 
@@ -70,7 +74,9 @@ class ClipStore:
             raise StoreError(f"{path} is a store of format {index.get('format')}; this code reads {FORMAT}. {remedy}")
         height, width = index["size"]
         total = sum(clip["length"] for clip in index["clips"])
-        for name, length in [(_FRAMES, total * index["channels"] * height * width), (_TIMES, total * 8)]:
+        kind = index.get("dtype", "uint8")
+        pixels = total * index["channels"] * height * width * np.dtype(kind).itemsize
+        for name, length in [(_FRAMES[kind], pixels), (_TIMES, total * 8)]:
             there = (path / name).stat().st_size if (path / name).exists() else 0
             if there != length:
                 raise StoreError(f"{path}: {name} has {there} bytes, but its index says {length}. {remedy}")
@@ -86,6 +92,7 @@ class ClipStore:
         size: tuple[int, int],
         about: dict[str, Any],
         skip: type[Exception] | None = None,
+        dtype: PixelType = "uint8",
     ) -> "ClipStore":
         """Write clips as they come, in a folder beside, which takes its place when it is whole.
 
@@ -96,6 +103,7 @@ class ClipStore:
             size: height and width.
             about: what the store was made of and how, as plain data.
             skip: an error that leaves out the clip it comes from, to be listed in the index; None lets all through.
+            dtype: uint8 for pictures, float32 for measured fields.
 
         Raises:
             ValueError: if a frame has another shape or type, times do not increase, or there is no clip at all.
@@ -106,11 +114,11 @@ class ClipStore:
         try:
             entries: list[dict[str, Any]] = []
             skipped: list[dict[str, str]] = []
-            with (unfinished / _FRAMES).open("wb") as frames, (unfinished / _TIMES).open("wb") as times:
+            with (unfinished / _FRAMES[dtype]).open("wb") as frames, (unfinished / _TIMES).open("wb") as times:
                 for clip in clips:
                     places = frames.tell(), times.tell()
                     try:
-                        entries.append(_append(clip, frames, times, (channels, *size)))
+                        entries.append(_append(clip, frames, times, (channels, *size), dtype))
                     except Exception as error:
                         if skip is None or not isinstance(error, skip):
                             raise
@@ -128,6 +136,7 @@ class ClipStore:
                 "format": FORMAT,
                 "channels": channels,
                 "size": list(size),
+                "dtype": dtype,
                 "about": about,
                 "skipped": skipped,
                 "clips": entries,
@@ -175,7 +184,7 @@ class StoreSplit:
         self._lengths = lengths[mine]
         self._starts = (np.cumsum(lengths) - lengths)[mine]
         shape = (int(lengths.sum()), self.channels, *self.size)
-        self._frames = np.memmap(store.path / _FRAMES, dtype=np.uint8, mode="r", shape=shape)
+        self._frames = np.memmap(store.path / _FRAMES[store.dtype.name], store.dtype, "r", shape=shape)
         self._times = np.fromfile(store.path / _TIMES, dtype="<f8").astype(np.float64)
         contents = [[entry["sha256"], entry["label"]] for entry in self._entries]
         self.fingerprint = hashlib.sha256(json.dumps(contents).encode()).hexdigest()
@@ -200,7 +209,7 @@ class StoreSplit:
         start = self._starts[index]
         return self._times[start : start + self._lengths[index]]
 
-    def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
+    def read(self, clips: Indices, frames: Positions) -> Pixels:
         """The frames at these positions of these clips."""
         if frames.size and (frames.min() < 0 or (frames.max(axis=1) >= self._lengths[clips]).any()):
             raise IndexError(
@@ -215,12 +224,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[int, ...]) -> dict[str, Any]:
+def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
     digest, moments = hashlib.sha256(), []
     for picture, time in clip.moments:
-        if picture.shape != shape or picture.dtype != np.uint8:
+        if picture.shape != shape or picture.dtype != dtype:
             raise ValueError(
-                f"{clip.origin.name}: frames of this store are uint8 {shape}; got {picture.dtype} {picture.shape}."
+                f"{clip.origin.name}: frames of this store are {dtype} {shape}; got {picture.dtype} {picture.shape}."
             )
         pixels = picture.tobytes()
         frames.write(pixels)

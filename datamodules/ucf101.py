@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datamodules.archives import Archive
+from datamodules.facts import Facts
 from datamodules.prepared import Piece, PreparedData, Recording, Splits, carve, names_of
 from datamodules.store import ClipStore
 from datamodules.video import decode
@@ -35,10 +36,13 @@ class UCF101(PreparedData):
     """
 
     name = "ucf101"
-    facts = (
-        "25 fps, 320x240",
-        "research use, to be had without asking",
-        "lists 01-03; inbetweening: 5 % of train for val",
+    facts = Facts(
+        source="crcv.ucf.edu/data/UCF101.php, without asking",
+        licence="research use",
+        citation="Soomro, Zamir and Shah, UCF101, CRCV-TR-12-01, 2012",
+        splits="lists 01-03; latent NDE: train list 01; inbetweening: 5 % of it for val",
+        rate="25 fps (a few 29.97), 320x240",
+        checksum="none published; noted at first sight",
     )
 
     def __init__(self, *, fold: Literal[1, 2, 3] = 1, val_share: float = 0.0, val_seed: int = 0, **shared: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from datamodules.archives import Archive
-from datamodules.prepared import Moments, Piece, PreparedData, Recording, Splits
+from datamodules.facts import Facts
+from datamodules.prepared import Moments, PreparedData, Recording, Splits, by_person
 from datamodules.store import ClipStore
 from datamodules.video import decode, fit
 
@@ -34,7 +35,14 @@ class Weizmann(PreparedData):
     """
 
     name = "weizmann"
-    facts = ("25 fps, 180x144", "research use, to be had without asking", "by person; MODE-GAN: all")
+    facts = Facts(
+        source="wisdom.weizmann.ac.il, SpaceTimeActions, without asking",
+        licence="none named; research use",
+        citation="Gorelick et al., Actions as Space-Time Shapes, TPAMI 2007",
+        splits="by person (ours); MODE-GAN: all",
+        rate="25 fps, 180x144",
+        checksum="none published; noted at first sight",
+    )
 
     def __init__(
         self,
@@ -69,7 +77,7 @@ class Weizmann(PreparedData):
 
     def splits(self, store: ClipStore) -> Splits:
         """By person."""
-        return _by_person(store, self.val_people, self.test_people)
+        return by_person(store, self.val_people, self.test_people)
 
 
 class WeizmannStrips(PreparedData):
@@ -87,7 +95,14 @@ class WeizmannStrips(PreparedData):
     """
 
     name = "weizmann-strips"
-    facts = ("25 fps, 64x64", "research use, beside MoCoGAN's code", "by person, 7/1/1")
+    facts = Facts(
+        source="folder `actions` of github.com/sergeytulyakov/mocogan",
+        licence="none named; research use",
+        citation="Gorelick et al., TPAMI 2007; Tulyakov et al., MoCoGAN, CVPR 2018",
+        splits="by person, 7/1/1 (ours)",
+        rate="25 fps, 64x64",
+        checksum="none published; noted at first sight",
+    )
 
     def __init__(self, *, val_people: Sequence[int] = (7,), test_people: Sequence[int] = (8,), **shared: Any) -> None:
         super().__init__(**shared)
@@ -114,7 +129,7 @@ class WeizmannStrips(PreparedData):
 
     def splits(self, store: ClipStore) -> Splits:
         """By person."""
-        return _by_person(store, self.val_people, self.test_people)
+        return by_person(store, self.val_people, self.test_people)
 
 
 def _strip(path: Path, size: tuple[int, int], channels: int) -> Moments:
@@ -129,16 +144,6 @@ def _strip(path: Path, size: tuple[int, int], channels: int) -> Moments:
     for number in range(width // height):
         frame = np.ascontiguousarray(row[:, number * height : (number + 1) * height])
         yield fit(frame, size, channels), number / 25
-
-
-def _by_person(store: ClipStore, val_people: Sequence[str], test_people: Sequence[str]) -> Splits:
-    people = [entry["person"] for entry in store.index["clips"]]
-    held = {*val_people, *test_people}
-    return {
-        "train": [Piece(clip) for clip, person in enumerate(people) if person not in held],
-        "val": [Piece(clip) for clip, person in enumerate(people) if person in val_people],
-        "test": [Piece(clip) for clip, person in enumerate(people) if person in test_people],
-    }
 
 
 def _check_people(known: Iterable[str], val_people: Sequence[str], test_people: Sequence[str]) -> None:

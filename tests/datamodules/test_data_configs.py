@@ -17,5 +17,6 @@ def test_every_data_config_builds_what_it_says(path: Path) -> None:
     data = parser.instantiate(config).data
     wanted = yaml.safe_load(path.read_text())
     assert f"{type(data).__module__}.{type(data).__name__}" == wanted["class_path"]
-    assert data.sampling.num_frames == wanted["init_args"]["sampling"]["init_args"]["num_frames"]
+    for name, value in wanted["init_args"]["sampling"]["init_args"].items():
+        assert getattr(data.sampling, name) == value
     assert data.batch_size == wanted["init_args"]["batch_size"]

@@ -13,7 +13,7 @@ from datamodules.augmentation import Augmentation
 from datamodules.clip import Batch, KeypointClip, VideoClip, check_clip
 from datamodules.loading import ClipDataset, eval_order, train_order
 from datamodules.module import check_disjoint, normalise
-from datamodules.sampling import Irregular, MissingFrames, Regular
+from datamodules.sampling import Irregular, MissingFrames, MissingPixels, Regular
 from datamodules.source import Origin, Source
 
 
@@ -208,3 +208,14 @@ def test_the_test_shows_the_training_clips_where_a_paper_holds_nothing_out() -> 
     assert "-test-" in usual.data_id("test")
     with pytest.raises(ValueError, match="more frames"):
         module(eval_sampling=Regular(num_frames=5), examined="train")
+
+
+def test_missing_pixels_are_black_and_not_valid() -> None:
+    rule = MissingPixels(Regular(num_frames=4), given=2, rate=0.5, block=2)
+    batch = next(iter(Counting(sampling=rule, batch_size=5).train_dataloader()))
+    assert batch.valid.shape == (5, 4, 1, 6, 8)
+    assert batch.valid.dtype == torch.bool
+    assert (batch.clip.frames[~batch.valid] == 0).all()
+    plain = next(iter(Counting(sampling=Regular(num_frames=4), batch_size=5).train_dataloader()))
+    assert plain.valid is None
+    assert (batch.clip.frames[batch.valid] == plain.clip.frames[batch.valid]).all()

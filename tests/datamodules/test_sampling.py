@@ -5,7 +5,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from datamodules.draws import PICK, PLACE, permutation, philox, uniforms
-from datamodules.sampling import Irregular, IrregularBetween, MissingFrames, Regular, Sampling, ShortClipError
+from datamodules.sampling import (
+    Irregular,
+    IrregularBetween,
+    IrregularThenRegular,
+    MissingFrames,
+    MissingPixels,
+    Regular,
+    Sampling,
+    ShortClipError,
+)
 
 RULES: list[Sampling] = [
     Regular(num_frames=5),
@@ -14,6 +23,9 @@ RULES: list[Sampling] = [
     Irregular(window=8, inputs=1, outputs=4, start="first"),
     IrregularBetween(window=12, count=5),
     IrregularBetween(window=6, count=6),
+    IrregularThenRegular(window=20, inputs=5, outputs=5),
+    IrregularThenRegular(window=2, inputs=2, outputs=1),
+    MissingPixels(MissingFrames(Irregular(window=20), given=5, rate=0.2), given=10, rate=0.5),
     MissingFrames(Regular(num_frames=10), given=5, rate=0.4),
     MissingFrames(Irregular(window=20), given=5, rate=0.2),
 ]
@@ -70,6 +82,44 @@ def test_irregular_between_keeps_both_ends() -> None:
     assert (frames[:, -1] == 11).all()
 
 
+def test_irregular_then_regular_is_the_hurricanes_protocol() -> None:
+    rule = IrregularThenRegular(window=20, inputs=5, outputs=5, start="first")
+    frames = np.concatenate([batch(rule, length=25, epoch=epoch) for epoch in range(200)])
+    assert (frames[:, 0] == 0).all()
+    assert_array_equal(frames[:, 4:], np.broadcast_to(np.arange(19, 25), (len(frames), 6)))
+    assert 3 * np.diff(frames[:, :5], axis=1).max() == 48  # hours: "the interval can be as large as 48 hours"
+    shown = {0, 9 // 3, 21 // 3, 42 // 3, 57 // 3}  # Fig. 7
+    assert shown <= set(range(20))
+    assert len(np.unique(frames[:, 1:4], axis=0)) > 800  # of 816 choices
+
+
+@pytest.mark.parametrize(("rate", "block"), [(1.0, 1), (0.75, 1), (0.2, 1), (0.5, 4), (0.5, 5)])
+def test_missing_pixels_lose_the_asked_share_of_squares_in_the_given_frames(rate: float, block: int) -> None:
+    rule = MissingPixels(Regular(num_frames=6), given=4, rate=rate, block=block)
+    here = rule.valid((20, 30), seed=1, epoch=2, indices=INDICES)
+    assert here.shape == (50, 6, 1, 20, 30)
+    assert here[:, 4:].all()
+    assert_allclose(here[:, :4].mean(axis=(2, 3, 4)), rate, atol=0.06)
+    squares = here[:, :, 0, ::block, ::block].repeat(block, axis=2).repeat(block, axis=3)[:, :, :20, :30]
+    assert_array_equal(squares, here[:, :, 0])
+    if rate < 1:
+        assert (here[:, 0] != here[:, 1]).any(axis=(1, 2, 3)).all()  # anew in each frame
+        assert (here[0] != here[1]).any()
+    order = np.random.default_rng(0).permutation(50)
+    assert_array_equal(rule.valid((20, 30), seed=1, epoch=2, indices=INDICES[order]), here[order])
+    assert (rule.valid((20, 30), seed=1, epoch=3, indices=INDICES) != here).any() == (rate < 1)
+
+
+def test_losses_add_up() -> None:
+    rule = MissingFrames(MissingPixels(Regular(num_frames=6), given=6, rate=0.5), given=3, rate=0.4)
+    assert_array_equal(
+        rule.valid((4, 4), seed=0, epoch=0, indices=INDICES),
+        MissingPixels(Regular(num_frames=6), given=6, rate=0.5).valid((4, 4), seed=0, epoch=0, indices=INDICES),
+    )
+    assert (rule.present(seed=0, epoch=0, indices=INDICES).sum(axis=1) == 4).all()
+    assert Regular().valid((4, 4), seed=0, epoch=0, indices=INDICES) is None
+
+
 def test_all_places_of_a_window_are_as_likely() -> None:
     rule = Regular(num_frames=7)
     starts = rule.batch(np.full(4000, 10), seed=0, epoch=0, indices=np.arange(4000))[:, 0]
@@ -96,6 +146,9 @@ def test_a_short_clip_is_refused_with_the_rule_and_the_way_out() -> None:
         lambda: Irregular(window=9),
         lambda: Irregular(window=8, inputs=5),
         lambda: IrregularBetween(window=4, count=5),
+        lambda: IrregularThenRegular(window=4, inputs=5),
+        lambda: MissingPixels(Regular(), given=5, block=0),
+        lambda: MissingPixels(Regular(), given=5, rate=1.5),
         lambda: MissingFrames(Regular(), given=17),
         lambda: MissingFrames(Regular(), given=5, rate=0.0),
     ],

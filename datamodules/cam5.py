@@ -1,0 +1,232 @@
+"""CAM5: simulated hurricanes, three fields every three hours, from NetCDF tiles or from whole maps and their tracks."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from datamodules.archives import Archive, MissingData
+from datamodules.facts import Facts
+from datamodules.fields import FieldData, basins, moments, ranged
+from datamodules.prepared import Moments, Piece, Recording, Splits, carve, check_sizes, names_of
+from datamodules.store import ClipStore
+
+_UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
+
+
+class Cam5(FieldData):
+    """CAM5 hurricanes: 319 films of zonal wind, meridional wind and pressure, one map every 3 hours, 1996 to 2015.
+
+    Source: the CAM5 simulation of Kim, Park, Chung, Lee, Kang, Liu, Prabhat and others, Deep-Hurricane-Tracker:
+    Tracking and Forecasting Extreme Climate Events, WACV 2019; NetCDF, about 0.25 degrees; the authors give it out when
+    asked, on the terms of the simulation's owner (NERSC), without checksum. Vid-ODE uses U850, V850 (m/s) and PSL (Pa)
+    while there is a hurricane, in basins of 60 x 160 degrees at their native resolution (256x512), 280 films to train
+    on and 39 to test on: `sampling: IrregularThenRegular` (5 of 20 frames, gaps of up to 48 hours; then 5 frames at 3
+    hours). Two layouts are read:
+
+    - tiles: one file for each film with the variables over (time, lat, lon), in `train` and `test` where the split is
+      known; otherwise the last 39 by the order of their names are tested on (ours: the paper has no list).
+    - whole maps, any number of files, and `hurricanes.csv` with the columns name, start, end (the file's own unit of
+      time), lat, lon: each becomes a film of the basin that its place lies in (`datamodules.fields.basins`).
+
+    A missing value (_FillValue) is a gap: `Batch.valid` is False there.
+
+    Args:
+        size: rows and columns of a tile; never resized.
+        val_share: the share of the train films to validate on.
+        val_seed: which ones.
+        bounds: see `FieldData`.
+        shared: see `PreparedData`.
+    """
+
+    name = "cam5"
+    variables = ("U850", "V850", "PSL")
+    facts = Facts(
+        source="authors of Deep-Hurricane-Tracker, on request",
+        licence="on request, research use",
+        citation="Kim et al., Deep-Hurricane-Tracker, WACV 2019",
+        splits="Vid-ODE: 280 train, 39 test (which ones is not published)",
+        rate="every 3 hours, 60x160 degrees, 256x512",
+        checksum="none published; noted at first sight",
+    )
+
+    def __init__(
+        self, *, size: tuple[int, int] = (256, 512), val_share: float = 0.0, val_seed: int = 0, **shared: Any
+    ) -> None:
+        super().__init__(size=size, **shared)
+        self.val_share, self.val_seed = val_share, val_seed
+
+    @property
+    def request(self) -> str:
+        """It must be asked for."""
+        return (
+            "Ask the authors of Deep-Hurricane-Tracker (Kim et al., WACV 2019) for the CAM5 fields U850, V850 and PSL; "
+            "call the folder of .nc files `cam5` (tiles in `train` and `test`, or whole maps with hurricanes.csv)."
+        )
+
+    def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
+        """One folder, zip or tar of NetCDF files."""
+        return [Archive("cam5")], []
+
+    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+        """Each hurricane."""
+        paths = sorted(places["cam5"].rglob("*.nc"))
+        if not paths:
+            raise ValueError(f"{self.folder} has no .nc file in cam5. {self.request}")
+        tracks = sorted(places["cam5"].rglob("hurricanes.csv"))
+        if tracks:
+            yield from _cut([read_axes(path) for path in paths], read_tracks(tracks[0]), self.variables, self._size)
+            return
+        for path in paths:
+            notes: dict[str, Any] = {"side": path.parent.name if path.parent.name in ("train", "test") else ""}
+            part = Part(path, slice(None), slice(None), slice(None))
+            yield Recording(path.stem, partial(_film, [part], self.variables, self._size, notes), about=notes)
+
+    def splits(self, store: ClipStore) -> Splits:
+        """As the folders say, or the last 39; warns where they are not 280 and 39."""
+        return arrange(store, self.name, self.val_share, self.val_seed)
+
+
+class Axes(NamedTuple):
+    """Where and when the values of a file are."""
+
+    path: Path
+    clock: Float64[np.ndarray, " time"]
+    """As the file counts it."""
+    unit: float
+    """Seconds in one of the clock's units."""
+    lat: Float64[np.ndarray, " height"]
+    lon: Float64[np.ndarray, " width"]
+
+
+class Part(NamedTuple):
+    """A part of a file's maps."""
+
+    path: Path
+    when: slice
+    rows: slice
+    columns: slice
+
+
+class Track(NamedTuple):
+    """A hurricane: when, and where."""
+
+    name: str
+    start: float
+    end: float
+    lat: float
+    lon: float
+
+
+def read_axes(path: Path) -> Axes:
+    """The axes of a NetCDF file.
+
+    Raises:
+        MissingData: if the reader is not installed.
+        ValueError: if it is no NetCDF file, a coordinate is missing, or time has no unit that is known.
+    """
+    with _opened(path, ("time", "lat", "lon")) as file:
+        unit = str(file["time"].attrs.get("units", "")).partition(" since ")[0].strip().lower()
+        if unit not in _UNITS:
+            raise ValueError(f"{path}: time must be in {', '.join(_UNITS)} since a date; its unit is '{unit}'.")
+        clock, lat, lon = (file[name].to_numpy().astype(np.float64) for name in ("time", "lat", "lon"))
+    return Axes(path, clock, _UNITS[unit], lat, lon)
+
+
+def read_maps(part: Part, variables: Sequence[str]) -> Float32[np.ndarray, "time channel height width"]:
+    """The variables of a part of a NetCDF file; gaps are NaN.
+
+    Raises:
+        ValueError: if it is no NetCDF file or lacks a variable.
+    """
+    with _opened(part.path, variables) as file:
+        chosen = {"time": part.when, "lat": part.rows, "lon": part.columns}
+        fields = [file[name].isel(chosen).transpose("time", "lat", "lon").to_numpy() for name in variables]
+    return np.stack(fields, axis=1).astype(np.float32)
+
+
+def read_tracks(path: Path) -> list[Track]:
+    """The rows of hurricanes.csv."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        numbers = [[float(row[key]) for key in ("start", "end", "lat", "lon")] for row in rows]
+        return [Track(row["name"], *values) for row, values in zip(rows, numbers, strict=True)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} must have the columns name, start, end, lat and lon ({error} is wrong).") from error
+
+
+def arrange(store: ClipStore, name: str, val_share: float, val_seed: int) -> Splits:
+    """Train, val and test of a store whose entries have a `side`, which may be empty."""
+    names = names_of(store)
+    sides = [entry["side"] for entry in store.index["clips"]]
+    if not any(sides):
+        last = set(sorted(range(len(names)), key=lambda clip: names[clip])[-39:])
+        sides = ["test" if clip in last else "train" for clip in range(len(names))]
+    train = [Piece(clip) for clip, side in enumerate(sides) if side == "train"]
+    test = [Piece(clip) for clip, side in enumerate(sides) if side == "test"]
+    check_sizes(name, {"train": train, "test": test}, {"train": 280, "test": 39})
+    kept, val = carve(train, val_share, val_seed, names)
+    return {"train": kept, "val": val, "test": test}
+
+
+def _opened(path: Path, needed: Sequence[str]) -> Any:
+    try:
+        import xarray
+    except ImportError as error:
+        raise MissingData("NetCDF is read with xarray and h5netcdf: pip install 'chronoreel[data]'.") from error
+    try:
+        # CAM's calendar has no leap years, which xarray decodes only with another package; differences need no calendar
+        file = xarray.open_dataset(path, decode_times=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no NetCDF file ({error}). Fetch it again.") from error
+    if lacking := [name for name in needed if name not in file.variables]:
+        there = ", ".join(map(str, file.variables))
+        file.close()
+        raise ValueError(f"{path} has no {', '.join(lacking)}; it has {there}.")
+    return file
+
+
+def _cut(
+    files: Sequence[Axes], tracks: Sequence[Track], variables: Sequence[str], size: tuple[int, int]
+) -> Iterator[Recording]:
+    """The films of the hurricanes in whole maps; one may begin in one file and end in the next."""
+    for track in tracks:
+        parts, basin = [], ""
+        for file in sorted(files, key=lambda file: float(file.clock[0])):
+            first = int(np.searchsorted(file.clock, track.start - 1e-9))
+            last = int(np.searchsorted(file.clock, track.end + 1e-9))
+            if first < last:
+                basin, rows, columns = _basin(file, track)
+                parts.append(Part(file.path, slice(first, last), rows, columns))
+        if not parts:
+            raise ValueError(f"No file of maps has the time of {track.name}. Fetch what is missing.")
+        notes: dict[str, Any] = {"side": ""}
+        yield Recording(f"{track.name}-{basin}", partial(_film, parts, variables, size, notes), about=notes)
+
+
+def _basin(file: Axes, track: Track) -> tuple[str, slice, slice]:
+    row = int(np.abs(file.lat - track.lat).argmin())
+    column = int(np.abs((file.lon - track.lon + 180) % 360 - 180).argmin())
+    for name, rows, columns in basins(file.lat, file.lon):
+        if rows.start <= row < rows.stop and columns.start <= column < columns.stop:
+            return name, rows, columns
+    raise ValueError(f"{track.name} at {track.lat} N, {track.lon} E lies in no basin of 60 x 160 degrees.")
+
+
+def _film(parts: Sequence[Part], variables: Sequence[str], size: tuple[int, int], notes: dict[str, Any]) -> Moments:
+    """The maps and their times; the range of each variable goes into `notes`."""
+    values = np.concatenate([read_maps(part, variables) for part in parts])
+    if values.shape[2:] != size:
+        raise ValueError(
+            f"{parts[0].path}: a tile has {values.shape[2]}x{values.shape[3]} points and is never resized; "
+            f"set size: [{values.shape[2]}, {values.shape[3]}], not {list(size)}"
+        )
+    axes = [read_axes(part.path) for part in parts]
+    seconds = np.concatenate([axis.clock[part.when] * axis.unit for axis, part in zip(axes, parts, strict=True)])
+    notes |= ranged(values)
+    yield from moments(values, seconds)

@@ -1,0 +1,135 @@
+"""Fields: measured maps (winds, pressure) as clips; scaled to [-1, 1] by their own least and largest values."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from datamodules.module import Split
+from datamodules.prepared import Moments, Pieces, PreparedData
+from datamodules.source import Indices, Origin, Positions, Source
+from datamodules.store import ClipStore, PixelType
+
+Grid = Float32[np.ndarray, "time channel height width"]
+Bounds = Sequence[tuple[float, float]]
+"""The least and the largest value of each variable, in its own unit."""
+
+
+class FieldData(PreparedData):
+    """Data whose pixels are measured: stored as float32 in their own units, NaN where nothing was measured.
+
+    A subclass says `variables` and what `PreparedData` asks, and notes the range of each clip (`ranged`). A batch holds
+    2 (value - least) / (largest - least) - 1 for each variable, 0 where nothing was measured, and `valid`, which is
+    False there. In [0, 1] that is the min-max image of Vid-ODE's Table 5; which least and largest value the paper took
+    it does not say. Ours are those of all clips, test among them, so that no value is cut off; `bounds` are others.
+    """
+
+    variables: tuple[str, ...]
+    """The channels, by name."""
+    stored_type: PixelType = "float32"
+
+    def __init__(self, *, bounds: Sequence[Sequence[float]] | None = None, **shared: Any) -> None:
+        super().__init__(channels=3, **shared)
+        self._bounds = None if bounds is None else [(float(low), float(high)) for low, high in bounds]
+        if self._bounds is not None and len(self._bounds) != len(self.variables):
+            raise ValueError(f"bounds must be one pair for each of {', '.join(self.variables)}; got {self._bounds}.")
+        if any(low >= high for low, high in self._bounds or ()):
+            raise ValueError(f"In bounds the lower value stands first; got {self._bounds}.")
+
+    @property
+    def channels(self) -> int:
+        """One for each variable."""
+        return len(self.variables)
+
+    @property
+    def bounds(self) -> Bounds:
+        """What -1 and 1 stand for, for each variable; known when the data are prepared."""
+        return self._bounds if self._bounds is not None else _extent(ClipStore.open(self.path).index["clips"])
+
+    def open(self, split: Split) -> Source:
+        """The clips of a split."""
+        store = ClipStore.open(self.path)
+        bounds = self._bounds if self._bounds is not None else _extent(store.index["clips"])
+        return Fields(Pieces(store, self.splits(store).get(split, ()), self.channels, self.frame_rate), bounds)
+
+    @property
+    def _store_channels(self) -> int:
+        return len(self.variables)
+
+
+class Fields:
+    """Pieces of a store of fields, scaled to [-1, 1]: a source. NaN stays NaN."""
+
+    def __init__(self, pieces: Pieces, bounds: Bounds) -> None:
+        self._pieces, self._bounds = pieces, bounds
+        self.channels, self.size = pieces.channels, pieces.size
+        low, high = np.array(bounds, dtype=np.float64).T
+        self._low, self._scale = low[:, None, None].astype(np.float32), (2 / (high - low))[:, None, None]
+        self.fingerprint = hashlib.sha256(f"{pieces.fingerprint} {list(bounds)}".encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def origins(self) -> Sequence[Origin]:
+        """The recordings that the pieces were cut from."""
+        return self._pieces.origins()
+
+    def labels(self) -> Int64[np.ndarray, " clips"]:
+        """The class of each clip, -1 where there is none."""
+        return self._pieces.labels()
+
+    def times(self, index: int) -> Float64[np.ndarray, " length"]:
+        """Seconds since the first frame of clip `index`."""
+        return self._pieces.times(index)
+
+    def read(self, clips: Indices, frames: Positions) -> Float32[np.ndarray, "batch time channel height width"]:
+        """The frames at these positions, in [-1, 1]; NaN where nothing was measured."""
+        values = self._pieces.read(clips, frames)
+        scaled: np.ndarray = ((values - self._low) * self._scale - 1).astype(np.float32)
+        return np.clip(scaled, -1, 1)
+
+
+def ranged(values: Grid) -> dict[str, list[float]]:
+    """What the index should note of a clip: the least and the largest value of each variable, gaps aside.
+
+    Raises:
+        ValueError: if a variable has no value at all.
+    """
+    flat = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+    if np.isnan(flat).all(axis=1).any():
+        raise ValueError("a variable has no value at all")
+    return {"low": np.nanmin(flat, axis=1).tolist(), "high": np.nanmax(flat, axis=1).tolist()}
+
+
+def moments(values: Grid, seconds: Float64[np.ndarray, " time"]) -> Moments:
+    """The maps one by one with their times since the first."""
+    for grid, second in zip(values, seconds - seconds[0], strict=True):
+        yield np.ascontiguousarray(grid, dtype=np.float32), float(second)
+
+
+def basins(
+    lat: Float64[np.ndarray, " rows"], lon: Float64[np.ndarray, " columns"]
+) -> Iterator[tuple[str, slice, slice]]:
+    """Vid-ODE's tiles that do not overlap, 60 degrees high and 160 wide, with their names.
+
+    Which they are the paper does not say. Ours: from the equator to 60 degrees on either side, and 0 to 160 and 160 to
+    320 degrees east, counted from the map's first column; all have the same number of rows and columns.
+    """
+    step_lat, step_lon = abs(float(lat[1] - lat[0])), float(lon[1] - lon[0])
+    rows, columns = round(60 / step_lat), round(160 / step_lon)
+    rising = lat[1] > lat[0]
+    equator = int(np.argmax(lat >= 0)) if rising else int(np.argmax(lat < 0))
+    for side, top in (("first", equator - rows), ("second", equator)):
+        half = ("south" if rising else "north") if side == "first" else ("north" if rising else "south")
+        for number in range(len(lon) // columns):
+            if top >= 0 and top + rows <= len(lat):
+                name = f"{half}-{number * 160}"
+                yield name, slice(top, top + rows), slice(number * columns, (number + 1) * columns)
+
+
+def _extent(clips: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    low = np.min([entry["low"] for entry in clips], axis=0)
+    high = np.max([entry["high"] for entry in clips], axis=0)
+    return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]

@@ -1,0 +1,76 @@
+"""MUG: posed facial expressions, from the folders of pictures that the owner gives out after a licence is signed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from datamodules.archives import Archive
+from datamodules.facts import Facts
+from datamodules.prepared import PreparedData, Recording, Splits, by_person
+from datamodules.stills import numbered, stills
+from datamodules.store import ClipStore
+
+EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
+
+
+class MUG(PreparedData):
+    """MUG facial expressions: 52 people (of 86) and six expressions as JPEG frames of 896x896 at 19 fps, by licence.
+
+    Source: https://mug.ee.auth.gr/fed/, a folder `subjects3` with `<subject>/<expression>/take000/img_0000.jpg`.
+    Aifanti, Papachristou and Delopoulos, The MUG Facial Expression Database, WIAMIS 2010. No checksum is published.
+    MODE-GAN counts 1,254 takes of six expressions, 64x64, `frame_rate: 16`, and holds nothing out: `val_people: []`
+    and `test_people: []`. The picture is cut about its centre, where the face is; which crop the paper took it does
+    not say. Takes that are neutral or mixed are left out. Splits by person are ours.
+
+    Args:
+        val_people: to validate on, by the name of their folder.
+        test_people: to test on; all others are trained on.
+        shared: see `PreparedData`.
+    """
+
+    name = "mug"
+    facts = Facts(
+        source="mug.ee.auth.gr/fed (form)",
+        licence="signed form, research use",
+        citation="Aifanti et al., The MUG Facial Expression Database, WIAMIS 2010",
+        splits="MODE-GAN: all 1,254 takes; by person (ours)",
+        rate="19 fps, 896x896",
+        checksum="none published; noted at first sight",
+    )
+
+    def __init__(self, *, val_people: Sequence[str] = (), test_people: Sequence[str] = (), **shared: Any) -> None:
+        super().__init__(**shared)
+        self.val_people, self.test_people = tuple(val_people), tuple(test_people)
+
+    @property
+    def request(self) -> str:
+        """A form must be signed."""
+        return (
+            "Sign the licence at https://mug.ee.auth.gr/fed/ and ask for the manually annotated and the video part; "
+            "what comes is the folder `subjects3` (one sub-folder for each person)."
+        )
+
+    def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
+        """The folder with the people's folders."""
+        return [Archive("subjects3")], []
+
+    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+        """Each take of the six expressions."""
+        folders = {
+            folder
+            for picture in places["subjects3"].rglob("*.jp*g")
+            for folder in picture.relative_to(places["subjects3"]).parents
+            if folder.parent.name in EXPRESSIONS
+        }
+        for folder in sorted(folders):
+            expression, person = folder.parent.name, folder.parents[1].name
+            read = partial(
+                stills, numbered(places["subjects3"] / folder), 19.0, size=self._size, channels=self._store_channels
+            )
+            name = f"{person}/{expression}/{folder.name}"
+            yield Recording(name, read, EXPRESSIONS.index(expression), {"person": person})
+
+    def splits(self, store: ClipStore) -> Splits:
+        """By person."""
+        return by_person(store, self.val_people, self.test_people)

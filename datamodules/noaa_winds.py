@@ -1,0 +1,85 @@
+"""NOAA winds: real monthly winds and pressure, with gaps over land or without; CAM5's pipeline on public data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from datamodules.archives import Archive
+from datamodules.facts import Facts
+from datamodules.fields import FieldData, basins, moments, ranged
+from datamodules.prepared import Piece, Recording, Splits
+from datamodules.store import ClipStore
+
+KINDS = {"navy": ("navy_winds_uv", ("u", "v")), "coads": ("coads_climatology", ("UWND", "VWND", "SLP"))}
+MONTH = 730.485 * 3600
+"""Seconds: a year of 365.2425 days over twelve."""
+
+
+class NoaaWinds(FieldData):
+    """NOAA winds: monthly maps in basins of 60 x 160 degrees, public domain; a stand-in for CAM5, not a replacement.
+
+    Source: two files that NOAA's Ferret distributes, as .npz. `navy`: winds u, v of the FNOC analysis at 2.5 degrees,
+    132 months from 1982, no gaps. `coads`: the COADS climatology at 2 degrees, wind U, V and sea-level pressure, the
+    twelve months of a mean year, 45 % of the points (land) missing. Four basins do not overlap
+    (`datamodules.fields.basins`). navy: each basin's first 84 months are trained on, the next 24 validated, the last 24
+    tested. coads: the two basins from 0 to 160 degrees of the map are trained on, the third validated, the fourth
+    tested. Ours.
+
+    Args:
+        kind: which of the two.
+        bounds: see `FieldData`.
+        shared: see `PreparedData`; the size is that of the kind's own grid.
+    """
+
+    name = "noaa-winds"
+    facts = Facts(
+        source="NOAA, data of Ferret (navy_winds, coads_climatology)",
+        licence="public domain",
+        citation="NOAA PMEL; COADS: Slutz et al., 1985",
+        splits="ours: by time (navy), by basin (coads)",
+        rate="monthly, 24x64 (2.5 degrees) or 30x80 (2 degrees)",
+        checksum="noted at first sight",
+    )
+
+    def __init__(self, *, kind: Literal["navy", "coads"] = "navy", **shared: Any) -> None:
+        self.kind: Literal["navy", "coads"] = kind
+        self._file, self.variables = KINDS[kind]
+        super().__init__(size=(24, 64) if kind == "navy" else (30, 80), **shared)
+        self.name = f"noaa-winds-{kind}"
+
+    @property
+    def request(self) -> str:
+        """Public, as .npz."""
+        return (
+            f"It is public data of NOAA (Ferret's data sets); save it as {self._file}.npz with lat, lon and the maps."
+        )
+
+    def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
+        """One file."""
+        return [Archive(self._file)], []
+
+    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+        """Each basin, in one piece or in three."""
+        with np.load(places[self._file]) as content:
+            values = np.stack([content[name].astype(np.float32) for name in self.variables], axis=1)
+            lat, lon = content["lat"].astype(np.float64), content["lon"].astype(np.float64)
+            hours = content["time"].astype(np.float64) if "time" in content else None
+        seconds = hours * 3600 if hours is not None else np.arange(len(values)) * MONTH
+        parts = {"train": slice(0, 84), "val": slice(84, 108), "test": slice(108, None)}
+        for number, (basin, rows, columns) in enumerate(basins(lat, lon)):
+            sides = parts if self.kind == "navy" else {("train", "train", "val", "test")[number]: slice(None)}
+            for side, when in sides.items():
+                tile = values[when, :, rows, columns]
+                read = partial(moments, tile, seconds[when])
+                yield Recording(f"{basin}-{side}", read, about={"side": side, **ranged(tile)})
+
+    def splits(self, store: ClipStore) -> Splits:
+        """As prepared."""
+        sides = [entry["side"] for entry in store.index["clips"]]
+        train, val, test = (
+            [Piece(clip) for clip, side in enumerate(sides) if side == wanted] for wanted in ("train", "val", "test")
+        )
+        return {"train": train, "val": val, "test": test}

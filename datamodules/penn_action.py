@@ -1,0 +1,119 @@
+"""Penn Action: people at sports, from the owner's frames and .mat labels, which say the split."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datamodules.archives import Archive
+from datamodules.facts import Facts
+from datamodules.prepared import Piece, PreparedData, Recording, Splits, carve, check_sizes, names_of
+from datamodules.stills import numbered, stills
+from datamodules.store import ClipStore
+
+ACTIONS = (
+    "baseball_pitch",
+    "baseball_swing",
+    "bench_press",
+    "bowl",
+    "clean_and_jerk",
+    "golf_swing",
+    "jump_rope",
+    "jumping_jacks",
+    "pullup",
+    "pushup",
+    "situp",
+    "squat",
+    "strum_guitar",
+    "tennis_forehand",
+    "tennis_serve",
+)
+
+
+class PennAction(PreparedData):
+    """Penn Action: 2,326 films of 15 sports as JPEG frames of up to 640x480, rate not published, research use.
+
+    Source: https://dreamdragon.github.io/PennAction/, `Penn_Action.tar.gz` (3 GB) with frames/0001/000001.jpg and
+    labels/0001.mat, whose `train` is 1 or -1 and `action` a word. Zhang, Zhu and Derpanis, From Actemes to Action: A
+    Strongly-supervised Representation for Detailed Action Understanding, ICCV 2013. No checksum is published. Vid-ODE
+    takes the owner's split, 1,258 train and 1,068 test, cut about the centre, 128x128 (and 256x256). Its class is the
+    action's number in alphabetical order.
+
+    Args:
+        assumed_rate: frames per second that times are made with; the owner does not say. 25 is ours.
+        val_share: the share of the train films to validate on.
+        val_seed: which ones.
+        shared: see `PreparedData`.
+    """
+
+    name = "penn-action"
+    facts = Facts(
+        source="dreamdragon.github.io/PennAction",
+        licence="research use",
+        citation="Zhang, Zhu and Derpanis, From Actemes to Action, ICCV 2013",
+        splits="Vid-ODE: the owner's, 1,258 train, 1,068 test",
+        rate="unknown (25 assumed), up to 640x480",
+        checksum="none published; noted at first sight",
+    )
+
+    def __init__(self, *, assumed_rate: float = 25.0, val_share: float = 0.0, val_seed: int = 0, **shared: Any) -> None:
+        super().__init__(**shared)
+        if not assumed_rate > 0:
+            raise ValueError(f"assumed_rate must be positive; got {assumed_rate}.")
+        self.assumed_rate, self.val_share, self.val_seed = assumed_rate, val_share, val_seed
+
+    @property
+    def request(self) -> str:
+        """It is to be had from the owner's page."""
+        return "It is to be had from https://dreamdragon.github.io/PennAction/ (Penn_Action.tar.gz, 3 GB)."
+
+    @property
+    def path(self) -> Path:
+        """One store for each assumed rate, because it holds the times."""
+        path = super().path
+        return path if self.assumed_rate == 25 else path.with_name(f"{path.name}-{self.assumed_rate:g}fps")
+
+    def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
+        """One tar."""
+        return [Archive("Penn_Action")], []
+
+    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+        """Each labelled film; one whose frames are missing is left out by name."""
+        labels = sorted(places["Penn_Action"].rglob("labels/*.mat"))
+        if not labels:
+            raise ValueError(f"{self.folder} has no labels/*.mat in Penn_Action. {self.request}")
+        for path in labels:
+            label = read_label(path)
+            frames = path.parents[1] / "frames" / path.stem
+            paths = numbered(frames) if frames.is_dir() else []
+            read = partial(stills, paths, self.assumed_rate, size=self._size, channels=self._store_channels)
+            kind = ACTIONS.index(label["action"]) if label["action"] in ACTIONS else -1
+            yield Recording(path.stem, read, kind, label)
+
+    def splits(self, store: ClipStore) -> Splits:
+        """As the labels say; warns where they are not 1,258 and 1,068."""
+        sides = [entry["train"] for entry in store.index["clips"]]
+        train = [Piece(clip) for clip, side in enumerate(sides) if side]
+        test = [Piece(clip) for clip, side in enumerate(sides) if not side]
+        check_sizes(self.name, {"train": train, "test": test}, {"train": 1258, "test": 1068})
+        kept, val = carve(train, self.val_share, self.val_seed, names_of(store))
+        return {"train": kept, "val": val, "test": test}
+
+
+def read_label(path: Path) -> dict[str, Any]:
+    """The action's name and the side of the split that a label file says.
+
+    Raises:
+        ValueError: if it is no MATLAB file or lacks either.
+    """
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        content = loadmat(path)
+        side = int(np.asarray(content["train"]).flat[0])
+        return {"action": str(np.asarray(content["action"]).flat[0]), "train": side == 1}
+    except (MatReadError, OSError, ValueError, KeyError, TypeError, IndexError, NotImplementedError) as error:
+        raise ValueError(f"{path} is no label of Penn Action ({error}). Fetch the archive again.") from error

@@ -1,0 +1,38 @@
+"""Stills: films that their owner publishes as a folder of numbered pictures."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.video import Picture, VideoError, fit
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+def stills(
+    paths: Sequence[Path], rate: float, *, size: tuple[int, int], channels: int
+) -> Iterator[tuple[Picture, float]]:
+    """The pictures as `decode` gives those of a film, at `rate` a second.
+
+    Raises:
+        VideoError: if one of them cannot be read, or there is none.
+    """
+    from PIL import Image
+
+    if not paths:
+        raise VideoError("a folder", "it has no pictures")
+    for number, path in enumerate(paths):
+        try:
+            with Image.open(path) as picture:
+                pixels = np.array(picture.convert("RGB"))
+        except (OSError, SyntaxError) as error:  # Pillow says SyntaxError of a damaged PNG
+            raise VideoError(path, f"it is no picture ({error})") from error
+        yield fit(pixels, size, channels), number / rate
+
+
+def numbered(folder: Path) -> list[Path]:
+    """The pictures of a folder by the last number in their names, so that img_10 follows img_9."""
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    return sorted(paths, key=lambda path: (int((re.findall(r"\d+", path.stem) or ["-1"])[-1]), path.name))
