@@ -14,10 +14,13 @@ from benchmarks.errors import UserError, unknown
 
 COMMANDS = {
     "run": ("benchmarks.running", "train and test every row of a benchmark, and keep the records"),
-    "leaderboard": ("benchmarks.leaderboard", "make LEADERBOARD.md from the records"),
+    "leaderboard": ("benchmarks.leaderboard", "make LEADERBOARD.md, CSV, LaTeX and a page from the records"),
     "evaluate": ("benchmarks.evaluate", "score any folder of videos, made by any model, against reference videos"),
     "compare": ("benchmarks.compare", "test whether two records of the same clips differ by more than chance"),
     "sample": ("benchmarks.sample", "draw, continue or slow down a clip with a trained model"),
+    "export": ("benchmarks.export", "make a checkpoint a folder of safetensors, configuration and card, and share it"),
+    "sync": ("benchmarks.sync", "send the records of past runs to Weights & Biases"),
+    "dashboard": ("benchmarks.dashboard", "lay out a W&B workspace and report for the records"),
     "prepare": ("benchmarks.prepare", "make a data set ready"),
     "list": ("benchmarks.listing", "show what there is: experiments, benchmarks, data, models, metrics, baselines"),
     "weights": ("benchmarks.weights_command", "list, fetch and verify the pretrained networks of the metrics"),

@@ -1,0 +1,106 @@
+"""Model cards: README.md of an exported system, made from its records; the front matter is Hugging Face's."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from benchmarks.records import Measurement, Record
+
+_VERBS = {
+    "predict": "continues a clip, at any later times",
+    "interpolate": "fills in between the frames of a clip, at any times",
+    "inbetween": "fills the gap between the first and last frames of a clip",
+    "generate": "draws new clips, at any times",
+}
+
+
+def card(
+    name: str, config: Mapping[str, Any], records: Sequence[Record], licence: str, repository: str | None = None
+) -> str:
+    """The text of a card: what it is, what it got, how to use it, where it comes from.
+
+    Args:
+        name: of the model.
+        config: `class_path` and `init_args`.
+        records: what it got in tests.
+        licence: of the weights, as Hugging Face spells it.
+        repository: where it will be found; None: a folder.
+    """
+    front = {
+        "library_name": "chronoreel",
+        "license": licence,
+        "tags": ["chronoreel", "video-generation", *sorted({record.task["name"] for record in records})],
+    }
+    if records:
+        front["model-index"] = [{"name": name, "results": [result for r in records for result in _results(r)]}]
+    kind = config["class_path"].rpartition(".")[2]
+    tasks = list(dict.fromkeys(record.task["name"] for record in records))
+    does = "; ".join(_VERBS.get(task, task) for task in tasks)
+    parts = [
+        f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
+        f"# {name}",
+        f"A `{kind}` of [ChronoReel](https://pypi.org/project/chronoreel)" + (f" that {does}." if does else "."),
+        "## Use",
+        "```python\nfrom lightning_modules.hub import from_pretrained\n\n"
+        f'system = from_pretrained("{repository or "this folder"}")\n```',
+        "Weights are safetensors, the configuration is JSON: nothing is unpickled.",
+    ]
+    if records:
+        parts += ["## Numbers", *map(_table, records), "## Training", _training(records[0])]
+    parts += [
+        "## Configuration",
+        f"```yaml\n{yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)}```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(record: Record) -> str:
+    lines = [
+        f"Task `{record.protocol.id}` on `{record.data}`, split {record.split}, seed {record.seed}:",
+        "",
+        "| metric | value | 95 % interval | clips |",
+        "|---|---|---|---|",
+    ]
+    for metric, entry in sorted(record.metrics.items()):
+        arrow = "↑" if entry.higher_is_better else "↓"
+        lines.append(f"| {metric} {arrow} | {_cell(entry)} | {_interval(entry)} | {entry.n or '—'} |")
+    missing = [f"{metric}: {entry.reason}." for metric, entry in sorted(record.metrics.items()) if entry.reason]
+    return "\n".join([*lines, *(["", *missing] if missing else [])])
+
+
+def _training(record: Record) -> str:
+    facts = {
+        "generator updates": f"{record.budget.generator_updates:,}",
+        "time": f"{record.budget.seconds:,.0f} s on {record.budget.device}",
+        "parameters": f"{record.parameters:,}",
+        "mode": record.mode,
+        "commit": record.commit and record.commit + (" with changes" if record.dirty else ""),
+        "code": f"sha256 {record.code_sha256}",
+        "versions": ", ".join(f"{package} {version}" for package, version in record.versions.items()),
+        "tested": record.date,
+    }
+    return "\n".join(f"- {fact}: {text}" for fact, text in facts.items() if text)
+
+
+def _results(record: Record) -> list[dict[str, Any]]:
+    measured = {metric: entry for metric, entry in record.metrics.items() if entry.value is not None}
+    if not measured:
+        return []
+    return [
+        {
+            "task": {"type": "video-generation", "name": record.protocol.id},
+            "dataset": {"type": record.data, "name": record.data, "split": record.split},
+            "metrics": [
+                {"type": metric, "name": metric, "value": entry.value} for metric, entry in sorted(measured.items())
+            ],
+        }
+    ]
+
+
+def _cell(entry: Measurement) -> str:
+    return "—" if entry.value is None else f"{entry.value:.4g}"
+
+
+def _interval(entry: Measurement) -> str:
+    return "—" if entry.interval is None else f"{entry.interval[0]:.4g} to {entry.interval[1]:.4g}"
