@@ -56,7 +56,7 @@ class SmallI3DFeatures(Extractor):
         network = _network()
         means = in_parts(network, frames, self._seen, on_cpu=4, elsewhere=64)
         with torch.no_grad():
-            return network.Logits["Conv3d_0c_1x1"](means[..., None, None, None]).flatten(1)  # type: ignore[index]
+            return network.Logits["Conv3d_0c_1x1"](means[..., None, None, None]).flatten(1)
 
     def _seen(self, frames: Frames) -> Float[Tensor, "batch 3 time new_height new_width"]:
         return resized(coloured(frames), (self.size, self.size), "bilinear").transpose(1, 2)

@@ -1,0 +1,100 @@
+"""Figs 1 and 2 of latent neural differential equations, trained: paths in latent space, and the frames along one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmarks.figures.base import Figure, Trained
+from benchmarks.figures.latent_gan import drawn, gan_of, times_of
+from benchmarks.figures.plotting import canvas, save, save_numbers
+from lightning_modules.latent_dynamics import LatentDynamicsGAN
+
+_FINE = 8
+
+
+class LatentTrajectories(Figure):
+    """For each row the states z_t of some codes in the plane where they vary most, above the frames along one of them.
+
+    A continuous member's paths are drawn at eight times the frame rate, and its frames' states are dots; a discrete
+    one's states are dots on dashes, for between them there is nothing (Fig. 2). A random member goes several ways from
+    one code; with `paths` of them they are drawn faint.
+
+    Args:
+        codes: how many starts.
+        paths: how many ways from the first code, for members with noise.
+        frames: how many frames of the first clip are shown (Fig. 1).
+    """
+
+    def __init__(self, codes: int = 6, paths: int = 12, frames: int = 8) -> None:
+        self.codes = codes
+        self.paths = paths
+        self.frames = frames
+
+    def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
+        """`trajectories.png` of the rows' first seed, and the states in the plane in `trajectories.csv`."""
+        chosen = [row for row in rows if row.seed == rows[0].seed]
+        figure, axes = canvas(2, len(chosen), (2.9 * len(chosen), 4.2), gridspec_kw={"height_ratios": [4, 1]})
+        numbers: list[tuple[str, int, float, float, float]] = []
+        for (above, below), row in zip(axes.T, chosen, strict=True):
+            system, times = gan_of(row), times_of(row)
+            fine, states, ways = self._states(system, times)
+            mean, plane = _plane(torch.cat([states.flatten(0, 1), ways.flatten(0, 1)]))
+            for way in (ways - mean) @ plane:
+                above.plot(*way.T, color="0.8", linewidth=0.7)
+            stride = _FINE if len(fine) > len(times) else 1
+            for code, path in enumerate((states - mean) @ plane):
+                above.plot(*path.T, "-" if stride > 1 else "--", linewidth=1, color=f"C{code}")
+                above.plot(*path[::stride].T, ".", markersize=4, color=f"C{code}")
+                numbers += [
+                    (row.label, code, float(t), float(x), float(y)) for t, (x, y) in zip(fine, path, strict=True)
+                ]
+            above.set(title=row.label, xticks=[], yticks=[])
+            shown = torch.linspace(0, len(times) - 1, self.frames).round().long()
+            clip = drawn(system, times, 1)[0, shown].clamp(-1, 1)
+            strip = ((clip + 1) / 2).permute(2, 0, 3, 1).flatten(1, 2)
+            below.imshow(strip.expand(-1, -1, 3), interpolation="nearest")
+            below.axis("off")
+        columns = ("row", "code", "seconds", "x", "y")
+        return [
+            save(figure, folder / "trajectories.png"),
+            save_numbers(folder / "trajectories.csv", columns, numbers),
+        ]
+
+    @torch.no_grad()
+    def _states(
+        self, system: LatentDynamicsGAN, times: Float[Tensor, " time"]
+    ) -> tuple[Float[Tensor, " fine"], Float[Tensor, "code fine state"], Float[Tensor, "path fine state"]]:
+        """The times, the states of the first codes at them, and other ways from the first code; flat vectors."""
+        fine = torch.linspace(float(times[0]), float(times[-1]), (len(times) - 1) * _FINE + 1)
+        try:
+            codes, states = _seen(system, fine, self.codes)
+        except ValueError:  # a discrete member
+            fine = times
+            codes, states = _seen(system, fine, self.codes)
+        moments = system.model_time(fine).expand(self.paths, -1)
+        same = codes[:1].expand(self.paths, *codes.shape[1:])
+        ways = system.network.dynamics(same, moments, seeds=torch.arange(self.paths) + 1)
+        return fine, states.flatten(2), ways.flatten(2)
+
+
+def _seen(system: LatentDynamicsGAN, times: Float[Tensor, " time"], count: int) -> tuple[Tensor, Tensor]:
+    """The codes and the states of the dynamics while clips of the seeds 0, 1, 2, ... are drawn."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    handle = system.network.dynamics.register_forward_hook(
+        lambda _, given, states: seen.append((given[0], states.detach()))
+    )
+    try:
+        system.generate(times.expand(count, -1), seeds=torch.arange(count))
+    finally:
+        handle.remove()
+    return seen[0]
+
+
+def _plane(points: Float[Tensor, "point state"]) -> tuple[Float[Tensor, " state"], Float[Tensor, "state 2"]]:
+    """Their mean and the two directions in which they vary most."""
+    mean = points.mean(0)
+    _, _, directions = torch.linalg.svd(points - mean, full_matrices=False)
+    return mean, directions[:2].T

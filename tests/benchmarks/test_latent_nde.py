@@ -1,0 +1,173 @@
+"""The latent-dynamics benchmarks: each is read as it stands, runs at tiny size, and its figures say what is true."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from benchmarks.figures.base import build_figure
+from benchmarks.figures.latent_frame_rate import round_trip
+from benchmarks.job import Job
+from benchmarks.metrics.features import c3d, i3d
+from benchmarks.plan import read_plan
+from benchmarks.records import read_records
+from benchmarks.weights import WeightsUnavailable
+from lightning_modules.build import build
+from lightning_modules.latent_dynamics import LatentDynamicsGAN
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "configs" / "benchmark"
+PLANS = sorted(FOLDER.glob("latent_nde_*.yaml"))
+SMALL = ROOT / "configs" / "experiment" / "generate_moving_shapes"
+UCF101 = sorted((ROOT / "configs" / "experiment" / "generate_ucf101").glob("*.yaml"))
+MEMBERS = ("original", "ode1", "ode2", "ode3", "sde")
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_benchmark_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every experiment that it names is there, and its figure can be made."""
+    monkeypatch.chdir(ROOT)
+    plan = read_plan(path)
+    for row in plan.rows:
+        if row.experiment is not None:
+            Job(plan, row, 0, Path("runs"), Path("results")).check()
+    if plan.figure is not None:
+        build_figure(plan.figure)
+
+
+@pytest.mark.parametrize("family", ["mocogan", "tgan"])
+def test_small_members_differ_in_their_dynamics_alone_and_those_are_the_papers(family: str) -> None:
+    small = {m: yaml.safe_load((SMALL / f"{family}_{m}_small.yaml").read_text()) for m in MEMBERS}
+    dynamics = {
+        m: content["model"]["init_args"]["generator"]["init_args"].pop("dynamics") for m, content in small.items()
+    }
+    assert all(content == small["original"] for content in small.values())
+    for member, found in dynamics.items():
+        paper = yaml.safe_load((ROOT / "configs" / "model" / f"{family}_{member}.yaml").read_text())
+        assert found == paper["init_args"]["generator"]["init_args"]["dynamics"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs/experiment/generate_ucf101").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_on_ucf101_model_time_ends_with_the_sixteenth_frame_and_all_else_is_the_model(path: Path) -> None:
+    content = yaml.safe_load(path.read_text())
+    paper = yaml.safe_load((ROOT / "configs" / "model" / path.name).read_text())
+    assert content["model"]["init_args"].pop("seconds_per_unit") == 15 / 25
+    assert paper["init_args"].pop("seconds_per_unit") == 15 / 16
+    assert content["model"] == paper
+    assert content["budget"] == {"generator_updates": 100_000}
+    assert content["data"]["init_args"]["batch_size"] == 32
+
+
+def small_gan(name: str) -> LatentDynamicsGAN:
+    torch.manual_seed(0)
+    system = build(yaml.safe_load((SMALL / f"{name}_small.yaml").read_text())["model"])
+    assert isinstance(system, LatentDynamicsGAN)
+    return system.eval()
+
+
+@pytest.mark.parametrize("name", ["mocogan_ode1", "mocogan_ode2", "tgan_ode3"])
+def test_an_ode_comes_back_to_where_it_started(name: str) -> None:
+    error = round_trip(small_gan(name), 1.0)
+    assert isinstance(error, float)
+    assert 0 < error < 1e-3
+
+
+@pytest.mark.parametrize("name", ["mocogan_original", "tgan_sde"])
+def test_what_has_no_way_back_has_a_dash(name: str) -> None:
+    assert round_trip(small_gan(name), 1.0) == "-"
+
+
+def tiny(name: str, labels: list[str], overlays: list[str]) -> dict[str, Any]:
+    """The plan with one seed, some of its rows, and overlays on each."""
+    plan: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    plan["seeds"] = [0]
+    plan["rows"] = [row for row in plan["rows"] if row["label"] in labels]
+    for row in plan["rows"]:
+        if "experiment" in row:
+            row["overlays"] = overlays
+    return plan
+
+
+def run(plan: dict[str, Any], name: str, folder: Path) -> list[str]:
+    """Run a benchmark as the command does, its rows as forks of this process; the names of the figure's files."""
+    from benchmarks.cli import benchmarks
+
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(plan))
+    words = ["run", str(path), "--fork", f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
+    with pytest.raises(SystemExit) as stop:
+        benchmarks(words)
+    assert stop.value.code == 0
+    return sorted(file.name for file in (folder / "runs" / "figures" / name).glob("*"))
+
+
+FEW = [
+    "data.init_args.train_clips=8",
+    "data.init_args.test_clips=16",
+    "data.init_args.batch_size=4",
+    "budget.generator_updates=2",
+]
+
+
+@pytest.mark.slow
+def test_continuous_time_is_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    labels = ["MoCoGAN, original", "MoCoGAN, ODE 2", "TGAN, original", "TGAN, SDE"]
+    plan = tiny("latent_nde_frame_rate", labels, FEW)
+    plan["figure"]["init_args"] = {"clips": 16}
+    files = run(plan, "latent_nde_frame_rate", tmp_path)
+    assert files == ["frame_rate.csv", "frame_rate.png"]
+    with (tmp_path / "runs/figures/latent_nde_frame_rate/frame_rate.csv").open() as file:
+        lines = {line["row"]: line for line in csv.DictReader(file)}
+    assert list(lines) == labels
+    for label, line in lines.items():
+        assert math.isfinite(float(line["rate_1"]) + float(line["rate_2"]) + float(line["rate_4"]))
+        assert float(line["same_4"]) < 1e-3  # the same clip, seen more often
+        assert line["between"] == ("blended states" if "original" in label else "its own")
+        assert (line["beyond"] == "-") == (label == "TGAN, original")
+        assert (line["round_trip"] == "-") == ("ODE" not in label)
+    drawn = run(tiny("latent_nde_fig2", labels, FEW), "latent_nde_fig2", tmp_path)  # is trained already
+    assert drawn == ["trajectories.csv", "trajectories.png"]
+
+
+def unavailable(name: str) -> None:
+    raise WeightsUnavailable(f"{name}: tests fetch nothing")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["latent_nde_f_ablation", "latent_nde_family_and_order"])
+def test_a_papers_table_runs_on_shapes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that needs C3D or I3D is a dash with its reason; what the temporal generator costs is not."""
+    monkeypatch.chdir(ROOT)
+    for network in (c3d, i3d):
+        monkeypatch.setattr(network, "path_of", unavailable)
+    overlay = tmp_path / "shapes.yaml"
+    sampling = {"class_path": "datamodules.sampling.Regular", "init_args": {"num_frames": 16, "start": "first"}}
+    data = {"train_clips": 4, "val_clips": 2, "test_clips": 2, "size": 32, "frame_rate": 25, "batch_size": 2}
+    small = {"width": 4, "size": 32}
+    content = {
+        "model": {"init_args": {"generator": {"init_args": small}, "video_critic": {"init_args": small}}},
+        "data": {"class_path": "datamodules.moving_shapes.MovingShapes", "init_args": {**data, "sampling": sampling}},
+        "trainer": {"limit_val_batches": 0},
+        "checkpoints": {"monitor": None},
+        "budget": {"generator_updates": 2},
+        "evaluation": {"selection": "last"},
+    }
+    overlay.write_text(yaml.safe_dump(content))
+    labels = ["MoCoGAN", "TGAN, ODE 1, matched f"]
+    files = run(tiny(name, labels, [str(overlay)]), name, tmp_path)
+    assert files == ["cost.csv"]
+    with (tmp_path / "runs/figures" / name / "cost.csv").open() as file:
+        costs = {line["row"]: line for line in csv.DictReader(file)}
+    assert {label: int(costs[label]["function_evaluations"]) for label in labels} == {"MoCoGAN": 0, labels[1]: 60}
+    assert int(costs["MoCoGAN"]["temporal_parameters"]) == 1632
+    records = list(read_records(tmp_path / "results").values())
+    assert sorted(record.row for record in records) == labels
+    for record in records:
+        assert set(record.metrics) == set(tiny(name, [], [])["metrics"])
