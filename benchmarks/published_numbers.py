@@ -106,7 +106,7 @@ def _table(file: Mapping[str, Any], table: Mapping[str, Any]) -> list[Published]
                 numbers.append(
                     Published(
                         paper=file["paper"],
-                        table=table["place"],
+                        table=block.get("place", table["place"]),
                         row=row,
                         group=block.get("group", ""),
                         data=block["data"],

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.errors import UserError
+from benchmarks.plan import read_plans
 from benchmarks.published_numbers import FOLDER, Published, read_file, read_table
 
 PAPERS = Path(__file__).parents[2].parent / "shared" / "papers"
@@ -129,3 +130,17 @@ def test_a_wrong_file_is_named(tmp_path: Path, content: str, message: str) -> No
     with pytest.raises(UserError, match=r"paper\.yaml cannot be read") as caught:
         read_file(path)
     assert message in str(caught.value)
+
+
+PLANS = {name: plan for name, plan in read_plans(Path("configs/benchmark")).items() if plan.published}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_published_row_stands_beside_one_of_the_benchmark(name: str) -> None:
+    rows = [(row.label, row.group) for row in PLANS[name].rows]
+    alone = {
+        (number.row, number.group)
+        for number in read_table(PLANS[name].published or "")
+        if not any(number.belongs_to(*row) for row in rows)
+    }
+    assert not alone, f"{name} has no row for what {PLANS[name].published} prints: {sorted(alone)}"
