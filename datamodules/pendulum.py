@@ -124,6 +124,7 @@ class Pendulum(ClipDataModule):
     """
 
     name = "pendulum"
+    frame_rate = 1 / STEP
 
     def __init__(
         self,

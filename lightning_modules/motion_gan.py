@@ -79,6 +79,13 @@ class MotionGAN(AdversarialSystem):
         return self.generator
 
     @property
+    def values(self) -> int:
+        """How many numbers a moment of a motion has: two for each keypoint."""
+        with torch.no_grad():
+            code = torch.zeros(1, self.network.code_size, device=self.device)
+            return int(self.generator(code, torch.zeros(1, 1, device=self.device)).shape[-1])
+
+    @property
     def function_evaluations(self) -> int:
         """Evaluations of the vector field (or of the cell) in the last call."""
         return self.network.dynamics.function_evaluations

@@ -81,6 +81,7 @@ class VideoGenerator(nn.Module):
         )
         self.to_frame = nn.Conv2d(widths[-1], channels, 3, padding=1)
         self.joints = joints
+        self.channels = channels
         self.code_size = code_size
         self.size = size
 
