@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.errors import UserError
 
@@ -37,6 +38,13 @@ class Work:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+class Brought(NamedTuple):
+    """A file that a job brings home: its bytes, and when it was written (Unix seconds)."""
+
+    content: bytes
+    time: float
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a job ended.
@@ -50,7 +58,7 @@ class Outcome:
 
     code: int
     tail: str = ""
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, Brought] = field(default_factory=dict)
     lost: bool = False
 
 
@@ -88,29 +96,32 @@ def child() -> None:
     benchmarks()
 
 
-def write_files(files: Mapping[str, bytes], home: Path) -> list[Path]:
-    """Write what is not there yet or differs, each file whole or not at all; returns the paths written.
+def write_files(files: Mapping[str, Brought], home: Path) -> list[Path]:
+    """Write what is not there yet or is older, each file whole or not at all; returns the paths written.
+
+    Where home is the folder that the worker worked in, there is nothing to write.
 
     Raises:
         UserError: for a path that leads out of `home`.
     """
     written = []
-    for name, content in files.items():
+    for name, (content, moment) in files.items():
         path = home / name
         if not path.resolve().is_relative_to(home.resolve()):
             raise UserError(f"A job brought a file with the path '{name}', which leads out of {home}. It is refused.")
-        if path.is_file() and path.read_bytes() == content:
+        if path.is_file() and path.stat().st_mtime >= moment:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         Path(temporary).chmod(0o644)
+        os.utime(temporary, (moment, moment))
         os.replace(temporary, path)
         written.append(path)
     return written
 
 
-def _files(work: Work, folder: Path) -> dict[str, bytes]:
+def _files(work: Work, folder: Path) -> dict[str, Brought]:
     found = (path for pattern in work.collect for path in sorted(folder.glob(pattern)) if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+    return {path.relative_to(folder).as_posix(): Brought(path.read_bytes(), path.stat().st_mtime) for path in found}

@@ -21,6 +21,8 @@ from benchmarks.canonical import write_text
 from benchmarks.errors import UserError, unknown
 from benchmarks.forked import Forked
 from benchmarks.job import Job
+from benchmarks.launch_plan import add_arguments as add_launcher_arguments
+from benchmarks.launch_plan import launch_jobs
 from benchmarks.per_clip import beside, copy_per_clip
 from benchmarks.plan import Plan, read_plan
 from benchmarks.records import Record, RecordError, read_record
@@ -59,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints and logs")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of committed records")
+    add_launcher_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -72,7 +75,9 @@ def main(args: argparse.Namespace) -> int:
         return 0
     outcomes: list[tuple[Job, str]] = []
     with _terminated_like_interrupted():
-        for number, job in enumerate(jobs, start=1):
+        if args.launcher:
+            outcomes = launch_jobs(jobs, args)
+        for number, job in enumerate([] if args.launcher else jobs, start=1):
             print(f"[{number}/{len(jobs)}] {job.name}", flush=True)
             start = time.monotonic()
             try:

@@ -15,7 +15,7 @@ from benchmarks.errors import UserError
 from benchmarks.launch import Engine, Handle, Progress, launch
 from benchmarks.launch_engines import engine
 from benchmarks.launch_table import LiveTable, Sight, clock, look
-from benchmarks.launch_work import CHILD, Outcome, Work, child, perform, write_files
+from benchmarks.launch_work import CHILD, Brought, Outcome, Work, child, perform, write_files
 
 WORKER = """
 import os, pathlib, signal, sys, time
@@ -198,6 +198,7 @@ def test_on_a_ray_cluster_of_two_nodes_that_loses_one(here: Path, monkeypatch: p
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_agent_register_timeout_ms", "300000")  # on a busy machine Ray's own processes start slowly
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         second = cluster.add_node(num_cpus=1)
@@ -226,11 +227,13 @@ def test_on_a_ray_cluster_of_two_nodes_that_loses_one(here: Path, monkeypatch: p
 
 def test_what_comes_home_stays_in_the_house(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    (path,) = write_files({"results/a.json": b"1"}, home)
+    (path,) = write_files({"results/a.json": Brought(b"1", 100.0)}, home)
     assert path.read_bytes() == b"1"
-    assert write_files({"results/a.json": b"1"}, home) == []  # a shared folder has it already
+    assert write_files({"results/a.json": Brought(b"0", 100.0)}, home) == []  # a shared folder has it already
+    assert write_files({"results/a.json": Brought(b"2", 200.0)}, home) == [path]
+    assert path.read_bytes() == b"2"
     with pytest.raises(UserError, match="leads out of"):
-        write_files({"../a.json": b"1"}, home)
+        write_files({"../a.json": Brought(b"1", 100.0)}, home)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")

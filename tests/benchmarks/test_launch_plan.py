@@ -1,0 +1,86 @@
+"""`benchmarks run --launcher local` fills a table as `benchmarks run` does, several rows at a time."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import launch_plan, provenance
+from benchmarks.cli import benchmarks
+from benchmarks.launch_engines import engine
+from benchmarks.records import read_records
+
+STUB = Path(__file__).with_name("stub_lightning.py")
+CHILD = f"""
+import sys
+from benchmarks import running
+from benchmarks.launch_work import child
+running.LIGHTNING = (sys.executable, {str(STUB)!r})
+child()
+"""
+PLAN = """
+title: Tiny
+seeds: [0, 1]
+metrics: [mse]
+tasks: [{class_path: benchmarks.tasks.Predict}]
+rows:
+  - {label: Learns, experiment: shapes/learns}
+  - {label: Learns too, experiment: shapes/learns}
+  - {label: Repeats, experiment: shapes/repeats}
+"""
+FILES = {
+    "configs/benchmark/tiny.yaml": PLAN,
+    "configs/experiment/shapes/learns.yaml": "model: {class_path: baselines.constant.Constant}",
+    "configs/experiment/shapes/repeats.yaml": "model: {class_path: baselines.repeat_last.RepeatLast}",
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(provenance.ROOT), str(STUB.parent)]))
+    command = (sys.executable, "-c", CHILD)
+    monkeypatch.setattr(launch_plan, "engine", lambda *words: engine(*words, command=command))
+    for name, text in FILES.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    return tmp_path
+
+
+def run(*options: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        benchmarks(["run", "tiny", "--launcher", "local", "--launcher-option", "workers=3", *options])
+    return int(str(caught.value.code))
+
+
+def test_every_row_and_seed_has_its_record_and_trainings_are_shared(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run() == 0
+    records = read_records(Path("benchmarks/results")).values()
+    assert sorted((record.row, record.seed) for record in records) == [
+        (row, seed) for row in ("Learns", "Learns too", "Repeats") for seed in (0, 1)
+    ]
+    fits = [line for line in Path("calls.txt").read_text().splitlines() if line.startswith("fit")]
+    assert sorted(fits) == ["fit learns 0 -", "fit learns 1 -"]
+    said = capsys.readouterr().out
+    assert "Repeats, seed 1: running" in said
+    assert "tiny: 6 done." in said
+
+
+def test_a_row_that_fails_is_named_with_its_reason(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STUB_FAIL", "learns/1")
+    assert run("--only", "Learns", "--only", "Repeats") == 1
+    said = capsys.readouterr()
+    assert "tiny: 3 done, 1 failed." in said.out
+    assert "the fields do not fit" in said.err
+    assert "Failed: Learns, seed 1." in said.err
+
+
+def test_a_mistake_is_said_before_anything_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--launcher-option", "worker=3") == 2
+    assert "Did you mean 'workers'?" in capsys.readouterr().err
+    assert not Path("calls.txt").exists()
