@@ -47,15 +47,32 @@ PAIRED = {
 """Metrics of a clip and its truth, by the name they have in records."""
 
 _FVD, _I3D = "benchmarks.metrics.fvd.FrechetVideoDistance", f"{_FEATURES}.extractor.I3DFeatures"
+_MMD, _PR = "benchmarks.metrics.mmd.MaximumMeanDiscrepancy", "benchmarks.metrics.precision_recall.PrecisionRecall"
+_FID, _IS = "benchmarks.metrics.fid.FrechetInceptionDistance", "benchmarks.metrics.inception.InceptionScore"
+_C3D, _UNTRAINED = f"{_FEATURES}.c3d.C3DFeatures", f"{_FEATURES}.extractor.UntrainedFeatures"
 SETS = {
     "fvd": _Choice(_FVD, {}, _I3D),
     "fvd_mixed5c": _Choice(_FVD, {}, _I3D, {"output": "mixed5c"}),
     "fvd_ddof0": _Choice(_FVD, {"ddof": 0}, _I3D),
     "fvd_infinity": _Choice("benchmarks.metrics.fvd.FVDInfinity", {}, _I3D),
-    "mmd": _Choice("benchmarks.metrics.mmd.MaximumMeanDiscrepancy", {}, _I3D),
-    "precision": _Choice("benchmarks.metrics.precision_recall.PrecisionRecall", {"which": "precision"}, _I3D),
-    "recall": _Choice("benchmarks.metrics.precision_recall.PrecisionRecall", {"which": "recall"}, _I3D),
-    "no_fvd": _Choice(_FVD, {}, f"{_FEATURES}.extractor.UntrainedFeatures"),
+    "video_fid": _Choice(_FVD, {}, f"{_FEATURES}.resnext3d.ResNeXt3DFeatures"),
+    "fid": _Choice(_FID, {}, f"{_FEATURES}.inception.InceptionFeatures"),
+    "mmd": _Choice(_MMD, {}, _I3D),
+    "mmd_mixed5c": _Choice(_MMD, {}, _I3D, {"output": "mixed5c"}),
+    "precision": _Choice(_PR, {"which": "precision"}, _I3D),
+    "recall": _Choice(_PR, {"which": "recall"}, _I3D),
+    "is": _Choice(_IS, {}, _C3D),
+    "is_real": _Choice(_IS, {"of": "truth"}, _C3D),
+    "is_tgan": _Choice(_IS, {}, _C3D, {"recipe": "tgan"}),
+    "is_tgan2": _Choice(_IS, {}, _C3D, {"recipe": "tgan2"}),
+    "is_i3d": _Choice(_IS, {}, _I3D),
+    "is_i3d_real": _Choice(_IS, {"of": "truth"}, _I3D),
+    "temporal": _Choice("benchmarks.metrics.temporal.TemporalDistance", {}),
+    "no_fvd": _Choice(_FVD, {}, _UNTRAINED),
+    "no_fid": _Choice(_FID, {}, _UNTRAINED),
+    "no_precision": _Choice(_PR, {"which": "precision"}, _UNTRAINED),
+    "no_is": _Choice(_IS, {}, _UNTRAINED),
+    "no_is_real": _Choice(_IS, {"of": "truth"}, _UNTRAINED),
 }
 """Metrics of two sets of clips; frames, clips, network and layer are added to the name."""
 
@@ -80,6 +97,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, help="compare so many clips of either side, spread evenly over the names")
     parser.add_argument("--size", type=int, help="cut clips to squares of so many pixels (default: as they are)")
     parser.add_argument("--fps", type=float, help="resample video files to so many frames per second")
+    parser.add_argument(
+        "--gates",
+        action="store_true",
+        help="measure one half of the reference, and noise, against its other half too; code 2 if a metric does not "
+        "tell them apart",
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers here, for `benchmarks compare`")
     parser.add_argument("--device", default="auto", help="cpu or cuda (default: cuda if there is one)")
 
@@ -104,7 +127,7 @@ def main(args: argparse.Namespace) -> int:
     generated, reference = find_clips(args.generated), find_clips(args.reference)
     if args.paired:
         _check_names(generated, reference, args)
-    least = FEWEST if any(name in SETS for name in names) else 1
+    least = (2 if args.gates else 1) * FEWEST if any(name in SETS for name in names) else 1
     number = _number(len(generated), len(reference), args, least)
     generated, reference = _chosen(generated, number), _chosen(reference, number)
     reading = Reading(args.frames or FRAMES, args.size, args.fps)
@@ -112,6 +135,9 @@ def main(args: argparse.Namespace) -> int:
     try:
         metrics = [_build(name, reading.frames, number) for name in names]
         results = exam.measure(metrics)
+        half = number // 2
+        compared = [name for name in names if name in SETS and SETS[name].path != _IS] if args.gates else []
+        gates = exam.gates([_build(name, reading.frames, half) for name in compared], half)
     except ValueError as error:
         raise UserError(str(error)) from error
     way = "paired" if args.paired else "unpaired"
@@ -124,7 +150,7 @@ def main(args: argparse.Namespace) -> int:
     }
     protocol = Protocol.create(f"evaluate-{way}-{number}x{reading.frames}f", settings)
     data = f"{slug(args.reference.stem)}-{content_hash(content_of(reference))[:8]}"
-    _show(results, protocol.id, data, exam.notes)
+    _show(results, protocol.id, data, [*map(str, gates.values()), *exam.notes])
     if args.json is not None:
         content = {
             "kind": EVALUATION,
@@ -133,10 +159,16 @@ def main(args: argparse.Namespace) -> int:
             "data": data,
             "protocol": asdict(protocol),
             "metrics": {name: asdict(entry) for name, entry in results.items()},
+            **({"gates": {name: asdict(gate) for name, gate in gates.items()}} if gates else {}),
             "versions": package_versions(),
         }
         write_text(args.json, json.dumps(plain(content), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
         write_per_clip(args.json, exam.per_clip)
+    if failed := [name for name, gate in gates.items() if not gate.passed]:
+        raise UserError(
+            f"{' and '.join(failed)} hardly tell the reference from noise, so the numbers above mean nothing. "
+            "Look at the reference clips, and give more of them."
+        )
     return 0 if any(entry.value is not None for entry in results.values()) else 1
 
 
@@ -176,6 +208,8 @@ def _build(name: str, frames: int, clips: int) -> Any:
     if name in PAIRED:
         return _class(PAIRED[name].path)(**PAIRED[name].settings)
     choice = SETS[name]
+    if not choice.network:
+        return _class(choice.path)(frames=frames, clips=clips, **choice.settings)
     network = _class(choice.network)(**choice.network_settings)
     return _class(choice.path)(network=network, frames=frames, clips=clips, **choice.settings)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.clip_files import ClipFile, content_of, read_clip
 from benchmarks.feature_cache import cached_features, key_of
 from benchmarks.metrics.base import ClipMetric
-from benchmarks.metrics.featured import SetMetric
+from benchmarks.metrics.featured import SetMetric, rows_of
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.paired import PairedMetric, PerClip
 from benchmarks.records import Measurement
@@ -41,6 +41,28 @@ class Reading:
         return torch.from_numpy(np.array(pictures)).float() / 127.5 - 1
 
 
+@dataclass(frozen=True)
+class Gate:
+    """What a metric says of one half of the reference, and of noise, against the other half."""
+
+    metric: str
+    real: float
+    noise: float
+    higher_is_better: bool
+    clips: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether real clips are far better than noise: by a factor of two."""
+        better, worse = (self.noise, self.real) if self.higher_is_better else (self.real, self.noise)
+        return 2 * better < worse
+
+    def __str__(self) -> str:
+        verdict = "" if self.passed else ": NOT TOLD APART"
+        values = f"real against real {self.real:.5g}, noise against real {self.noise:.5g}"
+        return f"gate {self.metric}: {values}, {self.clips} clips of either side{verdict}"
+
+
 @dataclass
 class FolderExam:
     """Measures clips against as many reference clips.
@@ -60,6 +82,7 @@ class FolderExam:
     device: str = "cpu"
     per_clip: dict[str, PerClip] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    _truths: dict[tuple[str, bool], Tensor] = field(default_factory=dict)
 
     def measure(self, metrics: Sequence[PairedMetric | SetMetric]) -> dict[str, Measurement]:
         """What each metric finds; one whose weights cannot be had is a dash with its reason.
@@ -85,6 +108,38 @@ class FolderExam:
             for metric in metrics
         }
 
+    def gates(self, metrics: Sequence[SetMetric], half: int) -> dict[str, Gate]:
+        """How metrics of two sets, each of `half` the clips, see real clips and noise; after `measure`.
+
+        The even clips of the reference are compared with the odd ones, and so is noise of their shape. A metric whose
+        weights could not be had has no gate, and none has one of the answers alone.
+        """
+        found = {}
+        for metric in metrics:
+            truth = self._truths.get((metric.network.name, metric.each_frame))
+            if truth is None or len(metric.sides) < 2:
+                continue
+            even, odd = truth[: 2 * half : 2], truth[1 : 2 * half : 2]
+            key = (metric.network.name + " of noise", metric.each_frame)
+            if key not in self._truths:
+                batches = (self._noise(frames) for frames in self._batches(self.reference[: 2 * half : 2]))
+                rows = [rows_of(metric.network, frames.to(self.device), metric.each_frame).cpu() for frames in batches]
+                self._truths[key] = torch.cat(rows)
+            real, noise = (self._distance(metric, rows, odd) for rows in (even, self._truths[key]))
+            found[metric.name] = Gate(metric.name, real, noise, metric.higher_is_better, half)
+        return found
+
+    def _distance(self, metric: SetMetric, answer: Tensor, truth: Tensor) -> float:
+        metric.reset()
+        ids = torch.tensor([sample_id(number, 0) for number in range(len(truth))])
+        metric.keep("answer", ids, answer)
+        metric.keep("truth", ids, truth)
+        return float(metric.compute())
+
+    @staticmethod
+    def _noise(frames: Frames) -> Frames:
+        return torch.rand(frames.shape, generator=torch.Generator().manual_seed(len(frames))) * 2 - 1
+
     def _compare(self, metrics: Sequence[PairedMetric]) -> None:
         """Clip by clip: the ones of a name must have one shape."""
         if not metrics:
@@ -105,22 +160,25 @@ class FolderExam:
     def _look(self, metrics: Sequence[SetMetric]) -> None:
         """Through each network once; the reference's features are kept for the next time."""
         ids = torch.tensor([sample_id(number, 0) for number in range(len(self.generated))])
-        networks = {metric.network.name: metric.network for metric in metrics}
-        for name, network in networks.items():
+        networks = {(metric.network.name, metric.each_frame): metric.network for metric in metrics}
+        for (name, each), network in networks.items():
             reading = {"frames": self.reading.frames, "size": self.reading.size, "fps": self.reading.fps}
-            key = key_of(content_of(self.reference), reading, network)
-            make = partial(self._features, network, self.reference, "Reference")
+            key = key_of(content_of(self.reference), reading | ({"each_frame": True} if each else {}), network)
+            make = partial(self._features, network, each, self.reference, "Reference")
             truth, how = cached_features(key, len(self.reference), make)
+            self._truths[name, each] = truth
             self.notes.append(f"The reference's features of {name}: {how}.")
-            answer = self._features(network, self.generated, "Generated")
+            answer = self._features(network, each, self.generated, "Generated")
             for metric in metrics:
-                if metric.network.name == name:
+                if (metric.network.name, metric.each_frame) == (name, each):
                     for side in metric.sides:
                         metric.keep(side, ids, answer if side == "answer" else truth)
 
-    def _features(self, network: Extractor, clips: Sequence[ClipFile], what: str) -> Float[Tensor, "_clips _features"]:
+    def _features(
+        self, network: Extractor, each_frame: bool, clips: Sequence[ClipFile], what: str
+    ) -> Float[Tensor, "_clips _features"]:
         shown = track(self._batches(clips), description=what, total=len(clips) / AT_ONCE, transient=True)
-        return torch.cat([network(frames.to(self.device)).cpu() for frames in shown])
+        return torch.cat([rows_of(network, frames.to(self.device), each_frame).cpu() for frames in shown])
 
     def _batches(self, clips: Sequence[ClipFile]) -> Iterator[Frames]:
         """The clips in their order, some of one size at a time."""

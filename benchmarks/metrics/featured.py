@@ -197,8 +197,12 @@ def features_of(network: Extractor, frames: Tensor, *, each_frame: bool = False,
     known: dict[tuple[object, ...], tuple[Tensor, Tensor]] = _SEEN.setdefault(frames, {})
     seen, rows = known.get(key, (None, None))
     if rows is None or seen is None or not torch.equal(seen, frames):
-        part = frames[:, first:last]
-        rows = network(part.flatten(0, 1)[:, None]).reshape(len(part), -1) if each_frame else network(part)
+        rows = rows_of(network, frames[:, first:last], each_frame)
         same = next((copy for copy, _ in known.values() if torch.equal(copy, frames)), None)
         known[key] = (frames.clone() if same is None else same, rows)
     return rows
+
+
+def rows_of(network: Extractor, frames: Tensor, each_frame: bool) -> Tensor:
+    """The network's row for each clip, or those of its frames, each seen alone, one after another."""
+    return network(frames.flatten(0, 1)[:, None]).reshape(len(frames), -1) if each_frame else network(frames)

@@ -269,7 +269,7 @@ def test_clips_of_several_sizes_keep_their_order(tmp_path: Path, monkeypatch: py
     clips = find_clips(tmp_path)
     exam = folder_exam.FolderExam(clips, clips, folder_exam.Reading(frames=4))
     network = UntrainedFeatures()
-    ours = exam._features(network, clips, "")
+    ours = exam._features(network, False, clips, "")
     theirs = torch.cat([network(unit(videos(i, count=1, size=size)[:, :4])) for i, size in enumerate(sizes)])
     assert_close(ours, theirs)
 
@@ -277,11 +277,13 @@ def test_clips_of_several_sizes_keep_their_order(tmp_path: Path, monkeypatch: py
 def test_every_metric_of_sets_sees_the_same_features(tmp_path: Path) -> None:
     for index, side in enumerate(("a", "b")):
         np.save(tmp_path / f"{side}.npy", videos(index, count=20))
-    metrics = [
-        evaluate_module._class(choice.path)(network=UntrainedFeatures(), frames=4, clips=20, **choice.settings)
-        for name, choice in evaluate_module.SETS.items()
-        if name not in ("no_fvd", "fvd_mixed5c")
+    built = [
+        evaluate_module._class(choice.path)(
+            frames=4, clips=20, **choice.settings, **({"network": UntrainedFeatures()} if choice.network else {})
+        )
+        for choice in evaluate_module.SETS.values()
     ]
+    metrics = list({metric.name: metric for metric in built}.values())  # those that differ by their network are one
     sides = (find_clips(tmp_path / f"{side}.npy") for side in ("a", "b"))
     ours = folder_exam.FolderExam(*sides, folder_exam.Reading(frames=4)).measure(metrics)
     clips = [VideoClip(unit(videos(index, count=20)[:, :4]), torch.arange(4.0).expand(20, -1)) for index in (0, 1)]
@@ -289,4 +291,40 @@ def test_every_metric_of_sets_sees_the_same_features(tmp_path: Path) -> None:
         metric.reset()
         metric.update(*clips, torch.arange(20) << 24)
         assert ours[metric.name].value == pytest.approx(float(metric.compute()), rel=1e-5)
-    assert len(ours) == 6
+    assert len(ours) == 10
+
+
+def test_every_metric_of_sets_can_be_asked_for_by_name() -> None:
+    names = {name: evaluate_module._build(name, 16, 20).name for name in evaluate_module.SETS}
+    assert len(set(names.values())) == len(names)
+    assert names["video_fid"] == "fvd20_16f_resnext101_kinetics"
+    assert names["fid"] == "fid20_16f_inception2015_pool3"
+    assert names["is_tgan"] == "is20_16f_c3d_ucf101_logits_tgan"
+    assert names["is_i3d_real"] == "is_real20_16f_i3d_logits"
+    assert names["temporal"] == "temporal20_16f_motion_histograms"
+
+
+def test_the_gates_tell_real_clips_from_noise_and_say_when_they_do_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (24, 5, 3, 16, 16), dtype=np.uint8)
+    for name, clips in (("real", videos(0, count=24)), ("made", videos(1, count=24)), ("noise", noise)):
+        np.save(tmp_path / f"{name}.npy", clips)
+    names = ("no_fvd", "no_fid", "no_precision", "no_is")
+    words = ["--metrics", *names, "--frames", 5, "--gates", "--json", tmp_path / "out.json"]
+    assert evaluate(tmp_path / "made.npy", tmp_path / "real.npy", *words) == 0
+    gates = json.loads((tmp_path / "out.json").read_text())["gates"]
+    assert set(gates) == {f"no_{name}12_5f_untrained_seed0" for name in ("fvd", "fid", "precision")}
+    network, real = UntrainedFeatures(), unit(videos(0, count=24)[:, :5])
+    fvd = gates["no_fvd12_5f_untrained_seed0"]
+    assert fvd["real"] == pytest.approx(frechet_distance(network(real[::2]), network(real[1::2])), rel=1e-5)
+    assert 2 * fvd["real"] < fvd["noise"]
+    assert gates["no_precision12_5f_untrained_seed0"]["real"] > 0.5
+    assert "gate no_fvd12_5f_untrained_seed0: real against real" in capsys.readouterr().out
+    words = ["--metrics", "no_fvd", "--frames", 5, "--gates"]
+    assert evaluate(tmp_path / "made.npy", tmp_path / "noise.npy", *words) == 2  # noise for a reference
+    heard = capsys.readouterr()
+    assert "NOT TOLD APART" in heard.out
+    assert "hardly tell the reference from noise" in heard.err
+    assert evaluate(tmp_path / "made.npy", tmp_path / "real.npy", *words, "--clips", 19) == 2
+    assert "needs 20 clips" in capsys.readouterr().err
