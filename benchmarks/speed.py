@@ -61,7 +61,15 @@ class Pipe:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("config", type=Path, help="a model or an experiment: a .yaml file")
+    parser.add_argument("config", type=Path, nargs="?", help="a model or an experiment: a .yaml file")
+    parser.add_argument(
+        "--metrics",
+        action="store_true",
+        help="time the metrics instead, each beside another implementation, on the CPU",
+    )
+    parser.add_argument(
+        "--dimension", type=int, default=2048, help="width of the features of the Fréchet distance (default: 2048)"
+    )
     parser.add_argument("--size", type=int, help="height and width (default: the data's, or 64)")
     parser.add_argument(
         "--frames", type=int, help="frames of a clip, shown and asked together (default: the data's, or 10)"
@@ -89,12 +97,21 @@ def main(args: argparse.Namespace) -> int:
         value = getattr(args, option)
         if value is not None and value < 1:
             raise UserError(f"--{option.replace('_', '-')} must be at least 1; got {value:g}.")
+    if args.metrics:
+        from benchmarks.speed_metrics import main as time_metrics
+
+        if args.config is not None or args.device != "cpu":
+            raise UserError("--metrics times the metrics on the CPU: leave the config and --device out.")
+        return time_metrics(args)
+    if args.config is None:
+        raise UserError("Name a model, like configs/model/vid_ode.yaml, or an experiment; or give --metrics.")
     model, data = read_config(args.config)
     if args.against is not None and not (args.against / "models" / "conv_odegru.py").is_file():
         raise UserError(
             f"{args.against} is no checkout of github.com/psh01087/Vid-ODE: it has no models/conv_odegru.py."
         )
-    settings = {key: value for key, value in vars(args).items() if key not in ("config", "against", "json", "no_data")}
+    apart = ("config", "against", "json", "no_data", "metrics", "dimension")
+    settings = {key: value for key, value in vars(args).items() if key not in apart}
     data = None if args.no_data else data
     report: Report = {"config": str(args.config)}
     with _process("benchmarks.speed_worker", {**settings, "model": model, "data": data}, args.threads) as ours:
