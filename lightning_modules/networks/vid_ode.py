@@ -49,6 +49,8 @@ class VidODENetwork(nn.Module):
             (code) or the `code` z0 (paper, eq. 2 with h_s0).
         code_time: where z0 sits in extrapolation: at the first predicted time (`first_query`, code) or at the last
             observed one (`last_observed`, paper). In interpolation it sits at the first observed time.
+        still: how strongly an untrained network repeats the previous frame: the logit of its mask, beside a flow near
+            0. None is as published: the last convolution begins like every other. For short trainings, 3 or so.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class VidODENetwork(nn.Module):
         chain: Literal["warped", "composed"] = "warped",
         previous_latent: Literal["embedding", "code"] = "embedding",
         code_time: Literal["first_query", "last_observed"] = "first_query",
+        still: float | None = None,
     ) -> None:
         super().__init__()
         self.image_encoder = ConvEncoder(channels, width, downs)
@@ -74,6 +77,10 @@ class VidODENetwork(nn.Module):
         self.chain = chain
         self.previous_latent = previous_latent
         self.code_time = code_time
+        if still is not None:
+            if composition != "mask":
+                raise ValueError(f"`still` sets the mask that the composition '{composition}' does not have; leave it.")
+            self._begin_still(still)
 
     def forward(
         self,
@@ -112,6 +119,15 @@ class VidODENetwork(nn.Module):
             latents = self.dynamics(code, times - self._code_times(start, anchor, times)[:, None])
             return self._decode_chain(latents, previous, image)
         return self._decode_from_grid(code, previous, image, anchor, times, start, grid)
+
+    def _begin_still(self, logit: float) -> None:
+        last = self.image_decoder[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+            last.bias[:2] = 0.0
+            last.bias[-1] = logit
 
     def _code_times(self, start: Start, anchor: Float[Tensor, " batch"], times: Times) -> Float[Tensor, " batch"]:
         return times[:, 0] if start == "last" and self.code_time == "first_query" else anchor

@@ -268,3 +268,15 @@ def test_the_papers_network_has_the_released_size(mode: str, critic: int, sequen
 
 def size(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
+
+
+def test_a_still_beginning_repeats_the_frame_before_and_is_asked_for() -> None:
+    observed = shown()
+    last = observed.frames[:, -1]
+    torch.manual_seed(0)
+    ordinary = (ask(make(), "predict", observed, after(1.0)).squeeze(1) - last).abs().mean()
+    torch.manual_seed(0)
+    still = (ask(make(network={"still": 6.0}), "predict", observed, after(1.0)).squeeze(1) - last).abs().mean()
+    assert still < 0.1 * ordinary
+    with pytest.raises(ValueError, match="`still` sets the mask"):
+        make(network={"still": 3.0, "composition": "flow"})
