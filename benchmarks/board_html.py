@@ -161,7 +161,7 @@ def _data(board: Sequence[Section]) -> dict[str, Any]:
                     "benchmark": part.plan.name,
                     "group": ranking.group,
                     "task": ranking.task,
-                    "fps": ranking.protocol.settings.get("fps"),
+                    "fps": _asked_rate(ranking),
                     "metrics": [
                         {"name": title(name), "higher": ranking.better[name], "frames": lengths[name]}
                         for name in ranking.metrics
@@ -181,6 +181,14 @@ def _data(board: Sequence[Section]) -> dict[str, Any]:
                 }
             )
     return {"rankings": rankings, "costs": list(_COSTS)}
+
+
+def _asked_rate(ranking: Ranking) -> Number | None:
+    """Frames per second that are asked for: the task's, or the data's; None where the times are irregular."""
+    settings = ranking.protocol.settings
+    task = settings.get("task")
+    asked = (task.get("fps") if isinstance(task, dict) else None) or settings.get("fps")
+    return asked if isinstance(asked, int | float) else None
 
 
 def _frames(row: Standing, metric: str) -> int:

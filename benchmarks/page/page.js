@@ -22,7 +22,7 @@ Tablesort.extend("measure", () => false, (a, b) => {
 });
 Tablesort.extend("text", () => false, (a, b) => b.localeCompare(a));
 let sortsUp = false;
-for (const table of document.querySelectorAll("table.board")) {
+for (const table of document.querySelectorAll("#tables table.board")) {
   const headings = [...table.tHead.rows[0].cells];
   for (const heading of headings) {
     const prepare = () => {
@@ -40,7 +40,7 @@ for (const table of document.querySelectorAll("table.board")) {
 
 function filterRows() {
   const wanted = element("filter").value.trim().toLowerCase();
-  const rows = [...document.querySelectorAll("table.board tbody tr")];
+  const rows = [...document.querySelectorAll("#tables table.board tbody tr")];
   for (const row of rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
   const shown = rows.filter((row) => !row.hidden).length;
   element("filter-count").textContent = `${shown} of ${rows.length} rows`;

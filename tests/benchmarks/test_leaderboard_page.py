@@ -1,0 +1,193 @@
+"""The page holds all it needs, says what the records say, and works in a browser: by mouse, by keys, and for axe."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from record_maker import make_record
+
+from benchmarks.board import section, sections
+from benchmarks.board_html import page
+from benchmarks.errors import UserError
+from benchmarks.leaderboard import CLIPS
+from benchmarks.plan import Plan, Row, read_plans
+from benchmarks.records import Measurement, read_records
+
+GOLDEN = Path(__file__).with_name("leaderboard_golden")
+Page = Any
+Browser = Any
+
+
+def golden_page() -> str:
+    board = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "plans"))
+    published = Plan("printed", "Printed only", [Row("VGAN", group="MUG")], published="mode_gan#table1")
+    return page([*board, section(published, [])], CLIPS)
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    text = golden_page()
+    assert re.findall(r"(?:src|href)=\"(?!#|data:)([^\"]*)", text) == []
+    assert "default-src 'none'" in text
+    assert "{{" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert text == golden_page()
+
+
+def test_labels_cannot_leave_their_place() -> None:
+    evil = make_record(
+        row="</script><b onclick=alert(1)>&", metrics={"mse": Measurement(1.0, 50, higher_is_better=False)}
+    )
+    text = page([section(Plan("demo", "<i>", []), [evil])], CLIPS)
+    assert "<b onclick" not in text
+    assert "</script><b" not in text
+    assert "<i>" not in text.replace("&lt;i&gt;", "")
+    data = re.search(r'id="data">(.*?)</script>', text, flags=re.DOTALL)
+    assert data is not None
+    assert json.loads(data[1])["rankings"][0]["rows"][0]["label"] == evil.row
+
+
+def test_a_page_without_clips_has_no_gallery_and_a_lost_sheet_is_named(tmp_path: Path) -> None:
+    assert '"galleries":[]' in page([], tmp_path)
+    shutil.copy(CLIPS / "clips.json", tmp_path)
+    with pytest.raises(UserError, match=r"clips\.json names .*webp, which is not there"):
+        page([], tmp_path)
+
+
+def test_committed_clips_are_small_and_truth_comes_first() -> None:
+    assert sum(path.stat().st_size for path in CLIPS.iterdir()) < 1_000_000
+    for gallery in json.loads((CLIPS / "clips.json").read_text())["galleries"]:
+        assert all(clip["cells"][0]["label"] == "truth" for clip in gallery["clips"])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the page was not tried in a browser: no playwright")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_api.sync_playwright() as playwright:
+        if chromium is None and not Path(playwright.chromium.executable_path).is_file():
+            pytest.skip("the page was not tried in a browser: no chromium (`apt-get install chromium`)")
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("site") / "leaderboard.html"
+    path.write_text(golden_page(), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def tab(browser: Browser, address: str) -> Iterator[Page]:
+    """The page, opened; afterwards it must have complained of nothing and asked nobody."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.set_default_timeout(10_000)
+    complaints: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda request: complaints.append(request.url))
+    opened.goto(address)
+    yield opened
+    assert [words for words in complaints if words != address and not words.startswith("data:")] == []
+    context.close()
+
+
+def column(tab: Page, heading: str) -> tuple[Page, list[str]]:
+    """A heading of the first table, and its column's texts from top to bottom."""
+    table = tab.locator("#tables table.board").first
+    names = [re.sub(r" [▲▼]", "", name) for name in table.locator("thead th").all_inner_texts()]
+    index = names.index(heading)
+    cells = table.locator(f"tbody tr > :nth-child({index + 1})").all_inner_texts()
+    return table.locator("thead th").nth(index), [re.split(r"[ \n]", cell.strip())[0] for cell in cells]
+
+
+def test_tables_sort_by_mouse_and_keys_with_dashes_last(tab: Page) -> None:
+    assert column(tab, "mse ↓")[1] == ["0.02220", "0.04110", "0.02000", "–"]  # ranked by ssim
+    column(tab, "mse ↓")[0].click()
+    assert column(tab, "mse ↓")[1] == ["0.02000", "0.02220", "0.04110", "–"]
+    heading = column(tab, "mse ↓")[0]
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert tab.locator("#tables table.board").first.locator("th[aria-sort]").count() == 1
+    heading.focus()
+    tab.keyboard.press("Enter")
+    assert column(tab, "mse ↓")[1] == ["0.04110", "0.02220", "0.02000", "–"]
+    column(tab, "updates")[0].focus()
+    tab.keyboard.press("Space")
+    assert column(tab, "updates")[1] == ["0", "0", "4,000", "–"]
+
+
+def test_tables_filter(tab: Page) -> None:
+    tab.locator("#filter").fill("repeat")
+    shown = tab.locator("#tables table.board tbody tr:visible th").all_inner_texts()
+    assert shown
+    assert all("Repeat" in text for text in shown)
+    assert tab.locator("#filter-count").inner_text().startswith(f"{len(shown)} of ")
+
+
+def test_the_gallery_plays_in_step_at_every_rate(tab: Page) -> None:
+    slider, pixels = tab.locator("#gallery-frame"), "canvas => canvas.toDataURL()"
+    canvases = tab.locator("#gallery-cells canvas")
+    assert tab.locator("#gallery-cells figcaption").first.inner_text() == "truth"
+    assert canvases.count() == 4
+    assert canvases.first.evaluate("canvas => canvas.classList.contains('given')")
+    before = [canvas.evaluate(pixels) for canvas in canvases.all()]
+    for rate in ("1", "2", "4", "8"):
+        tab.locator("#gallery-rate").select_option(rate)
+        assert slider.get_attribute("max") == str(19 * int(rate))
+    slider.evaluate("slider => { slider.value = 100; slider.dispatchEvent(new Event('input')); }")
+    assert "0.625 s, answered" in str(slider.get_attribute("aria-valuetext"))
+    assert not canvases.first.evaluate("canvas => canvas.classList.contains('given')")
+    after = [canvas.evaluate(pixels) for canvas in canvases.all()]
+    assert all(old != new for old, new in zip(before[:2], after[:2], strict=True))
+    tab.locator("#gallery-play").click()
+    tab.wait_for_function("document.getElementById('gallery-frame').value != 100")
+    tab.keyboard.press("Enter")  # the button still has the focus: pause
+    assert tab.locator("#gallery-play").get_attribute("aria-pressed") == "false"
+    stood = slider.input_value()
+    tab.wait_for_timeout(200)
+    assert slider.input_value() == stood
+    slider.focus()
+    tab.keyboard.press("Home")
+    assert "frame 1 of 153, 0.000 s, shown to the models" in tab.locator("#gallery-time").inner_text()
+
+
+def test_between_frames_something_new_is_seen(tab: Page) -> None:
+    """At 8x, the frame between two of the 1x frames is neither of them: for the truth and for the model."""
+    tab.locator("#gallery-rate").select_option("8")
+    seen = []
+    for frame in (112, 116, 120):
+        tab.locator("#gallery-frame").evaluate(
+            f"slider => {{ slider.value = {frame}; slider.dispatchEvent(new Event('input')); }}"
+        )
+        tab.wait_for_function("[...document.querySelectorAll('#gallery-cells canvas')].every(c => c.sheet.complete)")
+        seen.append([canvas.evaluate("c => c.toDataURL()") for canvas in tab.locator("canvas[role=img]").all()[:2]])
+    for one in range(2):
+        assert len({frames[one] for frames in seen}) == 3
+
+
+def test_plots_follow_their_controls(tab: Page) -> None:
+    assert tab.locator("#plot-quality canvas").count() == tab.locator("#plot-frames canvas").count() == 1
+    assert "one frame rate only" in tab.locator("#plot-rate").inner_text()
+    tab.locator("#plot-metric").select_option("1")
+    assert "mse" in str(tab.locator("#plot-quality").get_attribute("aria-label"))
+    before = tab.locator("#plot-frames canvas").evaluate("canvas => canvas.toDataURL()")
+    tab.locator("#plot-legend button").first.press("Enter")
+    assert tab.locator("#plot-legend button").first.get_attribute("aria-pressed") == "false"
+    assert tab.locator("#plot-frames canvas").evaluate("canvas => canvas.toDataURL()") != before
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_axe_finds_nothing(browser: Browser, address: str, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not here")
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
+    opened = context.new_page()
+    opened.goto(address)
+    opened.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    found = axe.Axe().run(opened).response["violations"]
+    context.close()
+    assert [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found] == []
