@@ -134,7 +134,7 @@ class FolderExam:
         ids = torch.tensor([sample_id(number, 0) for number in range(len(truth))])
         metric.keep("answer", ids, answer)
         metric.keep("truth", ids, truth)
-        return float(metric.compute())
+        return metric.summary().value
 
     @staticmethod
     def _noise(frames: Frames) -> Frames:

@@ -67,7 +67,10 @@ def measured(contest: Contest, steps: int) -> Report:
     """Ours and theirs in turn; the least seconds of each, and the share of ours that was not in the network."""
     from benchmarks.speed_measure import Stopwatch
 
-    watch, ours, theirs, inside = Stopwatch("cpu"), [], [], []
+    watch = Stopwatch("cpu")
+    ours: list[float] = []
+    theirs: list[float] = []
+    inside: list[float] = []
     clock = _Clock(contest.network)
     for step in range(steps + 1):  # the first is to warm up
         for work, times in ((contest.ours, ours), (contest.theirs, theirs)):
@@ -143,8 +146,8 @@ def _contests(dimension: int, left_out: dict[str, str], *, clips: int, frames: i
     def update(metric: "ClipMetric") -> Work:
         def work() -> None:
             metric.reset()
-            copies = (VideoClip(sample.frames.clone(), times) for sample in (answer, truth))  # features are remembered
-            metric.update(*copies, ids)
+            mine, real = (VideoClip(sample.frames.clone(), times) for sample in (answer, truth))  # rows are remembered
+            metric.update(mine, real, ids)
 
         return work
 

@@ -52,6 +52,16 @@ def test_neither_order_nor_repetition_matters(make: Callable[[], SetMetric]) -> 
 
 
 @pytest.mark.parametrize("make", SETS)
+def test_a_clip_that_comes_again_counts_as_it_came_first(make: Callable[[], SetMetric]) -> None:
+    answer, truth, ids = pair(24)
+    once, twice = make(), make()
+    once.update(answer, truth, ids)
+    twice.update(answer, truth, ids)
+    twice.update(clip(-answer.frames), clip(-truth.frames), ids)
+    assert float(twice.compute()) == float(once.compute())
+
+
+@pytest.mark.parametrize("make", SETS)
 def test_too_few_clips_are_a_dash(make: Callable[[], SetMetric]) -> None:
     metric = make()
     answer, truth, ids = pair(metric.least - 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import batch_norm, conv3d
+from torch.nn.functional import batch_norm, conv3d, interpolate
 
 from benchmarks.metrics.features.extractor import I3DFeatures, UntrainedFeatures
 from benchmarks.metrics.features.i3d import I3D, _same, _Unit
@@ -107,6 +107,10 @@ def test_frames_are_resized_once_and_grey_is_repeated(monkeypatch: pytest.Monkey
     assert rows.shape == (2, 3)
     assert [video.shape for video in seen] == [(1, 3, 9, 224, 224)] * 2
     torch.testing.assert_close(rows[1, 0], frames[1].mean(), rtol=0, atol=1e-3)
+    noise = torch.rand(1, 9, 3, 300, 260, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    I3DFeatures()(noise)
+    theirs = interpolate(noise[0], (224, 224), mode="bilinear", antialias=True)
+    torch.testing.assert_close(seen[-1][0].transpose(0, 1), theirs)
     seen.clear()
     I3DFeatures()(torch.zeros(1, 9, 3, 224, 224))
     assert seen[0].shape == (1, 3, 9, 224, 224)

@@ -1,0 +1,293 @@
+"""The papers' protocols, through the real `lightning test`: frame rates, sampling rates, many draws, long clips."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from torch import Tensor
+
+from benchmarks.evaluation import Evaluation
+from benchmarks.metrics.features.extractor import UntrainedFeatures
+from benchmarks.metrics.frechet import frechet_distance
+from benchmarks.metrics.fvd import FrechetVideoDistance
+from benchmarks.records import Record, read_record
+from benchmarks.sitting import labels
+from benchmarks.tasks import Generate, Interpolate, Predict
+from benchmarks.training import main
+from datamodules.clip import Batch, VideoClip, sample_id
+from lightning_modules.dynamics.base import OffGridError, grid_steps
+
+ROOT = Path(__file__).parents[2]
+UNTRAINED = {"class_path": "benchmarks.metrics.features.extractor.UntrainedFeatures"}
+QUIET = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "enable_model_summary": False}
+CLIPS = 11
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fvd(**settings: Any) -> dict[str, Any]:
+    path = "benchmarks.metrics.fvd.FrechetVideoDistance"
+    return {"class_path": path, "init_args": {"network": UNTRAINED, **settings}}
+
+
+def shapes(frames: int, rate: float = 16) -> dict[str, Any]:
+    return {
+        "class_path": "MovingShapes",
+        "init_args": {
+            "size": 32,
+            "frame_rate": rate,
+            "length": max(frames, 32),
+            "train_clips": 2,
+            "val_clips": 2,
+            "test_clips": CLIPS,
+            "batch_size": 4,
+            "sampling": {"class_path": "Regular", "init_args": {"num_frames": frames, "start": "first"}},
+        },
+    }
+
+
+def mocogan(kind: str) -> dict[str, Any]:
+    """A tiny untrained MoCoGAN: `ode1` knows all times, `original` those of its grid."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / f"configs/model/mocogan_{kind}.yaml").read_text())
+    for part in ("generator", "video_critic"):
+        config["init_args"][part]["init_args"] |= {"size": 32, "width": 2}
+    return config
+
+
+def lightning_test(model: Any, data: dict[str, Any], **evaluation: Any) -> dict[str, Record]:
+    """The records that the command writes, by task."""
+    config = {"model": model, "data": data, "evaluation": {"gallery": 0, **evaluation}, "trainer": QUIET}
+    Path("exam.yaml").write_text(yaml.safe_dump(config))
+    assert main(["test", "--config=exam.yaml", "--trainer.default_root_dir=."]) == 0
+    return {path.stem: read_record(path) for path in Path().glob("record*.json")}
+
+
+def generate(**settings: Any) -> dict[str, Any]:
+    return {"class_path": "Generate", "init_args": settings}
+
+
+def test_frame_rates_are_asked_of_clips_of_another_rate_and_off_the_grid_is_a_dash(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tasks = [generate(fps=rate, centre=16) for rate in (16, 20)]
+    found = lightning_test(mocogan("ode1"), shapes(16), tasks=tasks, metrics=[fvd()])
+    assert set(found) == {"record-generate-fps16", "record-generate-fps20"}
+    values = [record.metrics["no_fvd_16f_untrained_seed0"] for record in found.values()]
+    assert {value.n for value in values} == {CLIPS}
+    assert values[0].value != values[1].value
+    settings = found["record-generate-fps20"].protocol.settings
+    assert settings["task"] == {"name": "generate", "frames": None, "fps": 20.0, "centre": 16}
+    assert (settings["fps"], settings["asked"]) == (16, 16)
+    for path in Path().glob("record*"):
+        path.unlink()
+    with caplog.at_level("INFO", logger="lightning.pytorch.utilities.rank_zero"):
+        found = lightning_test(mocogan("original"), shapes(16), tasks=tasks, metrics=[fvd()])
+    assert set(found) == {"record-generate-fps16"}  # what is refused everywhere leaves no record
+    assert "generate-fps20: — (NoisyGRU only knows times on its grid" in caplog.text
+
+
+def test_at_the_datas_own_rate_the_centre_of_both_is_compared() -> None:
+    (record,) = lightning_test(
+        mocogan("ode1"), shapes(20, rate=20), tasks=[generate(centre=16)], metrics=[fvd()]
+    ).values()
+    assert record.metrics["no_fvd_16f_untrained_seed0"].n == CLIPS
+    assert record.protocol.settings["fps"] == pytest.approx(20)
+
+
+def batch(frames: int, rate: float = 16, clips: int = 3) -> Batch:
+    pictures = torch.rand(clips, frames, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    times = (torch.arange(frames) / rate).expand(clips, -1)
+    ids = torch.tensor([sample_id(number, 0) for number in range(clips)])
+    return Batch(VideoClip(pictures, times), ids, torch.full((clips,), -1), torch.ones(clips, frames, dtype=torch.bool))
+
+
+class Clock:
+    """Draws pictures as bright as it is late."""
+
+    def generate(self, times: Tensor, *, seeds: Tensor, labels: Tensor | None = None) -> VideoClip:
+        return VideoClip(times[..., None, None, None].expand(*times.shape, 1, 4, 4), times)
+
+
+def test_the_middle_of_a_second_is_compared() -> None:
+    task = Generate(fps=20.0, centre=16)
+    case = task.pose(batch(16), VideoClip)
+    answer = task.measured(task.ask(Clock(), case))
+    torch.testing.assert_close(case.times[0], torch.arange(20) / 20)
+    torch.testing.assert_close(answer.frames[0, :, 0, 0, 0], torch.arange(2, 18) / 20)
+    assert case.target.frames.equal(batch(16).clip.frames)
+    own = Generate(centre=4).pose(batch(9), VideoClip)
+    assert own.target.frames.equal(batch(9).clip.frames[:, 2:6])
+    assert own.times.shape == (3, 9)
+    assert Generate(fps=8.0, seconds=2.0).pose(batch(16), VideoClip).times[0, -1] == 15 / 8
+    with pytest.raises(ValueError, match="asks for 20 frames and compares 20 of them with 16 true ones"):
+        Generate(fps=20.0).pose(batch(16), VideoClip)
+    with pytest.raises(ValueError, match="asks for 12 frames and compares 16"):
+        Generate(fps=12.0, centre=16).pose(batch(16), VideoClip)
+    for wrong in ({"seconds": 2.0}, {"fps": 0.0}, {"centre": 0}):
+        with pytest.raises(ValueError, match=r"give `fps` with it|must be positive"):
+            Generate(**wrong)  # type: ignore[arg-type]
+    assert labels([Generate(fps=16.0), Generate(fps=20.5)]) == ["generate-fps16", "generate-fps20.5"]
+
+
+def test_settings_that_ask_for_nothing_special_are_no_part_of_a_protocol() -> None:
+    assert Generate().settings == {"frames": None}
+    assert Predict(given=3).settings == {"frames": None, "given": 3}
+    assert Interpolate(frames=9, rate=0.5).settings == {"frames": 9, "stride": 2, "rate": 0.5}
+
+
+def test_only_a_discrete_members_refusal_is_a_dash() -> None:
+    with pytest.raises(OffGridError, match="only knows times on its grid"):
+        grid_steps(torch.tensor([[0.0, 0.31]]), 0.25, "GRU")
+    with pytest.raises(OffGridError, match="knows the steps 0 to 1"):
+        grid_steps(torch.tensor([[0.0, 0.5]]), 0.25, "GRU", last=1)
+
+
+@pytest.mark.parametrize(("rate", "kept"), [(1.0, 5), (0.8, 4), (0.6, 3), (0.4, 2), (0.2, 1)])
+def test_a_share_of_the_given_frames_is_there_and_more_at_a_higher_rate(rate: float, kept: int) -> None:
+    many = batch(10, clips=40)
+    case = Predict(given=5, rate=rate).pose(many, VideoClip)
+    assert case.present.sum(1).tolist() == [kept] * 40
+    assert bool(case.present[:, 0].all())
+    frames = many.clip.frames[:, :5]
+    assert case.observed.frames[case.present].equal(frames[case.present])
+    assert bool((case.observed.frames[~case.present] == -1).all())
+    assert case.target.frames.equal(many.clip.frames[:, 5:])
+    more = Predict(given=5, rate=min(1.0, rate + 0.2)).pose(many, VideoClip)
+    assert bool((more.present | ~case.present).all())
+    assert Predict(given=5, rate=rate).pose(many, VideoClip, seed=7).present.equal(case.present)
+    assert len({tuple(row) for row in case.present.tolist()}) > 1 or kept in (1, 5)
+    between = Interpolate(frames=9, rate=rate).pose(many, VideoClip)
+    assert between.present.sum(1).tolist() == [max(2, kept)] * 40
+    assert bool(between.present[:, [0, -1]].all())
+
+
+def test_sampling_rates_through_the_command() -> None:
+    tasks = [{"class_path": "Predict", "init_args": {"given": 5, "rate": rate}} for rate in (1.0, 0.6, 0.2)]
+    mse = [{"class_path": "MSE"}]
+    found = lightning_test("MeanFrame", shapes(10), tasks=tasks, metrics=mse)
+    values = [found[f"record-predict-rate{rate}"].metrics["mse"].value for rate in ("1", "0.6", "0.2")]
+    assert len(set(values)) == 3
+    assert found["record-predict-rate0.6"].protocol.settings["task"]["rate"] == 0.6
+    for path in Path().glob("record*"):
+        path.unlink()
+    (whole,) = lightning_test(
+        "MeanFrame", shapes(10), tasks=[{"class_path": "Predict", "init_args": {"given": 5}}], metrics=mse
+    ).values()
+    assert whole.metrics["mse"].value == values[0]
+    assert "rate" not in whole.protocol.settings["task"]
+    for path in Path().glob("record*"):
+        path.unlink()
+
+    class Whole:
+        def predict(self, observed: VideoClip, times: Tensor, *, seeds: Tensor | None = None) -> VideoClip:
+            raise AssertionError
+
+    assert not Predict(given=5, rate=0.6).answerable_by(Whole())
+    assert Predict(given=5).answerable_by(Whole())
+    reason = "Whole has no verb for the task 'predict', where shown frames are missing"
+    assert Predict(given=5, rate=0.6).refusal(Whole()) == reason
+    with pytest.raises(ValueError, match="above 0 and up to 1; got 0"):
+        Predict(rate=0.0)
+
+
+def test_many_draws_through_the_command() -> None:
+    metrics = [
+        fvd(draws=3),
+        fvd(),
+        {"class_path": "Diversity", "init_args": {"network": UNTRAINED}},
+        {"class_path": "BestOfSSIM", "init_args": {"draws": 3}},
+        {"class_path": "SSIM"},
+    ]
+    (record,) = lightning_test(mocogan("ode1"), shapes(16), tasks=[generate()], metrics=metrics, draws=3).values()
+    found = {name: entry.value for name, entry in record.metrics.items()}
+    assert all(entry.n == CLIPS for entry in record.metrics.values())
+    assert found["no_fvd_16f_untrained_seed0_mean_of_3"] != found["no_fvd_16f_untrained_seed0"]
+    assert (found["no_diversity_16f_untrained_seed0"] or 0) > 0
+    assert (found["ssim_best_of_3"] or 0) > (found["ssim"] or 1)
+    assert record.protocol.settings["draws"] == 3
+
+
+def test_the_distance_of_several_draws_is_the_mean_of_theirs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.rand(4, 30, 4, 1, 8, 8, generator=generator) * 2 - 1
+    times = torch.arange(4.0).expand(30, -1)
+    ids = torch.tensor([sample_id(number, 0) for number in range(30)])
+    truth, draws = VideoClip(frames[0], times), [VideoClip(part, times) for part in frames[1:]]
+    network = UntrainedFeatures()
+    metric = FrechetVideoDistance(network, frames=4, draws=3, cap=5)
+    for part in (slice(0, 11), slice(11, 30)):
+        for answer in draws:
+            sides = (VideoClip(side.frames[part], side.times[part]) for side in (answer, truth))
+            metric.update(*sides, ids[part])
+    singles = [frechet_distance(network(answer.frames), network(truth.frames)) for answer in draws]
+    summary = metric.summary()
+    assert summary.value == pytest.approx(sum(singles) / 3, rel=1e-5)
+    assert len({round(single, 6) for single in singles}) == 3
+    assert summary.n == 30
+    assert summary.interval is not None
+    assert summary.interval[0] < summary.value < summary.interval[1]
+    assert metric.kept("truth")[1].shape == (30, 16)
+    metric.update(*(VideoClip(side.frames[:2], side.times[:2]) for side in (truth, truth)), ids[:2] + 2**40)
+    with pytest.warns(UserWarning, match="2 of 32 clips have fewer"):
+        assert metric.summary() == summary
+    with pytest.raises(ValueError, match="draws 1 at least"):
+        FrechetVideoDistance(network, frames=4, draws=0)
+
+
+def test_long_clips_and_quality_against_horizon_through_the_command() -> None:
+    windows = [{"frames": 16, "start": start} for start in (0, 48, 112)]
+    metrics = [fvd(frames=128), fvd(frames=64, start=0), *(fvd(**window) for window in windows)]
+    metrics.append({"class_path": "TemporalDistance", "init_args": {"frames": 16, "start": 112}})
+    (record,) = lightning_test(mocogan("ode1"), shapes(128), tasks=[generate(frames=128)], metrics=metrics).values()
+    names = [f"no_fvd_{part}" for part in ("128f_untrained_seed0", "64f_untrained_seed0_from0")]
+    names += [f"no_fvd_16f_untrained_seed0_from{start}" for start in (0, 48, 112)]
+    assert set(record.metrics) == {*names, "temporal_16f_motion_histograms_from112"}
+    values = [record.metrics[name].value for name in names]
+    assert None not in values
+    assert len(set(values)) == len(names)
+
+
+def test_a_window_is_what_its_frames_alone_would_give() -> None:
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.rand(2, 20, 12, 1, 8, 8, generator=generator) * 2 - 1
+    times = torch.arange(12.0).expand(20, -1)
+    answer, truth = VideoClip(frames[0], times), VideoClip(frames[1], times)
+    ids = torch.tensor([sample_id(number, 0) for number in range(20)])
+    window, alone = (
+        FrechetVideoDistance(UntrainedFeatures(), frames=4, start=5),
+        FrechetVideoDistance(UntrainedFeatures(), frames=4),
+    )
+    window.update(answer, truth, ids)
+    alone.update(*(VideoClip(side.frames[:, 5:9], side.times[:, 5:9]) for side in (answer, truth)), ids)
+    assert window.summary() == alone.summary()
+    other = FrechetVideoDistance(UntrainedFeatures(), frames=4, start=6)  # of the same tensors, which are remembered
+    other.update(answer, truth, ids)
+    assert not other.kept("answer")[1].equal(window.kept("answer")[1])
+    assert FrechetVideoDistance(UntrainedFeatures(), frames=4, start=0).name == "no_fvd_4f_untrained_seed0_from0"
+    with pytest.raises(ValueError, match=r"looks at frames 9 to 12; these clips have 12"):
+        FrechetVideoDistance(UntrainedFeatures(), frames=4, start=9).update(answer, truth, ids)
+    with pytest.raises(ValueError, match="or say from which frame on with `start`"):
+        alone.update(answer, truth, ids)
+    with pytest.raises(ValueError, match="0 or later"):
+        FrechetVideoDistance(UntrainedFeatures(), start=-1)
+
+
+def test_the_yaml_of_the_documentation_is_what_the_command_takes() -> None:
+    text = (ROOT / "docs/metrics.md").read_text()
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    exams = [block["evaluation"] for block in blocks if "evaluation" in block]
+    assert len(exams) == 5
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Evaluation, "evaluation")
+    for exam in exams:
+        evaluation = parser.instantiate(parser.parse_object({"evaluation": exam})).evaluation
+        assert len(evaluation.tasks) == len(exam["tasks"])
+        assert [metric.name for metric in evaluation.metrics] or "metrics" not in exam
