@@ -1,0 +1,83 @@
+"""Winds as arrows: what each row predicts beside what was (Vid-ODE's Fig. 7)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.errors import UserError
+from benchmarks.figures.base import Figure, Trained
+from benchmarks.figures.plotting import canvas, save
+from benchmarks.figures.vid_ode_frames import frames_of, posed
+from benchmarks.tasks import Predict
+from datamodules.clip import VideoClip
+
+HOUR = 3600
+
+
+class WindVectors(Figure):
+    """Zonal and meridional wind (the first two channels) as arrows over their speed, shown, true and predicted.
+
+    Values are as the data module scales them: each channel from its least value at -1 to its greatest at 1. Arrows are
+    drawn from the fields' own zero where the data know it (`bounds`), else from the middle of the scale.
+
+    Args:
+        given: frames shown.
+        clips: how many test clips.
+        arrows: how many arrows along the longer side.
+    """
+
+    def __init__(self, given: int = 5, clips: int = 1, arrows: int = 24) -> None:
+        if min(given, clips, arrows) < 1:
+            raise ValueError(f"given, clips and arrows must be at least 1; got {given}, {clips} and {arrows}.")
+        self.given = given
+        self.clips = clips
+        self.arrows = arrows
+
+    def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
+        """`seed<n>-clip<number>.png`."""
+        files = []
+        for seed in dict.fromkeys(row.seed for row in rows):
+            chosen = [row for row in rows if row.seed == seed]
+            task = Predict(given=self.given)
+            case = posed(chosen[0], self.clips, task)
+            shown, truth = frames_of(case)
+            if shown.shape[2] < 2:
+                raise UserError("Arrows need two channels, zonal and meridional wind; this data has one.")
+            bounds = getattr(chosen[0].data(), "bounds", [(-1.0, 1.0)] * 2)
+            lines = [("input", shown, case.observed.times), ("truth", truth, case.target.times)]
+            for row in chosen:
+                with torch.inference_mode():
+                    answer = task.ask(row.system(), case)
+                assert isinstance(answer, VideoClip)
+                lines.append((row.label, answer.frames, answer.times))
+            for clip in range(self.clips):
+                parts = [(label, _winds(frames[clip], bounds), times[clip]) for label, frames, times in lines]
+                files.append(self._picture(parts, folder / f"seed{seed}-clip{clip}.png"))
+        return files
+
+    def _picture(self, lines: Sequence[tuple[str, Tensor, Tensor]], path: Path) -> Path:
+        columns = max(len(winds) for _, winds, _ in lines)
+        height, width = lines[0][1].shape[-2:]
+        figure, axes = canvas(len(lines), columns, (2.2 * columns, (2.2 * height / width + 0.3) * len(lines)))
+        step = max(1, max(height, width) // self.arrows)
+        y, x = torch.meshgrid(torch.arange(0, height, step), torch.arange(0, width, step), indexing="ij")
+        fastest = float(torch.cat([winds for _, winds, _ in lines[:2]]).square().sum(dim=1).max().sqrt())
+        for line, (label, winds, times) in zip(axes, lines, strict=True):
+            for number, place in enumerate(line):
+                place.set_axis_off()
+                if number >= len(winds):
+                    continue
+                east, north = winds[number]
+                place.imshow((east**2 + north**2).sqrt(), cmap="viridis", vmin=0, vmax=fastest, alpha=0.6)
+                place.quiver(x, y, east[::step, ::step], north[::step, ::step], angles="uv", scale=12 * fastest)
+                place.set_title(f"{float(times[number]) / HOUR:.4g} h", fontsize=6, pad=1)
+            line[0].text(-0.02, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=7)
+        return save(figure, path, dots_per_inch=150)
+
+
+def _winds(frames: Tensor, bounds: Sequence[tuple[float, float]]) -> Tensor:
+    """The first two channels in their own unit."""
+    low, high = (torch.tensor([pair[end] for pair in bounds[:2]])[:, None, None] for end in (0, 1))
+    return low + (frames[:, :2].float() + 1) / 2 * (high - low)

@@ -1,0 +1,168 @@
+"""Vid-ODE's benchmarks: each is read as it stands, each figure is drawn from tiny systems, one through the command."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from record_maker import make_record
+
+from benchmarks.errors import UserError
+from benchmarks.figures.base import Trained, build_figure
+from benchmarks.job import Job
+from benchmarks.plan import read_plan
+from benchmarks.records import Measurement
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs"
+PLANS = sorted((CONFIGS / "benchmark").glob("vid_ode_*.yaml"))
+FRAMES = "benchmarks.figures.vid_ode_frames."
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_benchmark_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every experiment and overlay that it names is there, its figure can be made, its published numbers have rows."""
+    monkeypatch.chdir(ROOT)
+    plan = read_plan(path)
+    for row in plan.rows:
+        if row.experiment is not None:
+            Job(plan, row, 0, Path("runs"), Path("results")).check()
+    if plan.figure is not None:
+        build_figure(plan.figure)
+    if plan.published is not None:
+        from benchmarks.published_numbers import read_table
+
+        for number in read_table(plan.published):
+            verb = {"predict": "extrapolation", "interpolate": "interpolation"}[number.task]
+            rows = [row for row in plan.rows if number.belongs_to(row.label, row.group)]
+            assert [row for row in rows if row.group.endswith((verb, "CAM5"))], f"{number.row} of {number.group}"
+
+
+def test_balls_and_ablation_share_their_trainings() -> None:
+    fig4, ablation = (read_plan(CONFIGS / "benchmark" / f"vid_ode_{name}.yaml") for name in ("fig4", "ablation_balls"))
+    pairs = [(row.experiment, tuple(row.overlays)) for row in fig4.rows]
+    assert (ablation.rows[0].experiment, tuple(ablation.rows[0].overlays)) in pairs
+    assert (ablation.rows[-1].experiment, tuple(ablation.rows[-1].overlays)) in pairs
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    out = dict(below)
+    for key, value in above.items():
+        old = out.get(key)
+        out[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return out
+
+
+def trained(experiment: str, label: str, smoke: str, records: list[Any] | None = None) -> Trained:
+    """An untrained row at the smoke's sizes."""
+    path = CONFIGS / "experiment" / f"{experiment}.yaml"
+    config = yaml.safe_load(path.read_text())
+    for part in ("model", "data"):
+        if isinstance(config[part], str):
+            config[part] = yaml.safe_load((path.parent / config[part]).read_text())
+    over = yaml.safe_load((CONFIGS / "smoke" / f"{smoke}.yaml").read_text())
+    return Trained(label, "", 0, merged(config, over), None, records or [])
+
+
+def drawn(files: list[Path], count: int) -> None:
+    from PIL import Image
+
+    assert len(files) == count
+    for path in files:
+        assert np.asarray(Image.open(path)).std() > 0, path
+
+
+def test_frames_of_rows_stand_below_the_true_ones(tmp_path: Path) -> None:
+    rows = [
+        trained("predict_bouncing_balls/vid_ode_narrow", "Vid-ODE", "vid_ode"),
+        trained("predict_bouncing_balls/conv_gru_narrow", "ConvGRU", "conv_gru"),
+    ]
+    figure = build_figure({"class_path": f"{FRAMES}FrameStrips", "init_args": {"given": 10, "clips": 2}})
+    drawn(figure.draw(rows, tmp_path), 2)
+    between = build_figure({"class_path": f"{FRAMES}FrameStrips", "init_args": {"verb": "interpolate", "clips": 1}})
+    rows = [trained("interpolate_bouncing_balls/vid_ode_demo", "Vid-ODE", "vid_ode")]
+    drawn(between.draw(rows, tmp_path), 1)
+    with pytest.raises(UserError, match="test clips"):
+        build_figure({"class_path": f"{FRAMES}FrameStrips", "init_args": {"clips": 5}}).draw(rows, tmp_path)
+
+
+def test_vid_ode_is_taken_apart_and_nothing_else_is(tmp_path: Path) -> None:
+    figure = build_figure({"class_path": f"{FRAMES}Composition", "init_args": {"given": 10, "clips": 1}})
+    drawn(figure.draw([trained("predict_bouncing_balls/vid_ode_narrow", "Vid-ODE", "vid_ode")], tmp_path), 1)
+    with pytest.raises(UserError, match="takes Vid-ODE apart"):
+        figure.draw([trained("predict_bouncing_balls/conv_gru_narrow", "ConvGRU", "conv_gru")], tmp_path)
+
+
+def test_unseen_times_and_other_rates_are_asked(tmp_path: Path) -> None:
+    rows = [trained("interpolate_bouncing_balls/vid_ode_demo", "Vid-ODE", "vid_ode")]
+    drawn(build_figure({"class_path": f"{FRAMES}UnseenTimes", "init_args": {"clips": 1}}).draw(rows, tmp_path), 1)
+    for verb in ("interpolate", "predict"):
+        figure = build_figure({"class_path": f"{FRAMES}FrameRates", "init_args": {"verb": verb, "rates": [8, 20]}})
+        drawn(figure.draw(rows, tmp_path), 1)
+    gru = [trained("predict_bouncing_balls/conv_gru_narrow", "ConvGRU", "conv_gru")]
+    with pytest.raises(UserError, match="has no verb"):
+        build_figure({"class_path": f"{FRAMES}UnseenTimes", "init_args": {}}).draw(gru, tmp_path)
+    with pytest.raises(UserError, match="grid"):
+        build_figure({"class_path": f"{FRAMES}FrameRates", "init_args": {"verb": "predict"}}).draw(gru, tmp_path)
+
+
+def test_curves_run_over_the_tasks_rates(tmp_path: Path) -> None:
+    records = [
+        make_record(
+            task={"name": "predict", "rate": rate},
+            metrics={"mse": Measurement(1 - rate, 2, None, [], higher_is_better=False)},
+        )
+        for rate in (1.0, 0.2)
+    ]
+    rows = [Trained("Vid-ODE", "", 0, {}, None, records)]
+    figure = build_figure({"class_path": "benchmarks.figures.curves.RateCurves", "init_args": {}})
+    picture, numbers = figure.draw(rows, tmp_path)
+    drawn([picture], 1)
+    table = list(csv.DictReader(numbers.open()))
+    assert [(line["metric"], line["row"], float(line["rate"])) for line in table] == [
+        ("mse", "Vid-ODE", 1.0),
+        ("mse", "Vid-ODE", 0.2),
+    ]
+    assert [float(line["mean"]) for line in table] == pytest.approx([0.0, 0.8])
+    with pytest.raises(UserError, match="No record"):
+        figure.draw([Trained("Vid-ODE", "", 0, {}, None, [])], tmp_path)
+
+
+def test_winds_are_arrows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHRONOREEL_DATA", str(tmp_path / "data"))
+    random, (lat, lon) = np.random.default_rng(0), (np.linspace(-90, 90, 73), np.linspace(20, 377.5, 144))
+    u, v = (random.normal(size=(132, 73, 144)).astype(np.float32) for _ in "uv")
+    np.savez(tmp_path / "navy_winds_uv.npz", u=u, v=v, lat=lat, lon=lon, time=730.5 * np.arange(132))
+    row = trained("predict_noaa_winds/conv_gru_dt", "ConvGRU-Δt", "conv_gru_dt")
+    row.config["data"]["init_args"] = {
+        key: value for key, value in row.config["data"]["init_args"].items() if not key.endswith("_clips")
+    } | {"archives": str(tmp_path)}
+    figure = build_figure({"class_path": "benchmarks.figures.winds.WindVectors", "init_args": {"clips": 1}})
+    drawn(figure.draw([row], tmp_path), 1)
+    balls = [trained("predict_bouncing_balls/conv_gru_narrow", "ConvGRU", "conv_gru")]
+    with pytest.raises(UserError, match="two channels"):
+        figure.draw(balls, tmp_path)
+
+
+@pytest.mark.slow
+def test_figure_4_runs_through_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.cli import benchmarks
+
+    monkeypatch.chdir(ROOT)
+    plan: dict[str, Any] = yaml.safe_load((CONFIGS / "benchmark" / "vid_ode_fig4.yaml").read_text())
+    plan["seeds"] = [0]
+    for row in plan["rows"]:
+        name = row["experiment"].split("/")[1].removesuffix("_narrow")
+        smoke = "vid_ode" if name == "vid_rnn" else name
+        row["overlays"] = [*row.get("overlays", []), f"configs/smoke/{smoke}.yaml", "budget.generator_updates=2"]
+    plan["rows"] = [row for row in plan["rows"] if row["label"] != "Vid-RNN"]  # Vid-ODE's smoke overlay has ODEs
+    path = tmp_path / "vid_ode_fig4.yaml"
+    path.write_text(yaml.safe_dump(plan))
+    words = ["run", str(path), "--fork", f"--runs={tmp_path / 'runs'}", f"--results={tmp_path / 'results'}"]
+    with pytest.raises(SystemExit) as stop:
+        benchmarks(words)
+    assert stop.value.code == 0
+    assert len(list((tmp_path / "results" / "vid_ode_fig4").glob("*.json"))) == 8
+    drawn(sorted((tmp_path / "runs" / "figures" / "vid_ode_fig4").glob("*.png")), 2)
