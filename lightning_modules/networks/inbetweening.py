@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lightning_modules.networks.recomputing import in_pairs, recomputed
+
 Image = Float[Tensor, "batch channel height width"]
 Latent = Float[Tensor, "batch latent low_height low_width"]
 Latents = Float[Tensor, "batch latent time low_height low_width"]
@@ -35,6 +37,8 @@ class InbetweeningNetwork(nn.Module):
         variant: the full model (`fusion`) or a baseline of Section 4.2: `without_fusion` has no gates, `naive` no
             latent generator at all: its video generator doubles the time too.
         slope: of the leaky ReLU below zero.
+        recompute: gradient checkpointing: what is inside a block or a level is not kept for the gradients but computed
+            again when they are taken. Less memory for more time; the numbers are the same.
 
     Raises:
         ValueError: if the size or the number of frames cannot be reached by doubling, or the blocks not be shared out.
@@ -51,13 +55,14 @@ class InbetweeningNetwork(nn.Module):
         blocks: int = 24,
         variant: Variant = "fusion",
         slope: float = 0.2,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         levels = octaves(size, SMALLEST, "size")
         doublings = octaves(frames, 2, "frames")
         widths = [min(width * 2**level, 4 * width) for level in range(levels)]
         self.channels, self.size, self.frames, self.noise = channels, size, frames, noise
-        self.encoder = ImageEncoder(channels, widths, latent, slope)
+        self.encoder = ImageEncoder(channels, widths, latent, slope, recompute)
         self.latents: LatentGenerator | StackedEnds
         if variant == "naive":
             if doublings > levels:
@@ -66,10 +71,11 @@ class InbetweeningNetwork(nn.Module):
                     f"makes at most {2 ** (levels + 1)} frames; got {frames}. Lower `frames` or raise `size`."
                 )
             self.latents = StackedEnds(latent, noise)
-            self.decoder = VideoGenerator(latent, widths, channels, slope, doublings)
+            self.decoder = VideoGenerator(latent, widths, channels, slope, doublings, recompute)
         else:
-            self.latents = LatentGenerator(latent, noise, doublings, blocks, slope, fusion=variant == "fusion")
-            self.decoder = VideoGenerator(latent, widths, channels, slope)
+            fusion = variant == "fusion"
+            self.latents = LatentGenerator(latent, noise, doublings, blocks, slope, fusion, recompute)
+            self.decoder = VideoGenerator(latent, widths, channels, slope, recompute=recompute)
 
     def forward(self, start: Image, end: Image, noise: Noise) -> Video:
         """All T frames in [-1, 1], the two ends as the network sees them included."""
@@ -106,7 +112,9 @@ class InbetweeningNetwork(nn.Module):
 class ImageEncoder(nn.Sequential):
     """E: for each level a 4 x 4 convolution that halves the size and a 3 x 3 one; then 3 x 3 to the latent depth."""
 
-    def __init__(self, channels: int, widths: list[int], latent: int, slope: float = 0.2) -> None:
+    def __init__(
+        self, channels: int, widths: list[int], latent: int, slope: float = 0.2, recompute: bool = False
+    ) -> None:
         layers: list[nn.Module] = []
         before = channels
         for width in widths:
@@ -114,6 +122,11 @@ class ImageEncoder(nn.Sequential):
             layers += [_normed(nn.Conv2d(width, width, 3, 1, 1, bias=False), slope)]
             before = width
         super().__init__(*layers, _normed(nn.Conv2d(before, latent, 3, 1, 1, bias=False), slope))
+        self.recompute = recompute
+
+    def forward(self, image: Image) -> Latent:
+        """The latent map of each frame."""
+        return in_pairs(self, image) if self.recompute else super().forward(image)
 
 
 class LatentGenerator(nn.Module):
@@ -124,7 +137,14 @@ class LatentGenerator(nn.Module):
     """
 
     def __init__(
-        self, latent: int, noise: int, doublings: int, blocks: int, slope: float = 0.2, fusion: bool = True
+        self,
+        latent: int,
+        noise: int,
+        doublings: int,
+        blocks: int,
+        slope: float = 0.2,
+        fusion: bool = True,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         if blocks < 1 or blocks % doublings:
@@ -133,6 +153,7 @@ class LatentGenerator(nn.Module):
                 f"evenly; got {blocks} blocks. Make `blocks` a multiple of {doublings}."
             )
         self.blocks_per_length = blocks // doublings
+        self.recompute = recompute
         self.blocks = nn.ModuleList(
             FusionBlock(latent, noise, 4 * 2 ** (block // self.blocks_per_length), slope, fusion)
             for block in range(blocks)
@@ -148,7 +169,8 @@ class LatentGenerator(nn.Module):
         stages = []
         for block in self.blocks:
             assert isinstance(block, FusionBlock)
-            z = block(z.repeat_interleave(block.length // z.shape[2], dim=2), start, end, noise)
+            z = z.repeat_interleave(block.length // z.shape[2], dim=2)
+            z = recomputed(block, z, start, end, noise) if self.recompute else block(z, start, end, noise)
             stages.append(z)
         return stages
 
@@ -221,9 +243,18 @@ class VideoGenerator(nn.Sequential):
         channels: of the frames.
         slope: of the leaky ReLU.
         doublings: how many levels, from the first, double the time too, by kernels of 4 (the naive baseline).
+        recompute: see `InbetweeningNetwork`.
     """
 
-    def __init__(self, latent: int, widths: list[int], channels: int, slope: float = 0.2, doublings: int = 0) -> None:
+    def __init__(
+        self,
+        latent: int,
+        widths: list[int],
+        channels: int,
+        slope: float = 0.2,
+        doublings: int = 0,
+        recompute: bool = False,
+    ) -> None:
         layers: list[nn.Module] = [_normed(nn.Conv3d(latent, widths[-1], 3, padding=1, bias=False), slope)]
         ups = list(zip(reversed(widths), [*reversed(widths[:-1]), channels], strict=True))
         for level, (width, after) in enumerate(ups):
@@ -233,6 +264,11 @@ class VideoGenerator(nn.Sequential):
             layers += [_normed(nn.Conv3d(width, width, 3, padding=1, bias=False), slope)]
             layers += [nn.Sequential(up, nn.Tanh()) if last else _normed(up, slope)]
         super().__init__(*layers)
+        self.recompute = recompute
+
+    def forward(self, latents: Latents) -> Float[Tensor, "batch channel frames height width"]:
+        """The video, channels before time."""
+        return in_pairs(self, latents) if self.recompute else super().forward(latents)
 
 
 def octaves(value: int, smallest: int, name: str) -> int:
