@@ -40,7 +40,7 @@ def card(
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
         f"# {name}",
-        f"A `{kind}` of [ChronoReel](https://pypi.org/project/chronoreel)" + (f" that {does}." if does else "."),
+        f"A `{kind}` of ChronoReel" + (f" that {does}." if does else "."),
         "## Use",
         "```python\nfrom lightning_modules.hub import from_pretrained\n\n"
         f'system = from_pretrained("{repository or "this folder"}")\n```',
