@@ -9,7 +9,7 @@ import numpy as np
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.prepared import Moments, PreparedData, Recording, Splits, by_person
+from datamodules.prepared import Moments, Piece, PreparedData, Recording, Splits, by_person
 from datamodules.store import ClipStore
 from datamodules.video import decode, fit
 
@@ -91,6 +91,8 @@ class WeizmannStrips(PreparedData):
     Args:
         val_people: to validate on, by their place from 0 to 8.
         test_people: to test on; all others are trained on.
+        pieces: cut the val and test clips into pieces of so many frames one after another, as the inbetweening paper
+            cuts KTH, so that more is measured than one sample of each; None: a clip is a clip.
         shared: see `PreparedData`.
     """
 
@@ -104,8 +106,18 @@ class WeizmannStrips(PreparedData):
         checksum="none published; noted at first sight",
     )
 
-    def __init__(self, *, val_people: Sequence[int] = (7,), test_people: Sequence[int] = (8,), **shared: Any) -> None:
+    def __init__(
+        self,
+        *,
+        val_people: Sequence[int] = (7,),
+        test_people: Sequence[int] = (8,),
+        pieces: int | None = None,
+        **shared: Any,
+    ) -> None:
         super().__init__(**shared)
+        if pieces is not None and pieces < 1:
+            raise ValueError(f"pieces is a number of frames, 1 at least, or None; got {pieces}.")
+        self.pieces = pieces
         people = [str(person) for person in range(len(PEOPLE))]
         self.val_people, self.test_people = tuple(map(str, val_people)), tuple(map(str, test_people))
         _check_people(people, self.val_people, self.test_people)
@@ -129,7 +141,21 @@ class WeizmannStrips(PreparedData):
 
     def splits(self, store: ClipStore) -> Splits:
         """By person."""
-        return by_person(store, self.val_people, self.test_people)
+        splits = by_person(store, self.val_people, self.test_people)
+        if self.pieces is None:
+            return splits
+        lengths = [entry["length"] for entry in store.index["clips"]]
+        val, test = (pieces_of(clips, lengths, self.pieces) for clips in (splits["val"], splits["test"]))
+        return {"train": splits["train"], "val": val, "test": test}
+
+
+def pieces_of(clips: Sequence[Piece], lengths: Sequence[int], frames: int) -> list[Piece]:
+    """Each clip in pieces of so many frames one after another; what is left at its end is not used."""
+    return [
+        Piece(piece.clip, start, start + frames)
+        for piece in clips
+        for start in range(0, lengths[piece.clip] - frames + 1, frames)
+    ]
 
 
 def _strip(path: Path, size: tuple[int, int], channels: int) -> Moments:

@@ -7,9 +7,10 @@ import pytest
 
 from benchmarks.cli import benchmarks
 from datamodules.archives import MissingData
+from datamodules.prepared import Piece
 from datamodules.sampling import Regular
 from datamodules.video import write_video
-from datamodules.weizmann import ACTIONS, PEOPLE, Weizmann, WeizmannStrips
+from datamodules.weizmann import ACTIONS, PEOPLE, Weizmann, WeizmannStrips, pieces_of
 
 LOADING = {"sampling": Regular(num_frames=4), "batch_size": 2, "size": 16}
 
@@ -101,3 +102,16 @@ def test_the_real_strips(shared: Path, tmp_path: Path) -> None:
     there = pickle.loads(pickle.dumps(source)).read(np.array([0, 1]), np.array([[0, 50], [3, 7]]))
     assert here.shape == (2, 2, 3, 64, 64)
     assert (here == there).all()
+    cut = WeizmannStrips(
+        root=str(tmp_path), pieces=16, test_people=[7, 8], val_people=[6], sampling=Regular(num_frames=16), size=64
+    )
+    assert [len(cut.source(split)) for split in ("train", "val", "test")] == [24, 15, 34]
+    assert {len(cut.source("test").times(index)) for index in range(34)} == {16}
+    assert len(cut.source("train").times(0)) > 16  # a training sample lies anywhere
+
+
+def test_a_clip_is_cut_into_pieces_and_its_end_is_left() -> None:
+    pieces = pieces_of([Piece(1), Piece(0)], [15, 40], 16)
+    assert pieces == [Piece(1, 0, 16), Piece(1, 16, 32)]
+    with pytest.raises(ValueError, match="pieces is a number of frames"):
+        WeizmannStrips(pieces=0, **LOADING)
