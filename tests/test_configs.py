@@ -192,7 +192,7 @@ def test_an_experiments_model_builds(path: Path) -> None:
     system = on_meta(config["model"])
     if path.stem.startswith("vid_"):
         assert isinstance(system, VidODE)
-        mode = "interpolate" if path.parent.name.startswith("interpolate") else "extrapolate"
+        mode = "interpolate" if path.parent.name.startswith(("interpolate", "inbetween")) else "extrapolate"
         assert system.mode == mode
         _check_critics(system, config["data"]["init_args"])
 

@@ -1,0 +1,201 @@
+"""The inbetweening paper's figures: generated videos, the mean of many, and what intermediate blocks decode to."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.canonical import slug
+from benchmarks.errors import UserError
+from benchmarks.figures.base import Figure, Trained
+from benchmarks.sample import to_pictures
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from benchmarks.tasks import Case
+    from lightning_modules.system import System
+
+GAP = 2
+"""White pixels between two frames."""
+
+
+class _Strips(Figure):
+    """A picture for each row of the benchmark: for each test clip some videos, frame beside frame, one below the other.
+
+    Args:
+        clips: how many test clips are shown, spread evenly over the test split.
+        scale: each pixel enlarged to so many.
+    """
+
+    def __init__(self, clips: int = 2, scale: int = 2) -> None:
+        if clips < 1 or scale < 1:
+            raise ValueError(f"clips and scale must be at least 1; got {clips} and {scale}.")
+        self.clips = clips
+        self.scale = scale
+
+    def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
+        """`<row>-s<seed>.png`, and the same as `.gif`, for every row."""
+        import torch
+
+        from datamodules.video import write_video
+
+        written = []
+        for row in rows:
+            system, case = row.system(), posed(row, self.clips)
+            with torch.inference_mode():
+                videos = self.videos(system, case)
+            path = folder / f"{slug(f'{row.group} {row.label}'.strip())}-s{row.seed}.png"
+            write_strips(path, videos, self.scale)
+            moving = torch.cat([torch.cat(list(block), dim=-1) for block in videos], dim=-2)
+            rate = (case.times.shape[1] - 1) / float(case.times[0, -1] - case.times[0, 0])
+            write_video(path.with_suffix(".gif"), to_pictures(moving, self.scale), rate)
+            written += [path, path.with_suffix(".gif")]
+        return written
+
+    @abstractmethod
+    def videos(self, system: "System", case: "Case") -> "Float[Tensor, 'clip strip time channel height width']":
+        """For each clip the videos that are shown one below the other."""
+
+
+class Examples(_Strips):
+    """Figure 2: the generated video, the given frames at its ends, above the original one."""
+
+    def videos(self, system: "System", case: "Case") -> "Float[Tensor, 'clip 2 time channel height width']":
+        """Generated and original."""
+        import torch
+
+        return torch.stack([whole(case, asked(system, case)), original(case)], dim=1)
+
+
+class MeanOfDraws(_Strips):
+    """Figure 3: the mean of many videos that were generated for the same two frames, above the original one.
+
+    What all of them agree on stays sharp; what differs diffuses into the background.
+
+    Args:
+        clips: see `Examples`.
+        scale: see `Examples`.
+        draws: how many are averaged: 100 in the paper.
+    """
+
+    def __init__(self, clips: int = 2, scale: int = 2, draws: int = 100) -> None:
+        super().__init__(clips, scale)
+        if draws < 1:
+            raise ValueError(f"draws must be at least 1; got {draws}.")
+        self.draws = draws
+
+    def videos(self, system: "System", case: "Case") -> "Float[Tensor, 'clip 2 time channel height width']":
+        """Mean and original."""
+        import torch
+
+        from benchmarks.tasks import SEED_STEP
+
+        total = torch.zeros_like(original(case))
+        for draw in range(self.draws):
+            total += whole(case, asked(system, case._replace(seeds=case.seeds + draw * SEED_STEP)))
+        return torch.stack([total / self.draws, original(case)], dim=1)
+
+
+class DecodedBlocks(_Strips):
+    """Figure 4: the frames between the ends, decoded from the outputs of the latent generator's last blocks.
+
+    Args:
+        clips: see `Examples`.
+        scale: see `Examples`.
+        last: how many blocks, all at the full length: 8 in the paper.
+    """
+
+    def __init__(self, clips: int = 1, scale: int = 2, last: int = 8) -> None:
+        super().__init__(clips, scale)
+        self.last = last
+
+    def videos(self, system: "System", case: "Case") -> "Float[Tensor, 'clip strip time channel height width']":
+        """From the earliest block to the last, which is the model's answer."""
+        import torch
+
+        from datamodules.clip import VideoClip
+        from lightning_modules.inbetweening import Inbetweening
+
+        if not isinstance(system, Inbetweening) or not isinstance(case.observed, VideoClip):
+            raise UserError(
+                f"This figure decodes the blocks of Inbetweening's latent generator; {type(system).__name__} has none. "
+                "Leave the row out of the plan."
+            )
+        try:
+            return torch.stack(system.decode_blocks(case.observed, seeds=case.seeds, last=self.last), dim=1)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+
+def posed(row: Trained, clips: int) -> "Case":
+    """The inbetweening task about some of the row's test clips: the ends shown, all frames between them asked."""
+    import torch
+
+    from benchmarks.tasks import Inbetween
+    from datamodules.clip import VideoClip
+    from datamodules.module import normalise
+
+    data = row.data()
+    data.prepare_data()
+    data.setup("test")
+    dataset = data.dataset("test")
+    if len(dataset) < clips:
+        raise UserError(f"{data.name} has {len(dataset)} test clips and the figure shows {clips}. Lower `clips`.")
+    chosen = (torch.arange(clips) * len(dataset) // clips).tolist()
+    batch = normalise(dataset.__getitems__([(0, index) for index in chosen]))
+    return Inbetween().pose(batch, VideoClip, row.seed)
+
+
+def asked(system: "System", case: "Case") -> "Float[Tensor, 'clip between channel height width']":
+    """The system's answer."""
+    from benchmarks.tasks import Inbetween
+    from datamodules.clip import VideoClip
+
+    task = Inbetween()
+    if not task.answerable_by(system):
+        raise UserError(f"{task.refusal(system)}. Leave the row out of the plan.")
+    answer = task.ask(system, case)
+    assert isinstance(answer, VideoClip)
+    return answer.frames
+
+
+def whole(
+    case: "Case", between: "Float[Tensor, 'clip between channel height width']"
+) -> "Float[Tensor, 'clip time channel height width']":
+    """The given start, what lies between, the given end."""
+    import torch
+
+    from datamodules.clip import VideoClip
+
+    assert isinstance(case.observed, VideoClip)
+    given = case.observed.frames
+    return torch.cat([given[:, :1], between.to(given), given[:, 1:]], dim=1)
+
+
+def original(case: "Case") -> "Float[Tensor, 'clip time channel height width']":
+    """The clip that the question was made of."""
+    from datamodules.clip import Trajectory
+
+    assert not isinstance(case.target, Trajectory)
+    return whole(case, case.target.frames)
+
+
+def write_strips(path: Path, videos: "Float[Tensor, 'clip strip time channel height width']", scale: int) -> None:
+    """One picture: a line of frames for each video, those of one clip close together; written whole or not at all."""
+    import numpy as np
+    from PIL import Image
+
+    lines = []
+    for block in videos:
+        for video in block:
+            frames = to_pictures(video, scale)
+            frames = np.repeat(frames, 3 // frames.shape[1], axis=1)
+            framed = np.pad(frames, ((0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=255)
+            lines.append(np.concatenate(list(framed.transpose(0, 2, 3, 1)), axis=1))
+        lines.append(np.full((4 * GAP, *lines[-1].shape[1:]), 255, dtype=np.uint8))
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    Image.fromarray(np.concatenate(lines[:-1])).save(partial)
+    partial.replace(path)
