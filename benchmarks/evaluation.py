@@ -16,7 +16,7 @@ from benchmarks.logging_results import log_measurements, log_records
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.per_clip import write_per_clip
 from benchmarks.records import Measurement
-from benchmarks.sitting import Sitting, check_target, check_times, check_types, labels
+from benchmarks.sitting import Sitting, check_target, check_times, check_types, labels, without_gaps
 from benchmarks.tasks import SEED_STEP, Task
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import Batch
@@ -213,7 +213,7 @@ class Evaluation(Callback):
                     break
                 answer = type(answer)(*(value.float() for value in answer))
                 check_times(system, sitting.label, drawn, answer)
-                answer = task.measured(answer)
+                answer = without_gaps(drawn, task.measured(answer))
                 for name, reason in sitting.mark(system, drawn, answer, batch, draw).items():
                     self._say(f"{sitting.label}/{name}: — ({reason})")
                 if draw == 0:

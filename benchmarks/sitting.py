@@ -16,7 +16,7 @@ from benchmarks.records import Budget as Cost
 from benchmarks.records import Measurement, Protocol, Record
 from benchmarks.tasks import Case, Task
 from benchmarks.weights import WeightsUnavailable
-from datamodules.clip import Batch, KeypointClip, Sample, VideoClip
+from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from lightning_modules.callbacks import Budget, updates_of
 
 
@@ -205,6 +205,13 @@ def check_times(system: Any, label: str, case: Case, answer: Sample) -> None:
             f"{type(system).__name__} was asked the task '{label}' at {_few(case.times)} s and "
             f"answered at {_few(answer.times)} s. A verb must return exactly the times it is asked."
         )
+
+
+def without_gaps(case: Case, answer: Sample) -> Sample:
+    """The answer with the target's own pixels where nothing is known of them: there nobody is right or wrong."""
+    if case.valid is None or isinstance(answer, Trajectory) or isinstance(case.target, Trajectory):
+        return answer
+    return answer._replace(frames=torch.where(case.valid, answer.frames, case.target.frames.to(answer.frames)))
 
 
 def check_target(batch: Batch, task: Task) -> None:

@@ -68,6 +68,8 @@ class Case(NamedTuple):
     seeds: Seeds
     times: Times
     """When the answer is asked for: the target's times, but where a task asks at a rate that the data have not."""
+    valid: Bool[Tensor, "batch asked 1 height width"] | None = None
+    """False where a pixel of the target is missing; None when all are there."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ class Task(ABC):
         observed = sample_type(**{name: getattr(observed, name) for name in sample_type._fields})
         shown = present[:, mask.to(present.device)]
         seeds = batch.ids + seed * SEED_STEP
-        return Case(observed, target, shown, batch.ids, batch.labels, seeds, target.times)
+        hidden = (~mask).nonzero().flatten().to(present.device)
+        valid = None if batch.valid is None else batch.valid.index_select(1, hidden)
+        return Case(observed, target, shown, batch.ids, batch.labels, seeds, target.times, valid)
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,8 @@ class Generate(Task):
                 f"{target.times.shape[1]} true ones; these must be equal. Set `centre` to a number of frames that "
                 f"both have ({case.target.times.shape[1]} in the data), or lengthen the evaluation sampling."
             )
+        if case.valid is not None and (self.fps is not None or self.centre is not None):
+            raise ValueError(f"The task '{self.name}' with `fps` or `centre` needs data without missing pixels.")
         return case._replace(target=target, times=times)
 
     def ask(self, system: Any, case: Case) -> Sample:

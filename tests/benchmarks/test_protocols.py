@@ -15,7 +15,7 @@ from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.records import Record, read_record
-from benchmarks.sitting import labels
+from benchmarks.sitting import labels, without_gaps
 from benchmarks.tasks import Generate, Interpolate, Predict
 from benchmarks.training import main
 from datamodules.clip import Batch, VideoClip, sample_id
@@ -133,8 +133,24 @@ def test_the_middle_of_a_second_is_compared() -> None:
         Generate(fps=12.0, centre=16).pose(batch(16), VideoClip)
     for wrong in ({"seconds": 2.0}, {"fps": 0.0}, {"centre": 0}):
         with pytest.raises(ValueError, match=r"give `fps` with it|must be positive"):
-            Generate(**wrong)  # type: ignore[arg-type]
+            Generate(**wrong)
     assert labels([Generate(fps=16.0), Generate(fps=20.5)]) == ["generate-fps16", "generate-fps20.5"]
+
+
+def test_a_pixel_that_nobody_knows_is_no_error() -> None:
+    data = batch(6)
+    valid = torch.rand(3, 6, 1, 4, 4, generator=torch.Generator().manual_seed(1)) < 0.5
+    case = Predict(given=2).pose(data._replace(valid=valid), VideoClip)
+    assert case.valid is not None
+    assert case.valid.equal(valid[:, 2:])
+    answer = VideoClip(case.target.frames + 0.5, case.target.times)
+    filled = without_gaps(case, answer)
+    assert filled.frames[valid[:, 2:]].equal(answer.frames[valid[:, 2:]])
+    assert filled.frames[~valid[:, 2:]].equal(case.target.frames[~valid[:, 2:]])
+    whole = Predict(given=2).pose(data, VideoClip)
+    assert without_gaps(whole, answer) is answer
+    with pytest.raises(ValueError, match="needs data without missing pixels"):
+        Generate(centre=4).pose(data._replace(valid=valid), VideoClip)
 
 
 def test_settings_that_ask_for_nothing_special_are_no_part_of_a_protocol() -> None:
