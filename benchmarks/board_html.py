@@ -26,10 +26,18 @@ _COSTS: dict[str, Callable[[Record], Number | None]] = {
 
 def page(board: Sequence[Section], clips: Path) -> str:
     """The page; without an index of clips in the folder it has no gallery."""
+    run = [part for part in board if part.rankings]
+    published = [part for part in board if not part.rankings and part.published]
+    later = [part for part in board if not part.rankings and not part.published]
     parts = {
         "style": _read("vendor/uPlot.min.css") + _read("page.css"),
-        "contents": "".join(f'<li><a href="#{part.plan.name}">{escape(part.plan.title)}</a></li>' for part in board),
-        "tables": "\n".join(_section(part) for part in board),
+        "contents": _links(run),
+        "published": _links(published),
+        "tables": "\n".join(_section(part) for part in run + published),
+        "later": "".join(
+            f"<li>{escape(part.plan.title)}: <code>benchmarks run configs/benchmark/{part.plan.name}.yaml</code></li>"
+            for part in later
+        ),
         "data": _json(_data(board)),
         "clips": _json(_clips(clips)),
         "sort": _read("vendor/tablesort.min.js"),
@@ -40,6 +48,10 @@ def page(board: Sequence[Section], clips: Path) -> str:
     template = _read("page.html")
     pieces = template.split("{{")
     return pieces[0] + "".join(parts[name] + rest for name, _, rest in (piece.partition("}}") for piece in pieces[1:]))
+
+
+def _links(board: Sequence[Section]) -> str:
+    return "".join(f'<li><a href="#{part.plan.name}">{escape(part.plan.title)}</a></li>' for part in board)
 
 
 def _section(part: Section) -> str:
@@ -77,7 +89,9 @@ def _ranking(ranking: Ranking) -> str:
         cells += [_theirs(column[index]) for column in printed.values()]
         cells += [_cost(entries[index]) for _, entries in further]
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return "\n".join([f"<h4>{escape(ranking.title)}</h4>", *lines, _table(ranking.title, head, rows)])
+    return "\n".join(
+        [f"<h4>{escape(ranking.title)}</h4>", *lines, _table(f"{ranking.plan.title}: {ranking.title}", head, rows)]
+    )
 
 
 def _printed(part: Section) -> list[str]:
@@ -94,14 +108,15 @@ def _printed(part: Section) -> list[str]:
             for index, row in enumerate(rows)
         ]
         name = ", ".join([*([group] if group else []), task])
-        lines.append(_table(f"{part.plan.title}: {name}, as published in {numbers[0].table}", head, body))
+        caption = f"{name}, as published in {numbers[0].table}"
+        lines += [f"<h4>{escape(caption)}</h4>", _table(f"{part.plan.title}: {caption}", head, body)]
     return lines
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table class="board">'
-        f"<caption>{escape(caption)}</caption><thead><tr>{''.join(head)}</tr></thead>"
+        f'<caption class="unseen">{escape(caption)}</caption><thead><tr>{"".join(head)}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -21,8 +21,15 @@ the paper does not say enough to measure alike; `°`: reported elsewhere, not ch
 
 
 def markdown(board: Sequence[Section], results: str = "benchmarks/results") -> str:
-    """The whole page: one section per benchmark, one table per ranking."""
-    return "\n".join([_HEAD.format(results=results), *(section(part) for part in board)])
+    """The whole page: sections of what was run, then of what was only published, then a list of what is to be run."""
+    shown = [part for part in board if part.rankings] + [part for part in board if not part.rankings and part.published]
+    later = [part for part in board if not part.rankings and not part.published]
+    page = [_HEAD.format(results=results), *(section(part) for part in shown)]
+    if later:
+        page += ["## Not run yet", ""]
+        page += [f"- {part.plan.title}: `benchmarks run configs/benchmark/{part.plan.name}.yaml`" for part in later]
+        page.append("")
+    return "\n".join(page)
 
 
 def section(part: Section) -> str:

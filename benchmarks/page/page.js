@@ -160,6 +160,8 @@ function plot(place, label, unit, series, options = {}) {
   const known = series.filter((one) => one.points.length);
   const xs = [...new Set(known.flatMap((one) => one.points.map((point) => point[0])))].sort((a, b) => a - b);
   if (!xs.length || (options.least && xs.length < options.least)) {
+    home.removeAttribute("role");
+    home.removeAttribute("aria-label");
     home.replaceChildren(make("p", {}, options.none || "No record has these numbers."));
     return;
   }

@@ -15,7 +15,7 @@ from benchmarks.board_html import page
 from benchmarks.errors import UserError
 from benchmarks.leaderboard import CLIPS
 from benchmarks.plan import Plan, Row, read_plans
-from benchmarks.records import Measurement, read_records
+from benchmarks.records import Measurement, Protocol, Record, read_records
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")
 Page = Any
@@ -25,7 +25,18 @@ Browser = Any
 def golden_page() -> str:
     board = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "plans"))
     published = Plan("printed", "Printed only", [Row("VGAN", group="MUG")], published="mode_gan#table1")
-    return page([*board, section(published, [])], CLIPS)
+    return page([*board, section(Plan("rates", "Rates", []), at_rates(10, 20, 40)), section(published, [])], CLIPS)
+
+
+def at_rates(*rates: int) -> list[Record]:
+    """One row asked at several frame rates: an exam each."""
+    records = []
+    for rate in rates:
+        task = {"name": "generate", "fps": rate}
+        protocol = Protocol.create(f"generate-at-{rate}", {"task": task, "n": 50, "fps": 16})
+        metrics = {"mse": Measurement(1 / rate, 50, higher_is_better=False)}
+        records.append(make_record(task=task, protocol=protocol, metrics=metrics))
+    return records
 
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:
@@ -34,6 +45,13 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert "default-src 'none'" in text
     assert "{{" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert text == golden_page()
+
+
+def test_the_asked_frame_rate_is_the_tasks() -> None:
+    data = re.search(r'id="data">(.*?)</script>', golden_page(), flags=re.DOTALL)
+    assert data is not None
+    rates = {ranking["title"].split("-")[2]: ranking["fps"] for ranking in json.loads(data[1])["rankings"][-3:]}
+    assert rates == {"10": 10, "20": 20, "40": 40}
 
 
 def test_labels_cannot_leave_their_place() -> None:
@@ -179,6 +197,14 @@ def test_plots_follow_their_controls(tab: Page) -> None:
     tab.locator("#plot-legend button").first.press("Enter")
     assert tab.locator("#plot-legend button").first.get_attribute("aria-pressed") == "false"
     assert tab.locator("#plot-frames canvas").evaluate("canvas => canvas.toDataURL()") != before
+    tab.locator("#plot-ranking").select_option(label="Rates: generate-at-10-" + _hash_of(at_rates(10)[0]))
+    assert tab.locator("#plot-rate canvas").count() == 1
+    assert "mse ↓ over frames per second: Vid-ODE" in str(tab.locator("#plot-rate").get_attribute("aria-label"))
+    assert "not measured for each frame" in tab.locator("#plot-frames").inner_text()
+
+
+def _hash_of(record: Record) -> str:
+    return record.protocol.id.rpartition("-")[2]
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
