@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", dest="options", action="append", default=[], metavar="NAME=VALUE", help="a setting of the data"
     )
     parser.add_argument("--size", type=int, help="side of the frames in pixels; short for --set size=N")
+    parser.add_argument("--keypoints", action="store_true", help="find the joints of people or the points of faces too")
     parser.add_argument("--verify", action="store_true", help="read everything again and compare with what was noted")
 
 
@@ -31,8 +32,17 @@ def main(args: argparse.Namespace) -> int:
     if args.verify and not isinstance(data, PreparedData):
         raise UserError(f"{data.name} has nothing noted to compare with; --verify is for published data sets.")
 
+    if args.keypoints and not isinstance(data, PreparedData):
+        raise UserError(f"Keypoints are found in published data sets; {data.name} is none.")
+
     try:
-        data.prepare_data()
+        if args.keypoints and isinstance(data, PreparedData):
+            few = data.prepare_keypoints()
+            print(
+                f"keypoints: {data.path}, {len(few)} clips with too few detections{': ' if few else ''}{', '.join(few)}"
+            )
+        else:
+            data.prepare_data()
         problems = data.verify() if args.verify and isinstance(data, PreparedData) else []
         data.setup()
     except (ValueError, OSError) as error:

@@ -10,7 +10,8 @@ import numpy as np
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.prepared import Moments, Piece, PreparedData, Recording, Splits
+from datamodules.pieces import Piece
+from datamodules.prepared import Moments, PreparedData, Recording, Splits
 from datamodules.store import ClipStore
 from datamodules.tfrecord import features, records
 from datamodules.video import fit

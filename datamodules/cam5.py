@@ -12,7 +12,8 @@ from jaxtyping import Float32, Float64
 from datamodules.archives import Archive, MissingData
 from datamodules.facts import Facts
 from datamodules.fields import FieldData, basins, moments, ranged
-from datamodules.prepared import Moments, Piece, Recording, Splits, carve, check_sizes, names_of
+from datamodules.pieces import Piece
+from datamodules.prepared import Moments, Recording, Splits, carve, check_sizes, names_of
 from datamodules.store import ClipStore
 
 _UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}

@@ -1,6 +1,7 @@
 """Fields: measured maps (winds, pressure) as clips; scaled to [-1, 1] by their own least and largest values."""
 
 import hashlib
+from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,16 +9,17 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from datamodules.module import Split
-from datamodules.prepared import Moments, Pieces, PreparedData
+from datamodules.pieces import Pieces
+from datamodules.prepared import Moments, PreparedData
 from datamodules.source import Indices, Origin, Positions, Source
-from datamodules.store import ClipStore, PixelType
+from datamodules.store import PixelType
 
 Grid = Float32[np.ndarray, "time channel height width"]
 Bounds = Sequence[tuple[float, float]]
 """The least and the largest value of each variable, in its own unit."""
 
 
-class FieldData(PreparedData):
+class FieldData(PreparedData, ABC):
     """Data whose pixels are measured: stored as float32 in their own units, NaN where nothing was measured.
 
     A subclass says `variables` and what `PreparedData` asks, and notes the range of each clip (`ranged`). A batch holds
@@ -46,11 +48,11 @@ class FieldData(PreparedData):
     @property
     def bounds(self) -> Bounds:
         """What -1 and 1 stand for, for each variable; known when the data are prepared."""
-        return self._bounds if self._bounds is not None else _extent(ClipStore.open(self.path).index["clips"])
+        return self._bounds if self._bounds is not None else _extent(self.opened().index["clips"])
 
     def open(self, split: Split) -> Source:
         """The clips of a split."""
-        store = ClipStore.open(self.path)
+        store = self.opened()
         bounds = self._bounds if self._bounds is not None else _extent(store.index["clips"])
         return Fields(Pieces(store, self.splits(store).get(split, ()), self.channels, self.frame_rate), bounds)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.prepared import Piece, PreparedData, Recording, Splits, carve, check_sizes, names_of
+from datamodules.pieces import Piece
+from datamodules.prepared import PreparedData, Recording, Splits, carve, check_sizes, names_of
 from datamodules.store import ClipStore
 from datamodules.video import EXTENSIONS, decode
 

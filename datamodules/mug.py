@@ -30,6 +30,7 @@ class MUG(PreparedData):
     """
 
     name = "mug"
+    keypoint_kind = "face"
     facts = Facts(
         source="mug.ee.auth.gr/fed (form)",
         licence="signed form, research use",

@@ -10,7 +10,8 @@ import numpy as np
 from datamodules.archives import Archive
 from datamodules.facts import Facts
 from datamodules.fields import FieldData, basins, moments, ranged
-from datamodules.prepared import Piece, Recording, Splits
+from datamodules.pieces import Piece
+from datamodules.prepared import Recording, Splits
 from datamodules.store import ClipStore
 
 KINDS = {"navy": ("navy_winds_uv", ("u", "v")), "coads": ("coads_climatology", ("UWND", "VWND", "SLP"))}

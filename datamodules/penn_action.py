@@ -9,7 +9,8 @@ import numpy as np
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.prepared import Piece, PreparedData, Recording, Splits, carve, check_sizes, names_of
+from datamodules.pieces import Piece
+from datamodules.prepared import PreparedData, Recording, Splits, carve, check_sizes, names_of
 from datamodules.stills import numbered, stills
 from datamodules.store import ClipStore
 

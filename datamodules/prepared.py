@@ -7,26 +7,37 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
 from datamodules.archives import Archive, check_noted, find, unpacked
 from datamodules.facts import Facts
+from datamodules.keypoints import (
+    COCO_PAIRS,
+    FACE_PAIRS,
+    Detector,
+    file_of,
+    given,
+    joints_kept,
+    pairs_kept,
+    read,
+    to_store,
+    weights_of,
+    write,
+)
 from datamodules.module import SPLITS, ClipDataModule, Split
-from datamodules.source import Indices, Origin, Pixels, Positions, Source
+from datamodules.pieces import ALL, Joints, KeypointPieces, Piece, Pieces
+from datamodules.source import Origin, Source
 from datamodules.store import ClipStore, PixelType, StoredClip, StoreError
 from datamodules.video import VideoError
 
 Moments = Iterable[tuple[Any, float]]
 """Pictures (uint8, or float32 for measured fields) and their times in seconds since the first."""
-Splits = Mapping[Split, Sequence["Piece"]]
-
-ALL = "all"
-"""A store has one split; which clips are trained on is decided when it is opened, so that no split decodes anew."""
+Splits = Mapping[Split, Sequence[Piece]]
 
 
 class Recording(NamedTuple):
@@ -40,15 +51,6 @@ class Recording(NamedTuple):
     about: Mapping[str, Any] = MappingProxyType({})
 
 
-class Piece(NamedTuple):
-    """A part of a stored clip that a split uses as a clip of its own."""
-
-    clip: int
-    start: int = 0
-    stop: int | None = None
-    """Frames `start` to `stop` - 1; None is the clip's end."""
-
-
 class PreparedData(ClipDataModule, ABC):
     """A data set that somebody publishes.
 
@@ -60,7 +62,14 @@ class PreparedData(ClipDataModule, ABC):
         frame_rate: frames per second to resample to, nearest in time; None keeps the clips' own times.
         archives: where the owner's files lie; None is `<root>/archives/<name>`.
         download: fetch what is missing and may be fetched.
-        loading: see `ClipDataModule`.
+        store: read this prepared store, a folder or an fsspec address (https://, s3://, ...), where it lies; the
+            owner's files are not needed then.
+        shard_gigabytes: store the frames in files of about this size; None is one file.
+        keypoints: read the joints that `benchmarks prepare ... --keypoints` found, or that came with the data: batches
+            are KeypointClips then. Clips in which more than 20 % of the frames have no detection are left out, by name.
+        drop_joints: joints that are left out, counted from 0; 15 and 16 are the ankles.
+        joint_weights: what the confidence of a joint is multiplied by, 0 to 1.
+        loading: see `ClipDataModule`; `joint_pairs` are those of the joints that are left.
     """
 
     facts: ClassVar[Facts]
@@ -69,6 +78,8 @@ class PreparedData(ClipDataModule, ABC):
     """What a store of this data set has: None is what was asked for, 1 is data that are grey by nature."""
     stored_type: PixelType = "uint8"
     """Pictures, or float32 for measured fields."""
+    keypoint_kind: Literal["body", "face"] = "body"
+    """What is looked for: COCO's 17 joints, or 13 points of a face."""
 
     def __init__(
         self,
@@ -78,9 +89,22 @@ class PreparedData(ClipDataModule, ABC):
         frame_rate: float | None = None,
         archives: str | None = None,
         download: bool = True,
+        store: str | None = None,
+        shard_gigabytes: float | None = None,
+        keypoints: bool = False,
+        drop_joints: Sequence[int] = (),
+        joint_weights: dict[int, float] | None = None,
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
+        self.joints: Joints | None = None
+        if keypoints:
+            pairs, count = (FACE_PAIRS, 13) if self.keypoint_kind == "face" else (COCO_PAIRS, 17)
+            weights_of(count, joint_weights)
+            self.joint_pairs = self.joint_pairs or pairs_kept(pairs, joints_kept(count, drop_joints))
+            self.joints = Joints(self.keypoint_kind, tuple(drop_joints), joint_weights)
+        elif drop_joints or joint_weights:
+            raise ValueError("drop_joints and joint_weights are of keypoints; set `keypoints: true` too.")
         if frame_rate is not None and not frame_rate > 0:
             raise ValueError(f"frame_rate must be positive; got {frame_rate}.")
         self._size = (size, size) if isinstance(size, int) else (size[0], size[1])
@@ -88,6 +112,8 @@ class PreparedData(ClipDataModule, ABC):
         self.frame_rate = frame_rate
         self.folder = Path(archives) if archives else self.root / "archives" / self.name
         self.download = download
+        self.store = store
+        self.shard_bytes = None if shard_gigabytes is None else max(1, round(shard_gigabytes * 1e9))
 
     @property
     def channels(self) -> int:
@@ -123,8 +149,73 @@ class PreparedData(ClipDataModule, ABC):
     def splits(self, store: ClipStore) -> Splits:
         """Which of the stored clips, or pieces of them, each split has."""
 
+    def ready_keypoints(self, store: ClipStore, found: Mapping[str, Path]) -> Path | None:
+        """A file of keypoints that came with the data, an array for each clip's name (`keypoints.given`)."""
+        return None
+
     def prepare_data(self) -> None:
-        """Find or fetch the archives, unpack and decode them, unless the store is there and has all that is needed."""
+        """Find or fetch the archives, unpack and decode them, unless the store is there and has all that is needed.
+
+        Raises:
+            StoreError: if keypoints are asked for that nobody has looked for.
+        """
+        self._prepare_store()
+        if self.joints is not None:
+            store = self.opened()
+            if not store.remote and not file_of(store, self.keypoint_kind).exists():
+                self._take_keypoints(store)
+            read(store, self.keypoint_kind)
+
+    def opened(self) -> ClipStore:
+        """The store that the clips are read from."""
+        return ClipStore.open(self.store or self.path)
+
+    def prepare_keypoints(self, detector: Detector | None = None, size: int = 256) -> list[str]:
+        """Prepare, look for the joints in every clip, and return the names of clips with too few detections.
+
+        Keypoints that came with the data are taken instead. They are looked for in pictures of `size` in place of
+        the store's, which are small.
+
+        Raises:
+            MissingData: if the detector's weights or the archives cannot be had.
+        """
+        if self.store is not None:
+            raise ValueError(f"Keypoints are found where a store is prepared, not in {self.store}; leave `store` out.")
+        self._prepare_store()
+        store = self.opened()
+        if detector is None and self._take_keypoints(store):
+            return list(read(store, self.keypoint_kind).dropped)
+        if detector is None:
+            from datamodules.detectors import detector_of
+
+            detector = detector_of(self.keypoint_kind)
+        large = copy(self)
+        height, width = self._size
+        scale = max(1.0, size / min(height, width))
+        large._size, large._channels = (round(height * scale), round(width * scale)), 3
+        wanted, optional = self.wanted()
+        found = find(self.folder, wanted, request=self.request, optional=optional, download=self.download)
+        names = set(names_of(store))
+        with unpacked(found) as places:
+            recordings = [recording for recording in large.recordings(places) if recording.name in names]
+            clips = _detected(decoded(recordings), detector, large._size, self._size)
+            return list(write(store, self.keypoint_kind, clips, detector.name).dropped)
+
+    def _take_keypoints(self, store: ClipStore) -> bool:
+        """Write the keypoints that came with the data, if some did."""
+        wanted, optional = self.wanted()
+        found = find(self.folder, (), request=self.request, optional=(*wanted, *optional))
+        path = self.ready_keypoints(store, found)
+        if path is None:
+            return False
+        names = [name.replace("/", "_") for name in names_of(store)]
+        write(store, self.keypoint_kind, given(path, names), path.name)
+        return True
+
+    def _prepare_store(self) -> None:
+        if self.store is not None:
+            self.opened()
+            return
         wanted, optional = self.wanted()
         names = {archive.name for archive in wanted}
         settings = {"made_by": type(self).__module__, "settings": [list(self._size), self._store_channels]}
@@ -150,6 +241,7 @@ class PreparedData(ClipDataModule, ABC):
                     about=about,
                     skip=VideoError,
                     dtype=self.stored_type,
+                    shard_bytes=self.shard_bytes,
                 )
             if store.skipped:
                 listed = "".join(f"\n  {item['reason']}" for item in store.skipped)
@@ -164,69 +256,30 @@ class PreparedData(ClipDataModule, ABC):
 
     def open(self, split: Split) -> Source:
         """The clips of a split."""
-        store = ClipStore.open(self.path)
-        return Pieces(store, self.splits(store).get(split, ()), self._channels, self.frame_rate)
+        store = self.opened()
+        pieces = self.splits(store).get(split, ())
+        if self.joints is None:
+            return Pieces(store, pieces, self._channels, self.frame_rate)
+        names, dropped = names_of(store), set(read(store, self.keypoint_kind).dropped)
+        if gone := sorted({names[piece.clip] for piece in pieces} & dropped):
+            warnings.warn(
+                f"{len(gone)} {split} clips of {self.name} are left out, because more than 20 % of their frames have "
+                f"no detection: {', '.join(gone)}.",
+                stacklevel=2,
+            )
+        pieces = [piece for piece in pieces if names[piece.clip] not in dropped]
+        return KeypointPieces(store, pieces, self._channels, self.frame_rate, self.joints)
 
     def verify(self) -> list[str]:
         """What is wrong with the store and the archives that lie there, one sentence each; empty when nothing is."""
         wanted, optional = self.wanted()
-        problems = damaged(ClipStore.open(self.path))
+        problems = damaged(self.opened())
         found = find(self.folder, (), request=self.request, optional=(*wanted, *optional))
         return problems + [problem for path in found.values() if (problem := check_noted(path))]
 
     @property
     def _store_channels(self) -> int:
         return self.stored_channels or self._channels
-
-
-class Pieces:
-    """Pieces of stored clips as clips of their own: a source. Resamples by choosing frames, so nothing is decoded."""
-
-    def __init__(self, store: ClipStore, pieces: Sequence[Piece], channels: int, frame_rate: float | None) -> None:
-        self._store, self._pieces, self._rate = store, list(pieces), frame_rate
-        self._clips = store.split(ALL)
-        self.channels, self.size = channels, store.size
-        self._own = np.array([piece.clip for piece in self._pieces], dtype=np.int64)
-        chosen = [_choose(self._clips.times(piece.clip), piece, frame_rate) for piece in self._pieces]
-        self._frames = [frames for frames, _ in chosen]
-        self._times = [times for _, times in chosen]
-        # a table, so that a batch is looked up at once; rows end in a number that no clip has
-        longest = max((len(frames) for frames in self._frames), default=0)
-        self._table = np.full((len(chosen), longest), np.iinfo(np.int64).max // 2)
-        for row, frames in zip(self._table, self._frames, strict=True):
-            row[: len(frames)] = frames
-        parts = [(piece, len(frames)) for piece, frames in zip(self._pieces, self._frames, strict=True)]
-        text = f"{self._clips.fingerprint} {[(*piece, count) for piece, count in parts]} {channels} {frame_rate}"
-        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self._pieces)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # a worker process maps the files itself; pickled, the map would be copied whole
-        return _open_pieces, (str(self._store.path), self._pieces, self.channels, self._rate)
-
-    def origins(self) -> Sequence[Origin]:
-        """The recordings that the pieces were cut from."""
-        origins = self._clips.origins()
-        return [origins[clip] for clip in self._own]
-
-    def labels(self) -> Int64[np.ndarray, " clips"]:
-        """The class of each clip, -1 where there is none."""
-        return self._clips.labels()[self._own]
-
-    def times(self, index: int) -> Float64[np.ndarray, " length"]:
-        """Seconds since the first frame of clip `index`."""
-        return self._times[index]
-
-    def read(self, clips: Indices, frames: Positions) -> Pixels:
-        """The frames at these positions; grey is repeated where three channels were asked for."""
-        if frames.size and (frames.min() < 0 or frames.max() >= self._table.shape[1]):
-            raise IndexError(
-                f"Frames {frames.min()} to {frames.max()} of clips of up to {self._table.shape[1]} frames."
-            )
-        pixels = self._clips.read(self._own[clips], self._table[clips[:, None], frames])
-        return pixels if pixels.shape[2] == self.channels else pixels.repeat(self.channels, axis=2)
 
 
 def decoded(recordings: Sequence[Recording]) -> Iterator[StoredClip]:
@@ -257,6 +310,17 @@ def decoded(recordings: Sequence[Recording]) -> Iterator[StoredClip]:
             origin = Origin(recording.name, digest.hexdigest())
             yield StoredClip(moments, ALL, origin, recording.label, recording.about)
             progress.advance(task)
+
+
+def _detected(
+    clips: Iterable[StoredClip], detector: Detector, seen: tuple[int, int], stored: tuple[int, int]
+) -> Iterator[tuple[Any, Any]]:
+    """The joints of each clip, in the coordinates of the store."""
+    for clip in clips:
+        frames = np.stack([picture for picture, _ in clip.moments])
+        frames = frames if frames.shape[1] == 3 else frames.repeat(3, axis=1)
+        points, confidence = detector.detect(frames)
+        yield to_store(points, seen, stored), confidence
 
 
 def damaged(store: ClipStore) -> list[str]:
@@ -331,19 +395,3 @@ def _broken(error: BaseException | None) -> Iterator[tuple[Any, float]]:
     if error is not None:
         raise error
     yield from ()
-
-
-def _choose(
-    times: Float64[np.ndarray, " length"], piece: Piece, rate: float | None
-) -> tuple[Int64[np.ndarray, " chosen"], Float64[np.ndarray, " chosen"]]:
-    """The frames of a piece and their times since its first: all, or the nearest to 0, 1, 2, ... / `rate` seconds."""
-    frames = np.arange(len(times))[piece.start : piece.stop]
-    own = times[frames] - times[frames[0]]
-    if rate is None:
-        return frames, own
-    grid = np.arange(int(own[-1] * rate + 1e-6) + 1) / rate
-    return frames[np.searchsorted((own[1:] + own[:-1]) / 2, grid + 1e-9)], grid
-
-
-def _open_pieces(path: str, pieces: list[Piece], channels: int, frame_rate: float | None) -> Pieces:
-    return Pieces(ClipStore.open(path), pieces, channels, frame_rate)

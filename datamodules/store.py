@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -13,6 +14,8 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from datamodules.frames import open_frames, shard_names
+from datamodules.remote import RemoteFolder, is_remote
 from datamodules.source import Indices, Origin, Pixels, Positions
 
 FORMAT = 1
@@ -45,8 +48,9 @@ class ClipStore:
     (winds, pressure) are float32 in `frames.f32`, in their own units, NaN where nothing was measured.
     """
 
-    def __init__(self, path: Path, index: dict[str, Any]) -> None:
+    def __init__(self, path: Path, index: dict[str, Any], remote: RemoteFolder | None = None) -> None:
         self.path = path
+        self.remote = remote
         self.index = index
         self.channels: int = index["channels"]
         height, width = index["size"]
@@ -55,32 +59,60 @@ class ClipStore:
         self.about: dict[str, Any] = index["about"]
         self.skipped: list[dict[str, str]] = index["skipped"]
 
+    @property
+    def address(self) -> str:
+        """What `open` opens again."""
+        return self.remote.address if self.remote else str(self.path)
+
+    @property
+    def counts(self) -> list[int]:
+        """The frames in each of the files of frames."""
+        shards: list[int] | None = self.index.get("shards")
+        return shards if shards is not None else [sum(clip["length"] for clip in self.index["clips"])]
+
+    @property
+    def frame_files(self) -> list[str]:
+        """The names of the files of frames."""
+        return shard_names(_FRAMES[self.dtype.name], self.index.get("shards"))
+
+    def length_of(self, name: str) -> int | None:
+        """The bytes of a file; 0 where there is none, None where a server does not say."""
+        if self.remote:
+            return self.remote.size(name)
+        return (self.path / name).stat().st_size if (self.path / name).exists() else 0
+
+    def whole(self, name: str) -> bytes:
+        """The content of a file."""
+        return self.remote.whole(name) if self.remote else (self.path / name).read_bytes()
+
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "ClipStore":
-        """The store in this folder.
+        """The store in this folder, or at this fsspec address (https://, s3://, ...), of which only ranges are read.
 
         Raises:
             StoreError: if there is none, its format is another one, or a file is not as long as the index says.
         """
-        path = Path(path)
-        remedy = "Delete the folder and prepare the data again."
+        address, remedy = str(path), "Delete the folder and prepare the data again."
+        path, remote = Path(path), RemoteFolder(address) if is_remote(address) else None
         try:
-            index = json.loads((path / _INDEX).read_text(encoding="utf-8"))
+            index = remote.json(_INDEX) if remote else json.loads((path / _INDEX).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise StoreError(f"{path} holds no clip store: there is no {_INDEX}. Prepare the data first.") from None
+            raise StoreError(f"{address} holds no clip store: there is no {_INDEX}. Prepare the data first.") from None
         except ValueError as error:
-            raise StoreError(f"{path}: {_INDEX} is not JSON ({error}). {remedy}") from error
+            raise StoreError(f"{address}: {_INDEX} is not JSON ({error}). {remedy}") from error
         if index.get("format") != FORMAT:
-            raise StoreError(f"{path} is a store of format {index.get('format')}; this code reads {FORMAT}. {remedy}")
-        height, width = index["size"]
-        total = sum(clip["length"] for clip in index["clips"])
-        kind = index.get("dtype", "uint8")
-        pixels = total * index["channels"] * height * width * np.dtype(kind).itemsize
-        for name, length in [(_FRAMES[kind], pixels), (_TIMES, total * 8)]:
-            there = (path / name).stat().st_size if (path / name).exists() else 0
-            if there != length:
-                raise StoreError(f"{path}: {name} has {there} bytes, but its index says {length}. {remedy}")
-        return cls(path, index)
+            raise StoreError(
+                f"{address} is a store of format {index.get('format')}; this code reads {FORMAT}. {remedy}"
+            )
+        store = cls(path, index, remote)
+        frame = index["channels"] * store.size[0] * store.size[1] * store.dtype.itemsize
+        lengths = {_TIMES: 8 * sum(store.counts)}
+        lengths |= {name: count * frame for name, count in zip(store.frame_files, store.counts, strict=True)}
+        for name, length in lengths.items():
+            there = store.length_of(name)
+            if there not in (None, length):
+                raise StoreError(f"{address}: {name} has {there} bytes, but its index says {length}. {remedy}")
+        return store
 
     @classmethod
     def write(
@@ -93,6 +125,7 @@ class ClipStore:
         about: dict[str, Any],
         skip: type[Exception] | None = None,
         dtype: PixelType = "uint8",
+        shard_bytes: int | None = None,
     ) -> "ClipStore":
         """Write clips as they come, in a folder beside, which takes its place when it is whole.
 
@@ -104,6 +137,7 @@ class ClipStore:
             about: what the store was made of and how, as plain data.
             skip: an error that leaves out the clip it comes from, to be listed in the index; None lets all through.
             dtype: uint8 for pictures, float32 for measured fields.
+            shard_bytes: begin another file of frames after a clip with which one has so many; None keeps one file.
 
         Raises:
             ValueError: if a frame has another shape or type, times do not increase, or there is no clip at all.
@@ -114,11 +148,20 @@ class ClipStore:
         try:
             entries: list[dict[str, Any]] = []
             skipped: list[dict[str, str]] = []
-            with (unfinished / _FRAMES[dtype]).open("wb") as frames, (unfinished / _TIMES).open("wb") as times:
+            shards: list[int] | None = None if shard_bytes is None else []
+            with (unfinished / _TIMES).open("wb") as times, ExitStack() as files:
+                frames = files.enter_context((unfinished / _first_file(dtype, shards)).open("wb"))
                 for clip in clips:
+                    if shards is not None and shard_bytes is not None and frames.tell() >= shard_bytes:
+                        _settle(frames)
+                        shards.append(0)
+                        name = shard_names(_FRAMES[dtype], shards)[-1]
+                        frames = files.enter_context((unfinished / name).open("wb"))
                     places = frames.tell(), times.tell()
                     try:
                         entries.append(_append(clip, frames, times, (channels, *size), dtype))
+                        if shards is not None:
+                            shards[-1] += entries[-1]["length"]
                     except Exception as error:
                         if skip is None or not isinstance(error, skip):
                             raise
@@ -126,9 +169,8 @@ class ClipStore:
                         for file, place in zip((frames, times), places, strict=True):
                             file.seek(place)
                             file.truncate()
-                for file in (frames, times):
-                    file.flush()
-                    os.fsync(file.fileno())
+                _settle(frames)
+                _settle(times)
             if not entries:
                 reasons = "".join(f"\n  {item['reason']}" for item in skipped)
                 raise ValueError(f"There is no clip to put into {path}.{reasons}")
@@ -139,6 +181,7 @@ class ClipStore:
                 "dtype": dtype,
                 "about": about,
                 "skipped": skipped,
+                **({} if shards is None else {"shards": shards}),
                 "clips": entries,
             }
             (unfinished / _INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
@@ -183,9 +226,9 @@ class StoreSplit:
         self._entries = [entry for entry in entries if entry["split"] == name]
         self._lengths = lengths[mine]
         self._starts = (np.cumsum(lengths) - lengths)[mine]
-        shape = (int(lengths.sum()), self.channels, *self.size)
-        self._frames = np.memmap(store.path / _FRAMES[store.dtype.name], store.dtype, "r", shape=shape)
-        self._times = np.fromfile(store.path / _TIMES, dtype="<f8").astype(np.float64)
+        place = store.remote or store.path
+        self._frames = open_frames(place, store.frame_files, store.counts, store.dtype, (self.channels, *self.size))
+        self._times = np.frombuffer(store.whole(_TIMES), dtype="<f8").astype(np.float64)
         contents = [[entry["sha256"], entry["label"]] for entry in self._entries]
         self.fingerprint = hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
@@ -194,7 +237,7 @@ class StoreSplit:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a worker process maps the files itself; pickled, the map would be copied whole
-        return _open_split, (str(self._store.path), self._name)
+        return _open_split, (self._store.address, self._name)
 
     def origins(self) -> Sequence[Origin]:
         """The files (or people) that the clips were made from."""
@@ -215,7 +258,7 @@ class StoreSplit:
             raise IndexError(
                 f"Frames {frames.min()} to {frames.max()} were asked of clips with {self._lengths[clips]}."
             )
-        return np.take(self._frames, self._starts[clips][:, None] + frames, axis=0)
+        return self._frames.take(self._starts[clips][:, None] + frames)
 
 
 def sha256(path: Path) -> str:
@@ -249,6 +292,17 @@ def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[in
         "sha256": digest.hexdigest(),
         **clip.about,
     }
+
+
+def _first_file(dtype: PixelType, shards: list[int] | None) -> str:
+    if shards is not None:
+        shards.append(0)
+    return shard_names(_FRAMES[dtype], shards)[0]
+
+
+def _settle(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _replace(new: Path, path: Path) -> None:

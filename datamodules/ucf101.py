@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.prepared import Piece, PreparedData, Recording, Splits, carve, names_of
+from datamodules.pieces import Piece
+from datamodules.prepared import PreparedData, Recording, Splits, carve, names_of
 from datamodules.store import ClipStore
 from datamodules.video import decode
 

@@ -32,6 +32,7 @@ class UvANEMO(PreparedData):
     """
 
     name = "uva-nemo"
+    keypoint_kind = "face"
     facts = Facts(
         source="uva-nemo.org (form)",
         licence="signed form, research use",

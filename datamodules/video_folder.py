@@ -49,6 +49,8 @@ class VideoFolder(ClipDataModule):
         split_seed: of the random split.
         on_error: a broken file raises an error that names it, or is left out, printed and listed in the index.
         name: how records and the prepared folder call the data set; None is the folder's own name.
+        store: read this prepared store, a folder or an fsspec address (https://, s3://, ...), where it lies; the
+            videos are not needed then.
         loading: see `ClipDataModule`.
     """
 
@@ -63,6 +65,7 @@ class VideoFolder(ClipDataModule):
         split_seed: int = 0,
         on_error: OnError = "raise",
         name: str | None = None,
+        store: str | None = None,
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
@@ -70,6 +73,7 @@ class VideoFolder(ClipDataModule):
         self._size = (size, size) if isinstance(size, int) else (size[0], size[1])
         self._channels = channels
         self.on_error: OnError = on_error
+        self.store = store
         self.frame_rate = frame_rate
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
         self.name = name or re.sub(r"\W+", "-", self.folder.resolve().name).strip("-").lower() or "videos"
@@ -96,6 +100,9 @@ class VideoFolder(ClipDataModule):
 
     def prepare_data(self) -> None:
         """Decode the videos, unless that was done and neither files nor settings have changed."""
+        if self.store is not None:
+            ClipStore.open(self.store)
+            return
         prepare_folder(
             self.folder,
             self.path,
@@ -110,7 +117,7 @@ class VideoFolder(ClipDataModule):
 
     def open(self, split: Split) -> Source:
         """The clips of a split."""
-        return ClipStore.open(self.path).split(split)
+        return ClipStore.open(self.store or self.path).split(split)
 
 
 def prepare_folder(

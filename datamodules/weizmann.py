@@ -9,7 +9,8 @@ import numpy as np
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.prepared import Moments, Piece, PreparedData, Recording, Splits, by_person
+from datamodules.pieces import Piece
+from datamodules.prepared import Moments, PreparedData, Recording, Splits, by_person
 from datamodules.store import ClipStore
 from datamodules.video import decode, fit
 
@@ -86,7 +87,9 @@ class WeizmannStrips(PreparedData):
     The form in which MoCoGAN (Tulyakov et al., CVPR 2018) handed the data on: `<class>/<number>.jpg` for the classes
     0 (one hand waves), 1 (both hands wave), 3 (jumping jack) and 4 (bends), each file a row of square frames (PNG bytes
     in spite of the name). The strips carry no rate; 25 fps is that of the films. Within a class the order of files is
-    the order of people, so person i is the i-th file of each class.
+    the order of people, so person i is the i-th file of each class. A file `weizmann_keypoints.npz` beside `strips`,
+    with an array (frames, 17, 3) of x, y (in [-1, 1]) and score for each `<class>_<number>`, is taken for its
+    keypoints. The ankles lie below the frame there: `drop_joints: [15, 16]`.
 
     Args:
         val_people: to validate on, by their place from 0 to 8.
@@ -129,7 +132,11 @@ class WeizmannStrips(PreparedData):
 
     def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
         """One folder (or zip) `strips` with the classes' folders in it."""
-        return [Archive("strips")], []
+        return [Archive("strips")], [Archive("weizmann_keypoints")]
+
+    def ready_keypoints(self, store: ClipStore, found: Mapping[str, Path]) -> Path | None:
+        """The file of keypoints beside the strips."""
+        return found.get("weizmann_keypoints")
 
     def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
         """Each strip; the classes are numbered from 0 in the order of their folders."""

@@ -1,0 +1,138 @@
+"""Detectors: pretrained networks that find a body's 17 joints or a face's 68 points in pictures."""
+
+import hashlib
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from datamodules.archives import MissingData, fetch
+from datamodules.keypoints import FACE_13, Detector
+
+POSE_URL = "https://download.pytorch.org/models/keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
+"""torchvision's Keypoint R-CNN, COCO_V1 (BSD); the first digits of its sha256 end its name."""
+
+Pixels = Float32[np.ndarray, "frames joints 2"]
+Scores = Float32[np.ndarray, "frames joints"]
+
+
+def detector_of(kind: str) -> Detector:
+    """The detector of bodies or of faces."""
+    return FaceDetector() if kind == "face" else PoseDetector()
+
+
+class PoseDetector:
+    """Keypoint R-CNN (He et al., Mask R-CNN, ICCV 2017) by torchvision: the 17 joints of the surest person.
+
+    A joint's confidence is the person's score times the logistic function of the joint's own, which is a logit.
+
+    Args:
+        weights: torchvision's state dict; None is the one in `CHRONOREEL_WEIGHTS` or the cache, else it is fetched.
+        least: a person that is less sure is not seen.
+        min_size: the shorter side that pictures are enlarged to.
+
+    Raises:
+        MissingData: if the weights cannot be had.
+    """
+
+    name = "torchvision keypointrcnn_resnet50_fpn COCO_V1"
+
+    def __init__(self, weights: Path | None = None, *, least: float = 0.5, min_size: int = 800) -> None:
+        from torchvision.models.detection import keypointrcnn_resnet50_fpn
+
+        network = keypointrcnn_resnet50_fpn(weights=None, weights_backbone=None, min_size=min_size, max_size=1333)
+        path = weights or pose_weights()
+        try:
+            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        except (RuntimeError, OSError, EOFError, ValueError) as error:
+            raise MissingData(
+                f"{path} is not torchvision's Keypoint R-CNN ({str(error)[:200]}). Fetch it again."
+            ) from error
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network: Any = network.eval().to(self.device)
+        self.least = least
+
+    @torch.no_grad()
+    def detect(self, frames: UInt8[np.ndarray, "frames 3 height width"]) -> tuple[Pixels, Scores]:
+        """x then y as pixel numbers (0 is the centre of the first), and confidence; 0 where nobody is seen."""
+        points = np.full((len(frames), 17, 2), np.nan, dtype=np.float32)
+        scores = np.zeros((len(frames), 17), dtype=np.float32)
+        for number, frame in enumerate(frames):
+            picture = torch.from_numpy(frame).to(self.device).float() / 255
+            found = self.network([picture])[0]
+            if len(found["scores"]) and float(found["scores"][0]) >= self.least:  # sorted, the surest first
+                # the network's coordinates count from the border of the first pixel, ours from its centre
+                points[number] = found["keypoints"][0, :, :2].cpu().numpy() - 0.5
+                scores[number] = (found["scores"][0] * found["keypoints_scores"][0].sigmoid()).cpu().numpy()
+        return points, scores
+
+
+class FaceDetector:
+    """The `face-alignment` package (Bulat and Tzimiropoulos, ICCV 2017): MODE-GAN's 13 of the 68 points of a face.
+
+    Raises:
+        MissingData: if the package is not installed or its weights cannot be had.
+    """
+
+    name = "face-alignment 2D, 13 of 68"
+
+    def __init__(self) -> None:
+        try:
+            import face_alignment
+        except ImportError as error:
+            raise MissingData("Faces are found with face-alignment: pip install 'chronoreel[faces]'.") from error
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            self.network = face_alignment.FaceAlignment(
+                face_alignment.LandmarksType.TWO_D, device=device, flip_input=False
+            )
+        except OSError as error:
+            raise MissingData(f"face-alignment cannot fetch its weights ({error}).") from error
+
+    def detect(self, frames: UInt8[np.ndarray, "frames 3 height width"]) -> tuple[Pixels, Scores]:
+        """x then y as pixel numbers, and confidence; 0 where no face is seen."""
+        chosen = np.array(FACE_13) - 1
+        points = np.full((len(frames), 13, 2), np.nan, dtype=np.float32)
+        scores = np.zeros((len(frames), 13), dtype=np.float32)
+        for number, frame in enumerate(frames):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="No faces were detected")
+                found, sure, _ = self.network.get_landmarks_from_image(
+                    np.ascontiguousarray(frame.transpose(1, 2, 0)), return_landmark_scores=True
+                )
+            if found is not None and len(found):
+                largest = int(np.argmax([np.ptp(face, axis=0).prod() for face in found]))
+                points[number] = np.asarray(found[largest], dtype=np.float32)[chosen, :2]
+                scores[number] = np.asarray(sure[largest], dtype=np.float32).reshape(68)[chosen]
+        return points, np.clip(scores, 0, 1)
+
+
+def pose_weights() -> Path:
+    """Where the weights of Keypoint R-CNN are; fetched if they are nowhere.
+
+    Raises:
+        MissingData: if they cannot be had, or are not what their name says.
+    """
+    name = POSE_URL.rpartition("/")[2]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "chronoreel" / "weights"
+    own = os.environ.get("CHRONOREEL_WEIGHTS")
+    for folder in [Path(own)] if own else []:
+        if (folder / name).exists():
+            return folder / name
+    path = cache / name
+    try:
+        path = path if path.exists() else fetch(POSE_URL, path)
+    except OSError as error:
+        raise MissingData(
+            f"The weights of Keypoint R-CNN cannot be had from {POSE_URL} ({error}). Fetch {name} elsewhere, and put "
+            f"it into {cache} or into the folder that CHRONOREEL_WEIGHTS names."
+        ) from error
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith("fc266e95"):
+        raise MissingData(f"{path} has sha256 {digest}, which should begin with fc266e95. Delete it and try again.")
+    return path

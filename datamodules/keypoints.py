@@ -1,0 +1,205 @@
+"""Keypoints beside a store: where the joints are in each stored frame, how surely, and which clips have too few."""
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from datamodules.store import ClipStore, StoreError
+
+Points = Float32[np.ndarray, "frames joints 2"]
+Scores = Float32[np.ndarray, "frames joints"]
+
+COCO_JOINTS = (
+    "nose",
+    *(f"{side}_{joint}" for joint in ("eye", "ear", "shoulder", "elbow") for side in ("left", "right")),
+    *(f"{side}_{joint}" for joint in ("wrist", "hip", "knee", "ankle") for side in ("left", "right")),
+)
+COCO_PAIRS = tuple((left, left + 1) for left in range(1, 17, 2))
+"""(left, right): what changes places when a clip is mirrored."""
+FACE_13 = (2, 9, 16, 20, 25, 38, 42, 45, 47, 49, 52, 55, 58)
+"""MODE-GAN's 13 of the 68 points of a face (footnote 3), counted from 1 as the paper counts."""
+FACE_PAIRS = ((0, 2), (3, 4), (5, 7), (6, 8), (9, 11))
+"""Of the 13: jaw, brows, eyes (38 with 45, 42 with 47), corners of the mouth; chin (9), lip (52) and 58 keep theirs."""
+SEEN = 0.2
+"""A joint that is surer than this counts as seen."""
+MOST_MISSING = 0.2
+"""Clips in which more frames than this share have no detection are left out."""
+
+
+class Keypoints(NamedTuple):
+    """The joints of every frame of a store, clip after clip in the store's order."""
+
+    points: Points
+    """x then y; -1 and 1 are the centres of the first and last pixel."""
+    confidence: Scores
+    dropped: tuple[str, ...]
+    """Names of the clips with too few detections."""
+    digest: str
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds joints in pictures."""
+
+    name: str
+
+    def detect(
+        self, frames: UInt8[np.ndarray, "frames 3 height width"]
+    ) -> tuple[Float32[np.ndarray, "frames joints 2"], Float32[np.ndarray, "frames joints"]]:
+        """x then y as pixel numbers (0 is the centre of the first), and confidence in [0, 1]; 0 where nothing is."""
+
+
+def file_of(store: ClipStore, kind: str) -> Path:
+    """Where a store's keypoints lie: within it, so that another store has none."""
+    return store.path / f"keypoints-{kind}.npz"
+
+
+def write(store: ClipStore, kind: str, clips: Iterable[tuple[np.ndarray, np.ndarray]], made_by: str) -> Keypoints:
+    """Fill gaps, note the clips with too few detections and write the keypoints of a store, whole or not at all.
+
+    Args:
+        store: the clips.
+        kind: "body" or "face".
+        clips: of each clip in the store's order, x then y in [-1, 1], and confidence.
+        made_by: the detector, or the file that they come from.
+
+    Raises:
+        ValueError: if a clip has another number of frames than the store's.
+    """
+    points, scores, dropped = [], [], []
+    for entry, (found, score) in zip(store.index["clips"], clips, strict=True):
+        name = entry["origin"][0]
+        if len(found) != entry["length"] or len(score) != entry["length"]:
+            raise ValueError(
+                f"{made_by} has {len(found)} frames of {name}, which has {entry['length']} in {store.path}."
+            )
+        if missing_share(score) > MOST_MISSING:
+            dropped.append(name)
+        points.append(fill_gaps(found, score))
+        scores.append(np.clip(score, 0, 1))
+    about = {"made_by": made_by, "store": _content(store), "dropped": dropped}
+    place = file_of(store, kind)
+    with tempfile.NamedTemporaryFile(dir=store.path, prefix=".keypoints-", suffix=".npz", delete=False) as file:
+        try:
+            np.savez(
+                file,
+                points=np.concatenate(points).astype(np.float32),
+                confidence=np.concatenate(scores).astype(np.float32),
+                about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8),
+            )
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.replace(file.name, place)
+    return read(store, kind)
+
+
+def read(store: ClipStore, kind: str) -> Keypoints:
+    """The keypoints of a store.
+
+    Raises:
+        StoreError: if there are none, or they belong to other clips.
+    """
+    place = file_of(store, kind)
+    if not store.length_of(place.name) and not store.remote:
+        raise StoreError(
+            f"{store.address} has no {kind} keypoints. Find them with `benchmarks prepare ... --keypoints`."
+        )
+    try:
+        packed = io.BytesIO(store.whole(place.name))
+    except FileNotFoundError:
+        raise StoreError(f"{store.address} has no {kind} keypoints. Find them where it was prepared.") from None
+    with np.load(packed, allow_pickle=False) as content:
+        points, confidence = content["points"], content["confidence"]
+        about = json.loads(content["about"].tobytes())
+    if about["store"] != _content(store) or len(points) != sum(entry["length"] for entry in store.index["clips"]):
+        raise StoreError(f"{place} belongs to other clips. Delete it and run `benchmarks prepare ... --keypoints`.")
+    digest = hashlib.sha256(points.tobytes() + confidence.tobytes()).hexdigest()
+    return Keypoints(points, confidence, tuple(about["dropped"]), digest)
+
+
+def fill_gaps(points: Points, scores: Scores) -> Points:
+    """Positions of joints that were not seen (confidence below `SEEN`): on the line between those before and after.
+
+    Before the first and after the last sight a joint stays where it is; one that was never seen keeps the guesses, or
+    stands in the centre where there are none.
+    """
+    filled = np.nan_to_num(points, nan=0.0).astype(np.float32)
+    frames = np.arange(len(points))
+    for joint in range(points.shape[1]):
+        seen = (scores[:, joint] >= SEEN) & np.isfinite(points[:, joint]).all(axis=1)
+        if seen.any() and not seen.all():
+            for axis in range(2):
+                filled[:, joint, axis] = np.interp(frames, frames[seen], points[seen, joint, axis])
+    return filled
+
+
+def missing_share(scores: Scores) -> float:
+    """The share of frames without a detection: those in which less than half of the joints were seen."""
+    return float(((scores >= SEEN).mean(axis=1) < 0.5).mean())
+
+
+def to_store(pixels: Float32[np.ndarray, "frames joints 2"], seen: tuple[int, int], stored: tuple[int, int]) -> Points:
+    """Pixel numbers in pictures of one size as coordinates of a store with pictures of another size."""
+    size, small = np.array(seen[::-1], dtype=np.float64), np.array(stored[::-1], dtype=np.float64)
+    inside: Float64[np.ndarray, "frames joints 2"] = (pixels + 0.5) / size * small - 0.5
+    scaled: np.ndarray = (2 * inside / np.maximum(small - 1, 1) - 1).astype(np.float32)
+    return scaled
+
+
+def joints_kept(count: int, drop: Sequence[int]) -> list[int]:
+    """The numbers of the joints that are left.
+
+    Raises:
+        ValueError: if a number is no joint's, or none is left.
+    """
+    if strangers := [joint for joint in drop if not 0 <= joint < count]:
+        raise ValueError(f"drop_joints must be from 0 to {count - 1}; got {', '.join(map(str, strangers))}.")
+    kept = [joint for joint in range(count) if joint not in set(drop)]
+    if not kept:
+        raise ValueError("drop_joints leaves no joint.")
+    return kept
+
+
+def pairs_kept(pairs: Sequence[tuple[int, int]], kept: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """The pairs of which both are left, by their new numbers."""
+    places = {joint: place for place, joint in enumerate(kept)}
+    return tuple((places[left], places[right]) for left, right in pairs if left in places and right in places)
+
+
+def weights_of(count: int, weights: Mapping[int, float] | None) -> Float32[np.ndarray, " joints"]:
+    """What each joint's confidence is multiplied by."""
+    values = np.ones(count, dtype=np.float32)
+    for joint, weight in (weights or {}).items():
+        if not 0 <= joint < count or not 0 <= weight <= 1:
+            raise ValueError(f"joint_weights are from 0 to 1, for joints from 0 to {count - 1}; got {joint}: {weight}.")
+        values[joint] = weight
+    return values
+
+
+def given(path: Path, names: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Ready-made keypoints: an .npz with an array (frames, joints, 3) of x, y and score for each name.
+
+    Raises:
+        ValueError: if a name is missing or an array has another shape.
+    """
+    with np.load(path, allow_pickle=False) as content:
+        if lacking := [name for name in names if name not in content]:
+            raise ValueError(f"{path} has no keypoints of {', '.join(lacking[:5])}.")
+        arrays: list[Any] = [content[name].astype(np.float32) for name in names]
+    if wrong := [name for name, array in zip(names, arrays, strict=True) if array.ndim != 3 or array.shape[2] != 3]:
+        raise ValueError(f"{path}: {wrong[0]} must be (frames, joints, 3).")
+    return [(array[..., :2], array[..., 2]) for array in arrays]
+
+
+def _content(store: ClipStore) -> str:
+    clips = [entry["sha256"] for entry in store.index["clips"]]
+    return hashlib.sha256(json.dumps([clips, list(store.size)]).encode()).hexdigest()

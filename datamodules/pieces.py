@@ -1,0 +1,142 @@
+"""Pieces: parts of stored clips as clips of their own, with their keypoints where those are known."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from datamodules.keypoints import joints_kept, read, weights_of
+from datamodules.source import Indices, Origin, Pixels, Positions
+from datamodules.store import ClipStore
+
+ALL = "all"
+"""A store has one split; which clips are trained on is decided when it is opened, so that no split decodes anew."""
+
+
+class Piece(NamedTuple):
+    """A part of a stored clip that a split uses as a clip of its own."""
+
+    clip: int
+    start: int = 0
+    stop: int | None = None
+    """Frames `start` to `stop` - 1; None is the clip's end."""
+
+
+class Pieces:
+    """Pieces of stored clips as clips of their own: a source. Resamples by choosing frames, so nothing is decoded."""
+
+    def __init__(self, store: ClipStore, pieces: Sequence[Piece], channels: int, frame_rate: float | None) -> None:
+        self._store, self._pieces, self._rate = store, list(pieces), frame_rate
+        self._clips = store.split(ALL)
+        self.channels, self.size = channels, store.size
+        self._own = np.array([piece.clip for piece in self._pieces], dtype=np.int64)
+        chosen = [_choose(self._clips.times(piece.clip), piece, frame_rate) for piece in self._pieces]
+        self._frames = [frames for frames, _ in chosen]
+        self._times = [times for _, times in chosen]
+        # a table, so that a batch is looked up at once; rows end in a number that no clip has
+        longest = max((len(frames) for frames in self._frames), default=0)
+        self._table = np.full((len(chosen), longest), np.iinfo(np.int64).max // 2)
+        for row, frames in zip(self._table, self._frames, strict=True):
+            row[: len(frames)] = frames
+        parts = [(piece, len(frames)) for piece, frames in zip(self._pieces, self._frames, strict=True)]
+        text = f"{self._clips.fingerprint} {[(*piece, count) for piece, count in parts]} {channels} {frame_rate}"
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a worker process maps the files itself; pickled, the map would be copied whole
+        return _open_pieces, (self._store.address, self._pieces, self.channels, self._rate)
+
+    def origins(self) -> Sequence[Origin]:
+        """The recordings that the pieces were cut from."""
+        origins = self._clips.origins()
+        return [origins[clip] for clip in self._own]
+
+    def labels(self) -> Int64[np.ndarray, " clips"]:
+        """The class of each clip, -1 where there is none."""
+        return self._clips.labels()[self._own]
+
+    def times(self, index: int) -> Float64[np.ndarray, " length"]:
+        """Seconds since the first frame of clip `index`."""
+        return self._times[index]
+
+    def read(self, clips: Indices, frames: Positions) -> Pixels:
+        """The frames at these positions; grey is repeated where three channels were asked for."""
+        if frames.size and (frames.min() < 0 or frames.max() >= self._table.shape[1]):
+            raise IndexError(
+                f"Frames {frames.min()} to {frames.max()} of clips of up to {self._table.shape[1]} frames."
+            )
+        pixels = self._clips.read(self._own[clips], self._table[clips[:, None], frames])
+        return pixels if pixels.shape[2] == self.channels else pixels.repeat(self.channels, axis=2)
+
+
+class Joints(NamedTuple):
+    """Which keypoints of a store are wanted."""
+
+    kind: str
+    """"body" or "face"."""
+    drop: tuple[int, ...] = ()
+    """Joints that are left out."""
+    weights: Mapping[int, float] | None = None
+    """What the confidence of a joint is multiplied by."""
+
+
+class KeypointPieces(Pieces):
+    """Pieces whose joints are known: a source of KeypointClips.
+
+    Raises:
+        StoreError: if the store has no keypoints of the kind.
+    """
+
+    def __init__(
+        self, store: ClipStore, pieces: Sequence[Piece], channels: int, frame_rate: float | None, joints: Joints
+    ) -> None:
+        super().__init__(store, pieces, channels, frame_rate)
+        found = read(store, joints.kind)
+        count = found.points.shape[1]
+        kept = joints_kept(count, joints.drop)
+        self._joints = joints
+        self._points = found.points[:, kept]
+        self._confidence = (found.confidence * weights_of(count, joints.weights))[:, kept]
+        lengths = np.array([entry["length"] for entry in store.index["clips"]], dtype=np.int64)
+        self._first = (np.cumsum(lengths) - lengths)[self._own]
+        weights = sorted((joints.weights or {}).items())
+        text = f"{self.fingerprint} {found.digest} {kept} {weights}"
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the keypoints are read again by a worker process
+        return _open_keypoint_pieces, (self._store.address, self._pieces, self.channels, self._rate, self._joints)
+
+    def read_keypoints(
+        self, clips: Indices, frames: Positions
+    ) -> tuple[Float32[np.ndarray, "batch time joint 2"], Float32[np.ndarray, "batch time joint"]]:
+        """x then y (-1 and 1 are the centres of the first and last pixel), and the weighted confidence."""
+        rows = self._first[clips][:, None] + self._table[clips[:, None], frames]
+        return self._points[rows], self._confidence[rows]
+
+
+def _choose(
+    times: Float64[np.ndarray, " length"], piece: Piece, rate: float | None
+) -> tuple[Int64[np.ndarray, " chosen"], Float64[np.ndarray, " chosen"]]:
+    """The frames of a piece and their times since its first: all, or the nearest to 0, 1, 2, ... / `rate` seconds."""
+    frames = np.arange(len(times))[piece.start : piece.stop]
+    own = times[frames] - times[frames[0]]
+    if rate is None:
+        return frames, own
+    grid = np.arange(int(own[-1] * rate + 1e-6) + 1) / rate
+    return frames[np.searchsorted((own[1:] + own[:-1]) / 2, grid + 1e-9)], grid
+
+
+def _open_pieces(path: str, pieces: list[Piece], channels: int, frame_rate: float | None) -> Pieces:
+    return Pieces(ClipStore.open(path), pieces, channels, frame_rate)
+
+
+def _open_keypoint_pieces(
+    path: str, pieces: list[Piece], channels: int, frame_rate: float | None, joints: Joints
+) -> KeypointPieces:
+    return KeypointPieces(ClipStore.open(path), pieces, channels, frame_rate, joints)
