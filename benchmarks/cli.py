@@ -22,6 +22,7 @@ COMMANDS = {
     "sync": ("benchmarks.sync", "send the records of past runs to Weights & Biases"),
     "dashboard": ("benchmarks.dashboard", "lay out a W&B workspace and report for the records"),
     "prepare": ("benchmarks.prepare", "make a data set ready"),
+    "show": ("benchmarks.show", "show what a model will see: a contact sheet, a GIF, keypoints, times, movement"),
     "list": ("benchmarks.listing", "show what there is: experiments, benchmarks, data, models, metrics, baselines"),
     "weights": ("benchmarks.weights_command", "list, fetch and verify the pretrained networks of the metrics"),
     "speed": ("benchmarks.speed", "time the training step, sampling and loading of a config"),

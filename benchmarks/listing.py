@@ -1,13 +1,15 @@
 """The list of what there is, from configs and source alone. Imports no torch."""
 
 import argparse
+import ast
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.errors import UserError, unknown
 from benchmarks.plan import read_plan
-from benchmarks.source import descendants
+from benchmarks.provenance import ROOT
+from benchmarks.source import descendants, find
 
 _CONFIGS = Path("configs")
 
@@ -29,7 +31,23 @@ def main(args: argparse.Namespace) -> int:
         longest = max((len(name) for name, _ in entries), default=0)
         for name, summary in entries:
             print(f"  {name:{longest}}  {_sentence(summary)}".rstrip())
+            if args.kind == "data":
+                for fact, value in facts_of(name).items():
+                    print(f"      {fact:9} {value}")
     return 0
+
+
+def facts_of(class_path: str, root: Path = ROOT) -> dict[str, str]:
+    """The `facts` that the body of a data set's class writes down, read from its source; empty for simulated data."""
+    found = find(class_path, root)
+    tree = ast.parse((root / found.file).read_text(encoding="utf-8")) if found else ast.Module([], [])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name == class_path.rpartition(".")[2]:
+            for entry in node.body:
+                if isinstance(entry, ast.Assign) and ast.unparse(entry.targets[0]) == "facts":
+                    assert isinstance(entry.value, ast.Call)
+                    return {str(word.arg): ast.literal_eval(word.value) for word in entry.value.keywords}
+    return {}
 
 
 def _experiments() -> Entries:
