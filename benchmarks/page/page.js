@@ -171,7 +171,10 @@ function plot(place, label, unit, series, options = {}) {
     const at = new Map(one.points);
     return xs.map((x) => at.has(x) ? at.get(x) : null);
   })];
-  const margin = (low, high) => low === high ? [low - 1, high + 1] : [low - (high - low) * 0.08, high + (high - low) * 0.08];
+  const margin = (low, high) => {
+    const room = low === high ? Math.abs(low) * 0.2 || 1 : (high - low) * 0.08;
+    return [low - room, high + room];
+  };
   home.replaceChildren();
   drawn.push(new uPlot({
     width: Math.max(260, home.clientWidth), height: 300,
