@@ -42,10 +42,10 @@ class LatentTrajectories(Figure):
             system, times = gan_of(row), times_of(row)
             fine, states, ways = self._states(system, times)
             mean, plane = _plane(torch.cat([states.flatten(0, 1), ways.flatten(0, 1)]))
-            for way in (ways - mean) @ plane:
+            for way in ((ways - mean) @ plane).numpy():
                 above.plot(*way.T, color="0.8", linewidth=0.7)
             stride = _FINE if len(fine) > len(times) else 1
-            for code, path in enumerate((states - mean) @ plane):
+            for code, path in enumerate(((states - mean) @ plane).numpy()):
                 above.plot(*path.T, "-" if stride > 1 else "--", linewidth=1, color=f"C{code}")
                 above.plot(*path[::stride].T, ".", markersize=4, color=f"C{code}")
                 numbers += [
@@ -55,7 +55,7 @@ class LatentTrajectories(Figure):
             shown = torch.linspace(0, len(times) - 1, self.frames).round().long()
             clip = drawn(system, times, 1)[0, shown].clamp(-1, 1)
             strip = ((clip + 1) / 2).permute(2, 0, 3, 1).flatten(1, 2)
-            below.imshow(strip.expand(-1, -1, 3), interpolation="nearest")
+            below.imshow(strip.expand(-1, -1, 3).numpy(), interpolation="nearest")
             below.axis("off")
         columns = ("row", "code", "seconds", "x", "y")
         return [
