@@ -21,7 +21,7 @@ class Progress(Callback):
         seconds: how often the file is written.
     """
 
-    def __init__(self, seconds: float = 5.0) -> None:
+    def __init__(self, seconds: float | int = 5.0) -> None:
         super().__init__()
         self.seconds = seconds
         self._started = 0.0
