@@ -1,4 +1,7 @@
-"""`benchmarks sample`: one command on a person's own clip; slow it down, raise its frame rate, or continue it."""
+"""`benchmarks sample`: one command on a person's own clip, to slow it down, raise its frame rate or continue it.
+
+Or on no clip at all: a MODE-GAN's motion with its appearance (`sample_modes`).
+"""
 
 import argparse
 import os
@@ -7,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import sample_inbetween, sample_modes
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,10 +26,9 @@ _MOST = 100_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--checkpoint", required=True, help="a .ckpt of a run, or a .safetensors")
+    parser.add_argument("--checkpoint", help="a .ckpt of a run, or a .safetensors")
     parser.add_argument(
         "--input",
-        required=True,
         help="the clip: mp4, mov, mkv, avi, mpg or gif; or a data .yaml, for a test clip of it",
     )
     parser.add_argument("--clip", type=int, default=0, help="which test clip, if --input is a data .yaml (default: 0)")
@@ -41,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="what a stochastic model draws (default: 0)")
     parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="your own code, if it has any")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps (default: the best there is)")
+    sample_modes.add_arguments(parser)
+    sample_inbetween.add_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -57,6 +62,15 @@ def main(args: argparse.Namespace) -> int:
             raise UserError(f"--{option} must be positive, and at most {_MOST:,}; got {value:g}.")
     if not -(2**63) <= args.seed < 2**63:
         raise UserError(f"--seed must fit into 64 bits; got {args.seed}.")
+    if sample_modes.wanted(args):
+        return sample_modes.main(args)
+    if sample_inbetween.wanted(args):
+        return sample_inbetween.main(args)
+    if missing := [f"--{option}" for option in ("checkpoint", "input") if getattr(args, option) is None]:
+        raise UserError(
+            f"The following arguments are required: {', '.join(missing)}. See `benchmarks sample --help`; to draw from "
+            "nothing, give --motion-from and --appearance-from; between pictures, --inbetween."
+        )
     if args.fps is None and args.predict is None:
         raise UserError(
             "Say what is to be drawn: --fps 120 fills in between the clip's frames, --predict 2s continues the clip."

@@ -110,7 +110,7 @@ def moments(duration: float, fps: float, slow: Sequence[Slowed] = (), before: fl
                 f"--slow {stretch.start:g}-{stretch.end:g} lies outside of the clip, which goes from {-before:g} s to "
                 f"{duration:g} s. Lengthen it with --length, or slow another part."
             )
-    times, now = [], -before
+    times, now = [], 0.0 - before
     while now <= duration - 1e-6:
         times.append(now)
         if len(times) > _MOST_FRAMES:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from benchmarks.cli import benchmarks
 from benchmarks.errors import UserError
 from benchmarks.sample_modes import Slowed, add_arguments, drawn, main, mode_gan, moments, slowed
 from datamodules.video import read_video
@@ -147,3 +148,18 @@ def test_what_cannot_be_drawn_is_said_in_a_line(files: dict[str, str], tmp_path:
         save(build(config), tmp_path / f"{name}.safetensors")
         with pytest.raises(UserError, match=line):
             ask([*out, "--motion-from", str(tmp_path / f"{name}.safetensors"), "--appearance-from", files["video"]])
+
+
+def test_the_front_door(files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`benchmarks sample --motion-from A --appearance-from B --fps 60 --out x.mp4`."""
+    out = tmp_path / "x.mp4"
+    words = ["sample", "--motion-from", files["motion"], "--appearance-from", files["joined"], "--fps", "60"]
+    with pytest.raises(SystemExit) as stop:
+        benchmarks([*words, "--length", "500ms", "--motion-seed", "3", "--out", str(out), "--device", "cpu"])
+    assert stop.value.code == 0
+    assert len(read_video(out, channels=3).frames) == 30
+    assert "30 frames, from 0.00 s to 0.48 s of the motion" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        benchmarks(["sample", "--checkpoint", files["motion"], "--out", str(out)])
+    assert stop.value.code == 2
+    assert "required: --input" in capsys.readouterr().err
