@@ -11,10 +11,12 @@ from lightning import Callback, LightningModule, Trainer
 from benchmarks.errors import UserError
 from benchmarks.speed_measure import FlopCount, Orders, Stopwatch, matmul_rate, peak_memory, timed
 from benchmarks.tasks import Generates, Interpolates, Predicts
-from datamodules.clip import Batch, VideoClip
+from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from datamodules.module import ClipDataModule
 from lightning_modules.acceleration import Acceleration
 from lightning_modules.build import build
+from lightning_modules.motion_gan import MotionGAN
+from lightning_modules.motion_to_video_gan import MotionToVideoGAN
 from lightning_modules.system import System
 
 _LOADING_SECONDS = 2.0
@@ -65,7 +67,7 @@ def _serve(orders: Orders) -> None:
         callbacks=[acceleration, _Measure(orders, device)],
     )
     if trains:
-        trainer.fit(system, _Ordered(batch, orders))
+        trainer.fit(system, _Ordered(batch._replace(clip=_learned(system, batch.clip)), orders))
     else:
         orders.next()
     sample = {} if spec["no_sampling"] else _sampling(system.to(device), batch, fps, device, spec)
@@ -152,6 +154,29 @@ def _batch(size: int, frames: int, batch_size: int, channels: int, fps: float) -
     )
 
 
+def _learned(system: System, clip: Sample) -> Sample:
+    """What the system learns from, with the clip's frames and times: motions are made up as frames are."""
+    if isinstance(system, MotionGAN):
+        values = 2 * torch.rand(*clip.times.shape, system.values) - 1
+        return (
+            Trajectory(values, clip.times) if system.heatmaps is None else _moving(clip, values.unflatten(-1, (-1, 2)))
+        )
+    if isinstance(system, MotionToVideoGAN):
+        return _moving(clip, 2 * torch.rand(*clip.times.shape, system.network.joints, 2) - 1)
+    return clip
+
+
+def _moving(clip: Sample, keypoints: torch.Tensor) -> KeypointClip:
+    assert isinstance(clip, VideoClip)
+    return KeypointClip(clip.frames, clip.times, keypoints, torch.ones_like(keypoints[..., 0]))
+
+
+def _rendered(system: MotionToVideoGAN, times: torch.Tensor, seeds: torch.Tensor) -> VideoClip:
+    frames = times.new_zeros(*times.shape, 0, system.network.size, system.network.size)
+    keypoints = 2 * torch.rand(*times.shape, system.network.joints, 2, device=times.device) - 1
+    return system.render(_moving(VideoClip(frames, times), keypoints), seeds=seeds)
+
+
 def _sampling(system: Any, batch: Batch, fps: float, device: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Each verb at the clips' frame rate and at four times it."""
     frames, times = (field.to(device) for field in batch.clip)
@@ -167,6 +192,7 @@ def _sampling(system: Any, batch: Batch, fps: float, device: str, spec: dict[str
             lambda asked: system.interpolate(VideoClip(frames, times), asked, seeds=seeds),
             slice(0, None),
         ),
+        "render": (MotionToVideoGAN, lambda asked: _rendered(system, asked, seeds), slice(0, None)),
     }
     found = {}
     system.eval()
@@ -176,7 +202,12 @@ def _sampling(system: Any, batch: Batch, fps: float, device: str, spec: dict[str
                 continue
             after = asked.start and 4 * (asked.start - 1) + 1
             for rate, query in (("1x", times[:, asked]), ("4x", fine[:, after:])):
-                seconds = timed(lambda: ask(query), device, spec["steps"])  # noqa: B023 (called at once)
+                try:
+                    seconds = timed(lambda: ask(query), device, spec["steps"])  # noqa: B023 (called at once)
+                except ValueError:
+                    if rate == "1x":
+                        raise
+                    continue  # a discrete dynamics does not know these times
                 evaluations = getattr(system, "function_evaluations", 0)
                 found[f"{name} {rate}, {query.shape[1]} frames"] = {**seconds, "function_evaluations": evaluations}
     return found
