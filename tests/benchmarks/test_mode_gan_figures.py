@@ -76,3 +76,45 @@ def test_the_pendulums_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.Mon
         assert record.budget.generator_updates == 2
     files = run(tiny("mode_gan_fig10", PENDULUM), "mode_gan_fig10", tmp_path)  # is trained already
     assert [file.name for file in files] == ["generators.csv", "states.png"]
+
+
+BALLS = [
+    "data.init_args.train_clips=4",
+    "data.init_args.val_clips=2",
+    "data.init_args.test_clips=4",
+    "data.init_args.batch_size=2",
+    "trainer.enable_progress_bar=false",
+]
+TRAIN = [*BALLS, "model.init_args.critic_updates=1", "trainer.max_epochs=1", "trainer.limit_val_batches=0"]
+
+
+@pytest.mark.slow
+def test_two_stages_are_trained_joined_and_asked_at_other_frame_rates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Fig. 21, on bouncing balls and by a metric that needs no weights."""
+    monkeypatch.chdir(ROOT)
+    plan: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "benchmark" / "mode_gan_fig21.yaml").read_text())
+    metric = "temporal_16f_motion_histograms"
+    narrow = [f"model.init_args.{part}.init_args.width=4" for part in ("generator", "frame_critic", "sequence_critic")]
+    plan["seeds"], plan["metrics"], plan["tasks"] = [0], [metric], [plan["tasks"][0], plan["tasks"][2]]
+    plan["evaluation"] = {"metrics": [{"class_path": "benchmarks.metrics.temporal.TemporalDistance"}]}
+    plan["figure"]["init_args"]["metric"] = metric
+    plan["rows"] = [
+        {
+            "label": "MODE-GAN",
+            "experiment": "generate_bouncing_balls/mode_gan",
+            "overlays": BALLS,
+            "join": {
+                "motion": {"experiment": "generate_bouncing_balls/motion_gan", "overlays": TRAIN},
+                "video": {"experiment": "generate_bouncing_balls/motion_to_video_gan", "overlays": [*TRAIN, *narrow]},
+            },
+        }
+    ]
+    files = run(plan, "mode_gan_fig21", tmp_path)
+    assert [file.name for file in files] == [f"{metric}.csv", f"{metric}.png"]
+    lines = files[0].read_text().splitlines()
+    assert [line.split(",")[2] for line in lines] == ["fps", "16.0", "20.0"]
+    for record in (read_record(file) for file in (tmp_path / "results").rglob("*.json")):
+        assert record.budget.generator_updates == 4  # two of each stage
+        assert record.metrics[metric].value is not None

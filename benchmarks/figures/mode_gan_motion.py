@@ -1,0 +1,137 @@
+"""MODE-GAN's figures of keypoints and of numbers: motions through one second (6, 14), distance by frame rate (21)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmarks.errors import UserError
+from benchmarks.figures.base import Figure, Trained
+from benchmarks.figures.mode_gan import by_group, clock
+from benchmarks.figures.plotting import canvas, save, save_numbers
+from datamodules.clip import KeypointClip
+from lightning_modules.mode_gan import ModeGAN
+from lightning_modules.motion_gan import MotionGAN
+
+BODY = (
+    (0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12), (11, 13),
+    (13, 15), (12, 14), (14, 16),
+)  # fmt: skip
+"""The bones of the 17 COCO joints; of bones without their joints (dropped ankles) nothing is drawn."""
+
+
+class KeypointTrails(Figure):
+    """A second of motion at a high frame rate, every few moments strong and those between faint (Figs 6 and 14).
+
+    Args:
+        samples: motions of each group.
+        fps: moments per second.
+        seconds: how long the motions are.
+        every: every so manieth moment is strong.
+        columns: strong moments are printed from left to right; so many at most.
+    """
+
+    def __init__(
+        self, samples: int = 2, fps: float = 64.0, seconds: float = 1.0, every: int = 4, columns: int = 8
+    ) -> None:
+        self.samples = samples
+        self.fps = fps
+        self.seconds = seconds
+        self.every = every
+        self.columns = columns
+
+    def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
+        """`<group>.png` with a line of poses for each motion, and the keypoints in `<group>.csv`."""
+        files = []
+        for group, members in by_group(rows).items():
+            motions = [(row.label, motion) for row in members for motion in self._motions(row)]
+            length = -(-motions[0][1].shape[0] // self.every)
+            shown = min(self.columns, length)
+            figure, axes = canvas(len(motions), shown, (1.6 * shown, 1.7 * len(motions)))
+            for line, (label, motion) in zip(axes, motions, strict=True):
+                line[0].set_ylabel(label, fontsize="small")
+                for place, axis in enumerate(line):
+                    first = round(place * (length - 1) / max(1, shown - 1)) * self.every
+                    faint = range(first, min(first + self.every, len(motion)))
+                    for moment in reversed(faint):
+                        self._pose(axis, motion[moment], 1.0 if moment == first else 0.25)
+                    axis.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), aspect="equal", xticks=[], yticks=[])
+            files.append(save(figure, folder / f"{group}.png"))
+            numbers = (
+                (label, number, moment / self.fps, joint, float(x), float(y))
+                for number, (label, motion) in enumerate(motions)
+                for moment, pose in enumerate(motion)
+                for joint, (x, y) in enumerate(pose)
+            )
+            columns = ("row", "motion", "seconds", "joint", "x", "y")
+            files.append(save_numbers(folder / f"{group}.csv", columns, numbers))
+        return files
+
+    def _motions(self, row: Trained) -> list[Float[Tensor, "time joint 2"]]:
+        system = row.system()
+        motion = system.motion if isinstance(system, ModeGAN) else system
+        if not isinstance(motion, MotionGAN):
+            raise UserError(f"'{row.label}' is a {type(system).__name__}; this figure draws motions of keypoints.")
+        times = clock(self.seconds, self.fps).expand(self.samples, -1)
+        with torch.inference_mode():
+            clip = motion.generate(times, seeds=torch.arange(self.samples))
+        if not isinstance(clip, KeypointClip):
+            raise UserError(f"'{row.label}' draws trajectories; this figure draws keypoints.")
+        return list(clip.keypoints)
+
+    def _pose(self, axis: object, pose: Float[Tensor, "joint 2"], strength: float) -> None:
+        axis.scatter(*pose.T, s=8 * strength + 2, color="C0", alpha=strength)  # type: ignore[attr-defined]
+        if 15 <= len(pose) <= 17:  # a body, with or without ankles; a face has 13
+            for one, other in BODY:
+                if max(one, other) < len(pose):
+                    ends = pose[[one, other]].T
+                    axis.plot(*ends, color="C0", alpha=strength, linewidth=1.2 * strength)  # type: ignore[attr-defined]
+
+
+class DistanceByFrameRate(Figure):
+    """A metric over the frame rate that was asked for, a curve for each row with its range over seeds (Fig. 21).
+
+    Each row is examined on a task for each rate, `Generate(fps=...)`; one without `fps` is at the data's own rate.
+
+    Args:
+        metric: the name of the metric.
+        own_rate: the data's own frame rate.
+    """
+
+    def __init__(self, metric: str, own_rate: float = 16.0) -> None:
+        self.metric = metric
+        self.own_rate = own_rate
+
+    def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
+        """`<metric>.png` and `<metric>.csv`."""
+        numbers = []
+        for row in rows:
+            for record in row.records:
+                entry = record.metrics.get(self.metric)
+                if entry is None:
+                    raise UserError(
+                        f"The records of '{row.label}' have no {self.metric}; they have {', '.join(record.metrics)}."
+                    )
+                if entry.value is not None:
+                    rate = float(record.task.get("fps") or self.own_rate)
+                    numbers.append((row.label, row.seed, rate, entry.value))
+        numbers.sort(key=lambda line: line[2])
+        files = [save_numbers(folder / f"{self.metric}.csv", ("row", "seed", "fps", self.metric), numbers)]
+        if not numbers:
+            return files  # a metric whose weights cannot be had is a dash everywhere
+        figure, axes = canvas(1, 1, (5.0, 3.4))
+        for label in dict.fromkeys(row.label for row in rows):
+            curve: dict[float, list[float]] = {}
+            for name, _, rate, value in numbers:
+                if name == label:
+                    curve.setdefault(rate, []).append(value)
+            if curve:
+                means = [sum(values) / len(values) for values in curve.values()]
+                axes[0][0].plot(list(curve), means, ".-", label=label)
+                lows, highs = map(min, curve.values()), map(max, curve.values())
+                axes[0][0].fill_between(list(curve), list(lows), list(highs), alpha=0.2)
+        axes[0][0].set(xlabel="frames per second", ylabel=self.metric)
+        axes[0][0].legend()
+        return [save(figure, folder / f"{self.metric}.png"), *files]

@@ -1,0 +1,165 @@
+"""MODE-GAN's figures of frames and motions, drawn from tiny untrained models on bouncing balls."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from record_maker import make_record
+
+from benchmarks.errors import UserError
+from benchmarks.figures.base import Trained
+from benchmarks.figures.mode_gan import (
+    FrameRates,
+    MotionAgainstAppearance,
+    MotionTransfer,
+    RealFrames,
+    SideBySide,
+    spread,
+)
+from benchmarks.figures.mode_gan_motion import DistanceByFrameRate, KeypointTrails
+from benchmarks.figures.mode_gan_pendulum import PendulumCurves
+from benchmarks.records import Measurement
+from datamodules.video import read_video
+
+MLP = "lightning_modules.dynamics.mlp.MLP"
+HEATMAPS = {"class_path": "lightning_modules.networks.heatmaps.Heatmaps", "init_args": {"size": 16}}
+MOTION = {
+    "class_path": "lightning_modules.motion_gan.MotionGAN",
+    "init_args": {
+        "first_time": 0.0625,
+        "generator": {
+            "class_path": "lightning_modules.networks.mode_gan.MotionGenerator",
+            "init_args": {
+                "code_size": 4,
+                "dynamics": {
+                    "class_path": "lightning_modules.dynamics.LatentODE",
+                    "init_args": {
+                        "max_step": 0.0625,
+                        "initial": {"class_path": MLP, "init_args": {"widths": [4, 6]}},
+                        "field": {"class_path": MLP, "init_args": {"widths": [6, 8, 6], "activation": "tanh"}},
+                    },
+                },
+                "readout": {"class_path": MLP, "init_args": {"widths": [6, 6]}},
+            },
+        },
+        "heatmaps": HEATMAPS,
+    },
+}
+VIDEO = {
+    "class_path": "lightning_modules.motion_to_video_gan.MotionToVideoGAN",
+    "init_args": {
+        "generator": {
+            "class_path": "lightning_modules.networks.mode_gan.VideoGenerator",
+            "init_args": {"joints": 3, "channels": 1, "size": 16, "width": 2, "code_size": 4, "hidden": 4},
+        },
+        "heatmaps": HEATMAPS,
+    },
+}
+BALLS = {
+    "class_path": "datamodules.bouncing_balls.BouncingBalls",
+    "init_args": {
+        "train_clips": 2, "val_clips": 2, "test_clips": 2, "size": 16, "batch_size": 2,
+        "sampling": {"class_path": "datamodules.sampling.Regular", "init_args": {"num_frames": 16, "start": "first"}},
+    },
+}  # fmt: skip
+JOINED = {"class_path": "lightning_modules.mode_gan.ModeGAN", "init_args": {"motion": MOTION, "video": VIDEO}}
+
+
+def row(group: str, model: dict[str, Any] = JOINED, **changes: Any) -> Trained:
+    return replace(Trained("MODE-GAN", group, 0, {"model": model, "data": BALLS}, None, []), **changes)
+
+
+def looks(path: Path) -> None:
+    """A picture with something in it."""
+    pixels = np.asarray(Image.open(path).convert("L"))
+    assert min(pixels.shape) > 30
+    assert pixels.std() > 1
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def test_samples_stand_side_by_side_under_real_clips(tmp_path: Path) -> None:
+    figure = SideBySide(samples=1, fps=20.0, seconds=0.4, shown=4)
+    files = figure.draw([row("KTH"), row("KTH", label="another"), row("UvA"), row("UvA", seed=1)], tmp_path)
+    assert [file.name for file in files] == ["kth.png", "uva.png"]
+    for file in files:
+        looks(file)
+
+
+def test_motion_and_appearance_are_fixed_in_turn(tmp_path: Path) -> None:
+    files = MotionAgainstAppearance(fixed="both", blocks=2, lines=2, seconds=0.25).draw([row("MUG")], tmp_path)
+    assert [file.name for file in files] == ["mug-fixed-motion.png", "mug-fixed-appearance.png"]
+    looks(files[0])
+
+
+def test_a_motion_goes_to_another_data_set(tmp_path: Path) -> None:
+    (file,) = MotionTransfer(pairs=[("MUG", "UvA")], seconds=0.25).draw([row("MUG"), row("UvA")], tmp_path)
+    assert file.name == "mug-to-uva.png"
+    looks(file)
+    with pytest.raises(UserError, match="no row of the group 'KTH'"):
+        MotionTransfer(pairs=[("MUG", "KTH")]).draw([row("MUG")], tmp_path)
+    with pytest.raises(UserError, match="needs a ModeGAN"):
+        MotionTransfer(pairs=[("MUG", "UvA")]).draw([row("MUG", MOTION), row("UvA")], tmp_path)
+
+
+def test_frame_rates_move(tmp_path: Path) -> None:
+    files = FrameRates(rates=[16.0, 40.0], seconds=0.5, samples=2, groups=["a"]).draw(
+        [row("a"), row("b", MOTION)], tmp_path
+    )
+    assert [file.name for file in files] == ["a-16fps.gif", "a-40fps.gif", "a.png"]
+    assert [len(read_video(file, channels=3).frames) for file in files[:2]] == [8, 20]
+    assert read_video(files[0], channels=3).frames.shape[-2:] == (16, 32)
+    looks(files[2])
+    with pytest.raises(UserError, match="without pictures"):
+        FrameRates(rates=[16.0]).draw([row("b", MOTION)], tmp_path)
+
+
+def test_real_frames_are_those_of_the_exam(tmp_path: Path) -> None:
+    (file,) = RealFrames(samples=2, shown=4).draw([row("balls")], tmp_path)
+    looks(file)
+
+
+def test_poses_of_a_second_are_drawn_and_listed(tmp_path: Path) -> None:
+    picture, numbers = KeypointTrails(samples=2, fps=64.0).draw([row("KTH", MOTION)], tmp_path)
+    looks(picture)
+    lines = list(csv.reader(numbers.open()))
+    assert len(lines) == 1 + 2 * 64 * 3
+    assert lines[0] == ["row", "motion", "seconds", "joint", "x", "y"]
+
+
+def test_a_metric_is_drawn_over_the_frame_rate(tmp_path: Path) -> None:
+    def at(fps: float | None, value: float | None) -> Any:
+        entry = Measurement.missing("no weights", higher_is_better=False)
+        if value is not None:
+            entry = Measurement(value, 8, higher_is_better=False)
+        return make_record(task={"name": "generate", "fps": fps}, metrics={"fvd": entry})
+
+    rows = [row("W", seed=seed, records=[at(None, 1.0), at(24.0, 3.0 + seed)]) for seed in (0, 1)]
+    numbers, picture = sorted(DistanceByFrameRate("fvd").draw(rows, tmp_path))
+    looks(picture)
+    assert [line[2:] for line in csv.reader(numbers.open())][1:] == [
+        ["16.0", "1.0"], ["16.0", "1.0"], ["24.0", "3.0"], ["24.0", "4.0"],
+    ]  # fmt: skip
+    (alone,) = DistanceByFrameRate("fvd").draw([row("W", records=[at(20.0, None)])], tmp_path)
+    assert alone.suffix == ".csv"
+    with pytest.raises(UserError, match="have no fid"):
+        DistanceByFrameRate("fid").draw(rows, tmp_path)
+
+
+def test_the_pendulums_figure_refuses_other_models(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not trained on pendulums"):
+        PendulumCurves().draw([row("", MOTION)], tmp_path)
+
+
+def test_frames_are_spread_evenly() -> None:
+    frames = (torch.arange(9.0) / 4 - 1)[:, None, None, None].expand(-1, 1, 2, 2)
+    assert spread(frames, 3)[0, ::2, 0].tolist() == [0, 128, 255]
+    assert spread(frames, 100).shape == (2, 18, 3)
