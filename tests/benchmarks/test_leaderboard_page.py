@@ -115,6 +115,18 @@ def tab(browser: Browser, address: str) -> Iterator[Page]:
     context.close()
 
 
+SHEETS_ARE_THERE = "[...document.querySelectorAll('#gallery-cells canvas')].every(canvas => canvas.sheet.complete)"
+
+
+def wait_until(tab: Page, condition: str) -> None:
+    """Playwright's own waiting is refused by the page's content security policy."""
+    for _ in range(200):
+        if tab.evaluate(condition):
+            return
+        tab.wait_for_timeout(50)
+    pytest.fail(f"in 10 s it did not come to {condition}")
+
+
 def column(tab: Page, heading: str) -> tuple[Page, list[str]]:
     """A heading of the first table, and its column's texts from top to bottom."""
     table = tab.locator("#tables table.board").first
@@ -153,6 +165,7 @@ def test_the_gallery_plays_in_step_at_every_rate(tab: Page) -> None:
     assert tab.locator("#gallery-cells figcaption").first.inner_text() == "truth"
     assert canvases.count() == 4
     assert canvases.first.evaluate("canvas => canvas.classList.contains('given')")
+    wait_until(tab, SHEETS_ARE_THERE)
     before = [canvas.evaluate(pixels) for canvas in canvases.all()]
     for rate in ("1", "2", "4", "8"):
         tab.locator("#gallery-rate").select_option(rate)
@@ -163,7 +176,7 @@ def test_the_gallery_plays_in_step_at_every_rate(tab: Page) -> None:
     after = [canvas.evaluate(pixels) for canvas in canvases.all()]
     assert all(old != new for old, new in zip(before[:2], after[:2], strict=True))
     tab.locator("#gallery-play").click()
-    tab.wait_for_function("document.getElementById('gallery-frame').value != 100")
+    wait_until(tab, "document.getElementById('gallery-frame').value != 100")
     tab.keyboard.press("Enter")  # the button still has the focus: pause
     assert tab.locator("#gallery-play").get_attribute("aria-pressed") == "false"
     stood = slider.input_value()
@@ -182,7 +195,7 @@ def test_between_frames_something_new_is_seen(tab: Page) -> None:
         tab.locator("#gallery-frame").evaluate(
             f"slider => {{ slider.value = {frame}; slider.dispatchEvent(new Event('input')); }}"
         )
-        tab.wait_for_function("[...document.querySelectorAll('#gallery-cells canvas')].every(c => c.sheet.complete)")
+        wait_until(tab, SHEETS_ARE_THERE)
         seen.append([canvas.evaluate("c => c.toDataURL()") for canvas in tab.locator("canvas[role=img]").all()[:2]])
     for one in range(2):
         assert len({frames[one] for frames in seen}) == 3
