@@ -32,8 +32,8 @@ RUN = [
     for path in EXPERIMENTS
     if not f"{path.parent.name}/{path.stem}".startswith(tuple(f"generate_{name}" for name in OWN_TESTS))
 ]
-"""Those left out are chosen by a score whose weights a test has not (test_latent_nde runs their tables), or learn joints
-that no simulated clip has, or stand beside such (test_mode_gan_figures and test_mode_gan_pictures run their kind)."""
+"""Those left out are chosen by a score whose weights a test has not (test_latent_nde runs their tables), or learn
+joints that no simulated clip has, or stand beside such (test_mode_gan_figures and _pictures run their kind)."""
 
 TRAINER = {
     "max_epochs": 1,
