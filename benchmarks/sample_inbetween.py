@@ -1,5 +1,6 @@
 """`benchmarks sample --inbetween a.png b.png ...`: key frames, two or a whole comic strip, to one video."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,56 @@ GAP = 0.6
 """Seconds between two key frames for a system that knows any time: the paper's 15 steps at 25 frames a second."""
 _LARGEST = 128
 """Shorter side for a system that draws any size and is not told one."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options for key frames."""
+    group = parser.add_argument_group("draw between pictures (key frames, a comic strip): give --inbetween, no --input")
+    group.add_argument("--inbetween", nargs="+", metavar="PICTURE", help="png or jpg, two or more, in order")
+    group.add_argument(
+        "--gap",
+        metavar="TIME",
+        help="between two pictures: 2s, 500ms (default: as the model draws, or 0.6s)",
+    )
+
+
+def wanted(args: argparse.Namespace) -> bool:
+    """Whether the command asks for a video between pictures."""
+    return args.inbetween is not None or args.gap is not None
+
+
+def main(args: argparse.Namespace) -> int:
+    """Read the pictures, draw, write."""
+    import torch
+
+    from benchmarks.sample import _device, _writable, seconds, to_pictures
+    from datamodules.video import write_video
+    from lightning_modules.build import load
+
+    for option in ("checkpoint", "inbetween"):
+        if getattr(args, option) is None:
+            raise UserError(f"To draw between pictures takes --checkpoint and --inbetween; --{option} is missing.")
+    for option in ("input", "predict", "length"):
+        if getattr(args, option) is not None:
+            raise UserError(f"--inbetween draws between pictures, and --{option} speaks of a clip. Leave one out.")
+    out, fps = _writable(args.out), args.fps or 25.0
+    try:
+        system = load(args.checkpoint, trust=args.trust)
+        gap = None if args.gap is None else seconds(args.gap)
+    except (FileNotFoundError, ValueError, argparse.ArgumentTypeError) as error:
+        raise UserError(str(error)) from error
+    device = _device(args.device)
+    with torch.inference_mode():
+        frames = draw_between(
+            system.to(device), args.inbetween, fps=fps, gap=gap, size=args.size, seed=args.seed, device=device
+        )
+    pictures = to_pictures(frames, args.scale)
+    written = write_video(out, pictures, fps * args.speed)
+    each = (len(pictures) - 1) // (len(args.inbetween) - 1) - 1
+    print(f"{out}: {len(pictures)} frames, {len(args.inbetween)} given and {each} between each two")
+    if abs(written - fps * args.speed) > 0.01:
+        print(f"A GIF shows at most 50 frames per second; this one has {written:g}. An .mp4 keeps them all.")
+    return 0
 
 
 def draw_between(

@@ -11,9 +11,11 @@ from torch.testing import assert_close
 
 from baselines.linear_blend import LinearBlend
 from baselines.repeat_last import RepeatLast
+from benchmarks.cli import benchmarks
 from benchmarks.errors import UserError
 from benchmarks.sample_inbetween import draw_between, read_pictures
-from lightning_modules.build import build
+from datamodules.video import read_video
+from lightning_modules.build import build, save
 from lightning_modules.inbetweening import Inbetweening
 
 torch.set_num_threads(1)
@@ -119,3 +121,32 @@ def test_files_that_are_no_pictures_are_refused(strip: list[str], tmp_path: Path
 def test_a_system_without_a_verb_is_refused(strip: list[str]) -> None:
     with pytest.raises(UserError, match="no such verb"):
         draw_between(RepeatLast(), strip, **asked())
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        benchmarks(["sample", *words])
+    return int(end.value.code or 0)
+
+
+def test_the_command_makes_one_video_of_a_strip(
+    strip: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, out = tmp_path / "net.safetensors", tmp_path / "story.mp4"
+    save(network(), checkpoint)
+    words = [f"--checkpoint={checkpoint}", f"--out={out}", "--device=cpu"]
+    assert run(*words, "--inbetween", *strip) == 0
+    assert "15 frames, 3 given and 6 between each two" in capsys.readouterr().out
+    video = read_video(out)
+    assert len(video.times) == 15
+    assert video.times[-1] == pytest.approx(14 / 25, abs=1e-3)
+    for mistake, message in (
+        (["--inbetween", strip[0]], "two pictures or more; got 1"),
+        (["--gap=1s"], "--inbetween is missing"),
+        (["--inbetween", *strip, "--predict=1s"], "--predict speaks of a clip"),
+        (["--inbetween", *strip, "--gap=soon"], "a time is written 2s"),
+    ):
+        assert run(*words, *mistake) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
