@@ -151,6 +151,15 @@ def test_c3d_is_caffes_layer_by_layer() -> None:
     ours = network.convolutional(video)[0]
     assert ours.shape == (512, 1, 1, 1)
     np.testing.assert_allclose(ours, x, rtol=1e-3, atol=1e-4)
+    flat = torch.randn(2, 8192, generator=torch.Generator().manual_seed(4))
+    theirs = flat
+    for layer in (network.fc6, network.fc7):
+        theirs = (theirs @ layer.weight.T + layer.bias).clamp(min=0)
+    network.output = "fc7"
+    torch.testing.assert_close(network.linear(flat), theirs, rtol=1e-3, atol=1e-4)
+    network.output = "logits"
+    logits = theirs @ network.fc8.weight.T + network.fc8.bias
+    torch.testing.assert_close(network.linear(flat), logits, rtol=1e-3, atol=1e-4)
 
 
 def c3d_arrays(seed: int = 0) -> dict[str, np.ndarray]:

@@ -204,6 +204,14 @@ def test_inception_score_lies_between_one_and_the_number_of_classes() -> None:
         inception_score(sure[:3], 4)
 
 
+def test_the_score_is_that_of_random_parts() -> None:
+    logits = gaussian(60, 5, 0, 2)
+    shuffled = logits[torch.randperm(60, generator=torch.Generator().manual_seed(0))]
+    ours = [InceptionScore(Tiny(), frames=4, splits=splits).statistic(logits) for splits in (1, 3, 10)]
+    assert ours == [inception_score(shuffled, splits) for splits in (1, 3, 10)]
+    assert ours[0] > ours[1] > ours[2]  # a part of few clips scores low
+
+
 def test_the_ceiling_is_the_score_of_the_truth() -> None:
     answer, truth, ids = pair(40)
     real, swapped = InceptionScore(Tiny(), "truth", frames=4), InceptionScore(Tiny(), frames=4)

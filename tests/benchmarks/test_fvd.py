@@ -1,6 +1,5 @@
 """FVD: a distance of sets, free of order and repetition, named by its protocol, with an interval."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,7 @@ from torch import Tensor
 from benchmarks.metrics.features.extractor import I3DFeatures, UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.fvd import FrechetVideoDistance
-from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import VideoClip, sample_id
-
-STRIPS = Path(__file__).parents[3] / "shared/data/weizmann_actions"
 
 
 def clip(frames: Tensor) -> VideoClip:
@@ -88,35 +84,3 @@ def test_what_does_not_fit_is_refused() -> None:
         metric().update(clip(answer.frames * 255), truth, ids)
     with pytest.raises(ValueError, match="9 frames at least"):
         FrechetVideoDistance(frames=8)
-
-
-def windows() -> Tensor:
-    """16-frame windows of the real actions, (N, 16, 3, 64, 64) in [-1, 1], without overlap."""
-    from PIL import Image
-
-    found = []
-    for path in sorted(STRIPS.glob("*/*.jpg")):
-        strip = torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy())
-        frames = strip.unflatten(1, (-1, 64)).permute(1, 3, 0, 2)
-        found += [piece for piece in frames.split(16) if len(piece) == 16]
-    return torch.stack(found).float() / 127.5 - 1
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not STRIPS.exists(), reason=f"the real actions are not at {STRIPS}")
-def test_on_real_clips_it_tells_other_windows_from_shuffled_frames_from_noise() -> None:
-    network = I3DFeatures()
-    try:
-        network.prepare()
-    except WeightsUnavailable as reason:
-        pytest.skip(str(reason))
-    generator = torch.Generator().manual_seed(0)
-    clips = windows()[::3]  # a third of them: two minutes on two cores
-    real = clips[0::2]
-    shuffled = torch.stack([one[torch.randperm(16, generator=generator)] for one in real])
-    noisy = (real + 25 / 127.5 * torch.randn(real.shape, generator=generator)).clamp(-1, 1)
-    features = network(real)
-    other, motion, noise = (frechet_distance(features, network(f)) for f in (clips[1::2], shuffled, noisy))
-    print(f"n {len(real)}: other windows {other:.0f}, shuffled {motion:.0f}, noise {noise:.0f}")
-    assert frechet_distance(features, features) < 1e-6
-    assert other < motion < noise

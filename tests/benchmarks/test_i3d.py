@@ -81,6 +81,18 @@ def test_folding_the_normalisation_changes_nothing() -> None:
     torch.testing.assert_close(unit(x), theirs, rtol=1e-5, atol=1e-5)
 
 
+def test_logits_of_long_clips_are_means_over_pairs_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the original, whose last pooling is two steps long: the ends of a long clip count half."""
+    network = I3D()
+    last = torch.randn(1, 1024, 4, 7, 7, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(network, "get_submodule", lambda name: lambda x: last)
+    unit = network.Logits["Conv3d_0c_1x1"]
+    weight = torch.tensor([1, 2, 2, 1]) / 6
+    pooled = (last.mean((3, 4)) * weight).sum(2)
+    theirs = pooled @ unit.weight.flatten(1).T + unit.bias
+    torch.testing.assert_close(network(torch.zeros(1, 3, 9, 32, 32)), theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_too_few_frames_are_refused() -> None:
     with pytest.raises(ValueError, match="needs 9 frames at least; these clips have 8"):
         I3D()(torch.zeros(1, 3, 8, 32, 32))

@@ -166,7 +166,7 @@ def test_only_a_discrete_members_refusal_is_a_dash() -> None:
         grid_steps(torch.tensor([[0.0, 0.5]]), 0.25, "GRU", last=1)
 
 
-@pytest.mark.parametrize(("rate", "kept"), [(1.0, 5), (0.8, 4), (0.6, 3), (0.4, 2), (0.2, 1)])
+@pytest.mark.parametrize(("rate", "kept"), [(1.0, 5), (0.8, 4), (0.6, 3), (0.55, 3), (0.4, 2), (0.2, 1), (0.01, 1)])
 def test_a_share_of_the_given_frames_is_there_and_more_at_a_higher_rate(rate: float, kept: int) -> None:
     many = batch(10, clips=40)
     case = Predict(given=5, rate=rate).pose(many, VideoClip)
