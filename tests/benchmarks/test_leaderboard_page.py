@@ -127,6 +127,13 @@ def wait_until(tab: Page, condition: str) -> None:
     pytest.fail(f"in 10 s it did not come to {condition}")
 
 
+def move(tab: Page, frame: int) -> None:
+    """Put the slider on a frame, as a hand does."""
+    tab.locator("#gallery-frame").evaluate(
+        "(slider, frame) => { slider.value = frame; slider.dispatchEvent(new Event('input')); }", frame
+    )
+
+
 def column(tab: Page, heading: str) -> tuple[Page, list[str]]:
     """A heading of the first table, and its column's texts from top to bottom."""
     table = tab.locator("#tables table.board").first
@@ -167,14 +174,18 @@ def test_the_gallery_plays_in_step_at_every_rate(tab: Page) -> None:
     assert canvases.first.evaluate("canvas => canvas.classList.contains('given')")
     wait_until(tab, SHEETS_ARE_THERE)
     before = [canvas.evaluate(pixels) for canvas in canvases.all()]
+    moments: list[list[str]] = []
     for rate in ("1", "2", "4", "8"):
         tab.locator("#gallery-rate").select_option(rate)
         assert slider.get_attribute("max") == str(19 * int(rate))
-    slider.evaluate("slider => { slider.value = 100; slider.dispatchEvent(new Event('input')); }")
+        move(tab, 12 * int(rate))  # one moment is one picture, at every rate
+        assert "0.600 s, answered" in str(slider.get_attribute("aria-valuetext"))
+        moments.append([canvas.evaluate(pixels) for canvas in canvases.all()])
+    assert all(moment == moments[0] for moment in moments)
+    assert all(old != new for old, new in zip(before[:2], moments[0][:2], strict=True))
+    move(tab, 100)
     assert "0.625 s, answered" in str(slider.get_attribute("aria-valuetext"))
     assert not canvases.first.evaluate("canvas => canvas.classList.contains('given')")
-    after = [canvas.evaluate(pixels) for canvas in canvases.all()]
-    assert all(old != new for old, new in zip(before[:2], after[:2], strict=True))
     tab.locator("#gallery-play").click()
     wait_until(tab, "document.getElementById('gallery-frame').value != 100")
     tab.keyboard.press("Enter")  # the button still has the focus: pause
@@ -192,9 +203,7 @@ def test_between_frames_something_new_is_seen(tab: Page) -> None:
     tab.locator("#gallery-rate").select_option("8")
     seen = []
     for frame in (112, 116, 120):
-        tab.locator("#gallery-frame").evaluate(
-            f"slider => {{ slider.value = {frame}; slider.dispatchEvent(new Event('input')); }}"
-        )
+        move(tab, frame)
         wait_until(tab, SHEETS_ARE_THERE)
         seen.append([canvas.evaluate("c => c.toDataURL()") for canvas in tab.locator("canvas[role=img]").all()[:2]])
     for one in range(2):
