@@ -27,6 +27,25 @@ def test_a_benchmark_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         build_figure(plan.figure)
 
 
+JOINED = sorted((ROOT / "configs" / "experiment").glob("*/mode_gan.yaml"))
+
+
+@pytest.mark.parametrize("path", JOINED, ids=lambda path: path.parent.name)
+def test_a_joined_model_is_its_two_stages_without_their_critics(path: Path) -> None:
+    """Else the weights of the stages would not fit the model that sits the exam."""
+    joined = yaml.safe_load(path.read_text())["model"]["init_args"]
+    for part, stage in (("motion", "motion_gan"), ("video", "motion_to_video_gan")):
+        model = yaml.safe_load((path.parent / f"{stage}.yaml").read_text())["model"]
+        if isinstance(model, str):
+            model = yaml.safe_load((path.parent / model).read_text())
+        arguments = joined[part]["init_args"]
+        assert joined[part]["class_path"] == model["class_path"]
+        assert arguments == {name: model["init_args"][name] for name in arguments}
+        left_out = set(model["init_args"]) - set(arguments)
+        training = {"diversity_weight", "penalty_weight", "generator_optimizer"}
+        assert all(name in training or name.startswith(("critic", "frame_", "sequence_")) for name in left_out)
+
+
 def run(plan: dict[str, Any], name: str, folder: Path) -> list[Path]:
     """Run a benchmark as the command does, its rows as forks of this process; the figure's files."""
     from benchmarks.cli import benchmarks
@@ -104,7 +123,7 @@ def test_two_stages_are_trained_joined_and_asked_at_other_frame_rates(
         {
             "label": "MODE-GAN",
             "experiment": "generate_bouncing_balls/mode_gan",
-            "overlays": BALLS,
+            "overlays": [*BALLS, "model.init_args.video.init_args.generator.init_args.width=4"],
             "join": {
                 "motion": {"experiment": "generate_bouncing_balls/motion_gan", "overlays": TRAIN},
                 "video": {"experiment": "generate_bouncing_balls/motion_to_video_gan", "overlays": [*TRAIN, *narrow]},
