@@ -18,7 +18,7 @@ from datamodules.clip import VideoClip
 from datamodules.module import normalise
 from lightning_modules.vid_ode import VidODE
 
-Strip = Float[Tensor, "time channel height width"]
+Strip = Float[Tensor, "_ channel height width"]  # of any length: the lines of a picture differ
 Line = tuple[str, Strip, list[str]]
 """A line of a picture: what stands before it, its frames, and what stands over each of them."""
 
