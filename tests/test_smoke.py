@@ -159,7 +159,10 @@ def stand_in(data: dict[str, Any]) -> dict[str, Any]:
     grey = arguments.get("channels", 1 if data["class_path"].endswith(".KTH") else 3) == 1
     name = "bouncing_balls.BouncingBalls" if grey else "moving_shapes.MovingShapes"
     alike = {key: arguments[key] for key in ("sampling", "eval_sampling", "frame_rate") if key in arguments}
-    return {"class_path": f"datamodules.{name}", "init_args": alike | DATA[name.rsplit(".", 1)[1]]}
+    return {
+        "class_path": f"datamodules.{name}",
+        "init_args": alike | DATA[name.rsplit(".", 1)[1]] | {"windows_per_clip": 1},
+    }
 
 
 def class_of(config: dict[str, Any]) -> type:

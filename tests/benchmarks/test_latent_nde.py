@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.figures.base import build_figure
-from benchmarks.figures.latent_frame_rate import round_trip
+from benchmarks.figures.base import Trained, build_figure
+from benchmarks.figures.latent_cost import LatentCost
+from benchmarks.figures.latent_frame_rate import LatentFrameRate, round_trip
+from benchmarks.figures.latent_trajectories import LatentTrajectories
 from benchmarks.job import Job
 from benchmarks.metrics.features import c3d, i3d
 from benchmarks.plan import read_plan
@@ -115,25 +118,72 @@ FEW = [
 ]
 
 
-@pytest.mark.slow
-def test_continuous_time_is_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    labels = ["MoCoGAN, original", "MoCoGAN, ODE 2", "TGAN, original", "TGAN, SDE"]
-    plan = tiny("latent_nde_frame_rate", labels, FEW)
-    plan["figure"]["init_args"] = {"clips": 16}
-    files = run(plan, "latent_nde_frame_rate", tmp_path)
-    assert files == ["frame_rate.csv", "frame_rate.png"]
-    with (tmp_path / "runs/figures/latent_nde_frame_rate/frame_rate.csv").open() as file:
+LABELS = {
+    "MoCoGAN, original": "mocogan_original",
+    "MoCoGAN, ODE 2": "mocogan_ode2",
+    "TGAN, original": "tgan_original",
+    "TGAN, SDE": "tgan_sde",
+}
+
+
+def untrained(label: str) -> Trained:
+    """A row whose weights are random, on few clips."""
+    config = yaml.safe_load((SMALL / f"{LABELS[label]}_small.yaml").read_text())
+    config["data"]["init_args"] |= {"train_clips": 8, "val_clips": 2, "test_clips": 16}
+    return Trained(label, "", 0, config, None, [])
+
+
+def check_frame_rates(path: Path) -> None:
+    with path.open() as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
-    assert list(lines) == labels
+    assert list(lines) == list(LABELS)
     for label, line in lines.items():
         assert math.isfinite(float(line["rate_1"]) + float(line["rate_2"]) + float(line["rate_4"]))
         assert float(line["same_4"]) < 1e-3  # the same clip, seen more often
         assert line["between"] == ("blended states" if "original" in label else "its own")
         assert (line["beyond"] == "-") == (label == "TGAN, original")
         assert (line["round_trip"] == "-") == ("ODE" not in label)
-    drawn = run(tiny("latent_nde_fig2", labels, FEW), "latent_nde_fig2", tmp_path)  # is trained already
+
+
+def test_continuous_time_is_measured(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    files = LatentFrameRate(clips=8).draw([untrained(label) for label in LABELS], tmp_path)
+    assert [file.name for file in files] == ["frame_rate.csv", "frame_rate.png"]
+    check_frame_rates(files[0])
+
+
+def test_trajectories_are_finer_where_time_is_continuous(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rows = [untrained(label) for label in LABELS]
+    files = LatentTrajectories(codes=2, paths=3).draw(rows, tmp_path)
+    assert [file.name for file in files] == ["trajectories.png", "trajectories.csv"]
+    with files[1].open() as file:
+        found = Counter(line["row"] for line in csv.DictReader(file))
+    assert found == {label: 2 * (16 if "original" in label else 121) for label in LABELS}
+
+
+def test_costs_are_the_dynamics_own(tmp_path: Path) -> None:
+    files = LatentCost(clips=2, repeats=1).draw([untrained("MoCoGAN, ODE 2"), untrained("TGAN, original")], tmp_path)
+    assert [file.name for file in files] == ["cost.csv"]
+    with files[0].open() as file:
+        ode, original = csv.DictReader(file)
+    assert ode["function_evaluations"] == "60"
+    assert abs(int(ode["temporal_parameters"]) - 1632) <= 16
+    assert (original["function_evaluations"], original["temporal_parameters"]) == ("0", "826468")
+    assert float(ode["samples_per_second"]) > 0
+
+
+@pytest.mark.slow
+def test_trainings_are_shared_by_the_table_and_both_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    plan = tiny("latent_nde_frame_rate", list(LABELS), FEW)
+    plan["figure"]["init_args"] = {"clips": 16}
+    files = run(plan, "latent_nde_frame_rate", tmp_path)
+    assert files == ["frame_rate.csv", "frame_rate.png"]
+    check_frame_rates(tmp_path / "runs/figures/latent_nde_frame_rate/frame_rate.csv")
+    drawn = run(tiny("latent_nde_fig2", list(LABELS), FEW), "latent_nde_fig2", tmp_path)  # is trained already
     assert drawn == ["trajectories.csv", "trajectories.png"]
+    assert len(list((tmp_path / "runs" / "generate_moving_shapes").glob("*/0"))) == len(LABELS)
 
 
 def unavailable(name: str) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 from torch.testing import assert_close
 
 from benchmarks.metrics.features import small_i3d
@@ -23,7 +24,9 @@ def test_it_is_the_head_on_the_mean_of_the_last_block(random_network: I3D) -> No
     frames = torch.rand(5, 9, 3, 40, 40) * 2 - 1
     theirs = random_network(torch.nn.functional.interpolate(frames.flatten(0, 1), 32, mode="bilinear", antialias=True)
                             .unflatten(0, (5, 9)).transpose(1, 2))  # fmt: skip
-    head = random_network.Logits["Conv3d_0c_1x1"]  # type: ignore[index]
+    head = random_network.get_submodule("Logits.Conv3d_0c_1x1")
+    assert isinstance(head.weight, Tensor)
+    assert isinstance(head.bias, Tensor)
     assert_close(SmallI3DFeatures()(frames), theirs @ head.weight.flatten(1).T + head.bias, rtol=1e-4, atol=1e-4)
 
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from lightning_modules import noise
 from lightning_modules.dynamics import Deconvolution1d, NoisyGRU
-from lightning_modules.networks import mocogan, tgan
 from lightning_modules.networks.mocogan import MoCoGANGenerator, MoCoGANImageCritic, MoCoGANVideoCritic
 from lightning_modules.networks.tgan import TGANCritic, TGANGenerator
 
@@ -66,7 +66,7 @@ def test_mocogans_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = MoCoGANGenerator(NoisyGRU(16, 1 / 15), content=50, motion=16, width=8)
     fill(0, generator)
     given = {"motion": drawn(900, BATCH, 16), "content": drawn(902, BATCH, 50)}
-    monkeypatch.setattr(mocogan.noise, "normal", lambda *_, stream, **__: given[stream])
+    monkeypatch.setattr(noise, "normal", lambda *_, stream, **__: given[stream])
     monkeypatch.setattr(
         "lightning_modules.dynamics.recurrent.normal_sequence", lambda *_, **__: drawn(901, BATCH, TIME, 16)
     )
@@ -94,7 +94,7 @@ def test_tgans_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     fill(0, dynamics)
     fill(100, slow, slow_norm, fast, fast_norm, generator.image)
     code = drawn(900, BATCH, 100).tanh()
-    monkeypatch.setattr(tgan.noise, "normal", lambda *_, **__: torch.special.ndtri((code + 1) / 2))
+    monkeypatch.setattr(noise, "normal", lambda *_, **__: torch.special.ndtri((code + 1) / 2))
     with torch.no_grad():
         agree(dynamics(code, TIMES), "tgan_dynamics")
         (frames,) = generator(TIMES)

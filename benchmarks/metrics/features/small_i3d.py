@@ -1,4 +1,4 @@
-"""I3D at its clips' own, small size: fifty times cheaper than FVD's features, for comparisons on one processor."""
+"""I3D at its clips' own, small size: some forty times cheaper than FVD's features, for comparisons on one processor."""
 
 from functools import cache
 from typing import ClassVar
