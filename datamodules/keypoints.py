@@ -5,9 +5,9 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
@@ -16,6 +16,9 @@ from datamodules.store import ClipStore, StoreError
 
 Points = Float32[np.ndarray, "frames joints 2"]
 Scores = Float32[np.ndarray, "frames joints"]
+
+Kind = Literal["body", "face"]
+"""COCO's 17 joints, or 13 points of a face."""
 
 COCO_JOINTS = (
     "nose",
@@ -124,6 +127,22 @@ def read(store: ClipStore, kind: str) -> Keypoints:
         raise StoreError(f"{place} belongs to other clips. Delete it and run `benchmarks prepare ... --keypoints`.")
     digest = hashlib.sha256(points.tobytes() + confidence.tobytes()).hexdigest()
     return Keypoints(points, confidence, tuple(about["dropped"]), digest)
+
+
+def detected(
+    clips: Iterable[Iterable[tuple[Any, float]]], detector: Detector, seen: tuple[int, int], stored: tuple[int, int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The joints of each clip, found in pictures of size `seen`, in the coordinates of a store of size `stored`."""
+    for moments in clips:
+        frames = np.stack([picture for picture, _ in moments])
+        points, confidence = detector.detect(frames if frames.shape[1] == 3 else frames.repeat(3, axis=1))
+        yield to_store(points, seen, stored), confidence
+
+
+def enlarged(stored: tuple[int, int], size: int) -> tuple[int, int]:
+    """A store's shape with `size` as its shorter side, or its own where that is larger."""
+    scale = max(1.0, size / min(stored))
+    return round(stored[0] * scale), round(stored[1] * scale)
 
 
 def fill_gaps(points: Points, scores: Scores) -> Points:

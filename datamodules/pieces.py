@@ -1,18 +1,26 @@
 """Pieces: parts of stored clips as clips of their own, with their keypoints where those are known."""
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from datamodules.keypoints import joints_kept, read, weights_of
+from datamodules.keypoints import (
+    COCO_JOINTS,
+    COCO_PAIRS,
+    FACE_13,
+    FACE_PAIRS,
+    Kind,
+    joints_kept,
+    pairs_kept,
+    read,
+    weights_of,
+)
 from datamodules.source import Indices, Origin, Pixels, Positions
-from datamodules.store import ClipStore
-
-ALL = "all"
-"""A store has one split; which clips are trained on is decided when it is opened, so that no split decodes anew."""
+from datamodules.store import ALL, ClipStore
 
 
 class Piece(NamedTuple):
@@ -64,28 +72,58 @@ class Pieces:
         """Seconds since the first frame of clip `index`."""
         return self._times[index]
 
+    def stored(self, clips: Indices, frames: Positions) -> tuple[Indices, Positions]:
+        """The store's numbers of these clips and of these frames of theirs."""
+        return self._own[clips], self._table[clips[:, None], frames]
+
     def read(self, clips: Indices, frames: Positions) -> Pixels:
         """The frames at these positions; grey is repeated where three channels were asked for."""
         if frames.size and (frames.min() < 0 or frames.max() >= self._table.shape[1]):
             raise IndexError(
                 f"Frames {frames.min()} to {frames.max()} of clips of up to {self._table.shape[1]} frames."
             )
-        pixels = self._clips.read(self._own[clips], self._table[clips[:, None], frames])
+        pixels = self._clips.read(*self.stored(clips, frames))
         return pixels if pixels.shape[2] == self.channels else pixels.repeat(self.channels, axis=2)
 
 
 class Joints(NamedTuple):
     """Which keypoints of a store are wanted."""
 
-    kind: str
-    """"body" or "face"."""
+    kind: Kind
+    """Body or face."""
     drop: tuple[int, ...] = ()
     """Joints that are left out."""
     weights: Mapping[int, float] | None = None
     """What the confidence of a joint is multiplied by."""
 
 
-class KeypointPieces(Pieces):
+def joints_of(
+    kind: Kind, drop: Sequence[int], weights: Mapping[int, float] | None
+) -> tuple[Joints, tuple[tuple[int, int], ...]]:
+    """What is wanted of a body or a face, and which joints change places when a clip is mirrored.
+
+    Raises:
+        ValueError: if a number is no joint's, or a weight is not from 0 to 1.
+    """
+    pairs, count = (FACE_PAIRS, len(FACE_13)) if kind == "face" else (COCO_PAIRS, len(COCO_JOINTS))
+    weights_of(count, weights)
+    return Joints(kind, tuple(drop), weights), pairs_kept(pairs, joints_kept(count, drop))
+
+
+def with_sights(store: ClipStore, pieces: Sequence[Piece], kind: str) -> list[Piece]:
+    """The pieces of clips with enough detections; warns of the others, by name."""
+    names = [str(entry["origin"][0]) for entry in store.index["clips"]]
+    dropped = set(read(store, kind).dropped)
+    if gone := sorted({names[piece.clip] for piece in pieces} & dropped):
+        warnings.warn(
+            f"{len(gone)} clips are left out, because more than 20 % of their frames have no detection: "
+            f"{', '.join(gone)}.",
+            stacklevel=3,
+        )
+    return [piece for piece in pieces if names[piece.clip] not in dropped]
+
+
+class KeypointPieces:
     """Pieces whose joints are known: a source of KeypointClips.
 
     Raises:
@@ -95,28 +133,49 @@ class KeypointPieces(Pieces):
     def __init__(
         self, store: ClipStore, pieces: Sequence[Piece], channels: int, frame_rate: float | None, joints: Joints
     ) -> None:
-        super().__init__(store, pieces, channels, frame_rate)
+        self._pieces = Pieces(store, pieces, channels, frame_rate)
+        self.channels, self.size = channels, store.size
         found = read(store, joints.kind)
         count = found.points.shape[1]
         kept = joints_kept(count, joints.drop)
-        self._joints = joints
+        self._made_of = (store.address, list(pieces), channels, frame_rate, joints)
         self._points = found.points[:, kept]
         self._confidence = (found.confidence * weights_of(count, joints.weights))[:, kept]
         lengths = np.array([entry["length"] for entry in store.index["clips"]], dtype=np.int64)
-        self._first = (np.cumsum(lengths) - lengths)[self._own]
+        self._first = np.cumsum(lengths) - lengths
         weights = sorted((joints.weights or {}).items())
-        text = f"{self.fingerprint} {found.digest} {kept} {weights}"
+        text = f"{self._pieces.fingerprint} {found.digest} {kept} {weights}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._pieces)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the keypoints are read again by a worker process
-        return _open_keypoint_pieces, (self._store.address, self._pieces, self.channels, self._rate, self._joints)
+        return _open_keypoint_pieces, self._made_of
+
+    def origins(self) -> Sequence[Origin]:
+        """The recordings that the pieces were cut from."""
+        return self._pieces.origins()
+
+    def labels(self) -> Int64[np.ndarray, " clips"]:
+        """The class of each clip, -1 where there is none."""
+        return self._pieces.labels()
+
+    def times(self, index: int) -> Float64[np.ndarray, " length"]:
+        """Seconds since the first frame of clip `index`."""
+        return self._pieces.times(index)
+
+    def read(self, clips: Indices, frames: Positions) -> Pixels:
+        """The frames at these positions."""
+        return self._pieces.read(clips, frames)
 
     def read_keypoints(
         self, clips: Indices, frames: Positions
     ) -> tuple[Float32[np.ndarray, "batch time joint 2"], Float32[np.ndarray, "batch time joint"]]:
         """x then y (-1 and 1 are the centres of the first and last pixel), and the weighted confidence."""
-        rows = self._first[clips][:, None] + self._table[clips[:, None], frames]
+        own, stored = self._pieces.stored(clips, frames)
+        rows = self._first[own][:, None] + stored
         return self._points[rows], self._confidence[rows]
 
 

@@ -16,23 +16,11 @@ import numpy as np
 
 from datamodules.archives import Archive, check_noted, find, unpacked
 from datamodules.facts import Facts
-from datamodules.keypoints import (
-    COCO_PAIRS,
-    FACE_PAIRS,
-    Detector,
-    file_of,
-    given,
-    joints_kept,
-    pairs_kept,
-    read,
-    to_store,
-    weights_of,
-    write,
-)
+from datamodules.keypoints import Detector, Kind, detected, enlarged, file_of, given, read, write
 from datamodules.module import SPLITS, ClipDataModule, Split
-from datamodules.pieces import ALL, Joints, KeypointPieces, Piece, Pieces
+from datamodules.pieces import Joints, KeypointPieces, Piece, Pieces, joints_of, with_sights
 from datamodules.source import Origin, Source
-from datamodules.store import ClipStore, PixelType, StoredClip, StoreError
+from datamodules.store import ALL, ClipStore, PixelType, StoredClip, StoreError
 from datamodules.video import VideoError
 
 Moments = Iterable[tuple[Any, float]]
@@ -78,7 +66,7 @@ class PreparedData(ClipDataModule, ABC):
     """What a store of this data set has: None is what was asked for, 1 is data that are grey by nature."""
     stored_type: PixelType = "uint8"
     """Pictures, or float32 for measured fields."""
-    keypoint_kind: Literal["body", "face"] = "body"
+    keypoint_kind: Kind = "body"
     """What is looked for: COCO's 17 joints, or 13 points of a face."""
 
     def __init__(
@@ -99,10 +87,8 @@ class PreparedData(ClipDataModule, ABC):
         super().__init__(**loading)
         self.joints: Joints | None = None
         if keypoints:
-            pairs, count = (FACE_PAIRS, 13) if self.keypoint_kind == "face" else (COCO_PAIRS, 17)
-            weights_of(count, joint_weights)
-            self.joint_pairs = self.joint_pairs or pairs_kept(pairs, joints_kept(count, drop_joints))
-            self.joints = Joints(self.keypoint_kind, tuple(drop_joints), joint_weights)
+            self.joints, pairs = joints_of(self.keypoint_kind, drop_joints, joint_weights)
+            self.joint_pairs = self.joint_pairs or pairs
         elif drop_joints or joint_weights:
             raise ValueError("drop_joints and joint_weights are of keypoints; set `keypoints: true` too.")
         if frame_rate is not None and not frame_rate > 0:
@@ -190,15 +176,13 @@ class PreparedData(ClipDataModule, ABC):
 
             detector = detector_of(self.keypoint_kind)
         large = copy(self)
-        height, width = self._size
-        scale = max(1.0, size / min(height, width))
-        large._size, large._channels = (round(height * scale), round(width * scale)), 3
+        large._size, large._channels = enlarged(self._size, size), 3
         wanted, optional = self.wanted()
         found = find(self.folder, wanted, request=self.request, optional=optional, download=self.download)
         names = set(names_of(store))
         with unpacked(found) as places:
             recordings = [recording for recording in large.recordings(places) if recording.name in names]
-            clips = _detected(decoded(recordings), detector, large._size, self._size)
+            clips = detected((clip.moments for clip in decoded(recordings)), detector, large._size, self._size)
             return list(write(store, self.keypoint_kind, clips, detector.name).dropped)
 
     def _take_keypoints(self, store: ClipStore) -> bool:
@@ -260,14 +244,7 @@ class PreparedData(ClipDataModule, ABC):
         pieces = self.splits(store).get(split, ())
         if self.joints is None:
             return Pieces(store, pieces, self._channels, self.frame_rate)
-        names, dropped = names_of(store), set(read(store, self.keypoint_kind).dropped)
-        if gone := sorted({names[piece.clip] for piece in pieces} & dropped):
-            warnings.warn(
-                f"{len(gone)} {split} clips of {self.name} are left out, because more than 20 % of their frames have "
-                f"no detection: {', '.join(gone)}.",
-                stacklevel=2,
-            )
-        pieces = [piece for piece in pieces if names[piece.clip] not in dropped]
+        pieces = with_sights(store, pieces, self.keypoint_kind)
         return KeypointPieces(store, pieces, self._channels, self.frame_rate, self.joints)
 
     def verify(self) -> list[str]:
@@ -310,17 +287,6 @@ def decoded(recordings: Sequence[Recording]) -> Iterator[StoredClip]:
             origin = Origin(recording.name, digest.hexdigest())
             yield StoredClip(moments, ALL, origin, recording.label, recording.about)
             progress.advance(task)
-
-
-def _detected(
-    clips: Iterable[StoredClip], detector: Detector, seen: tuple[int, int], stored: tuple[int, int]
-) -> Iterator[tuple[Any, Any]]:
-    """The joints of each clip, in the coordinates of the store."""
-    for clip in clips:
-        frames = np.stack([picture for picture, _ in clip.moments])
-        frames = frames if frames.shape[1] == 3 else frames.repeat(3, axis=1)
-        points, confidence = detector.detect(frames)
-        yield to_store(points, seen, stored), confidence
 
 
 def damaged(store: ClipStore) -> list[str]:

@@ -268,10 +268,6 @@ class _Losing(Sampling, ABC):
         """The frames it has without the loss."""
         return self.sampling.pick(seed=seed, epoch=epoch, indices=indices)
 
-    def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
-        """The frames that are there without the loss."""
-        return self.sampling.present(seed=seed, epoch=epoch, indices=indices)
-
     def valid(self, size: tuple[int, int], *, seed: int, epoch: int, indices: Indices) -> Valid | None:
         """The pixels that are there without the loss."""
         return self.sampling.valid(size, seed=seed, epoch=epoch, indices=indices)
@@ -318,6 +314,10 @@ class MissingPixels(_Losing):
         super().__post_init__()
         if self.block < 1:
             raise ValueError(f"block must be at least 1; got {self.block}.")
+
+    def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
+        """The frames that are there without the loss."""
+        return self.sampling.present(seed=seed, epoch=epoch, indices=indices)
 
     def valid(self, size: tuple[int, int], *, seed: int, epoch: int, indices: Indices) -> Valid | None:
         """Squares drawn anew for each given frame; exactly the asked share of them, rounded, is lost in each."""

@@ -19,6 +19,8 @@ from datamodules.remote import RemoteFolder, is_remote
 from datamodules.source import Indices, Origin, Pixels, Positions
 
 FORMAT = 1
+ALL = "all"
+"""The split of a store that has only one, and the name under which every store has all its clips."""
 _INDEX, _TIMES = "index.json", "times.f64"
 _FRAMES = {"uint8": "frames.u8", "float32": "frames.f32"}
 PixelType = Literal["uint8", "float32"]
@@ -222,8 +224,8 @@ class StoreSplit:
         self.channels, self.size = store.channels, store.size
         entries = store.index["clips"]
         lengths = np.array([entry["length"] for entry in entries], dtype=np.int64)
-        mine = np.array([entry["split"] == name for entry in entries])
-        self._entries = [entry for entry in entries if entry["split"] == name]
+        mine = np.array([name in (entry["split"], ALL) for entry in entries])
+        self._entries = [entry for entry, chosen in zip(entries, mine, strict=True) if chosen]
         self._lengths = lengths[mine]
         self._starts = (np.cumsum(lengths) - lengths)[mine]
         place = store.remote or store.path

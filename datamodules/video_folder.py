@@ -4,13 +4,15 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from datamodules.keypoints import Detector, Kind, detected, enlarged, write
 from datamodules.module import SPLITS, ClipDataModule, Split
+from datamodules.pieces import Joints, KeypointPieces, Piece, joints_of, with_sights
 from datamodules.source import Origin, Source
 from datamodules.store import ClipStore, StoredClip, sha256
 from datamodules.video import EXTENSIONS, Picture, VideoError, decode, resample
@@ -51,6 +53,10 @@ class VideoFolder(ClipDataModule):
         name: how records and the prepared folder call the data set; None is the folder's own name.
         store: read this prepared store, a folder or an fsspec address (https://, s3://, ...), where it lies; the
             videos are not needed then.
+        keypoints: read the joints of the "body" or the points of the "face" that `prepare_keypoints` found
+            (`benchmarks prepare ... --keypoints`); batches are KeypointClips then.
+        drop_joints: joints that are left out, counted from 0.
+        joint_weights: what the confidence of a joint is multiplied by, 0 to 1.
         loading: see `ClipDataModule`.
     """
 
@@ -66,6 +72,9 @@ class VideoFolder(ClipDataModule):
         on_error: OnError = "raise",
         name: str | None = None,
         store: str | None = None,
+        keypoints: Kind | None = None,
+        drop_joints: Sequence[int] = (),
+        joint_weights: dict[int, float] | None = None,
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
@@ -74,6 +83,12 @@ class VideoFolder(ClipDataModule):
         self._channels = channels
         self.on_error: OnError = on_error
         self.store = store
+        self.joints: Joints | None = None
+        if keypoints is not None:
+            self.joints, pairs = joints_of(keypoints, drop_joints, joint_weights)
+            self.joint_pairs = self.joint_pairs or pairs
+        elif drop_joints or joint_weights:
+            raise ValueError("drop_joints and joint_weights are of keypoints; set `keypoints: body` or `face` too.")
         self.frame_rate = frame_rate
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
         self.name = name or re.sub(r"\W+", "-", self.folder.resolve().name).strip("-").lower() or "videos"
@@ -117,7 +132,30 @@ class VideoFolder(ClipDataModule):
 
     def open(self, split: Split) -> Source:
         """The clips of a split."""
-        return ClipStore.open(self.store or self.path).split(split)
+        store = ClipStore.open(self.store or self.path)
+        if self.joints is None:
+            return store.split(split)
+        mine = [Piece(number) for number, entry in enumerate(store.index["clips"]) if entry["split"] == split]
+        return KeypointPieces(store, with_sights(store, mine, self.joints.kind), self._channels, None, self.joints)
+
+    def prepare_keypoints(self, detector: Detector | None = None, size: int = 256) -> list[str]:
+        """Prepare, look for the joints in every video, and return the names of those with too few detections.
+
+        Raises:
+            MissingData: if the detector's weights cannot be had.
+        """
+        if self.store is not None:
+            raise ValueError(f"Keypoints are found where a store is prepared, not in {self.store}; leave `store` out.")
+        self.prepare_data()
+        kind: Kind = self.joints.kind if self.joints else "body"
+        if detector is None:
+            from datamodules.detectors import detector_of
+
+            detector = detector_of(kind)
+        store, large = ClipStore.open(self.path), enlarged(self._size, size)
+        paths = [self.folder / entry["origin"][0] for entry in store.index["clips"]]
+        films = (decode(path, size=large, frame_rate=self.frame_rate) for path in paths)
+        return list(write(store, kind, detected(films, detector, large, self._size), detector.name).dropped)
 
 
 def prepare_folder(

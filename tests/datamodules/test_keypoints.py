@@ -126,8 +126,27 @@ def test_a_detector_looks_at_larger_pictures_and_clips_with_too_few_sights_are_l
     assert (points[1, :3, 0] == points[1, 2, 0]).all()  # gaps before the first sight
     assert store.index["clips"][2]["length"] == 10
     data.joints = WeizmannStrips(keypoints=True, sampling=EIGHT).joints._replace(kind="face")  # type: ignore[union-attr]
-    with pytest.warns(UserWarning, match="1 train clips of uva-nemo are left out.*002_deliberate"):
+    with pytest.warns(UserWarning, match="1 clips are left out.*002_deliberate"):
         assert len(data.open("train")) == 2
+
+
+def test_a_folder_of_videos_has_keypoints_too(tmp_path: Path) -> None:
+    from datamodules.video import write_video
+    from datamodules.video_folder import VideoFolder
+
+    for number in range(4):
+        frames = np.zeros((12, 3, 64, 64), dtype=np.uint8)
+        frames[:, :, 16 * number : 16 * number + 8, 24:32] = 255
+        write_video(tmp_path / "films" / ("train" if number < 3 else "test") / f"{number}.mp4", frames, 24)
+    options: dict[str, Any] = {"root": str(tmp_path), "size": 16, "frame_rate": 12.0, "sampling": Regular(num_frames=4)}
+    data = VideoFolder(str(tmp_path / "films"), keypoints="face", drop_joints=[1], **options)
+    assert data.prepare_keypoints(Spot(), size=64) == []
+    data.joints = data.joints._replace(drop=(1,))  # type: ignore[union-attr]
+    batch = next(iter(data.test_dataloader()))
+    assert batch.clip.keypoints.shape == (1, 4, 1, 2)
+    rows = (batch.clip.keypoints[..., 1] + 1) / 2 * 15
+    assert torch.allclose(rows, torch.full_like(rows, 12.5), atol=1.1)  # 48 to 56 of 64 are 12 to 14 of 16
+    assert data.data_id("test") != VideoFolder(str(tmp_path / "films"), **options).data_id("test")
 
 
 def test_coordinates_of_one_size_become_those_of_another() -> None:
