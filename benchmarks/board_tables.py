@@ -16,7 +16,7 @@ HEADINGS = [
 ]  # fmt: skip
 """The columns of the CSV. `source` is `ours`, `paper` or `reported`; a published number has no rank."""
 
-_LATEX_HEAD = r"""% Made by `benchmarks leaderboard`; do not edit it by hand. It needs \usepackage{booktabs}.
+_LATEX_HEAD = r"""% Made by `benchmarks leaderboard`; do not edit it by hand. It needs \usepackage{booktabs,amssymb}.
 % Bold: the best, and every row that cannot be told from it (95 % intervals overlap). Italic: published, not ranked.
 % A dagger: the code behind a number has changed since; a double dagger: seeds of different settings.
 """
@@ -125,4 +125,5 @@ def _tabular(ranking: Ranking) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub("|".join(map(re.escape, _LATEX)), lambda match: _LATEX[match[0]], text)
+    escaped = re.sub("|".join(map(re.escape, _LATEX)), lambda match: _LATEX[match[0]], text)
+    return "{}" * text.startswith("[") + escaped  # after a line's end a bracket would be its argument

@@ -180,6 +180,11 @@ def test_latex_escapes_what_tex_would_read() -> None:
     )
 
 
+def test_a_label_in_brackets_is_no_argument_of_the_line_before() -> None:
+    text = as_latex([section(Plan("demo", "Demo", []), [record("a", 0, 1.0), record("[b]", 0, 2.0)])])
+    assert "\n{}[b] & 2.000" in text
+
+
 def test_bold_is_the_best_and_all_that_cannot_be_told_from_it() -> None:
     best, overlaps, apart = Cell(1.0, 0.8, 1.2), Cell(1.3, 1.1, 1.5), Cell(1.4, 1.21, 1.6)
     point, dash = Cell(1.19, 1.19, 1.19), Cell(None, reason="no")
