@@ -53,8 +53,8 @@ def test_gradients_and_running_statistics_are_those_without_it(variant: Variant)
         assert mine.grad is not None, name
         assert other.grad is not None, name
         assert torch.equal(mine.grad, other.grad), name
-    for (name, mine), other in zip(ours.named_buffers(), theirs.buffers(), strict=True):
-        assert torch.equal(mine, other), name
+    for (name, noted), also in zip(ours.named_buffers(), theirs.buffers(), strict=True):
+        assert torch.equal(noted, also), name
 
 
 def test_less_is_kept_for_the_gradients() -> None:
