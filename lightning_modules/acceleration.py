@@ -11,8 +11,9 @@ class Acceleration(Callback):
     """For `trainer.callbacks`; made for GPUs. Checkpoints are those of a run without it, and load without it.
 
     Args:
-        channels_last: keep weights of convolutions, and so activations, with the channels last, as tensor cores ask. On
-            CPUs it is slower: weight gradients of wide images take up to four times as long in that layout.
+        channels_last: keep weights of 2D and 3D convolutions, and so activations, with the channels last, as tensor
+            cores ask. On CPUs it is slower in 2D: weight gradients of wide images take up to four times as long in that
+            layout. In 3D it is faster there too.
         compile: compile every stack of layers (the outermost `Sequential`s). The LightningModule stays as it is,
             because compiling it breaks manual optimisation, and so do the solvers, whose steps depend on the times.
         backend: the compiler.
@@ -30,12 +31,20 @@ class Acceleration(Callback):
             return
         self._done = True
         if self.channels_last:
-            pl_module.to(memory_format=torch.channels_last)
+            channels_last(pl_module)
         if self.compile:
             # the critics' one pass is differentiated twice, so the compiler must not reuse what the first time needed
             torch._functorch.config.donated_buffer = False
             for stack in stacks(pl_module):
                 stack.compile(backend=self.backend)
+
+
+def channels_last(module: nn.Module) -> None:
+    """Weights of 2D and 3D convolutions with the channels last in memory; `Module.to` takes one of the two kinds."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for weight in module.parameters():
+        if weight.ndim in formats:
+            weight.data = weight.data.to(memory_format=formats[weight.ndim])
 
 
 def stacks(module: nn.Module) -> Iterator[nn.Sequential]:
