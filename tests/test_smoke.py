@@ -161,7 +161,7 @@ def stand_in(data: dict[str, Any]) -> dict[str, Any]:
     alike = {key: arguments[key] for key in ("sampling", "eval_sampling", "frame_rate") if key in arguments}
     return {
         "class_path": f"datamodules.{name}",
-        "init_args": alike | DATA[name.rsplit(".", 1)[1]] | {"windows_per_clip": 1},
+        "init_args": alike | DATA[name.rsplit(".", 1)[1]] | {"size": 32, "windows_per_clip": 1},
     }
 
 
