@@ -63,7 +63,7 @@ def _benchmarks() -> Entries:
         except UserError as error:
             yield path.stem, f"broken: {error}"
         else:
-            yield path.stem, f"{plan.title} ({len(plan.rows)} rows)"
+            yield path.stem, f"{plan.title} ({len(plan.rows)} row{'s' * (len(plan.rows) != 1)})"
 
 
 def _data() -> Entries:

@@ -239,7 +239,7 @@ def _started(words: Sequence[str], lock: int | None, fork: bool) -> "subprocess.
 def _stop(child: "subprocess.Popen[str] | Forked") -> None:
     child.terminate()
     try:
-        child.wait(timeout=20)
+        child.wait(timeout=20.0)
     except subprocess.TimeoutExpired:
         child.kill()
 
