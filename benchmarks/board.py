@@ -74,6 +74,11 @@ class Ranking:
         """The numbers that papers print beside the rows, by metric; only metrics that have any."""
         return columns_of(self.published, [(row.row, self.group) for row in self.rows])
 
+    def published_beside(self, metric: str | None) -> dict[str, list[Published | None]]:
+        """Those that stand beside our metric, because it measures the same; None: those of which we measure nothing."""
+        ours = {number.metric: number.ours if number.ours in self.metrics else None for number in self.published}
+        return {name: column for name, column in self.published_columns().items() if ours[name] == metric}
+
 
 @dataclass(frozen=True)
 class Section:
@@ -148,7 +153,7 @@ def _rankings(
         present = {record.row for record in chosen}
         # what has no record at all is a dash in the first ranking only
         shown = [label for label in labels if label in present or (index == 0 and label not in ranked_somewhere)]
-        rows = standings(chosen, shown, elsewhere - ranked_somewhere)
+        rows = standings(chosen, shown, elsewhere - ranked_somewhere, plan.interval)
         if metrics:
             rows = ranked(rows, metrics[0], better[metrics[0]])
         task = str(first.task["name"])

@@ -66,28 +66,28 @@ def _section(part: Section) -> str:
 
 
 def _ranking(ranking: Ranking) -> str:
-    headings = [(f"{title(name)} {arrow(ranking.better[name])}", ranking.better[name]) for name in ranking.metrics]
-    ours = [ranking.cells(name) for name in ranking.metrics]
-    printed = ranking.published_columns()
-    further = costs(ranking.rows)
+    columns: list[tuple[str, list[str]]] = []
+    for index, name in enumerate(ranking.metrics):
+        first = ("descending" if ranking.better[name] else "ascending") if index == 0 else ""
+        heading = _heading(f"{title(name)} {arrow(ranking.better[name])}", "measure", first)
+        columns.append((heading, [_number(*one) for one in ranking.cells(name)]))
+        columns += _published(ranking.published_beside(name))
+    columns += _published(ranking.published_beside(None))
+    for heading, entries in costs(ranking.rows):
+        columns.append(
+            (_heading(heading, "text" if heading == "device" else "measure"), [_cost(one) for one in entries])
+        )
     lines = [f"<p>{escape(protocol_text(ranking))}</p>"]
     if ranking.wrong:
         asked = ", ".join(f"{key} {setting_text(value)}" for key, value in ranking.wrong.items())
         lines.append(f"<p><strong>Not this benchmark's protocol</strong>, which asks for {escape(asked)}.</p>")
-    head = [_heading("row", "text")]
-    for index, (heading, better) in enumerate(headings):
-        first = ("descending" if better else "ascending") if index == 0 else ""
-        head.append(_heading(heading, "measure", first))
-    head += [_heading(_published_title(metric, column), "measure") for metric, column in printed.items()]
-    head += [_heading(name, "text" if name == "device" else "measure") for name, _ in further]
+    head = [_heading("row", "text"), *(heading for heading, _ in columns)]
     rows = []
     for index, row in enumerate(ranking.rows):
         marks = _mark("†", "stale: the code has changed since") * row.stale
         marks += _mark("‡", "its seeds were run with different settings") * row.mixed
         cells = [f'<th scope="row" data-sort="{escape(row.row)}">{escape(row.row)}{marks}</th>']
-        cells += [_number(*column[index]) for column in ours]
-        cells += [_theirs(column[index]) for column in printed.values()]
-        cells += [_cost(entries[index]) for _, entries in further]
+        cells += [entries[index] for _, entries in columns]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return "\n".join(
         [f"<h4>{escape(ranking.title)}</h4>", *lines, _table(f"{ranking.plan.title}: {ranking.title}", head, rows)]
@@ -100,11 +100,10 @@ def _printed(part: Section) -> list[str]:
         numbers = [number for number in part.published if (number.group, number.task) == (group, task)]
         rows = list(dict.fromkeys(number.row for number in numbers))
         columns = columns_of(numbers, [(row, group) for row in rows])
-        head = [_heading("row", "text"), *(_heading(_published_title(*item), "measure") for item in columns.items())]
+        filled = _published(columns)
+        head = [_heading("row", "text"), *(heading for heading, _ in filled)]
         body = [
-            f'<tr><th scope="row">{escape(row)}</th>'
-            + "".join(_theirs(column[index]) for column in columns.values())
-            + "</tr>"
+            f'<tr><th scope="row">{escape(row)}</th>' + "".join(entries[index] for _, entries in filled) + "</tr>"
             for index, row in enumerate(rows)
         ]
         name = ", ".join([*([group] if group else []), task])
@@ -131,6 +130,14 @@ def _number(cell: Cell, best: bool) -> str:
     note = f' title="{escape(cell.reason)}"' if cell.reason else ""
     said = f'<span class="unseen"> {escape(cell.reason)}</span>' if cell.reason else ""
     return f'<td data-sort="{_key(cell.value)}"{note}>{f"<strong>{text}</strong>" if best else text}{said}</td>'
+
+
+def _published(columns: Mapping[str, Sequence[Published | None]]) -> list[tuple[str, list[str]]]:
+    """A heading and its cells for each metric that papers print."""
+    return [
+        (_heading(_published_title(metric, column), "measure"), [_theirs(number) for number in column])
+        for metric, column in columns.items()
+    ]
 
 
 def _theirs(number: Published | None) -> str:

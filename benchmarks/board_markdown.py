@@ -12,10 +12,11 @@ _HEAD = """# Leaderboard
 Made by `benchmarks leaderboard` from the records in `{results}`; do not edit it by hand.
 
 ↑ higher is better, ↓ lower is better. **Bold**: the best, and every row that cannot be told from it (their 95 %
-intervals overlap). `±` is half the 95 % t-interval of the mean over seeds; `[ ]` a 95 % interval over clips. Only rows
-that sat the same exam (data, split and protocol) after the same budget of training share a table; they are ranked by
-its first metric, and rules that learn nothing stand in each. `†`: the code behind a number has changed since; run it
-again. `‡`: the row's seeds were run with different settings. *Italic*: printed in a paper, never ranked with ours; `≁`:
+intervals overlap). `±` is half the 95 % t-interval of the mean over seeds; `[ ]` a 95 % interval over clips or, where
+a table says so, the percentile bootstrap over seeds. Only rows that sat the same exam (data, split and protocol) after
+the same budget of training share a table; they are ranked by its first metric, and rules that learn nothing stand in
+each. `†`: the code behind a number has changed since; run it again. `‡`: the row's seeds were run with different
+settings. *Italic*: printed in a paper, never ranked with ours, beside the metric of ours that measures the same; `≁`:
 the paper does not say enough to measure alike; `°`: reported elsewhere, not checked against the paper.
 """
 
@@ -51,30 +52,29 @@ def _ranking(ranking: Ranking) -> list[str]:
     if ranking.wrong:
         asked = ", ".join(f"{key} {setting_text(value)}" for key, value in ranking.wrong.items())
         lines += [f"**Not this benchmark's protocol**, which asks for {asked}.", ""]
-    columns = [(f"{title(name)} {arrow(ranking.better[name])}", ranking.cells(name)) for name in ranking.metrics]
-    printed = ranking.published_columns()
-    lines += _table(ranking.rows, columns, [*_published(printed), *costs(ranking.rows)])
+    notes: dict[str, int] = {}
+    columns = []
+    for name in ranking.metrics:
+        columns.append((f"{title(name)} {arrow(ranking.better[name])}", _column(ranking.cells(name), notes)))
+        columns += _published(ranking.published_beside(name))
+    columns += [*_published(ranking.published_beside(None)), *costs(ranking.rows)]
+    lines += _table(ranking.rows, columns, notes)
     for name, frames in ranking.plan.per_frame.items():
         if name in ranking.better:
             short = Ranking(**{**vars(ranking), "rows": ranking.measured})
             heading = arrow(ranking.better[name])
-            columns = [(f"frame {frame} {heading}", short.frame_cells(name, frame)) for frame in frames]
-            lines += [f"{title(name)} of each predicted frame:", "", *_table(short.rows, columns, [])]
+            notes = {}
+            columns = [(f"frame {frame} {heading}", _column(short.frame_cells(name, frame), notes)) for frame in frames]
+            lines += [f"{title(name)} of each predicted frame:", "", *_table(short.rows, columns, notes)]
     return lines
 
 
-def _table(
-    rows: Sequence[Standing],
-    columns: Sequence[tuple[str, list[tuple[Cell, bool]]]],
-    further: Sequence[tuple[str, list[str]]],
-) -> list[str]:
+def _table(rows: Sequence[Standing], columns: Sequence[tuple[str, list[str]]], notes: dict[str, int]) -> list[str]:
     """A Markdown table with its footnotes below."""
-    notes: dict[str, int] = {}
-    filled = [*((heading, _column(cells, notes)) for heading, cells in columns), *further]
-    lines = _head(["row", *(heading for heading, _ in filled)], 1)
+    lines = _head(["row", *(heading for heading, _ in columns)], 1)
     for index, row in enumerate(rows):
         label = _escaped(row.row) + " †" * row.stale + " ‡" * row.mixed
-        lines.append("| " + " | ".join([label, *(entries[index] for _, entries in filled)]) + " |")
+        lines.append("| " + " | ".join([label, *(entries[index] for _, entries in columns)]) + " |")
     lines += ["", *(f"<sup>{number}</sup> {note}.  " for note, number in notes.items())]
     return lines + [""] * bool(notes)
 

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from benchmarks.board import Ranking, Section
 from benchmarks.board_text import arrow, number_text, printed_text, title
 from benchmarks.published_numbers import Published
+from benchmarks.ranking import Cell
 
 HEADINGS = [
     "benchmark", "source", "group", "data", "split", "task", "protocol", "budget", "rank", "row", "metric",
     "higher_is_better", "value", "low", "high", "interval_over", "seeds", "clips", "best", "stale", "mixed",
-    "comparable", "note",
+    "comparable", "measured_by", "note",
 ]  # fmt: skip
-"""The columns of the CSV. `source` is `ours`, `paper` or `reported`; a published number has no rank."""
+"""The columns of the CSV. `source` is `ours`, `paper` or `reported`; a published number has no rank, and `measured_by`
+is the metric of ours that measures the same."""
 
 _LATEX_HEAD = r"""% Made by `benchmarks leaderboard`; do not edit it by hand. It needs \usepackage{booktabs,amssymb}.
 % Bold: the best, and every row that cannot be told from it (95 % intervals overlap). Italic: published, not ranked.
@@ -63,7 +65,7 @@ def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
                 "value": "" if cell.value is None else repr(cell.value),
                 "low": "" if cell.value is None else repr(cell.low),
                 "high": "" if cell.value is None else repr(cell.high),
-                "interval_over": "" if cell.low == cell.high else "seeds" if cell.over_seeds else "clips",
+                "interval_over": _interval_over(cell),
                 "seeds": len(row.records),
                 "clips": max(clips, default=0),
                 "best": best,
@@ -71,6 +73,12 @@ def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
                 "mixed": row.mixed,
                 "note": cell.reason or "",
             }
+
+
+def _interval_over(cell: Cell) -> str:
+    if cell.low == cell.high:
+        return ""
+    return "clips" if not cell.over_seeds else "seeds, bootstrap" if cell.bootstrapped else "seeds"
 
 
 def _theirs(benchmark: str, number: Published) -> dict[str, object]:
@@ -90,6 +98,7 @@ def _theirs(benchmark: str, number: Published) -> dict[str, object]:
         "high": repr(high),
         "interval_over": "" if number.interval is None else "seeds",
         "comparable": number.comparable,
+        "measured_by": number.ours,
         "note": f"{number.paper}, {number.table}",
     }
 
@@ -100,9 +109,14 @@ def as_latex(board: Sequence[Section]) -> str:
 
 
 def _tabular(ranking: Ranking) -> str:
-    ours = [(f"{title(name)} {arrow(ranking.better[name])}", ranking.cells(name)) for name in ranking.metrics]
-    printed = ranking.published_columns()
-    headings = ["", *(heading for heading, _ in ours), *(f"published {title(metric)}" for metric in printed)]
+    columns = []
+    for name in ranking.metrics:
+        columns.append(
+            (f"{title(name)} {arrow(ranking.better[name])}", [_ours_cell(*one) for one in ranking.cells(name)])
+        )
+        columns += _published(ranking.published_beside(name))
+    columns += _published(ranking.published_beside(None))
+    headings = ["", *(heading for heading, _ in columns)]
     lines = [
         r"\begin{table}",
         rf"\caption{{{_escaped(f'{ranking.plan.title}: {ranking.title}')}}}",
@@ -113,15 +127,25 @@ def _tabular(ranking: Ranking) -> str:
     ]
     for index, row in enumerate(ranking.rows):
         entries = [_escaped(row.row + "†" * row.stale + "‡" * row.mixed)]
-        for _, cells in ours:
-            cell, best = cells[index]
-            entries.append(rf"\textbf{{{_escaped(number_text(cell))}}}" if best else _escaped(number_text(cell)))
-        for column in printed.values():
-            number = column[index]
-            entries.append(rf"\textit{{{_escaped(printed_text(number))}}}" if number else "")
+        entries += [column[index] for _, column in columns]
         lines.append(" & ".join(entries) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
     return "\n".join(lines)
+
+
+def _ours_cell(cell: Cell, best: bool) -> str:
+    text = _escaped(number_text(cell))
+    return rf"\textbf{{{text}}}" if best else text
+
+
+def _published(columns: dict[str, list[Published | None]]) -> list[tuple[str, list[str]]]:
+    return [
+        (
+            f"published {title(metric)}",
+            [rf"\textit{{{_escaped(printed_text(number))}}}" if number else "" for number in column],
+        )
+        for metric, column in columns.items()
+    ]
 
 
 def _escaped(text: str) -> str:

@@ -16,7 +16,7 @@ def number_text(cell: Cell) -> str:
         return "–"
     places = 4 if cell.value == 0 else min(8, max(0, 3 - math.floor(math.log10(abs(cell.value)))))
     value, low, high = (f"{round(number, places) + 0.0:.{places}f}" for number in (cell.value, cell.low, cell.high))
-    if cell.over_seeds:
+    if cell.over_seeds and not cell.bootstrapped:
         return f"{value} ± {cell.high - cell.value:.{places}f}"
     return value if cell.low == cell.high else f"{value} [{low}, {high}]"
 
@@ -58,7 +58,8 @@ def protocol_text(ranking: Ranking, code: str = "") -> str:
     """One sentence each on data, protocol and budget."""
     settings = ", ".join(f"{key} {setting_text(value)}" for key, value in sorted(ranking.protocol.settings.items()))
     budget = f" Budget: {ranking.budget}." if ranking.budget else ""
-    return f"Data: {code}{ranking.data}{code}, {ranking.split} split. Protocol: {settings}.{budget}"
+    runs = " Of several seeds: the mean and its percentile bootstrap." if ranking.plan.interval == "bootstrap" else ""
+    return f"Data: {code}{ranking.data}{code}, {ranking.split} split. Protocol: {settings}.{budget}{runs}"
 
 
 def setting_text(value: object) -> str:

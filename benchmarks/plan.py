@@ -13,6 +13,7 @@ from benchmarks.errors import UserError, unknown
 KINDS = ("table", "curve", "gallery")
 SPLITS = ("test",)
 STAGES = ("motion", "video")
+INTERVALS = ("t", "bootstrap")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Plan:
         evaluation: further settings of the `evaluation` group, for every row.
         figure: `class_path` and `init_args` of the benchmarks.figures.base.Figure that is drawn when the rows are done.
         published: where the numbers that the paper printed are: `<file>#<table>`.
+        interval: of a mean over seeds: `t` (Student's) or `bootstrap` (percentiles), where a paper has that.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Plan:
     evaluation: dict[str, Any] = field(default_factory=dict)
     figure: dict[str, Any] | None = None
     published: str | None = None
+    interval: str = "t"
 
 
 def read_plan(path: Path) -> Plan:
@@ -132,6 +135,7 @@ def _plan(name: str, content: dict[str, Any]) -> Plan:
     _check(content, "published", "`<file>#<table>`", _is_text)
     _check(content, "kind", " or ".join(KINDS), lambda value: value in KINDS)
     _check(content, "split", " or ".join(SPLITS), lambda value: value in SPLITS)
+    _check(content, "interval", " or ".join(INTERVALS), lambda value: value in INTERVALS)
     _check(content, "seeds", "a list of distinct whole numbers", lambda value: _all(_is_count, value, distinct=True))
     _check(content, "metrics", "a list of names", lambda value: _all(_is_text, value))
     _check(content, "tasks", "a list of `{class_path: ..., init_args: {...}}`", lambda value: _all(_is_object, value))

@@ -28,7 +28,8 @@ class Published:
         group: the block of the table, as the paper prints it; empty where there is one.
         data: the data set, as `benchmarks prepare` calls it.
         task: generate, predict, interpolate or inbetween.
-        metric: its short name.
+        metric: its short name, the paper's.
+        ours: the name of our metric that measures the same.
         printed: as the paper prints it, its interval included.
         value: the number, in the metric's own unit.
         interval: 95 %, where one is printed.
@@ -45,6 +46,7 @@ class Published:
     data: str
     task: str
     metric: str
+    ours: str
     printed: str
     value: float
     interval: tuple[float, float] | None
@@ -92,6 +94,9 @@ def read_file(path: Path) -> dict[str, list[Published]]:
 def _table(file: Mapping[str, Any], table: Mapping[str, Any]) -> list[Published]:
     numbers = []
     units = table.get("units", {})
+    ours = {**file.get("measured_by", {}), **table.get("measured_by", {})}
+    if lost := set(table.get("measured_by", {})) - set(table["metrics"]):
+        raise ValueError(f"`measured_by` names {', '.join(sorted(lost))}, which the table does not print")
     for block in table["blocks"]:
         settings = [level["protocol"] for level in (file, table, block) if "protocol" in level]
         for row, cells in block["rows"].items():
@@ -112,6 +117,7 @@ def _table(file: Mapping[str, Any], table: Mapping[str, Any]) -> list[Published]
                         data=block["data"],
                         task=block["task"],
                         metric=metric,
+                        ours=ours.get(metric, metric),
                         printed=printed,
                         value=float(match["value"]) * unit,
                         interval=ends,

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import fmean
 
-from benchmarks.intervals import mean_and_half_width
+from benchmarks.intervals import bootstrap_mean_interval, mean_and_half_width
 from benchmarks.provenance import code_hash
 from benchmarks.records import Measurement, Number, Record
 
@@ -20,6 +21,7 @@ class Cell:
         high: upper end.
         over_seeds: whether the interval is over seeds (else over clips).
         reason: why there is a dash, or why some seeds are missing.
+        bootstrapped: whether an interval over seeds is the percentile bootstrap (else Student's t).
     """
 
     value: float | None
@@ -27,6 +29,7 @@ class Cell:
     high: float = 0.0
     over_seeds: bool = False
     reason: str | None = None
+    bootstrapped: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,13 @@ class Standing:
         row: its label.
         records: one per seed.
         absent: why there are none.
+        interval: over seeds: `t` or `bootstrap`, as the benchmark asks.
     """
 
     row: str
     records: list[Record]
     absent: str = "not run yet"
+    interval: str = "t"
 
     @property
     def mixed(self) -> bool:
@@ -86,6 +91,8 @@ class Standing:
         if not values:
             return Cell(None, reason=why)
         reason = f"{len(values)} of {len(entries)} seeds; the others: {why}" if failed else None
+        if len(values) > 1 and self.interval == "bootstrap":
+            return Cell(fmean(values), *bootstrap_mean_interval(values), True, reason, True)
         if len(values) > 1:
             mean, half = mean_and_half_width(values)
             return Cell(mean, mean - half, mean + half, True, reason)
@@ -94,7 +101,9 @@ class Standing:
         return Cell(float(values[0]), float(low), float(high), False, reason)
 
 
-def standings(records: Iterable[Record], rows: Sequence[str], elsewhere: Collection[str] = ()) -> list[Standing]:
+def standings(
+    records: Iterable[Record], rows: Sequence[str], elsewhere: Collection[str] = (), interval: str = "t"
+) -> list[Standing]:
     """The records of one exam by row: those of `rows` in their order, then any others by name.
 
     Rows that have records in other exams of the table, `elsewhere`, were run but have no answer here.
@@ -103,7 +112,7 @@ def standings(records: Iterable[Record], rows: Sequence[str], elsewhere: Collect
     labels = list(rows) + sorted({record.row for record in records} - set(rows))
     absent = dict.fromkeys(elsewhere, "it does not answer this task, or was not asked")
     return [
-        Standing(label, [record for record in records if record.row == label], absent.get(label, "not run yet"))
+        Standing(label, [one for one in records if one.row == label], absent.get(label, "not run yet"), interval)
         for label in labels
     ]
 

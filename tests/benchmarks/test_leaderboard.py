@@ -10,17 +10,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from record_maker import make_record
 from scipy import stats
 
 from benchmarks import provenance
 from benchmarks.board import section, sections
+from benchmarks.board_html import page
 from benchmarks.board_markdown import markdown
 from benchmarks.board_tables import as_csv, as_latex
 from benchmarks.cli import benchmarks
 from benchmarks.errors import UserError
-from benchmarks.intervals import mean_and_half_width, t_quantile
+from benchmarks.intervals import bootstrap_mean_interval, mean_and_half_width, t_quantile
 from benchmarks.plan import Plan, Row, read_plan, read_plans
 from benchmarks.ranking import Cell, Standing, among_the_best, budget_of
 from benchmarks.records import Budget, Measurement, Protocol, Record, read_records
@@ -151,6 +153,25 @@ def test_published_numbers_have_columns_of_their_own_and_no_rank() -> None:
     assert r"Vid-ODE & \textbf{99.00} & \textit{0.878}" in as_latex([section(plan, [ours])])
 
 
+def test_published_columns_stand_beside_the_metric_of_ours_that_measures_the_same() -> None:
+    found = {name: Measurement(1.0, 50, higher_is_better=True) for name in ("ssim", "lpips_alex")}
+    ours = dataclasses.replace(make_record(row="Vid-ODE", metrics=found), group="KTH Action")
+    rows = [Row("Vid-ODE", "x", group="KTH Action")]
+    plan = Plan("demo", "Demo", rows, metrics=["lpips_alex", "ssim"], published="vid_ode#table2")
+    board = [section(plan, [ours])]
+    assert "| lpips alex ↑ | *published lpips* ↓ | ssim ↑ | *published ssim* ↑ | *published psnr* ↑ |" in markdown(
+        board
+    )
+    assert "& lpips alex $\\uparrow$ & published lpips & ssim" in as_latex(board)
+    shown = page(board, Path("nowhere"))
+    places = [shown.index(f">{name}") for name in ("lpips alex", "published lpips", "ssim", "published ssim")]
+    assert places == sorted(places)
+    lines = [line for line in csv.DictReader(io.StringIO(as_csv(board))) if line["source"] == "paper"]
+    assert {(line["metric"], line["measured_by"]) for line in lines} == {
+        ("ssim", "ssim"), ("lpips", "lpips_alex"), ("psnr", "psnr")
+    }  # fmt: skip
+
+
 def test_what_was_not_run_shows_what_was_published() -> None:
     plan = Plan("later", "Later", [Row("VGAN", group="MUG")], published="mode_gan.yaml#table1")
     page = markdown([section(plan, [])])
@@ -211,6 +232,24 @@ def test_students_quantile_is_scipys(freedom: int) -> None:
     assert mean_and_half_width([3.0]) == (3.0, math.inf)
 
 
+def test_a_benchmark_may_ask_for_the_bootstrap_over_seeds() -> None:
+    values = [152.0, 149.0, 171.0, 140.0, 155.0, 160.0, 139.0, 151.0, 150.0, 148.0]
+    low, high = bootstrap_mean_interval(values)
+    data = (np.array(values),)
+    theirs = stats.bootstrap(data, np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
+    assert (low, high) == pytest.approx(theirs, abs=0.5)
+    assert bootstrap_mean_interval(values[::-1]) == (low, high)
+    assert bootstrap_mean_interval([3.0]) == (-math.inf, math.inf)
+    assert bootstrap_mean_interval([3.0, 3.0]) == (3.0, 3.0)
+    plan = Plan("demo", "Demo", [Row("a", "x"), Row("b", "x")], seeds=list(range(10)), interval="bootstrap")
+    records = [record("a", seed, value) for seed, value in enumerate(values)] + [record("b", 0, 1.0)]
+    board = [section(plan, records)]
+    assert f"| 151.5 [{low:.1f}, {high:.1f}] |" in markdown(board)
+    assert "Of several seeds: the mean and its percentile bootstrap." in markdown(board)
+    assert [line["interval_over"] for line in csv.DictReader(io.StringIO(as_csv(board)))] == ["", "seeds, bootstrap"]
+    assert "151.5 ± " in markdown([section(dataclasses.replace(plan, interval="t"), records)])
+
+
 def test_a_missing_seed_is_said() -> None:
     gone = dataclasses.replace(
         record("a", 1, 0.0), metrics={"mse": Measurement.missing("no weights", higher_is_better=False)}
@@ -251,6 +290,7 @@ def test_an_invalid_record_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
             "title: x\nseeds: 3\nrows: [{label: a, experiment: b}]",
             "`seeds` must be a list of distinct whole numbers; got 3",
         ),
+        ("title: x\ninterval: boot\nrows: [{label: a, experiment: b}]", "`interval` must be t or bootstrap"),
         ("title: x\nseeds: [0, 0]\nrows: [{label: a, experiment: b}]", "distinct whole numbers; got [0, 0]"),
         ("title: x\ntask: predict\nrows: [{label: a, experiment: b}]", "`tasks` must be a list of"),
         (

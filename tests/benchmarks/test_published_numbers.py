@@ -136,6 +136,12 @@ PLANS = {name: plan for name, plan in read_plans(Path("configs/benchmark")).item
 
 
 @pytest.mark.parametrize("name", PLANS)
+def test_every_published_metric_stands_beside_one_of_the_benchmark(name: str) -> None:
+    theirs = {(number.metric, number.ours) for number in read_table(PLANS[name].published or "")}
+    assert {ours for _, ours in theirs} <= set(PLANS[name].metrics), theirs
+
+
+@pytest.mark.parametrize("name", PLANS)
 def test_every_published_row_stands_beside_one_of_the_benchmark(name: str) -> None:
     rows = [(row.label, row.group) for row in PLANS[name].rows]
     alone = {
