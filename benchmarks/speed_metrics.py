@@ -146,13 +146,22 @@ def _contests(dimension: int, left_out: dict[str, str], *, clips: int, frames: i
     def update(metric: "ClipMetric") -> Work:
         def work() -> None:
             metric.reset()
-            mine, real = (VideoClip(sample.frames.clone(), times) for sample in (answer, truth))  # rows are remembered
+            metric.update(answer, truth, ids)
+
+        return work
+
+    def anew(metric: "ClipMetric") -> Work:
+        """As `update`, of clips that were never seen: the features of those that were are remembered."""
+
+        def work() -> None:
+            metric.reset()
+            mine, real = (VideoClip(sample.frames.clone(), times) for sample in (answer, truth))
             metric.update(mine, real, ids)
 
         return work
 
     yield from _paired(update, left_out, pictures, clips)
-    yield from _seen(update, left_out, clips)
+    yield from _seen(anew, left_out, clips)
     yield from _of_features(dimension)
 
 

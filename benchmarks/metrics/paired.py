@@ -149,9 +149,14 @@ class VidODESSIM(PairedMetric):
 
 
 def squared_error(sample: Sample, target: Sample) -> PerFrame:
-    """The mean squared difference of each frame, of intensities in [0, 1], in float64."""
-    # a quarter: intensities in [-1, 1] are twice as far apart
-    return (sample.frames.double() - target.frames.double()).square().mean((-3, -2, -1)) / 4  # type: ignore[union-attr]
+    """The mean squared difference of each frame, of intensities in [0, 1]: squared and summed in float64.
+
+    The difference is taken in the frames' own type, which rounds it by 6e-8 of itself at most; a copy of all frames in
+    float64 takes ten times as long.
+    """
+    apart = (sample.frames - target.frames).flatten(2)  # type: ignore[union-attr]
+    norm = torch.linalg.vector_norm(apart, dim=-1, dtype=torch.float64)
+    return norm.square() / (4 * apart.shape[-1])  # a quarter: intensities in [-1, 1] are twice as far apart
 
 
 def decibel(squared: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:

@@ -9,6 +9,7 @@ import torch
 from scipy.linalg import sqrtm
 from torch import Tensor
 
+from benchmarks.metrics import frechet
 from benchmarks.metrics.frechet import Moments, frechet_distance, frechet_distance_of_moments, rank_of
 
 
@@ -33,6 +34,15 @@ def theirs(x: Tensor, y: Tensor, ddof: int = 1) -> float:
 def test_it_equals_sqrtm_at_full_rank(n: int, m: int, width: int, ddof: int) -> None:
     x, y = features(n, width, 0), features(m, width, 1, shift=0.1, decay=0.7)
     assert frechet_distance(x, y, ddof=ddof) == pytest.approx(theirs(x, y, ddof), rel=1e-6)
+
+
+def test_a_product_in_blocks_is_the_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several blocks, the last of them narrower: as wide features have them."""
+    x, y = features(500, 100, 0), features(400, 100, 1, shift=0.1)
+    whole = frechet_distance(x, y)
+    monkeypatch.setattr(frechet, "_BLOCK", 16)
+    assert frechet_distance(x, y) == pytest.approx(whole, rel=1e-12)
+    assert whole == pytest.approx(theirs(x, y), rel=1e-6)
 
 
 @pytest.mark.slow  # importing torchmetrics.image takes 10 s and more
