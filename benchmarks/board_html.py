@@ -17,6 +17,7 @@ from benchmarks.records import Number, Record
 
 FOLDER = Path(__file__).with_name("page")
 _COSTS: dict[str, Callable[[Record], Number | None]] = {
+    "seconds per sample": lambda record: 1 / record.sampling.samples_per_second if record.sampling else None,
     "training time (s)": lambda record: record.budget.seconds,
     "generator updates": lambda record: record.budget.generator_updates,
     "function evaluations per batch": lambda record: record.function_evaluations,

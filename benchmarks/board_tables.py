@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 
 from benchmarks.board import Ranking, Section
 from benchmarks.board_text import arrow, number_text, printed_text, title
@@ -13,7 +14,7 @@ from benchmarks.ranking import Cell
 HEADINGS = [
     "benchmark", "source", "group", "data", "split", "task", "protocol", "budget", "rank", "row", "metric",
     "higher_is_better", "value", "low", "high", "interval_over", "seeds", "clips", "best", "stale", "mixed",
-    "comparable", "measured_by", "note",
+    "samples_per_second", "comparable", "measured_by", "note",
 ]  # fmt: skip
 """The columns of the CSV. `source` is `ours`, `paper` or `reported`; a published number has no rank, and `measured_by`
 is the metric of ours that measures the same."""
@@ -45,6 +46,7 @@ def as_csv(board: Sequence[Section]) -> str:
 def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
     columns = {metric: ranking.cells(metric) for metric in ranking.metrics}
     for index, row in enumerate(ranking.rows):
+        paces = [record.sampling.samples_per_second for record in row.records if record.sampling]
         for metric, cells in columns.items():
             cell, best = cells[index]
             clips = [record.metrics[metric].n for record in row.records if metric in record.metrics]
@@ -71,6 +73,7 @@ def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
                 "best": best,
                 "stale": row.stale,
                 "mixed": row.mixed,
+                "samples_per_second": repr(fmean(paces)) if paces else "",
                 "note": cell.reason or "",
             }
 

@@ -42,6 +42,11 @@ def costs(rows: Sequence[Standing]) -> list[tuple[str, list[str]]]:
         counts = [record.function_evaluations for record in records if record.function_evaluations is not None]
         return f"{fmean(counts):.4g}" if counts else "–"
 
+    def speed(records: list[Record]) -> str:
+        known = [record.sampling for record in records if record.sampling]
+        where = sorted({f"{one.device}, {one.batch} at once" for one in known})
+        return f"{fmean(one.samples_per_second for one in known):.4g} ({'; '.join(where)})" if known else "–"
+
     columns = [
         column("seeds", lambda records: str(len(records))),
         column("clips", clips),
@@ -50,8 +55,8 @@ def costs(rows: Sequence[Standing]) -> list[tuple[str, list[str]]]:
         column("device", lambda records: ", ".join(sorted({record.budget.device for record in records}))),
         column("parameters", lambda records: f"{fmean(record.parameters for record in records):,.0f}"),
     ]
-    evaluated = column("evaluations", evaluations)
-    return [*columns, evaluated] if set(evaluated[1]) != {"–"} else columns
+    known = [column("evaluations", evaluations), column("samples per second", speed)]
+    return [*columns, *((heading, texts) for heading, texts in known if set(texts) != {"–"})]
 
 
 def protocol_text(ranking: Ranking, code: str = "") -> str:

@@ -205,7 +205,7 @@ class Evaluation(Callback):
             for draw in range(self.draws):
                 drawn = case._replace(seeds=case.seeds + draw * SEED_STEP)
                 try:
-                    with trainer.precision_plugin.forward_context():
+                    with trainer.precision_plugin.forward_context(), sitting.timed(len(case.ids), system.device):
                         answer = task.ask(system, drawn)
                 except OffGridError as error:
                     sitting.refuse(str(error))

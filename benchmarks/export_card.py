@@ -70,10 +70,12 @@ def _table(record: Record) -> str:
 
 
 def _training(record: Record) -> str:
+    pace = record.sampling
     facts = {
         "generator updates": f"{record.budget.generator_updates:,}",
         "time": f"{record.budget.seconds:,.0f} s on {record.budget.device}",
         "parameters": f"{record.parameters:,}",
+        "sampling": pace and f"{pace.samples_per_second:.4g} a second, {pace.batch} at once on {pace.device}",
         "mode": record.mode,
         "commit": record.commit and record.commit + (" with changes" if record.dirty else ""),
         "code": f"sha256 {record.code_sha256}",

@@ -1,5 +1,7 @@
 """Records and curves as what a W&B run holds; used by trainings and by `benchmarks sync`. Imports no torch."""
 
+import glob
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,12 @@ from benchmarks.per_clip import beside
 from benchmarks.records import Record
 
 
+def wait_for_a_free_name(folder: Path, run_id: str) -> None:
+    """Wait out the second of an earlier session: W&B calls a session's folder by its second and the run's id."""
+    while any((folder / "wandb").glob(f"*run-{time.strftime('%Y%m%d_%H%M%S')}-{glob.escape(run_id)}")):
+        time.sleep(0.05)
+
+
 def log_record_to_run(run: Any, path: Path, record: Record) -> None:
     """A record as summary (value, interval, number of clips, or why there is none) and artifact of a W&B run."""
     import wandb
@@ -16,6 +24,8 @@ def log_record_to_run(run: Any, path: Path, record: Record) -> None:
     exam = record.protocol.id.rpartition("-")[0]
     found: dict[str, Any] = {"protocol": record.protocol.id, "data": record.data, "parameters": record.parameters}
     found |= {"budget": vars(record.budget), "commit": record.commit, "code_sha256": record.code_sha256}
+    if record.sampling:
+        found["sampling"] = vars(record.sampling)
     for name, entry in record.metrics.items():
         if entry.value is None:
             found[f"{name}_missing"] = entry.reason

@@ -96,6 +96,22 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How fast the asked verb answered in the exam. Whatever else the machine did at the time is in it.
+
+    Args:
+        samples_per_second: answers, of as many frames as the protocol asks, over all processes; the median batch, the
+            first one left out where there are others.
+        batch: how many were asked at once, by each process.
+        device: what it ran on, in words, with no machine's name.
+    """
+
+    samples_per_second: Number
+    batch: int
+    device: str
+
+
+@dataclass(frozen=True)
 class Record:
     """What one row of a table found on one task with one seed; `create` fills in where the numbers come from.
 
@@ -123,6 +139,7 @@ class Record:
         date: when it was made, UTC.
         request: a hash of what `benchmarks run` asked for, which it compares before running again.
         group: the block of the table that the row stands in, such as a data set; empty where there is one.
+        sampling: how fast the verb answered; None where that is not known, as in older records.
     """
 
     table: str
@@ -148,6 +165,7 @@ class Record:
     date: str
     request: str | None = None
     group: str = ""
+    sampling: Sampling | None = None
     version: int = VERSION
 
     @classmethod
@@ -170,6 +188,7 @@ class Record:
         mode: str | None = None,
         function_evaluations: Number | None = None,
         request: str | None = None,
+        sampling: Sampling | None = None,
     ) -> "Record":
         """A record of the running process: its commit, imported code, package versions and the date.
 
@@ -201,6 +220,7 @@ class Record:
             versions=package_versions(),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             request=request,
+            sampling=sampling,
         )
 
     @property
@@ -238,7 +258,10 @@ class Record:
                 f"The protocol's id is {protocol.id} but its settings hash to {true_hash}: "
                 "one of them was changed by hand. Make the record again with `lightning test`."
             )
-        return cls(**{**content, "protocol": protocol, "budget": Budget(**content["budget"]), "metrics": metrics})
+        parts = {"protocol": protocol, "budget": Budget(**content["budget"]), "metrics": metrics}
+        if content.get("sampling"):
+            parts["sampling"] = Sampling(**content["sampling"])
+        return cls(**{**content, **parts})
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all; raises RecordError if the record breaks its schema."""

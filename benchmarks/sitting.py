@@ -1,9 +1,12 @@
 """Sitting: one task taken once over the data by one system; its measurements, and the record it leaves."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from math import isfinite
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -13,7 +16,7 @@ from torch import Tensor
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.metrics.paired import PairedMetric, PerClip
 from benchmarks.records import Budget as Cost
-from benchmarks.records import Measurement, Protocol, Record
+from benchmarks.records import Measurement, Protocol, Record, Sampling
 from benchmarks.tasks import Case, Task
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
@@ -48,6 +51,18 @@ class Sitting:
     exam: dict[str, Any] = field(default_factory=dict)
     per_clip: dict[str, PerClip] = field(default_factory=dict)
     _truth: Sample | None = field(default=None, init=False, repr=False)
+    _pace: list[tuple[int, float]] = field(default_factory=list, init=False, repr=False)
+    """How many samples were asked at once and how many seconds they took."""
+    _rate: float = field(default=0.0, init=False, repr=False)
+
+    @contextmanager
+    def timed(self, samples: int, device: torch.device) -> Iterator[None]:
+        """Note how long it takes to answer so many samples; an answer that fails is not counted."""
+        _wait(device)
+        start = perf_counter()
+        yield
+        _wait(device)
+        self._pace.append((samples, perf_counter() - start))
 
     def mark(self, system: Any, case: Case, answer: Sample, batch: Batch, draw: int = 0) -> dict[str, str]:
         """Update the metrics with a batch of answers; returns the dashes that this brought, with their reasons.
@@ -102,6 +117,9 @@ class Sitting:
         counts = torch.tensor([self.clips, self.batches, self.evaluations], device=device)
         counts = trainer.strategy.reduce(counts, reduce_op="sum")
         self.clips, self.batches, self.evaluations = (int(count) for count in counts)
+        rates = [samples / max(seconds, 1e-9) for samples, seconds in self._pace[1:] or self._pace]
+        rate = torch.tensor(median(rates) if rates else 0.0, device=device)
+        self._rate = float(trainer.strategy.reduce(rate, reduce_op="sum"))
 
     def record(
         self,
@@ -133,6 +151,8 @@ class Sitting:
         data = trainer.datamodule  # type: ignore[attr-defined]
         clock = next((callback for callback in trainer.callbacks if isinstance(callback, Budget)), None)  # type: ignore[attr-defined]
         device = system.device
+        machine = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        many = f"{trainer.world_size} x " if trainer.world_size > 1 else ""
         part = getattr(system, "generator", system)
         return Record.create(
             task=task,
@@ -148,7 +168,7 @@ class Sitting:
             else Cost(
                 updates_of(trainer, system),
                 clock.elapsed if clock else 0.0,
-                torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+                machine,
             ),
             parameters=sum(parameter.numel() for parameter in part.parameters()),
             deterministic=torch.are_deterministic_algorithms_enabled(),
@@ -156,7 +176,16 @@ class Sitting:
             row=row,
             mode=getattr(system, "mode", None),
             function_evaluations=self.evaluations / self.batches if self.evaluations else None,
+            sampling=Sampling(self._rate, max(samples for samples, _ in self._pace), many + machine)
+            if self._pace
+            else None,
         )
+
+
+def _wait(device: torch.device) -> None:
+    """Until the device has nothing left to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def labels(tasks: list[Task]) -> list[str]:

@@ -254,7 +254,10 @@ if (board.rankings.length) {
   fill(element("plot-ranking"), board.rankings.map((one) => one.title));
   fill(element("plot-cost"), board.costs);
   const showMetrics = () => {
-    fill(element("plot-metric"), board.rankings[Number(element("plot-ranking").value)].metrics.map((one) => one.name));
+    const ranking = board.rankings[Number(element("plot-ranking").value)];
+    fill(element("plot-metric"), ranking.metrics.map((one) => one.name));
+    const known = (cost) => ranking.rows.some((row) => row.costs[cost] !== null);
+    if (!known(element("plot-cost").value)) element("plot-cost").value = Math.max(0, board.costs.findIndex((_, cost) => known(cost)));
     drawPlots();
   };
   element("plot-ranking").addEventListener("change", showMetrics);

@@ -1,5 +1,6 @@
 """Evaluation: what is asked, measured, logged and recorded, and what is left exactly as found."""
 
+import itertools
 import json
 import random
 from pathlib import Path
@@ -24,7 +25,7 @@ from benchmarks.metrics.diversity import Diversity
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.metrics.paired import MSE, SSIM
-from benchmarks.records import read_record
+from benchmarks.records import Sampling, read_record
 from benchmarks.tasks import Generate, Interpolate, Predict
 from benchmarks.weights import WeightsUnavailable
 from datamodules.bouncing_balls import BouncingBalls
@@ -347,6 +348,15 @@ def test_a_record_carries_the_request_and_no_other_things(tmp_path: Path) -> Non
     evaluation = Evaluation([Predict(given=3)], [SquaredError()], gallery=0, request="0" * 64)
     examine(RepeatLast(), evaluation, tmp_path)
     assert json.loads((tmp_path / "record.json").read_text())["request"] == "0" * 64
+
+
+def test_a_record_says_how_fast_the_verb_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.accumulate(itertools.chain([0.0], itertools.cycle([0.5, 100.0])))  # 0.5 s within, 100 s between
+    monkeypatch.setattr("benchmarks.sitting.perf_counter", lambda: next(clock))
+    examine(RepeatLast(), Evaluation([Predict(given=3)], [SquaredError()], gallery=0), tmp_path)
+    sizes = [len(batch.ids) for batch in TinyData().test_dataloader()]
+    theirs = np.median([size / 0.5 for size in sizes[1:]])
+    assert read_record(tmp_path / "record.json").sampling == Sampling(theirs, max(sizes), "cpu")
 
 
 def balls(clips: int) -> BouncingBalls:

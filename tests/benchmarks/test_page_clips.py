@@ -30,7 +30,8 @@ galleries:
 DATA = """
 class_path: datamodules.bouncing_balls.BouncingBalls
 init_args:
-  {length: 5, test_clips: 2, sampling: {class_path: datamodules.sampling.Regular, init_args: {num_frames: 5}}}
+  {length: 5, train_clips: 1, val_clips: 1, test_clips: 2,
+   sampling: {class_path: datamodules.sampling.Regular, init_args: {num_frames: 5}}}
 """
 
 

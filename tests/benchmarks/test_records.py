@@ -14,7 +14,7 @@ from record_maker import make_record
 
 from benchmarks import canonical, provenance, source
 from benchmarks.canonical import content_hash, plain, slug, write_text
-from benchmarks.records import Measurement, Protocol, RecordError, read_record, read_records
+from benchmarks.records import Measurement, Protocol, Record, RecordError, Sampling, read_record, read_records
 
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:
@@ -22,6 +22,16 @@ def test_record_survives_the_disk(tmp_path: Path) -> None:
     record.write(tmp_path / record.file_name)
     assert read_records(tmp_path) == {tmp_path / record.file_name: record}
     assert read_record(tmp_path / record.file_name).metrics["mse"].value == 0.1 + 0.2  # not a digit is lost
+
+
+def test_an_older_record_knows_no_sampling_speed(tmp_path: Path) -> None:
+    record = make_record(sampling=Sampling(12.5, 4, "cpu"))
+    assert Record.from_json(record.to_json()) == record
+    older = record.to_json()
+    del older["sampling"]
+    assert Record.from_json(older) == dataclasses.replace(record, sampling=None)
+    with pytest.raises(RecordError, match="samples_per_second"):
+        Record.from_json({**older, "sampling": {"samples_per_second": 0, "batch": 4, "device": "cpu"}})
 
 
 def test_create_collects_provenance_and_no_place_of_this_machine() -> None:
