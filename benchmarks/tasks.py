@@ -1,75 +1,22 @@
 """Tasks: a mask that hides part of a clip, and the verb that a system is asked for the hidden part with."""
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
+from benchmarks.case import GAPS, bears_gaps, check_rate, missing, with_losses, with_shown
+from benchmarks.case import Case as Case
+from benchmarks.verbs import Generates as Generates
+from benchmarks.verbs import Inbetweens as Inbetweens
+from benchmarks.verbs import Interpolates as Interpolates
+from benchmarks.verbs import Predicts as Predicts
 from datamodules.clip import AnySample, Batch, Sample, take_times
-from datamodules.draws import LOSE, uniforms
 from datamodules.masks import Mask, ends, every, first, split
 
-Seeds = Int[Tensor, " batch"]
 SEED_STEP = 2**48
 """Between the seeds of one clip in two draws: beyond every sample id."""
-Times = Float[Tensor, "batch time"]
-
-
-@runtime_checkable
-class Generates(Protocol):
-    """Draws clips from nothing but a seed per clip."""
-
-    def generate(self, times: Times, *, seeds: Seeds, labels: Int[Tensor, " batch"] | None = None) -> Sample:
-        """Clips at `times`, one for each seed."""
-        ...
-
-
-@runtime_checkable
-class Predicts(Protocol):
-    """Continues a clip."""
-
-    def predict(self, observed: Sample, times: Times, *, seeds: Seeds | None = None) -> Sample:
-        """What comes at `times`, after the observed moments."""
-        ...
-
-
-@runtime_checkable
-class Interpolates(Protocol):
-    """Fills in between observed frames."""
-
-    def interpolate(self, observed: Sample, times: Times, *, seeds: Seeds | None = None) -> Sample:
-        """What comes at `times`, between the observed moments."""
-        ...
-
-
-@runtime_checkable
-class Inbetweens(Protocol):
-    """Invents what lies between a start and an end."""
-
-    def inbetween(self, observed: Sample, times: Times, *, seeds: Seeds) -> Sample:
-        """What may come at `times`, between the observed ends."""
-        ...
-
-
-class Case(NamedTuple):
-    """One question to a system, and its answer: everything a metric or a gallery needs."""
-
-    observed: Sample
-    target: Sample
-    present: Bool[Tensor, "batch shown"]
-    ids: Int[Tensor, " batch"]
-    labels: Int[Tensor, " batch"]
-    seeds: Seeds
-    times: Times
-    """When the answer is asked for: the target's times, but where a task asks at a rate that the data have not."""
-    valid: Bool[Tensor, "batch asked 1 height width"] | None = None
-    """False where a pixel of the target is missing; None when all are there."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +166,7 @@ class Predict(Task):
     verb: ClassVar[str] = "predict"
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        check_rate(self.rate)
 
     def mask(self, num_frames: int) -> Mask:
         """True where a frame is shown."""
@@ -227,19 +174,19 @@ class Predict(Task):
 
     def answerable_by(self, system: object) -> bool:
         """Whether the system has the verb."""
-        return isinstance(system, Predicts) and (self.rate is None or _bears_gaps(system.predict))
+        return isinstance(system, Predicts) and (self.rate is None or bears_gaps(system.predict))
 
     def refusal(self, system: object) -> str:
         """See `Task`."""
-        return super().refusal(system) + _GAPS * (self.rate is not None)
+        return super().refusal(system) + GAPS * (self.rate is not None)
 
     def pose(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Case:
         """See `Task`; some of the given frames are lost."""
-        return _with_losses(super().pose(batch, sample_type, seed), self.rate)
+        return with_losses(super().pose(batch, sample_type, seed), self.rate)
 
     def ask(self, system: Any, case: Case) -> Sample:
         """The system's answer at the case's times."""
-        return system.predict(case.observed, case.times, seeds=case.seeds, **_missing(case))
+        return system.predict(case.observed, case.times, seeds=case.seeds, **missing(case))
 
 
 @dataclass(frozen=True)
@@ -256,7 +203,7 @@ class Interpolate(Task):
     verb: ClassVar[str] = "interpolate"
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        check_rate(self.rate)
 
     def mask(self, num_frames: int) -> Mask:
         """True where a frame is shown."""
@@ -270,19 +217,19 @@ class Interpolate(Task):
 
     def answerable_by(self, system: object) -> bool:
         """Whether the system has the verb."""
-        return isinstance(system, Interpolates) and (self.rate is None or _bears_gaps(system.interpolate))
+        return isinstance(system, Interpolates) and (self.rate is None or bears_gaps(system.interpolate))
 
     def refusal(self, system: object) -> str:
         """See `Task`."""
-        return super().refusal(system) + _GAPS * (self.rate is not None)
+        return super().refusal(system) + GAPS * (self.rate is not None)
 
     def pose(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Case:
         """See `Task`; some of the frames between the first and the last shown one are lost."""
-        return _with_losses(super().pose(batch, sample_type, seed), self.rate, last=True)
+        return with_losses(super().pose(batch, sample_type, seed), self.rate, last=True)
 
     def ask(self, system: Any, case: Case) -> Sample:
         """The system's answer at the case's times."""
-        return system.interpolate(case.observed, case.times, seeds=case.seeds, **_missing(case))
+        return system.interpolate(case.observed, case.times, seeds=case.seeds, **missing(case))
 
 
 @dataclass(frozen=True)
@@ -311,60 +258,8 @@ class Inbetween(Task):
         """The system's answer at the case's times."""
         if isinstance(system, Inbetweens):
             return system.inbetween(case.observed, case.times, seeds=case.seeds)
-        return system.interpolate(case.observed, case.times, seeds=case.seeds, **_missing(case))
+        return system.interpolate(case.observed, case.times, seeds=case.seeds, **missing(case))
 
     def completed(self, case: Case, clip: Sample) -> Sample:
         """See `Task`; with `whole` the shown frames stand in their places."""
-        return _with_shown(case.observed, clip) if self.whole else clip
-
-
-def _with_shown(shown: Sample, asked: Sample) -> Sample:
-    """One clip of both, in the order of their times, which lie alike in all clips of a batch."""
-    order = torch.cat([shown.times[0], asked.times[0]]).argsort()
-    return type(shown)(*(torch.cat([part, getattr(asked, n)], 1)[:, order] for n, part in shown._asdict().items()))
-
-
-def _missing(case: Case) -> dict[str, Tensor]:
-    """`present` is spoken of only when a frame is missing, so that a system that cannot bear it is refused then."""
-    return {} if bool(case.present.all()) else {"present": case.present}
-
-
-_GAPS = ", where shown frames are missing"
-_EMPTY = {"frames": -1.0, "keypoints": 0.0, "confidence": 0.0, "values": 0.0}
-"""What stands in the place of a frame that is lost, so that nothing can be read off it by mistake."""
-
-
-def _check_rate(rate: float | None) -> None:
-    if rate is not None and not 0 < rate <= 1:
-        raise ValueError(f"rate is the share of shown frames that is there, above 0 and up to 1; got {rate}.")
-
-
-def _bears_gaps(verb: Callable[..., Sample]) -> bool:
-    """Whether the verb takes `present`."""
-    parameters = inspect.signature(verb).parameters.values()
-    return any(one.name == "present" or one.kind is one.VAR_KEYWORD for one in parameters)
-
-
-def _with_losses(case: Case, rate: float | None, *, last: bool = False) -> Case:
-    """The case without some of its shown frames, which a clip's id alone decides; frame 0 and, if so, the last stay."""
-    if rate is None:
-        return case
-    count, ends_kept = case.observed.times.shape[1], 2 if last else 1
-    free = count - ends_kept
-    lost = min(free, count - max(ends_kept, round(rate * count)))
-    present = torch.ones(case.present.shape, dtype=torch.bool)
-    if lost > 0:
-        numbers = uniforms(LOSE, 0, 0, case.ids.cpu().numpy(), free)
-        order = np.argsort(numbers, axis=1, kind="stable")[:, :lost]
-        present.scatter_(1, 1 + torch.from_numpy(order), False)
-    present = present.to(case.present.device) & case.present
-    fields = {
-        name: value if name == "times" else value.masked_fill(~_along(present, value), _EMPTY[name])
-        for name, value in case.observed._asdict().items()
-    }
-    return case._replace(observed=type(case.observed)(**fields), present=present)
-
-
-def _along(present: Bool[Tensor, "batch time"], field: Tensor) -> Tensor:
-    """`present` with as many axes as the field of a sample."""
-    return present.reshape(*present.shape, *[1] * (field.ndim - 2))
+        return with_shown(case.observed, clip) if self.whole else clip

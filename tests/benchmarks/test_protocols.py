@@ -10,13 +10,14 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
+from benchmarks import tasks as task_file
 from benchmarks.evaluation import Evaluation
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.records import Record, read_record
 from benchmarks.sitting import labels, without_gaps
-from benchmarks.tasks import Generate, Interpolate, Predict
+from benchmarks.tasks import Generate, Inbetween, Interpolate, Predict
 from benchmarks.training import main
 from datamodules.clip import Batch, VideoClip, sample_id
 from lightning_modules.dynamics.base import OffGridError, grid_steps
@@ -74,6 +75,7 @@ def generate(**settings: Any) -> dict[str, Any]:
     return {"class_path": "Generate", "init_args": settings}
 
 
+@pytest.mark.slow
 def test_frame_rates_are_asked_of_clips_of_another_rate_and_off_the_grid_is_a_dash(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -153,6 +155,13 @@ def test_a_pixel_that_nobody_knows_is_no_error() -> None:
         Generate(centre=4).pose(data._replace(valid=valid), VideoClip)
 
 
+def test_tasks_keep_the_paths_that_configs_and_records_name() -> None:
+    for task in (Generate, Interpolate, Predict, Inbetween):
+        assert task.__module__ == "benchmarks.tasks"
+    for verb in ("Generates", "Predicts", "Interpolates", "Inbetweens", "Case"):
+        assert hasattr(task_file, verb)
+
+
 def test_settings_that_ask_for_nothing_special_are_no_part_of_a_protocol() -> None:
     assert Generate().settings == {"frames": None}
     assert Predict(given=3).settings == {"frames": None, "given": 3}
@@ -214,6 +223,7 @@ def test_sampling_rates_through_the_command() -> None:
         Predict(rate=0.0)
 
 
+@pytest.mark.slow
 def test_many_draws_through_the_command() -> None:
     metrics = [
         fvd(draws=3),
@@ -258,6 +268,7 @@ def test_the_distance_of_several_draws_is_the_mean_of_theirs() -> None:
         FrechetVideoDistance(network, frames=4, draws=0)
 
 
+@pytest.mark.slow
 def test_long_clips_and_quality_against_horizon_through_the_command() -> None:
     windows = [{"frames": 16, "start": start} for start in (0, 48, 112)]
     metrics = [fvd(frames=128), fvd(frames=64, start=0), *(fvd(**window) for window in windows)]
