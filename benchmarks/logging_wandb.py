@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from benchmarks.canonical import write_text
+from benchmarks.logging_records import wait_for_a_free_name
 
 AXIS = "generator_updates"
 """What the charts of a run count on their x-axis."""
@@ -67,6 +68,7 @@ class RunWandbLogger(WandbLogger):
     def _started(self) -> Any:
         import wandb
 
+        wait_for_a_free_name(Path(self._save_dir or "."), str(self._id))
         try:
             run = wandb.init(**self._wandb_init)
         except wandb.errors.Error as error:

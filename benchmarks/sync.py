@@ -54,9 +54,10 @@ def send(path: Path, record: Record, project: str, entity: str | None, folder: P
     """
     import wandb
 
-    from benchmarks.logging_records import log_curve_to_run, log_record_to_run
+    from benchmarks.logging_records import log_curve_to_run, log_record_to_run, wait_for_a_free_name
 
     folder.mkdir(parents=True, exist_ok=True)
+    wait_for_a_free_name(folder, run_id(record))
     place = {"table": record.table, "row": record.row, "seed": record.seed, "exam": record.protocol.id}
     try:
         with wandb.init(

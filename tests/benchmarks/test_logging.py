@@ -2,7 +2,6 @@
 
 import csv
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,7 +148,6 @@ def test_the_folder_is_the_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> N
     first, second = (Offline(Path(str(logger.save_dir))) for logger in loggers)
     assert first.names == ["predict_kth/vid_ode/0"]
     assert first.ids != second.ids
-    time.sleep(1.1)  # W&B names sessions by the second
     resumed = RunWandbLogger(save_dir="runs/predict_kth/vid_ode/0")
     resumed.log_metrics({"a": 5}, 9)
     resumed.finalize("success")
