@@ -29,7 +29,7 @@ def launch_jobs(jobs: Sequence[Job], args: argparse.Namespace) -> list[tuple[Job
     """Run each job by the engine that is asked for, under one live table; returns how each ended, done or failed."""
     works = {job.name: work_of(job, args) for job in jobs}
     metrics = jobs[0].plan.metrics if jobs else []
-    table = LiveTable({job.name: job.folder for job in jobs}, metrics[0] if metrics else None)
+    table = LiveTable({job.name: trainings_of(job) for job in jobs}, metrics[0] if metrics else None)
     taken = engine(args.launcher, args.launcher_option, args.runs / "launched")
     with table:
         ended = launch(list(works.values()), taken, show=table.show)
@@ -37,6 +37,11 @@ def launch_jobs(jobs: Sequence[Job], args: argparse.Namespace) -> list[tuple[Job
         if progress.state == "failed" and progress.outcome is not None:
             print(f"{progress.work.name} failed: {progress.outcome.tail.rstrip()}", file=sys.stderr, flush=True)
     return [(job, progress.state) for job, progress in zip(jobs, ended, strict=True)]
+
+
+def trainings_of(job: Job) -> list[Path]:
+    """Where a job's training says how far it is: a joined row's stages, in their order, else the row itself."""
+    return [stage.folder for stage in job.stages.values()] or [job.folder]
 
 
 def work_of(job: Job, args: argparse.Namespace) -> Work:

@@ -48,6 +48,21 @@ def look(folder: Path, metric: str | None = None) -> Sight:
     return Sight(fraction, left, best_of(folder / "measurements.csv", metric))
 
 
+def look_at_all(folders: Sequence[Path], metric: str | None = None) -> Sight:
+    """Of a row that is made of several trainings, done one after another: the share of all, and the last one's best.
+
+    The time left is known where no training is yet to begin.
+    """
+    sights = [look(folder, metric) for folder in folders]
+    if len(sights) == 1:
+        return sights[0]
+    known = [sight.fraction for sight in sights if sight.fraction is not None]
+    fraction = sum(known) / len(sights) if known else None
+    lefts = [sight.seconds_left for sight in sights if sight.seconds_left is not None]
+    best = next((sight.best for sight in reversed(sights) if sight.best), "")
+    return Sight(fraction, sum(lefts) if sights and len(lefts) == len(sights) else None, best)
+
+
 def best_of(path: Path, metric: str | None) -> str:
     """`psnr 21.3 (predict, val)`: the best value of a metric so far; empty where there is none."""
     try:
@@ -66,12 +81,14 @@ class LiveTable(AbstractContextManager["LiveTable"]):
     """Draws the table again and again where there is a terminal; elsewhere prints a line whenever a state changes.
 
     Args:
-        folders: each job's run folder, by the job's name.
+        folders: the run folders of each job's trainings, in their order, by the job's name.
         metric: whose best value is shown.
         console: where; None: the standard output.
     """
 
-    def __init__(self, folders: Mapping[str, Path], metric: str | None = None, console: Console | None = None) -> None:
+    def __init__(
+        self, folders: Mapping[str, Sequence[Path]], metric: str | None = None, console: Console | None = None
+    ) -> None:
         self._folders = folders
         self._metric = metric
         self._console = console or Console()
@@ -107,7 +124,7 @@ class LiveTable(AbstractContextManager["LiveTable"]):
         for heading in ("job", "state", "training", "time", "left", "best so far"):
             table.add_column(heading, justify="right" if heading in ("time", "left") else "left")
         for job in jobs:
-            seen = look(self._folders[job.work.name], self._metric) if job.work.name in self._folders else Sight()
+            seen = look_at_all(self._folders.get(job.work.name, ()), self._metric)
             running = job.state == "running" and job.started is not None
             spent = time.monotonic() - job.started if running and job.started is not None else job.seconds
             state = job.state + (f", again after {job.lost} lost" if job.lost else "")

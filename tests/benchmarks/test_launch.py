@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks.errors import UserError
 from benchmarks.launch import Engine, Handle, Progress, launch
 from benchmarks.launch_engines import engine
-from benchmarks.launch_table import LiveTable, Sight, clock, look
+from benchmarks.launch_table import LiveTable, Sight, clock, look, look_at_all
 from benchmarks.launch_work import CHILD, Brought, Outcome, Work, child, perform, write_files
 
 WORKER = """
@@ -307,7 +307,7 @@ def test_the_table_shows_state_progress_time_left_and_the_best_value(tmp_path: P
     jobs[0].state, jobs[0].started = "running", time.monotonic() - 65
     jobs[1].state, jobs[1].outcome, jobs[1].lost, jobs[1].seconds = "failed", Outcome(1), 2, 3
     console = Console(width=140, record=True, force_terminal=True, file=(tmp_path / "out").open("w"))
-    shown = LiveTable({name: tmp_path / name for name in "abc"}, "mse", console)
+    shown = LiveTable({name: [tmp_path / name] for name in "abc"}, "mse", console)
     console.print(shown.table(jobs))
     text = console.export_text()
     assert "1 of 3 jobs ended" in text
@@ -315,6 +315,23 @@ def test_the_table_shows_state_progress_time_left_and_the_best_value(tmp_path: P
     for part in ("25%", "1:05", "1:30", "mse 0.25 (predict, val)"):
         assert part in line
     assert "failed, again after 2 lost" in text
+
+
+def test_a_row_of_two_trainings_shows_both(tmp_path: Path) -> None:
+    first, second = tmp_path / "motion", tmp_path / "video"
+    for folder in (first, second):
+        folder.mkdir()
+    assert look_at_all([first, second]) == look_at_all([]) == Sight()
+    (first / "progress.json").write_text(json.dumps({"fraction": 0.5, "seconds_left": 90}))
+    assert look_at_all([first, second]) == Sight(0.25, None)  # nobody knows how long the second will take
+    (first / "progress.json").write_text(json.dumps({"fraction": 1.0, "seconds_left": 0.0}))
+    (second / "progress.json").write_text(json.dumps({"fraction": 0.5, "seconds_left": 30}))
+    assert look_at_all([first, second]) == Sight(0.75, 30)
+    line = "step,stage,task,metric,frame,value,higher_is_better\n1,val,generate,{},,2,0\n"
+    (first / "measurements.csv").write_text(line.format("motion_distance"))
+    assert look_at_all([first, second]).best == "motion_distance 2 (generate, val)"
+    (second / "measurements.csv").write_text(line.format("fvd"))
+    assert look_at_all([first, second]).best == "fvd 2 (generate, val)"
 
 
 def test_without_a_terminal_each_change_is_a_line(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ import pytest
 
 from benchmarks import launch_plan, provenance
 from benchmarks.cli import benchmarks
+from benchmarks.job import Job
 from benchmarks.launch_engines import engine
+from benchmarks.launch_plan import trainings_of
+from benchmarks.plan import Plan, Row, Stage
 from benchmarks.records import read_records
 
 STUB = Path(__file__).with_name("stub_lightning.py")
@@ -67,6 +70,16 @@ def test_every_row_and_seed_has_its_record_and_trainings_are_shared(
     said = capsys.readouterr().out
     assert "Repeats, seed 1: running" in said
     assert "tiny: 6 done." in said
+
+
+def test_the_table_looks_at_the_trainings_of_a_joined_row() -> None:
+    stages = {name: Stage(f"generate_shapes/{name}_gan") for name in ("motion", "video")}
+    plan = Plan("tiny", "Tiny", [Row("Joined", "generate_shapes/joined", join=stages), Row("Alone", "generate/alone")])
+    jobs = [Job(plan, row, 3, Path("runs"), Path("results")) for row in plan.rows]
+    assert [trainings_of(job) for job in jobs] == [
+        [Path("runs/generate_shapes/motion_gan/3"), Path("runs/generate_shapes/video_gan/3")],
+        [Path("runs/generate/alone/3")],
+    ]
 
 
 def test_a_row_that_fails_is_named_with_its_reason(
