@@ -208,7 +208,7 @@ function drawPlots() {
   const place = (value) => value > 0 ? Math.log10(value) : Math.floor(Math.log10(Number.isFinite(least) ? least : 10)) - 1;
   plot("plot-quality", board.costs[cost], unit, series((row) =>
     row.values[chosen] && row.costs[cost] !== null ? [[place(row.costs[cost]), row.values[chosen][0]]] : []), {
-    ticks: (_, ticks) => ticks.map((tick) => !Number.isInteger(tick) ? "" : tick === place(0) ? "0" : (10 ** tick).toLocaleString("en")),
+    ticks: (_, ticks) => ticks.map((tick) => !Number.isInteger(tick) ? "" : tick === place(0) ? "0" : tick < 0 ? String(+(10 ** tick).toPrecision(1)) : (10 ** tick).toLocaleString("en")),
   });
   plot("plot-frames", "asked frame", unit, series((row) => row.frames[chosen].map((value, index) => [index + 1, value])), {
     line: true, none: "This metric is not measured for each frame.",

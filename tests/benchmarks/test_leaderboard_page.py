@@ -25,7 +25,9 @@ Browser = Any
 def golden_page() -> str:
     board = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "plans"))
     published = Plan("printed", "Printed only", [Row("VGAN", group="MUG")], published="mode_gan#table1")
-    return page([*board, section(Plan("rates", "Rates", []), at_rates(10, 20, 40)), section(published, [])], CLIPS)
+    later = Plan("a_name_that_is_wider_than_a_telephone_shows_in_one_line", "Later", [Row("a", "x")])
+    parts = [section(Plan("rates", "Rates", []), at_rates(10, 20, 40)), section(published, []), section(later, [])]
+    return page([*board, *parts], CLIPS)
 
 
 def at_rates(*rates: int) -> list[Record]:
@@ -210,6 +212,15 @@ def test_between_frames_something_new_is_seen(tab: Page) -> None:
         assert len({frames[one] for frames in seen}) == 3
 
 
+def test_a_plot_begins_with_a_cost_that_is_known(tab: Page) -> None:
+    chosen = tab.locator("#plot-cost")
+    assert chosen.evaluate("one => one.selectedOptions[0].text") == "seconds per sample"
+    known = json.loads(tab.locator("#data").text_content())["rankings"][0]["rows"][0]["costs"][0]
+    assert known == pytest.approx((1 / 250 + 1 / 260 + 1 / 270) / 3)
+    tab.locator("#plot-ranking").select_option(label="Rates: generate-at-10-" + _hash_of(at_rates(10)[0]))
+    assert chosen.evaluate("one => one.selectedOptions[0].text") == "training time (s)"
+
+
 def test_plots_follow_their_controls(tab: Page) -> None:
     assert tab.locator("#plot-quality canvas").count() == tab.locator("#plot-frames canvas").count() == 1
     assert "one frame rate only" in tab.locator("#plot-rate").inner_text()
@@ -229,13 +240,14 @@ def _hash_of(record: Record) -> str:
     return record.protocol.id.rpartition("-")[2]
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
 def test_axe_finds_nothing(browser: Browser, address: str, scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not here")
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
     opened = context.new_page()
     opened.goto(address)
     opened.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert opened.evaluate("document.documentElement.scrollWidth") == width  # tables scroll in their own boxes
     found = axe.Axe().run(opened).response["violations"]
     context.close()
     assert [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found] == []
