@@ -10,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from benchmarks.errors import UserError
 from benchmarks.speed_measure import FlopCount, Orders, Stopwatch, matmul_rate, peak_memory, timed
-from benchmarks.tasks import Generates, Interpolates, Predicts
+from benchmarks.verbs import Generates, Inbetweens, Interpolates, Predicts
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from datamodules.module import ClipDataModule
 from lightning_modules.acceleration import Acceleration
@@ -136,9 +136,10 @@ def _data(config: dict[str, Any], batch_size: int | None) -> ClipDataModule:
 
 
 def _shape(spec: dict[str, Any], system: System, data: ClipDataModule | None) -> dict[str, int]:
-    """What is asked for, else what the data give, else what is usual."""
-    channels = getattr(getattr(system, "generator", None), "channels", 3)
-    usual = {"size": 64, "frames": 10, "batch_size": 8, "channels": channels}
+    """What is asked for, else what the data give, else what the generator is made for, else what is usual."""
+    usual = {"size": 64, "frames": 10, "batch_size": 8, "channels": 3}
+    made_for = {key: getattr(getattr(system, "generator", None), key, None) for key in usual}
+    usual |= {key: value for key, value in made_for.items() if isinstance(value, int)}
     if data is not None:
         given = {"size": data.size[0], "frames": data.sampling.num_frames, "batch_size": data.batch_size}
         usual |= given | {"channels": data.channels}
@@ -181,7 +182,7 @@ def _sampling(system: Any, batch: Batch, fps: float, device: str, spec: dict[str
     """Each verb at the clips' frame rate and at four times it."""
     frames, times = (field.to(device) for field in batch.clip)
     seeds, half = batch.ids.to(device), frames.shape[1] // 2
-    shown = VideoClip(frames[:, :half], times[:, :half])
+    shown, ends = VideoClip(frames[:, :half], times[:, :half]), [0, -1]
     fine = torch.arange(4 * times.shape[1] - 3, device=device) / (4 * fps)
     fine = fine.expand(len(times), -1)
     verbs: dict[str, tuple[type, Callable[[torch.Tensor], Any], slice]] = {
@@ -192,6 +193,11 @@ def _sampling(system: Any, batch: Batch, fps: float, device: str, spec: dict[str
             lambda asked: system.interpolate(VideoClip(frames, times), asked, seeds=seeds),
             slice(0, None),
         ),
+        "inbetween": (
+            Inbetweens,
+            lambda asked: system.inbetween(VideoClip(frames[:, ends], times[:, ends]), asked, seeds=seeds),
+            slice(1, -1),
+        ),
         "render": (MotionToVideoGAN, lambda asked: _rendered(system, asked, seeds), slice(0, None)),
     }
     found = {}
@@ -201,7 +207,7 @@ def _sampling(system: Any, batch: Batch, fps: float, device: str, spec: dict[str
             if not isinstance(system, verb):
                 continue
             after = asked.start and 4 * (asked.start - 1) + 1
-            for rate, query in (("1x", times[:, asked]), ("4x", fine[:, after:])):
+            for rate, query in (("1x", times[:, asked]), ("4x", fine[:, after : asked.stop])):
                 try:
                     seconds = timed(lambda: ask(query), device, spec["steps"])  # noqa: B023 (called at once)
                 except ValueError:

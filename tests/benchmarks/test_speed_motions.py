@@ -1,12 +1,14 @@
-"""What `benchmarks speed` lets MODE-GAN's stages learn from: motions that fit the network, and what it asks of them."""
+"""What `benchmarks speed` lets a system learn from, and asks of it: frames and motions that fit, and every verb."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from benchmarks.cli import benchmarks
-from benchmarks.speed_worker import _batch, _learned, _rendered
+from benchmarks.speed_worker import _batch, _learned, _rendered, _sampling, _shape
 from datamodules.clip import KeypointClip, Trajectory, VideoClip, check_clip
 from lightning_modules.dynamics import LatentODE
 from lightning_modules.dynamics.mlp import MLP
@@ -14,6 +16,7 @@ from lightning_modules.motion_gan import MotionGAN
 from lightning_modules.motion_to_video_gan import MotionToVideoGAN
 from lightning_modules.networks.heatmaps import Heatmaps
 from lightning_modules.networks.mode_gan import MotionGenerator, VideoGenerator
+from lightning_modules.system import System
 
 
 def motion_gan(**options: Any) -> MotionGAN:
@@ -35,6 +38,42 @@ def test_each_stage_gets_what_it_learns_from() -> None:
         drawn = _rendered(video, batch.clip.times, batch.ids)
     assert isinstance(drawn, VideoClip)
     assert drawn.frames.shape == (2, 4, 1, 8, 8)
+
+
+class Between:
+    """Notes what it is asked to fill in."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Tensor, Tensor]] = []
+
+    def eval(self) -> None:
+        """Nothing to switch."""
+
+    def inbetween(self, observed: VideoClip, times: Tensor, *, seeds: Tensor) -> VideoClip:
+        self.asked.append((observed.times[0], times[0]))
+        return VideoClip(observed.frames[:, :1].expand(-1, times.shape[1], -1, -1, -1), times)
+
+
+def test_frames_between_two_ends_are_timed_too() -> None:
+    system = Between()
+    batch = _batch(size=8, frames=4, batch_size=2, channels=1, fps=4.0)
+    spec = {"steps": 1, "precision": "32-true"}
+    found = _sampling(system, batch, 4.0, "cpu", spec)
+    assert list(found) == ["inbetween 1x, 2 frames", "inbetween 4x, 11 frames"]
+    assert all(shown.equal(torch.tensor([0, 0.75])) for shown, _ in system.asked)
+    assert system.asked[0][1].equal(torch.tensor([0.25, 0.5]))
+    assert system.asked[-1][1].equal(torch.arange(1, 12) / 16)
+
+
+class MadeFor(System):
+    generator = SimpleNamespace(size=32, frames=16, channels=1)
+
+
+def test_a_generator_of_one_size_is_asked_for_that_size() -> None:
+    nothing = {"size": None, "frames": None, "batch_size": None, "channels": None}
+    asked = {"size": 32, "frames": 16, "batch_size": 8, "channels": 1}
+    assert _shape(nothing, MadeFor(), None) == asked
+    assert _shape({**nothing, "frames": 4}, MadeFor(), None) == {**asked, "frames": 4}
 
 
 @pytest.mark.slow
