@@ -1,5 +1,7 @@
 """Clips in files, made by any model: folders of videos, .npy and .npz arrays of them, read as uint8 colour frames."""
 
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -17,6 +19,8 @@ from benchmarks.errors import UserError
 from datamodules.video import EXTENSIONS, VideoError, decode
 
 ARRAYS = (".npy", ".npz")
+_BROKEN = (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What numpy says of a file that is cut off or damaged."""
 
 Colour = UInt8[np.ndarray, "time 3 height width"]
 Layout = UInt8[np.ndarray, "clip time channel height width"]
@@ -121,10 +125,13 @@ def _members(path: Path) -> list[str | None]:
     if path.suffix.lower() == ".npy":
         return [None]
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return list(archive.files)
-    except (ValueError, OSError) as error:
+        archive = np.load(path, allow_pickle=False)
+    except _BROKEN as error:
         raise UserError(f"{path} cannot be read as an .npz of arrays: {error}.") from error
+    if isinstance(archive, np.ndarray):
+        raise UserError(f"{path} is one array, not an .npz of them. Call it {path.stem}.npy.")
+    with archive:
+        return list(archive.files)
 
 
 def _array(clip: ClipFile) -> Layout:
@@ -141,7 +148,7 @@ def _read_array(path: Path, member: str | None, _state: tuple[int, int]) -> Layo
         else:
             with np.load(path, allow_pickle=False) as archive:
                 array = archive[member]
-    except (ValueError, OSError, EOFError) as error:
+    except _BROKEN as error:
         raise UserError(f"{path} cannot be read as an array of numbers: {error}.") from error
     where = f"{path}{f' ({member})' if member else ''}"
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim not in (4, 5):
@@ -151,6 +158,8 @@ def _read_array(path: Path, member: str | None, _state: tuple[int, int]) -> Layo
             "Frames in [0, 1] become (255 * x).round().astype(uint8)."
         )
     array = array[None] if array.ndim == 4 else array
+    if len(array) and not array.size:
+        raise UserError(f"{where} has no pixels: its shape is {array.shape}. Was it written before there were frames?")
     last, third = array.shape[-1] in (1, 3), array.shape[2] in (1, 3)
     if last == third:
         which = "either" if last else "neither"

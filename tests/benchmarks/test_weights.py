@@ -239,6 +239,34 @@ def test_pytorch_checkpoints_are_read_without_unpickling_objects() -> None:
         weights.read_torch(file.getvalue())
 
 
+@pytest.mark.parametrize("content", [torch.zeros(3), [torch.zeros(3)], {"state_dict": torch.zeros(3)}, {}])
+def test_a_pytorch_file_without_a_state_dict_is_refused(content: object) -> None:
+    file = io.BytesIO()
+    torch.save(content, file)
+    with pytest.raises(pickle.UnpicklingError, match="holds no named tensors"):
+        weights.read_torch(file.getvalue())
+
+
+@pytest.mark.parametrize("name", ["c3d_ucf101", "resnext101_kinetics"])
+def test_a_torn_file_without_a_known_hash_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hash says so before: the reader's own trouble, whatever it is, becomes a reason."""
+    monkeypatch.setenv("CHRONOREEL_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    whole = io.BytesIO()
+    if name == "c3d_ucf101":
+        np.savez_compressed(whole, a=np.arange(3000.0))
+    else:
+        torch.save({"state_dict": {"a": torch.arange(3000.0)}}, whole)
+    content = bytearray(whole.getvalue())
+    flipped = content.copy()
+    flipped[len(content) // 2 : len(content) // 2 + 40] = bytes(40)
+    for torn in (b"", b"hello", bytes(content[: len(content) // 2])) + ((bytes(flipped),) if "c3d" in name else ()):
+        (tmp_path / weights.SOURCES[name].file).write_bytes(torn)
+        with pytest.raises(WeightsUnavailable, match="is not the"):
+            weights.path_of(name)
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
 def test_npz_files_are_read_without_pickles() -> None:
     file = io.BytesIO()
     np.savez(file, mean=np.ones(3), other=np.array([{}], dtype=object))
