@@ -216,6 +216,8 @@ class BouncingBalls(ClipDataModule):
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
+        if size < 4:
+            raise ValueError(f"Balls need a picture of at least 4 pixels; got {size}.")
         self.clips = {"train": train_clips, "val": val_clips, "test": test_clips}
         self.length = length
         self.frame_rate = frame_rate

@@ -142,10 +142,8 @@ class ClipDataModule(LightningDataModule, ABC):
         """
         split = self.examined if split == "test" else split
         source = self.source(split)
-        text = f"{source.fingerprint} {self._used[split].tolist()}"
-        height, width = self.size
-        side = str(height) if height == width else f"{height}x{width}"
-        return f"{self.name}-{side}px-{self.channels}ch-{split}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        content = hashlib.sha256(f"{source.fingerprint} {self._used[split].tolist()}".encode()).hexdigest()[:8]
+        return f"{self.name}-{side_of(self.size)}px-{self.channels}ch-{split}-{content}"
 
     def train_dataloader(self) -> ClipLoader:
         """Shuffled, the incomplete last batch left out; with `overfit_batches` the same batches in every epoch."""
@@ -227,6 +225,24 @@ class ClipDataModule(LightningDataModule, ABC):
                 )
             warnings.warn(f"{rule} of a sample and are left out: {listed}.", stacklevel=2)
         return np.flatnonzero(lengths >= sampling.span).astype(np.int64)
+
+
+def shape_of(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width, of a side or of both.
+
+    Raises:
+        ValueError: if one is below 1.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise ValueError(f"size is the side of the frames in pixels, at least 1, or (height, width); got {size}.")
+    return height, width
+
+
+def side_of(shape: tuple[int, int]) -> str:
+    """A shape as names of folders and data have it: 64 for a square, else 60x80."""
+    height, width = shape
+    return str(height) if height == width else f"{height}x{width}"
 
 
 def normalise(batch: Batch) -> Batch:

@@ -1,12 +1,10 @@
 """Prepared data: what published data sets share; decoded once, then split as a paper does."""
 
 import hashlib
-import os
 import warnings
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from copy import copy
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +15,8 @@ import numpy as np
 from datamodules.archives import Archive, check_noted, find, unpacked
 from datamodules.facts import Facts
 from datamodules.keypoints import Detector, Kind, detected, enlarged, file_of, given, read, write
-from datamodules.module import SPLITS, ClipDataModule, Split
+from datamodules.module import SPLITS, ClipDataModule, Split, shape_of, side_of
+from datamodules.parallel import ahead
 from datamodules.pieces import Joints, KeypointPieces, Piece, Pieces, joints_of, with_sights
 from datamodules.source import Origin, Source
 from datamodules.store import ALL, ClipStore, PixelType, StoredClip, StoreError
@@ -93,7 +92,7 @@ class PreparedData(ClipDataModule, ABC):
             raise ValueError("drop_joints and joint_weights are of keypoints; set `keypoints: true` too.")
         if frame_rate is not None and not frame_rate > 0:
             raise ValueError(f"frame_rate must be positive; got {frame_rate}.")
-        self._size = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self._size = shape_of(size)
         self._channels = channels
         self.frame_rate = frame_rate
         self.folder = Path(archives) if archives else self.root / "archives" / self.name
@@ -114,9 +113,7 @@ class PreparedData(ClipDataModule, ABC):
     @property
     def path(self) -> Path:
         """Where the store is: one for each size and number of channels, whatever the split."""
-        height, width = self._size
-        side = str(height) if height == width else f"{height}x{width}"
-        return self.root / f"{self.name}-{side}px-{self._store_channels}ch"
+        return self.root / f"{self.name}-{side_of(self._size)}px-{self._store_channels}ch"
 
     @property
     @abstractmethod
@@ -182,8 +179,9 @@ class PreparedData(ClipDataModule, ABC):
         names = set(names_of(store))
         with unpacked(found) as places:
             recordings = [recording for recording in large.recordings(places) if recording.name in names]
-            clips = detected((clip.moments for clip in decoded(recordings)), detector, large._size, self._size)
-            return list(write(store, self.keypoint_kind, clips, detector.name).dropped)
+            with closing(decoded(recordings, 3 * large._size[0] * large._size[1])) as films:
+                clips = detected((film.moments for film in films), detector, large._size, self._size)
+                return list(write(store, self.keypoint_kind, clips, detector.name).dropped)
 
     def _take_keypoints(self, store: ClipStore) -> bool:
         """Write the keypoints that came with the data, if some did."""
@@ -216,10 +214,11 @@ class PreparedData(ClipDataModule, ABC):
         about = {**settings, "archives": sorted(found)}
 
         def make() -> ClipStore:
-            with unpacked(found) as places:
+            item = self._store_channels * self._size[0] * self._size[1] * np.dtype(self.stored_type).itemsize
+            with unpacked(found) as places, closing(decoded(list(self.recordings(places)), item)) as clips:
                 store = ClipStore.write(
                     self.path,
-                    decoded(list(self.recordings(places))),
+                    clips,
                     channels=self._store_channels,
                     size=self._size,
                     about=about,
@@ -259,33 +258,23 @@ class PreparedData(ClipDataModule, ABC):
         return self.stored_channels or self._channels
 
 
-def decoded(recordings: Sequence[Recording]) -> Iterator[StoredClip]:
-    """The recordings decoded on all cores, in their order, with a progress bar; a broken one raises when it is read."""
+def decoded(recordings: Sequence[Recording], item_bytes: int) -> Iterator[StoredClip]:
+    """The recordings decoded on all cores, in their order, with a progress bar; a broken one raises when it is read.
+
+    Close it to end its threads before it is exhausted.
+
+    Args:
+        recordings: what to decode.
+        item_bytes: the size of one picture.
+    """
     from rich.progress import Progress
 
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool, Progress(transient=True) as progress:
+    films = [recording.decode for recording in recordings]
+    with closing(ahead(films, item_bytes=item_bytes)) as streams, Progress(transient=True) as progress:
         task = progress.add_task("Decoding", total=len(recordings))
-        waiting: deque[tuple[Recording, Future[list[tuple[Any, float]]]]] = deque()
-        left = iter(recordings)
-        for recording in left:
-            waiting.append((recording, pool.submit(_read, recording)))
-            if len(waiting) >= 2 * workers:
-                break
-        while waiting:
-            recording, future = waiting.popleft()
-            for following in left:
-                waiting.append((following, pool.submit(_read, following)))
-                break
-            error = future.exception()
-            digest, moments = hashlib.sha256(), _broken(error)
-            if error is None:
-                whole = future.result()
-                moments = iter(whole)
-                for picture, _ in whole:
-                    digest.update(picture.tobytes())
-            origin = Origin(recording.name, digest.hexdigest())
-            yield StoredClip(moments, ALL, origin, recording.label, recording.about)
+        for recording, stream in zip(recordings, streams, strict=True):
+            origin = Origin(recording.name, "")  # the digest is that of the pixels
+            yield StoredClip(_named(stream, recording.name), ALL, origin, recording.label, recording.about)
             progress.advance(task)
 
 
@@ -323,17 +312,21 @@ def by_person(store: ClipStore, val_people: Sequence[str], test_people: Sequence
         ValueError: if a name is nobody's, or somebody would be in two splits.
     """
     people = [entry["person"] for entry in store.index["clips"]]
-    known = sorted(set(people))
-    if strangers := [person for person in (*val_people, *test_people) if person not in known]:
-        raise ValueError(f"{store.path} has nobody called {', '.join(strangers)}; there are {', '.join(known)}.")
-    if both := set(val_people) & set(test_people):
-        raise ValueError(f"Nobody may be in two splits; {', '.join(sorted(both))} is in val_people and test_people.")
+    check_people(sorted(set(people)), val_people, test_people)
     held = {*val_people, *test_people}
     return {
         "train": [Piece(clip) for clip, person in enumerate(people) if person not in held],
         "val": [Piece(clip) for clip, person in enumerate(people) if person in val_people],
         "test": [Piece(clip) for clip, person in enumerate(people) if person in test_people],
     }
+
+
+def check_people(known: Sequence[str], val_people: Sequence[str], test_people: Sequence[str]) -> None:
+    """Raise a ValueError if a name is nobody's, or somebody would be in two splits."""
+    if strangers := [person for person in (*val_people, *test_people) if person not in known]:
+        raise ValueError(f"There is nobody called {', '.join(strangers)}; there are {', '.join(known)}.")
+    if both := set(val_people) & set(test_people):
+        raise ValueError(f"Nobody may be in two splits; {', '.join(sorted(both))} is in val_people and test_people.")
 
 
 def check_sizes(name: str, splits: Splits, published: Mapping[Split, int]) -> Splits:
@@ -348,16 +341,11 @@ def check_sizes(name: str, splits: Splits, published: Mapping[Split, int]) -> Sp
     return splits
 
 
-def _read(recording: Recording) -> list[tuple[Any, float]]:
+def _named(moments: Iterator[tuple[Any, float]], name: str) -> Iterator[tuple[Any, float]]:
+    """The same; an error says whose it is."""
     try:
-        return list(recording.decode())
+        yield from moments
     except VideoError as error:
-        raise VideoError(recording.name, error.reason) from error
+        raise VideoError(name, error.reason) from error
     except (OSError, ValueError) as error:
-        raise VideoError(recording.name, f"it cannot be read ({error})") from error
-
-
-def _broken(error: BaseException | None) -> Iterator[tuple[Any, float]]:
-    if error is not None:
-        raise error
-    yield from ()
+        raise VideoError(name, f"it cannot be read ({error})") from error

@@ -37,6 +37,7 @@ class StoredClip(NamedTuple):
     """Pictures (channel, height, width) and their times in seconds since the first; read once, one after another."""
     split: str
     origin: Origin
+    """An empty digest stands for the sha256 of the clip's pixels."""
     label: int = -1
     about: Mapping[str, Any] = MappingProxyType({})
     """Anything else that the index should say of the clip, as plain data."""
@@ -263,12 +264,6 @@ class StoreSplit:
         return self._frames.take(self._starts[clips][:, None] + frames)
 
 
-def sha256(path: Path) -> str:
-    """The sha256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
     digest, moments = hashlib.sha256(), []
     for picture, time in clip.moments:
@@ -282,13 +277,14 @@ def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[in
         moments.append(time)
     if not moments or moments[0] != 0 or (np.diff(moments) <= 0).any():
         raise ValueError(f"{clip.origin.name}: times must begin at 0 and increase strictly; got {moments[:5]} ...")
+    origin = clip.origin._replace(digest=clip.origin.digest or digest.hexdigest())
     stamps = np.array(moments, dtype="<f8").tobytes()
     times.write(stamps)
     digest.update(stamps)
     return {
         "split": clip.split,
         "label": clip.label,
-        "origin": list(clip.origin),
+        "origin": list(origin),
         "length": len(moments),
         "frame_rate": round((len(moments) - 1) / moments[-1], 6) if len(moments) > 1 else None,
         "sha256": digest.hexdigest(),

@@ -5,19 +5,27 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from datamodules.archives import file_sha256
 from datamodules.keypoints import Detector, Kind, detected, enlarged, write
-from datamodules.module import SPLITS, ClipDataModule, Split
+from datamodules.module import SPLITS, ClipDataModule, Split, shape_of, side_of
+from datamodules.parallel import ahead, cores
 from datamodules.pieces import Joints, KeypointPieces, Piece, joints_of, with_sights
 from datamodules.source import Origin, Source
-from datamodules.store import ClipStore, StoredClip, sha256
+from datamodules.store import ClipStore, StoredClip
 from datamodules.video import EXTENSIONS, Picture, VideoError, decode, resample
 
 OnError = Literal["raise", "skip"]
+
+
+_REMEDY = "Mend or remove it, or leave out such files with `on_error: skip`"
 
 
 class VideoFile(NamedTuple):
@@ -79,7 +87,7 @@ class VideoFolder(ClipDataModule):
     ) -> None:
         super().__init__(**loading)
         self.folder = Path(folder)
-        self._size = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self._size = shape_of(size)
         self._channels = channels
         self.on_error: OnError = on_error
         self.store = store
@@ -106,12 +114,9 @@ class VideoFolder(ClipDataModule):
     @property
     def path(self) -> Path:
         """Where the store is: one for each folder and settings."""
-        height, width = self._size
-        side = str(height) if height == width else f"{height}x{width}"
-        key = json.dumps(
-            [str(self.folder.resolve()), self.frame_rate, self.val_share, self.test_share, self.split_seed]
-        )
-        return self.root / f"{self.name}-{side}px-{self._channels}ch-{hashlib.sha256(key.encode()).hexdigest()[:6]}"
+        settings = [str(self.folder.resolve()), self.frame_rate, self.val_share, self.test_share, self.split_seed]
+        key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]
+        return self.root / f"{self.name}-{side_of(self._size)}px-{self._channels}ch-{key}"
 
     def prepare_data(self) -> None:
         """Decode the videos, unless that was done and neither files nor settings have changed."""
@@ -173,8 +178,8 @@ def prepare_folder(
     """The store at `path` with the videos of `folder`, decoded anew when a file, its date or a setting has changed.
 
     Raises:
-        VideoError: for a broken file, with `on_error="raise"`; its message names the file and the reason.
-        ValueError: if the folder is not there, or has no video.
+        ValueError: for a broken file, with `on_error="raise"` (its message names the file and the reason), and if the
+            folder is not there, or has no video.
     """
     import av
 
@@ -182,7 +187,7 @@ def prepare_folder(
     stats = [(file.name, file.path.stat()) for file in files]
     about = {
         "made_by": "datamodules.video_folder",
-        "settings": [list(size), channels, frame_rate, val_share, test_share, split_seed, on_error],
+        "settings": [list(size), channels, frame_rate, val_share, test_share, split_seed],
         "resize": "centre cut, bilinear with antialiasing",
         "decoder": f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}",
         "classes": _classes(files),
@@ -190,17 +195,19 @@ def prepare_folder(
     }
 
     def make() -> ClipStore:
-        clips = _clips(files, size, channels, frame_rate, (val_share, test_share, split_seed))
         skip = VideoError if on_error == "skip" else None
         try:
-            store = ClipStore.write(path, clips, channels=channels, size=size, about=about, skip=skip)
+            with closing(_clips(files, size, channels, frame_rate, (val_share, test_share, split_seed))) as clips:
+                store = ClipStore.write(path, clips, channels=channels, size=size, about=about, skip=skip)
         except VideoError as error:
-            reason = f"{error.reason}. Mend or remove it, or leave out such files with `on_error: skip`"
-            raise VideoError(error.path, reason) from error
+            raise VideoError(error.path, f"{error.reason}. {_REMEDY}") from error
         _report(store, frame_rate)
         return store
 
-    return ClipStore.prepare(path, about, make)
+    store = ClipStore.prepare(path, about, make)
+    if store.skipped and on_error == "raise":
+        raise ValueError(f"{store.skipped[0]['reason']}. {_REMEDY}.")
+    return store
 
 
 def find_videos(folder: Path) -> list[VideoFile]:
@@ -257,16 +264,21 @@ def _clips(
 ) -> Iterator[StoredClip]:
     from rich.progress import track
 
-    digests = [sha256(file.path) for file in track(files, "Reading videos")]
+    with ThreadPoolExecutor(cores()) as pool:
+        hashed = pool.map(file_sha256, [file.path for file in files])
+        digests = list(track(hashed, "Reading videos", total=len(files)))
     splits = [file.split for file in files]
     if not splits[0]:
         splits = split_at_random(digests, *rule)
-    for file, digest, split in track(list(zip(files, digests, splits, strict=True)), "Decoding videos"):
-        notes: dict[str, Any] = {}
-        moments = _noted(decode(file.path, size=size, channels=channels), notes)
-        if frame_rate is not None:
-            moments = resample(moments, frame_rate)
-        yield StoredClip(moments, split, Origin(file.name, digest), file.label, notes)
+    films = [partial(decode, file.path, size=size, channels=channels) for file in files]
+    with closing(ahead(films, item_bytes=channels * size[0] * size[1])) as streams:
+        decoding = track(streams, "Decoding videos", total=len(files))
+        for file, digest, split, film in zip(files, digests, splits, decoding, strict=True):
+            notes: dict[str, Any] = {}
+            moments = _noted(film, notes)
+            if frame_rate is not None:
+                moments = resample(moments, frame_rate)
+            yield StoredClip(moments, split, Origin(file.name, digest), file.label, notes)
 
 
 def _noted(moments: Iterator[tuple[Picture, float]], notes: dict[str, Any]) -> Iterator[tuple[Picture, float]]:

@@ -1,6 +1,6 @@
 """Weizmann: nine people, ten actions; from the owner's zips of AVI files, or from strips of frames (four actions)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from datamodules.archives import Archive
 from datamodules.facts import Facts
 from datamodules.pieces import Piece
-from datamodules.prepared import Moments, PreparedData, Recording, Splits, by_person
+from datamodules.prepared import Moments, PreparedData, Recording, Splits, by_person, check_people
 from datamodules.store import ClipStore
 from datamodules.video import decode, fit
 
@@ -53,7 +53,7 @@ class Weizmann(PreparedData):
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        _check_people(PEOPLE, val_people, test_people)
+        check_people(PEOPLE, val_people, test_people)
         self.val_people, self.test_people = tuple(val_people), tuple(test_people)
 
     @property
@@ -123,7 +123,7 @@ class WeizmannStrips(PreparedData):
         self.pieces = pieces
         people = [str(person) for person in range(len(PEOPLE))]
         self.val_people, self.test_people = tuple(map(str, val_people)), tuple(map(str, test_people))
-        _check_people(people, self.val_people, self.test_people)
+        check_people(people, self.val_people, self.test_people)
 
     @property
     def request(self) -> str:
@@ -177,11 +177,3 @@ def _strip(path: Path, size: tuple[int, int], channels: int) -> Moments:
     for number in range(width // height):
         frame = np.ascontiguousarray(row[:, number * height : (number + 1) * height])
         yield fit(frame, size, channels), number / 25
-
-
-def _check_people(known: Iterable[str], val_people: Sequence[str], test_people: Sequence[str]) -> None:
-    known = list(known)
-    if strangers := [person for person in (*val_people, *test_people) if person not in known]:
-        raise ValueError(f"There is no person {', '.join(strangers)}; there are {', '.join(known)}.")
-    if both := set(val_people) & set(test_people):
-        raise ValueError(f"Nobody may be in two splits; {', '.join(sorted(both))} is in val_people and test_people.")

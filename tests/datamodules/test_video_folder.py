@@ -1,5 +1,6 @@
 import os
 import shutil
+import threading
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from datamodules import parallel, video_folder
 from datamodules.sampling import Regular
 from datamodules.store import ClipStore, StoreError
 from datamodules.video import VideoError, write_video
@@ -130,7 +132,7 @@ def test_a_random_split_keeps_copies_together_and_does_not_depend_on_the_order()
         split_at_random(["a"], 0.5, 0.5, seed=0)
 
 
-def test_a_broken_file_is_named_or_left_out_and_listed(folder: Path) -> None:
+def test_a_broken_file_is_named_or_left_out_and_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "wave" / "broken.avi").write_bytes(b"no video")
     with pytest.raises(VideoError, match=r"broken\.avi: it cannot be decoded .*on_error: skip"):
         data(folder).prepare_data()
@@ -140,9 +142,40 @@ def test_a_broken_file_is_named_or_left_out_and_listed(folder: Path) -> None:
         module.prepare_data()
     assert [item["name"] for item in ClipStore.open(module.path).skipped] == ["wave/broken.avi"]
     assert len([*chain(*names(module).values())]) == 10
-    # what was skipped is refused again as soon as it is to be refused
-    with pytest.raises(VideoError, match=r"broken\.avi"):
+    # what was skipped is refused again as soon as it is to be refused, and nothing is decoded for it
+    monkeypatch.setattr("datamodules.video_folder.decode", lambda *a, **k: pytest.fail("decoded again"))
+    with pytest.raises(ValueError, match=r"broken\.avi: it cannot be decoded .*on_error: skip"):
         data(folder).prepare_data()
+    data(folder, on_error="skip").prepare_data()
+
+
+def test_other_settings_of_errors_decode_nothing_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data(folder).prepare_data()
+    monkeypatch.setattr("datamodules.video_folder.decode", lambda *a, **k: pytest.fail("decoded again"))
+    data(folder, on_error="skip").prepare_data()
+
+
+def test_a_folder_is_decoded_on_all_cores(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(3, timeout=20)
+    plain = video_folder.decode
+
+    def waits_for_two_others(path: Path, **options: Any) -> Any:
+        if path.name in ("0.mp4", "2.mp4", "4.mp4"):  # the first three
+            together.wait()
+        return plain(path, **options)
+
+    monkeypatch.setattr(video_folder, "decode", waits_for_two_others)
+    monkeypatch.setattr(parallel, "cores", lambda: 3)
+    module = data(folder)
+    module.prepare_data()
+    stored = ClipStore.open(module.path).index["clips"]
+    assert [clip["origin"][0] for clip in stored] == [file.name for file in find_videos(folder)]
+
+
+@pytest.mark.parametrize("size", [0, -64, (64, 0)])
+def test_a_size_without_pixels_is_refused(folder: Path, size: Any) -> None:
+    with pytest.raises(ValueError, match=r"size is the side of the frames in pixels, at least 1"):
+        data(folder, size=size)
 
 
 def test_frames_that_repeat_are_reported(folder: Path) -> None:

@@ -77,7 +77,7 @@ def test_damage_is_found(zips: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_nobody_is_in_two_splits() -> None:
-    with pytest.raises(ValueError, match="no person anna"):
+    with pytest.raises(ValueError, match="nobody called anna"):
         Weizmann(test_people=["anna"], **LOADING)
     with pytest.raises(ValueError, match="Nobody may be in two splits"):
         Weizmann(test_people=["eli"], val_people=["eli"], **LOADING)

@@ -1,0 +1,95 @@
+"""Parallel: streams that are read ahead in threads, on all cores, and handed out one after another."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from queue import Full, Queue
+from threading import Event
+from typing import Any
+
+Stream = Callable[[], Iterable[Any]]
+"""Makes the items of one stream; called, and read to its end, in a thread."""
+
+ROOM = 2**29
+"""Bytes that all streams together may be read ahead, about."""
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ahead(streams: Sequence[Stream], *, item_bytes: int, workers: int | None = None) -> Iterator[Iterator[Any]]:
+    """The items of each stream, in the streams' order, while the following ones are read in threads.
+
+    What an iterator has not given when the next one is asked for is thrown away. Close this generator to end its
+    threads before it is exhausted.
+
+    Args:
+        streams: an error in one is raised where its items are read, and the next one may be read all the same.
+        item_bytes: the size of an item: so many are read ahead that `ROOM` is not much exceeded.
+        workers: threads; None is one for each core.
+    """
+    workers = workers or cores()
+    room = max(8, ROOM // (2 * workers * item_bytes))
+    left = iter(streams)
+    waiting: deque[_Read] = deque()
+    pool = ThreadPoolExecutor(workers)
+
+    def start(count: int) -> None:
+        for stream in islice(left, count):
+            waiting.append(_Read(stream, room))
+            pool.submit(waiting[-1].fill)
+
+    try:
+        start(2 * workers)
+        while waiting:
+            # the first is always being read, because threads take them in order: so nobody waits for ever
+            yield iter(waiting[0])
+            waiting.popleft().given_up.set()
+            start(1)
+    finally:
+        for read in waiting:
+            read.given_up.set()
+        pool.shutdown(cancel_futures=True)
+
+
+class _Read:
+    """A stream between the thread that reads it and the one that takes its items."""
+
+    def __init__(self, stream: Stream, room: int) -> None:
+        self._stream = stream
+        self._queue: Queue[tuple[bool, Any]] = Queue(room)
+        self.given_up = Event()
+
+    def fill(self) -> None:
+        """Read the stream to its end, its error or until nobody wants it any more."""
+        end: BaseException | None = None
+        try:
+            for item in self._stream():
+                if not self._put((True, item)):
+                    return
+        except BaseException as error:
+            end = error
+        self._put((False, end))
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            goes_on, item = self._queue.get()
+            if goes_on:
+                yield item
+            elif item is not None:
+                raise item
+            else:
+                return
+
+    def _put(self, entry: tuple[bool, Any]) -> bool:
+        while not self.given_up.is_set():
+            try:
+                self._queue.put(entry, timeout=0.1)
+            except Full:
+                continue
+            return True
+        return False
