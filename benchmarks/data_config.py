@@ -1,6 +1,5 @@
 """Data modules from YAML files, for the commands that need data and no model."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,17 @@ def find_data(name: str) -> Path:
     return path
 
 
+def data_named(name: str, options: Sequence[str] = ()) -> "ClipDataModule":
+    """The data of a file or a name (see `find_data`), or a folder of videos; with `name=value` options.
+
+    A folder in this one that is called like a data set is meant when it is written `./name`.
+    """
+    known = "/" not in name and (FOLDER / f"{name.replace('-', '_')}.yaml").is_file()
+    if Path(name).is_dir() and not known:
+        return build_data(FOLDER / "video_folder.yaml", [f"folder={name}", *options])
+    return build_data(find_data(name), options)
+
+
 def build_data(path: Path, options: Sequence[str] = ()) -> "ClipDataModule":
     """The data module that a file describes, with `name=value` options over its `init_args`."""
     for option in options:
@@ -47,6 +57,7 @@ def build_data_of(content: Mapping[str, Any], name: str) -> "ClipDataModule":
     """The data module that `class_path` and `init_args` describe; messages call it `name`."""
     from jsonargparse import ArgumentParser
 
+    from benchmarks.mistakes import explain
     from datamodules.module import ClipDataModule
 
     parser = ArgumentParser(exit_on_error=False)
@@ -54,25 +65,9 @@ def build_data_of(content: Mapping[str, Any], name: str) -> "ClipDataModule":
     try:
         data: ClipDataModule = parser.instantiate(parser.parse_object({"data": dict(content)})).data
     except Exception as error:
-        message = " ".join(str(error).split())
-        if "does not correspond to a subclass of ClipDataModule" in message:
+        if "does not correspond to a subclass of ClipDataModule" in " ".join(str(error).split()):
             raise UserError(
                 f"{name}: {content['class_path']} is no data set; a file of configs/data names one."
             ) from error
-        if refused := re.search(r"Option '([\w.]+)' is not accepted", message):
-            kind = content["class_path"]
-            raise unknown(f"setting of {kind.rpartition('.')[2]}", refused[1], _settings(kind)) from error
-        raise UserError(f"{name}: {message}") from error
+        raise UserError(f"{name}: {explain(str(error), parser, [])}") from error
     return data
-
-
-def _settings(class_path: str) -> list[str]:
-    """The names of the settings of a data module, its own and the shared ones."""
-    import inspect
-    from importlib import import_module
-
-    from datamodules.module import ClipDataModule
-
-    module, _, name = class_path.rpartition(".")
-    kinds = (getattr(import_module(module), name), ClipDataModule)
-    return [word for kind in kinds for word in inspect.signature(kind.__init__).parameters if word != "self"]

@@ -106,6 +106,6 @@ def _innermost(message: str) -> str:
     value = re.search(r"Given value: (.*)", message)
     text = "; ".join(dict.fromkeys(lines)) or message.strip()
     text = text.replace("typing.", "").replace("<class '", "").replace("'>", "")
-    if value and "Got value" not in text:
+    if value and "Got value" not in text and not value[1].startswith("Namespace("):
         text += f". Got value: {value[1][:80]}"
     return f"{'.'.join(key)}: {text}" if key else text

@@ -1,9 +1,8 @@
 """`benchmarks prepare`: make a data set ready, once, and say what is in it."""
 
 import argparse
-from pathlib import Path
 
-from benchmarks.data_config import FOLDER, build_data, find_data
+from benchmarks.data_config import data_named
 from benchmarks.errors import UserError
 
 
@@ -21,11 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Prepare, open every split, and print its id and size."""
     options = list(args.options) + ([f"size={args.size}"] if args.size is not None else [])
-    if Path(args.data).is_dir():
-        path, options = FOLDER / "video_folder.yaml", [f"folder={args.data}", *options]
-    else:
-        path = find_data(args.data)
-    data = build_data(path, options)
+    data = data_named(args.data, options)
     from datamodules.module import SPLITS
     from datamodules.prepared import PreparedData
     from datamodules.video_folder import VideoFolder
@@ -50,6 +45,8 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(str(error)) from error
     if problems:
         raise UserError("\n".join(problems))
+    if args.verify:
+        print(f"verified: {data.name} is as it was noted when it was prepared")
     for split in SPLITS:
         source = data.source(split)
         frames = sum(len(source.times(index)) for index in range(len(source)))

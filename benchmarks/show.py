@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.data_config import build_data, find_data
+from benchmarks.data_config import data_named
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +40,11 @@ class Movement(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("data", nargs="+", help="data .yaml files or their names in configs/data; several are compared")
+    parser.add_argument(
+        "data",
+        nargs="+",
+        help="data .yaml files, their names in configs/data, or folders of videos; several are compared",
+    )
     parser.add_argument("--split", default="train", choices=("train", "val", "test"))
     parser.add_argument("--clips", type=int, default=4, help="how many clips are shown (default 4)")
     parser.add_argument("--frames", type=int, default=8, help="how many frames of each on the sheet (default 8)")
@@ -56,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f"--clips and --frames must be at least 1; got {args.clips} and {args.frames}.")
     lines: list[tuple[str, Shown, Movement]] = []
     for name in args.data:
-        data = build_data(find_data(name), args.options)
+        data = data_named(name, args.options)
         try:
             data.prepare_data()
             batch = first_batch(data, args.split, args.clips)

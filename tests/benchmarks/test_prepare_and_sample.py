@@ -150,6 +150,18 @@ def test_a_mistyped_setting_is_answered_with_the_nearest(capsys: pytest.CaptureF
     assert "Did you mean 'size'?" in capsys.readouterr().err
 
 
+def test_a_refused_setting_is_answered_with_the_rule_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("bouncing_balls", "weizmann"):
+        assert run("prepare", name, "--size=0") == 2
+        error = capsys.readouterr().err
+        assert "at least" in error
+        assert error.rstrip().endswith("got 0.")
+        assert len(error) < 200
+    assert run("prepare", "weizmann", "--set=size=wide") == 2
+    assert "wide" in (error := capsys.readouterr().err)
+    assert len(error) < 400
+
+
 def test_something_must_be_asked_for(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network, out = checkpoint(tmp_path, "interpolate"), tmp_path / "out.mp4"
     assert run("sample", f"--checkpoint={network}", f"--input={clip}", f"--out={out}") == 2
@@ -158,3 +170,22 @@ def test_something_must_be_asked_for(tmp_path: Path, clip: Path, capsys: pytest.
     folder.mkdir()
     assert run("sample", f"--checkpoint={network}", f"--input={clip}", "--fps=40", f"--out={folder}") == 2
     assert "must be a file" in capsys.readouterr().err
+
+
+def test_simulated_pendulums_are_prepared_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("prepare", "pendulum", "--set=train_clips=70", "--set=test_clips=9") == 0
+    assert "70 clips" in capsys.readouterr().out
+    assert run("show", "pendulum") == 2
+    assert "pendulum has no pictures to show" in capsys.readouterr().err
+
+
+def test_a_folder_whose_name_is_a_data_sets_is_meant_with_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "configs").symlink_to(Path.cwd() / "configs")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kth").mkdir()
+    assert run("prepare", "kth", "--set=download=false", f"--set=root={tmp_path}") == 2
+    assert "00sequences" in capsys.readouterr().err
+    assert run("prepare", "./kth", f"--set=root={tmp_path}") == 2
+    assert "kth has no videos" in capsys.readouterr().err
