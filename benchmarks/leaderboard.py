@@ -38,8 +38,11 @@ def main(args: argparse.Namespace) -> int:
         from benchmarks.page_clips import render
 
         print(f"Wrote {len(render(args.render, args.clips))} clips to {args.clips}.")
-    if not args.results.is_dir():
-        raise UserError(f"There is no folder {args.results} here. Run this in the project's folder or give --results.")
+    for folder, option in ((args.results, "--results"), (args.plans, "--plans")):
+        if not folder.is_dir():
+            raise UserError(f"There is no folder {folder} here. Run this in the project's folder or give {option}.")
+    if args.site.is_file() or args.output.is_dir():
+        raise UserError(f"--output must be a file and --site a folder; {args.output} and {args.site} are not.")
     try:
         records = read_records(args.results)
     except RecordError as error:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
+    from benchmarks.tasks import Task
     from datamodules.source import Source
 
 INDEX = "clips.json"
@@ -34,10 +35,12 @@ def render(spec: Path, folder: Path) -> list[Path]:
         UserError: when the file asks for something that is not there.
     """
     galleries, written = [], []
-    for number, gallery in enumerate(read_yaml(spec).get("galleries", [])):
-        for key in gallery:
-            if key not in _KEYS:
-                raise unknown("key of a gallery", key, _KEYS)
+    asked = read_yaml(spec).get("galleries") or []
+    if not isinstance(asked, list) or not all(isinstance(gallery, dict) for gallery in asked):
+        raise UserError(f"`galleries` in {spec} must be a list of galleries. See benchmarks/page/clips.yaml.")
+    for gallery in asked:
+        _check(gallery)
+    for number, gallery in enumerate(asked):
         entry, sheets = _gallery(gallery, number)
         for name, sheet in sheets.items():
             written.append(_write_sheet(sheet, folder / name))
@@ -50,6 +53,49 @@ def render(spec: Path, folder: Path) -> list[Path]:
     return written
 
 
+def _check(gallery: Mapping[str, Any]) -> None:
+    for key in gallery:
+        if key not in _KEYS:
+            raise unknown("key of a gallery", key, _KEYS)
+    title = gallery.get("title", "without a title")
+    for key in _KEYS:
+        if key not in gallery and key != "finer_data":
+            raise UserError(f"The gallery '{title}' lacks the key '{key}'. See benchmarks/page/clips.yaml.")
+    for key, kind, rule in (
+        ("frames", int, "a whole number"),
+        ("finer", int, "a whole number"),
+        ("clips", list, "a list of whole numbers"),
+        ("rows", list, "a list of rows"),
+        ("task", dict, "`{class_path: ..., init_args: {...}}`"),
+    ):
+        if not isinstance(gallery[key], kind):
+            raise UserError(f"`{key}` of the gallery '{title}' must be {rule}; got {gallery[key]!r}.")
+    if gallery["frames"] < 2 or gallery["finer"] < 1:
+        raise UserError(
+            f"The gallery '{title}' needs at least 2 `frames`, and `finer` at least 1; got {gallery['frames']} and "
+            f"{gallery['finer']}."
+        )
+    for row in gallery["rows"]:
+        if not isinstance(row, dict) or "label" not in row or ("checkpoint" in row) == ("model" in row):
+            raise UserError(
+                f"A row of the gallery '{title}' needs a `label` and either a `checkpoint` or a `model`; got {row!r}."
+            )
+
+
+def _task(asked: Mapping[str, Any]) -> "Task":
+    from benchmarks import tasks
+
+    name = str(asked.get("class_path")).rpartition(".")[2]
+    kinds = [word for word, kind in vars(tasks).items() if isinstance(kind, type) and issubclass(kind, tasks.Task)]
+    if name not in kinds or name == "Task":
+        raise unknown("task", name, [kind for kind in kinds if kind != "Task"])
+    try:
+        task: Task = getattr(tasks, name)(**asked.get("init_args", {}))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The task {name}: {error}") from error
+    return task
+
+
 def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], dict[str, "UInt8[Tensor, 't c h w']"]]:
     """What the index says of a gallery, and its sheets by file name."""
     import torch
@@ -57,8 +103,8 @@ def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], d
     from benchmarks import tasks
     from benchmarks.data_config import build_data, find_data
 
-    name = gallery["task"]["class_path"].rpartition(".")[2]
-    task: tasks.Task = getattr(tasks, name)(**gallery["task"].get("init_args", {}))
+    task = _task(gallery["task"])
+    systems = {row["label"]: _system(row) for row in gallery["rows"]}
     data = build_data(find_data(gallery["data"]))
     data.prepare_data()
     source, finer = data.source("test"), int(gallery["finer"])
@@ -69,10 +115,13 @@ def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], d
         fine_source = fine_data.source("test")
     count = int(gallery["frames"])
     shown = task.mask(count)
-    systems = {row["label"]: _system(row) for row in gallery["rows"]}
     clips, sheets = [], {}
     rate = 1.0
     for clip in gallery["clips"]:
+        if not (isinstance(clip, int) and 0 <= clip < len(source)):
+            raise UserError(f"There is no clip {clip} in the test split: it has {len(source)}, from 0.")
+        if len(source.times(clip)) < count:
+            raise UserError(f"Clip {clip} has {len(source.times(clip))} frames; `frames` asks for {count}.")
         times = torch.from_numpy(source.times(clip)[:count])
         rate = (count - 1) / float(times[-1])
         steps = torch.arange((count - 1) * finer + 1)
@@ -158,8 +207,6 @@ def _frames(source: "Source", clip: int, positions: "Tensor") -> "Float[Tensor, 
 def _system(row: Mapping[str, Any]) -> Any:
     from lightning_modules.build import build, load
 
-    if ("checkpoint" in row) == ("model" in row):
-        raise UserError(f"The row '{row.get('label')}' needs either a `checkpoint` or a `model`.")
     try:
         return (load(row["checkpoint"]) if "checkpoint" in row else build(row["model"])).eval()
     except (ValueError, OSError) as error:

@@ -115,6 +115,8 @@ def read_plans(folder: Path) -> dict[str, Plan]:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; raises UserError if there is none."""
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -273,8 +273,13 @@ def test_an_invalid_record_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "broken.json").write_text("{}")
     assert run(f"--results={tmp_path}") == 2
     assert "broken.json is not a record" in capsys.readouterr().err
-    assert run(f"--results={tmp_path / 'nowhere'}") == 2
-    assert "There is no folder" in capsys.readouterr().err
+    for option in ("results", "plans"):
+        assert run(f"--results={GOLDEN / 'results'}", f"--{option}={tmp_path / 'nowhere'}") == 2
+        assert f"or give --{option}" in capsys.readouterr().err
+    assert run(f"--results={GOLDEN / 'results'}", f"--output={tmp_path}") == 2
+    assert "--output must be a file" in capsys.readouterr().err
+    assert run(f"--render={tmp_path / 'nowhere.yaml'}") == 2
+    assert "There is no file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
