@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from queue import Full, Queue
@@ -21,7 +21,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ahead(streams: Sequence[Stream], *, item_bytes: int, workers: int | None = None) -> Iterator[Iterator[Any]]:
+def ahead(
+    streams: Sequence[Stream], *, item_bytes: int, workers: int | None = None
+) -> Generator[Iterator[Any], None, None]:
     """The items of each stream, in the streams' order, while the following ones are read in threads.
 
     What an iterator has not given when the next one is asked for is thrown away. Close this generator to end its

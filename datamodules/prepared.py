@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from copy import copy
 from pathlib import Path
@@ -258,7 +258,7 @@ class PreparedData(ClipDataModule, ABC):
         return self.stored_channels or self._channels
 
 
-def decoded(recordings: Sequence[Recording], item_bytes: int) -> Iterator[StoredClip]:
+def decoded(recordings: Sequence[Recording], item_bytes: int) -> Generator[StoredClip, None, None]:
     """The recordings decoded on all cores, in their order, with a progress bar; a broken one raises when it is read.
 
     Close it to end its threads before it is exhausted.

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -261,7 +261,7 @@ def _clips(
     channels: int,
     frame_rate: float | None,
     rule: tuple[float, float, int],
-) -> Iterator[StoredClip]:
+) -> Generator[StoredClip, None, None]:
     from rich.progress import track
 
     with ThreadPoolExecutor(cores()) as pool:
