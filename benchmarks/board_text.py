@@ -45,7 +45,10 @@ def costs(rows: Sequence[Standing]) -> list[tuple[str, list[str]]]:
     def speed(records: list[Record]) -> str:
         known = [record.sampling for record in records if record.sampling]
         where = sorted({f"{one.device}, {one.batch} at once" for one in known})
-        return f"{fmean(one.samples_per_second for one in known):.4g} ({'; '.join(where)})" if known else "–"
+        if not known:
+            return "–"
+        pace = fmean(one.samples_per_second for one in known)
+        return f"{f'{pace:,.0f}' if pace >= 1000 else f'{pace:.4g}'} ({'; '.join(where)})"
 
     columns = [
         column("seeds", lambda records: str(len(records))),

@@ -250,6 +250,16 @@ def test_a_benchmark_may_ask_for_the_bootstrap_over_seeds() -> None:
     assert "151.5 ± " in markdown([section(dataclasses.replace(plan, interval="t"), records)])
 
 
+def test_speeds_are_told_with_their_device_and_sort_as_numbers() -> None:
+    paces = [12345.6, 0.123456]
+    records = [make_record(row=str(pace), sampling=Sampling(pace, 50, "cpu")) for pace in paces]
+    board = [section(Plan("demo", "Demo", []), records)]
+    assert [
+        text for text in ("12,346 (cpu, 50 at once)", "0.1235 (cpu, 50 at once)") if text not in markdown(board)
+    ] == []
+    assert '<td data-sort="12346.0">12,346 (cpu, 50 at once)</td>' in page(board, Path("nowhere"))
+
+
 def test_a_missing_seed_is_said() -> None:
     gone = dataclasses.replace(
         record("a", 1, 0.0), metrics={"mse": Measurement.missing("no weights", higher_is_better=False)}
