@@ -1,9 +1,12 @@
 """The board as Markdown: what LEADERBOARD.md holds."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmarks.board import Ranking, Section, columns_of
 from benchmarks.board_text import arrow, costs, number_text, printed_text, protocol_text, setting_text, title
+from benchmarks.errors import UserError, unknown
 from benchmarks.published_numbers import Published
 from benchmarks.ranking import Cell, Standing
 
@@ -31,6 +34,40 @@ def markdown(board: Sequence[Section], results: str = "benchmarks/results") -> s
         page += [f"- {part.plan.title}: `benchmarks run configs/benchmark/{part.plan.name}.yaml`" for part in later]
         page.append("")
     return "\n".join(page)
+
+
+def with_tables(text: str, board: Sequence[Section]) -> str:
+    """A page with small tables between its marks, `<!-- table of PLAN -->` and `<!-- end of PLAN -->`.
+
+    For each task the first ranking: the rows that have a number, our metrics only.
+
+    Raises:
+        UserError: when there is no such plan, or a mark has no end.
+    """
+    plans = {part.plan.name: part for part in board}
+    for name in re.findall(r"<!-- table of (\w+) -->", text):
+        if name not in plans:
+            raise unknown("benchmark for the table of", name, plans)
+        start, end = f"<!-- table of {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(start)
+        if end not in rest:
+            raise UserError(f"The mark `{start.strip()}` needs a line `{end}` below it.")
+        text = before + start + "\n".join(_short(plans[name])) + "\n" + end + rest.partition(end)[2]
+    return text
+
+
+def _short(part: Section) -> list[str]:
+    lines = [""]
+    first = {ranking.task: ranking for ranking in reversed(part.rankings)}
+    for ranking in [one for one in part.rankings if first[one.task] is one]:
+        short = Ranking(**{**vars(ranking), "rows": ranking.measured})
+        columns = [(f"{title(name)} {arrow(short.better[name])}", short.cells(name)) for name in short.metrics]
+        plain = [
+            (heading, _column([(replace(cell, reason=None), best) for cell, best in cells], {}))
+            for heading, cells in columns
+        ]
+        lines += [f"{part.plan.title}; {short.title}:", "", *_table(short.rows, plain, {})]
+    return lines
 
 
 def section(part: Section) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.board import sections
 from benchmarks.board_html import page
-from benchmarks.board_markdown import markdown
+from benchmarks.board_markdown import markdown, with_tables
 from benchmarks.board_tables import as_csv, as_latex
 from benchmarks.canonical import write_text
 from benchmarks.errors import UserError
@@ -21,7 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `benchmarks leaderboard`."""
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of records")
     parser.add_argument("--plans", type=Path, default=Path("configs/benchmark"), help="folder of benchmark files")
-    parser.add_argument("--output", type=Path, default=Path("LEADERBOARD.md"), help="the Markdown, which is committed")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("LEADERBOARD.md"),
+        help="the Markdown, which is committed; a README.md beside it gets the tables that its marks ask for",
+    )
     parser.add_argument(
         "--site", type=Path, default=Path("site"), help="folder of leaderboard.html, .csv and .tex, which git ignores"
     )
@@ -54,6 +59,9 @@ def main(args: argparse.Namespace) -> int:
         args.site / "leaderboard.tex": as_latex(board),
         args.site / "leaderboard.html": page(board, args.clips),
     }
+    readme = args.output.with_name("README.md")
+    if (text := _old(readme)) is not None:
+        outputs[readme] = with_tables(text, board)
     if args.check:
         # what git ignores is not there after a clone, and what is not there is not out of date
         return _check({path: text for path, text in outputs.items() if path == args.output or path.is_file()})

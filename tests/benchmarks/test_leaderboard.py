@@ -77,6 +77,29 @@ def test_second_run_changes_no_byte_and_check_knows(
     assert run(*options, "--check") == 0
 
 
+def test_a_readme_beside_it_gets_the_tables_that_it_marks(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("# Ours\n\n<!-- table of demo -->\nold\n<!-- end of demo -->\n\nThe rest\n")
+    assert run(*options) == 0
+    text = readme.read_text()
+    assert "old" not in text
+    assert text.startswith("# Ours\n\n<!-- table of demo -->\n")
+    assert text.endswith("<!-- end of demo -->\n\nThe rest\n")
+    assert "| Vid-ODE | **0.8100 ± 0.0497** | **0.02220 ± 0.00311** | – |" in text
+    assert "| SVG |" not in text  # was not run
+    assert run(*options, "--check") == 0
+    readme.write_text(text.replace("0.8100", "0.9100"))
+    assert run(*options, "--check") == 1
+    readme.write_text("<!-- table of dem -->\n")
+    assert run(*options) == 2
+    assert "Did you mean 'demo'" in capsys.readouterr().err
+    readme.write_text("<!-- table of demo -->\n")
+    assert run(*options) == 2
+    assert "needs a line `<!-- end of demo -->`" in capsys.readouterr().err
+
+
 def test_order_of_records_does_not_matter() -> None:
     records = [record(row, seed, value) for row, value in [("a", 1.0), ("b", 2.0)] for seed in range(3)]
     forward = {Path(f"{index}.json"): entry for index, entry in enumerate(records)}
