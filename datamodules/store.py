@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from glob import escape
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -206,6 +207,8 @@ class ClipStore:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.parent / f".{path.name}.lock"):
+            for left in path.parent.glob(f".{escape(path.name)}-unfinished-*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
             try:
                 store = cls.open(path)
             except StoreError:

@@ -165,3 +165,11 @@ def test_prepare_makes_a_store_anew_when_it_is_about_something_else(tmp_path: Pa
     made: list[int] = []
     ClipStore.prepare(tmp_path / "set", {"a": [2]}, lambda: (made.append(1), write(tmp_path / "set"))[1])
     assert made
+
+
+def test_what_a_killed_process_left_goes_when_the_store_is_prepared_again(tmp_path: Path) -> None:
+    for name in (".set-unfinished-ab12", ".settled-unfinished-ab12"):  # ours, and another store's
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "frames.u8").write_bytes(b"some")
+    ClipStore.prepare(tmp_path / "set", {"a": [1]}, lambda: write(tmp_path / "set"))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [".settled-unfinished-ab12", "set"]
