@@ -1,4 +1,7 @@
-"""What the README shows works: its commands are read as they stand, its files exist, its examples are run."""
+"""What the README shows works: its commands are read as they stand, its files exist, its examples are run.
+
+The commands of docs/your_own_videos.md, too.
+"""
 
 import re
 import shlex
@@ -22,14 +25,21 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
-LINES = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
+PAGE = re.sub(r"^   ", "", (ROOT / "docs" / "your_own_videos.md").read_text(), flags=re.MULTILINE)
+PAGE_BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+LINES = [
+    line
+    for language, text in [*BLOCKS, *PAGE_BLOCKS]
+    if language == "bash"
+    for line in text.replace("\\\n", " ").splitlines()
+]
 WORDS = [
     words
     for line in [*LINES, *(" ".join(span.split()) for span in re.findall(r"`([^`]+)`", PROSE))]
     if len(words := shlex.split(line, comments=True)) > 1
 ]
-LIGHTNING = [words[1:] for words in WORDS if words[0] == "lightning"]
-BENCHMARKS = [words[1:] for words in WORDS if words[0] == "benchmarks"]
+LIGHTNING = [list(words) for words in dict.fromkeys(tuple(words[1:]) for words in WORDS if words[0] == "lightning")]
+BENCHMARKS = [list(words) for words in dict.fromkeys(tuple(words[1:]) for words in WORDS if words[0] == "benchmarks")]
 TARGETS = sorted({words[1] for words in WORDS if words[0] == "make"})
 
 SMALL = {
