@@ -390,6 +390,7 @@ def test_two_processes_find_what_one_finds(clips: int, tmp_path: Path) -> None:
     assert two.protocol.settings["n"] == clips
     assert logged_by_two == pytest.approx(logged_by_one, rel=1e-6)  # float32 in the log
     assert two.metrics["needs_weights"] == one.metrics["needs_weights"]
+    assert [found.sampling and found.sampling.device for found in (one, two)] == ["cpu", "2 x cpu"]
     for name in ("squared_error", "ssim"):
         assert two.metrics[name].value == pytest.approx(one.metrics[name].value, rel=1e-12)
     assert two.metrics["ssim"].n == clips
