@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import wandb
 import yaml
 from offline_wandb import Offline
 
+from benchmarks.logging_records import wait_for_a_free_name
 from benchmarks.logging_wandb import AXIS, RunWandbLogger
 from benchmarks.records import read_record
 from benchmarks.training import main
@@ -159,6 +161,19 @@ def test_the_folder_is_the_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> N
     again.log_metrics({"a": 2}, 1)
     again.finalize("success")
     assert "given" in Offline(Path(str(again.save_dir))).ids
+
+
+def test_a_session_waits_out_the_second_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wandb/offline-run-20250101_000000-abc").mkdir(parents=True)
+    moments = ["20250101_000000", "20250101_000000", "20250101_000001"]
+    slept: list[float] = []
+    clock = SimpleNamespace(strftime=lambda _: moments.pop(0), sleep=slept.append)
+    monkeypatch.setattr("benchmarks.logging_records.time", clock)
+    wait_for_a_free_name(tmp_path, "abc")
+    assert (len(slept), moments) == (2, [])
+    moments = ["20250101_000000"]
+    wait_for_a_free_name(tmp_path, "another")
+    assert len(slept) == 2
 
 
 def test_every_logger_config_names_a_class_that_takes_its_arguments() -> None:
