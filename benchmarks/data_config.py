@@ -31,6 +31,8 @@ def data_named(name: str, options: Sequence[str] = ()) -> "ClipDataModule":
 
     A folder in this one that is called like a data set is meant when it is written `./name`.
     """
+    if "/" in name and not name.endswith((".yaml", ".yml")) and not Path(name).is_dir():
+        raise UserError(f"There is no folder {name}. Name one with videos, a data .yaml, or a name of configs/data.")
     known = "/" not in name and (FOLDER / f"{name.replace('-', '_')}.yaml").is_file()
     if Path(name).is_dir() and not known:
         return build_data(FOLDER / "video_folder.yaml", [f"folder={name}", *options])
