@@ -18,7 +18,7 @@ from datamodules.clip import KeypointClip, VideoClip
 from lightning_modules.mode_gan import ModeGAN
 
 Frames = Float[Tensor, "time channel height width"]
-Strip = UInt8[np.ndarray, "tall wide 3"]
+Strip = UInt8[np.ndarray, "_ _ 3"]
 
 
 class SideBySide(Figure):

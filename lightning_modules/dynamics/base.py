@@ -30,7 +30,7 @@ class Dynamics(nn.Module, ABC):
 
 
 class OffGridError(ValueError):
-    """A discrete member is asked for times that it does not know: a dash in a table, with this message as the reason."""
+    """A discrete member is asked for times that it does not know: a dash in a table, for this message's reason."""
 
 
 def grid_steps(times: Times, interval: float, name: str, last: int | None = None) -> Int[Tensor, "batch time"]:
