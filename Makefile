@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 RESOLUTION ?= highest
 THREADS ?= 1
+WORKERS ?= 2
 BIN := $(VENV)/bin
 # one thread each: the tests are small, and threads that wait for each other cost more than they bring
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider -n $(WORKERS) --dist loadfile
 
 .PHONY: help demo test test-all test-lowest lint types setup clean
 
