@@ -80,7 +80,7 @@ class ClipDataset(Dataset[Batch]):
         valid = self.sampling.valid(self.source.size, seed=self.seed, epoch=epoch, indices=indices)
         if pixels.dtype != np.uint8 and (gaps := np.isnan(pixels)).any():
             there = ~gaps.any(axis=2, keepdims=True)
-            valid = there if valid is None else np.logical_and(valid, there)
+            valid = there if valid is None else valid & there
         if not present.all():
             pixels[~present] = 0
         if valid is not None:
