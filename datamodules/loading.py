@@ -79,7 +79,7 @@ class ClipDataset(Dataset[Batch]):
         pixels = self.source.read(clips, frames)
         valid = self.sampling.valid(self.source.size, seed=self.seed, epoch=epoch, indices=indices)
         if pixels.dtype != np.uint8 and (gaps := np.isnan(pixels)).any():
-            there = ~gaps.any(axis=2, keepdims=True)
+            there = np.asarray(~gaps.any(axis=2, keepdims=True))
             valid = there if valid is None else valid & there
         if not present.all():
             pixels[~present] = 0
