@@ -120,7 +120,10 @@ def test_the_groups_stand_beside_the_callbacks_of_the_trainer(here: Path, monkey
 
 
 MISTAKES = {
-    "foreign module": (["--model=my_models.Drift"], "There is no module 'my_models' that Python finds from here."),
+    "foreign module": (
+        ["--model=no_such_module.Drift"],
+        "There is no module 'no_such_module' that Python finds from here.",
+    ),
     "class": (["--model=Constnat"], "There is no class 'Constnat'. Did you mean 'Constant'?"),
     "class path": (
         ["--model=baselines.constant.Constnat"],
