@@ -161,6 +161,14 @@ class Command(LightningCLI):
         if type(self.model).training_step is LightningModule.training_step:
             raise UserError(f"{type(self.model).__name__} has nothing to learn. Use `lightning test`.")
 
+    def before_test(self) -> None:
+        """Say so if nothing would be measured."""
+        self._refuse_to_ask_nothing()
+
+    def before_predict(self) -> None:
+        """Say so if nothing would be drawn."""
+        self._refuse_to_ask_nothing()
+
     def after_predict(self) -> None:
         """Say where the answers are."""
         print(f"The answers are in {self.folder / 'samples'}.")
@@ -170,6 +178,17 @@ class Command(LightningCLI):
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             for path in callback.records if isinstance(callback, Evaluation) else ():
                 print(f"Wrote {path}.")
+
+    def _refuse_to_ask_nothing(self) -> None:
+        if not any(
+            callback.tasks
+            for callback in self.trainer.callbacks  # type: ignore[attr-defined]
+            if isinstance(callback, Evaluation)
+        ):
+            raise UserError(
+                "There is nothing to ask: `evaluation.tasks` is empty. Name a task and what it is given, as in "
+                "`--evaluation.tasks+=Predict --evaluation.tasks.given 8`; `benchmarks list` shows them."
+            )
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: see `parse_arguments`."""

@@ -186,6 +186,16 @@ def test_nothing_to_fit(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "RepeatLast has nothing to learn. Use `lightning test`." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["test", "predict"])
+def test_nothing_to_ask(command: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [write("a.yaml", model="RepeatLast", data=DATA, trainer=QUIET), "--evaluation.metrics+=MSE"]
+    assert main([command, *words]) == 2
+    shown = capsys.readouterr()
+    assert "There is nothing to ask: `evaluation.tasks` is empty." in shown.err
+    assert "--evaluation.tasks+=Predict --evaluation.tasks.given" in shown.err
+    assert "The answers are in" not in shown.out
+
+
 class Bomb:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.system, ("touch exploded",)
