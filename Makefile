@@ -17,7 +17,7 @@ help:
 
 # threads that wait for each other awake would halve the speed of a machine that has anything else to do
 demo: $(VENV)/.runtime
-	@OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m benchmarks.demo
+	@OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m benchmarks.commands.demo
 
 test: $(VENV)/.dev
 	$(PYTEST) -m "not slow"

@@ -15,16 +15,28 @@ from benchmarks.errors import UserError, unknown
 COMMANDS = {
     "run": ("benchmarks.running", "train and test every row of a benchmark, and keep the records"),
     "leaderboard": ("benchmarks.leaderboard", "make LEADERBOARD.md, CSV, LaTeX and a page from the records"),
-    "evaluate": ("benchmarks.evaluate", "score any folder of videos, made by any model, against reference videos"),
-    "compare": ("benchmarks.compare", "test whether two records of the same clips differ by more than chance"),
-    "sample": ("benchmarks.sample", "draw, continue or slow down a clip with a trained model"),
-    "export": ("benchmarks.export", "make a checkpoint a folder of safetensors, configuration and card, and share it"),
-    "sync": ("benchmarks.sync", "send the records of past runs to Weights & Biases"),
-    "dashboard": ("benchmarks.dashboard", "lay out a W&B workspace and report for the records"),
-    "prepare": ("benchmarks.prepare", "make a data set ready"),
-    "show": ("benchmarks.show", "show what a model will see: a contact sheet, a GIF, keypoints, times, movement"),
-    "list": ("benchmarks.listing", "show what there is: experiments, benchmarks, data, models, metrics, baselines"),
-    "weights": ("benchmarks.weights_command", "list, fetch and verify the pretrained networks of the metrics"),
+    "evaluate": (
+        "benchmarks.commands.evaluate",
+        "score any folder of videos, made by any model, against reference videos",
+    ),
+    "compare": ("benchmarks.commands.compare", "test whether two records of the same clips differ by more than chance"),
+    "sample": ("benchmarks.commands.sample", "draw, continue or slow down a clip with a trained model"),
+    "export": (
+        "benchmarks.commands.export",
+        "make a checkpoint a folder of safetensors, configuration and card, and share it",
+    ),
+    "sync": ("benchmarks.commands.sync", "send the records of past runs to Weights & Biases"),
+    "dashboard": ("benchmarks.commands.dashboard", "lay out a W&B workspace and report for the records"),
+    "prepare": ("benchmarks.commands.prepare", "make a data set ready"),
+    "show": (
+        "benchmarks.commands.show",
+        "show what a model will see: a contact sheet, a GIF, keypoints, times, movement",
+    ),
+    "list": (
+        "benchmarks.commands.listing",
+        "show what there is: experiments, benchmarks, data, models, metrics, baselines",
+    ),
+    "weights": ("benchmarks.commands.weights", "list, fetch and verify the pretrained networks of the metrics"),
     "speed": ("benchmarks.speed", "time the training step, sampling and loading of a config"),
 }
 """Each command's module, with `add_arguments(parser)` and `main(args) -> exit code`; it imports torch inside `main`."""

@@ -12,7 +12,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from benchmarks.gallery import Gallery
-from benchmarks.logging_results import log_measurements, log_records
+from benchmarks.loggers.results import log_measurements, log_records
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.per_clip import write_per_clip
 from benchmarks.records import Measurement

@@ -8,7 +8,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from benchmarks.logging_results import log_gallery
+from benchmarks.loggers.results import log_gallery
 from benchmarks.tasks import Case
 from datamodules.clip import Sample, Trajectory
 

@@ -5,16 +5,16 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.board import sections
-from benchmarks.board_html import page
-from benchmarks.board_markdown import markdown, with_tables
-from benchmarks.board_tables import as_csv, as_latex
+from benchmarks.board.gather import sections
+from benchmarks.board.html import page
+from benchmarks.board.markdown import markdown, with_tables
+from benchmarks.board.tables import as_csv, as_latex
 from benchmarks.canonical import write_text
 from benchmarks.errors import UserError
 from benchmarks.plan import read_plans
 from benchmarks.records import RecordError, read_records
 
-CLIPS = Path(__file__).with_name("page") / "clips"
+CLIPS = Path(__file__).with_name("board") / "page" / "clips"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     if args.render:
         if args.check:
             raise UserError("--render writes and --check writes nothing; give one of them.")
-        from benchmarks.page_clips import render
+        from benchmarks.board.clips import render
 
         print(f"Wrote {len(render(args.render, args.clips))} clips to {args.clips}.")
     for folder, option in ((args.results, "--results"), (args.plans, "--plans")):

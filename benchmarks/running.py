@@ -21,8 +21,8 @@ from benchmarks.canonical import write_text
 from benchmarks.errors import UserError, unknown
 from benchmarks.forked import Forked
 from benchmarks.job import Job
-from benchmarks.launch_plan import add_arguments as add_launcher_arguments
-from benchmarks.launch_plan import launch_jobs
+from benchmarks.launching.plan import add_arguments as add_launcher_arguments
+from benchmarks.launching.plan import launch_jobs
 from benchmarks.per_clip import beside, copy_per_clip
 from benchmarks.plan import Plan, read_plan
 from benchmarks.records import Record, RecordError, read_record

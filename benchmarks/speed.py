@@ -98,7 +98,7 @@ def main(args: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise UserError(f"--{option.replace('_', '-')} must be at least 1; got {value:g}.")
     if args.metrics:
-        from benchmarks.speed_metrics import main as time_metrics
+        from benchmarks.timing.metrics import main as time_metrics
 
         if args.config is not None or args.device != "cpu":
             raise UserError("--metrics times the metrics on the CPU: leave the config and --device out.")
@@ -114,7 +114,7 @@ def main(args: argparse.Namespace) -> int:
     settings = {key: value for key, value in vars(args).items() if key not in apart}
     data = None if args.no_data else data
     report: Report = {"config": str(args.config)}
-    with _process("benchmarks.speed_worker", {**settings, "model": model, "data": data}, args.threads) as ours:
+    with _process("benchmarks.timing.worker", {**settings, "model": model, "data": data}, args.threads) as ours:
         report.update(ours.ask("open"))
         if args.against is not None:
             report["against"] = _against(args, report, ours)
@@ -152,7 +152,7 @@ def _against(args: argparse.Namespace, ours_report: Report, ours: Pipe) -> Repor
     if not ours_report["trains"]:
         raise UserError(f"{args.config} has nothing to train, so its step cannot be compared.")
     spec = {**ours_report["batch"], "device": args.device, "threads": args.threads, "mode": ours_report["mode"]}
-    with _process("benchmarks.speed_vid_ode", spec, args.threads, str(args.against.resolve())) as theirs:
+    with _process("benchmarks.timing.vid_ode", spec, args.threads, str(args.against.resolve())) as theirs:
         opened = theirs.ask("open")
         train, their_train = _steps([ours, theirs], args.steps)
         their_memory = theirs.ask("rest")

@@ -18,12 +18,12 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import WandbLogger
 
 from benchmarks.canonical import slug, write_text
-from benchmarks.csv_log import CsvLog
 from benchmarks.errors import UserError, unknown
 from benchmarks.evaluation import Evaluation
-from benchmarks.logging_progress import Progress
+from benchmarks.loggers.csv_log import CsvLog
+from benchmarks.loggers.progress import Progress
+from benchmarks.loggers.progress_bar import use_budget_bar
 from benchmarks.mistakes import explain, import_ours
-from benchmarks.progress_bar import use_budget_bar
 from datamodules.module import ClipDataModule
 from datamodules.video import VideoError
 from datamodules.video_folder import FolderError

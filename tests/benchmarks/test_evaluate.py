@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from benchmarks import evaluate as evaluate_module
-from benchmarks import feature_cache, folder_exam
+from benchmarks import feature_cache
 from benchmarks.cli import benchmarks
 from benchmarks.clip_files import find_clips, read_clip
+from benchmarks.commands import evaluate as evaluate_module
+from benchmarks.commands import folder_exam
 from benchmarks.errors import UserError
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance

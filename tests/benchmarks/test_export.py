@@ -9,7 +9,7 @@ import yaml
 from record_maker import make_record
 
 from benchmarks.cli import benchmarks
-from benchmarks.export_card import card
+from benchmarks.commands.export_card import card
 from lightning_modules.build import build
 from lightning_modules.hub import from_pretrained
 

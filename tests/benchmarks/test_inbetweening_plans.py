@@ -13,6 +13,7 @@ from PIL import Image
 
 from baselines.linear_blend import LinearBlend
 from baselines.repeat_last import RepeatLast
+from benchmarks.board.published import read_table
 from benchmarks.cli import benchmarks
 from benchmarks.errors import UserError
 from benchmarks.evaluation import Evaluation
@@ -20,7 +21,6 @@ from benchmarks.figures.base import Trained, build_figure
 from benchmarks.figures.inbetweening import DecodedBlocks, Examples, MeanOfDraws
 from benchmarks.metrics.features import i3d
 from benchmarks.plan import Plan, read_plan
-from benchmarks.published_numbers import read_table
 from benchmarks.records import read_records
 from benchmarks.weights import WeightsUnavailable
 from datamodules.video import read_video

@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from benchmarks.errors import UserError
-from benchmarks.launch import Engine, Handle, Progress, launch
-from benchmarks.launch_engines import engine
-from benchmarks.launch_table import LiveTable, Sight, clock, look, look_at_all
-from benchmarks.launch_work import CHILD, Brought, Outcome, Work, child, perform, write_files
+from benchmarks.launching.engines import engine
+from benchmarks.launching.launch import Engine, Handle, Progress, launch
+from benchmarks.launching.table import LiveTable, Sight, clock, look, look_at_all
+from benchmarks.launching.work import CHILD, Brought, Outcome, Work, child, perform, write_files
 
 WORKER = """
 import os, pathlib, signal, sys, time
@@ -242,7 +242,7 @@ def test_a_job_ends_with_its_worker(here: Path) -> None:
         "import benchmarks.cli, pathlib, time\n"
         "def hang(): pathlib.Path('up').write_text(''); time.sleep(60)\n"
         "benchmarks.cli.benchmarks = hang\n"
-        "from benchmarks.launch_work import child; child()"
+        "from benchmarks.launching.work import child; child()"
     )
     command = (sys.executable, "-c", code)
     worker = os.fork()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import launch_plan, provenance
+from benchmarks import provenance
 from benchmarks.cli import benchmarks
 from benchmarks.job import Job
-from benchmarks.launch_engines import engine
-from benchmarks.launch_plan import trainings_of
+from benchmarks.launching.engines import engine
+from benchmarks.launching.plan import trainings_of
 from benchmarks.plan import Plan, Row, Stage
 from benchmarks.records import read_records
 
@@ -18,7 +18,7 @@ STUB = Path(__file__).with_name("stub_lightning.py")
 CHILD = f"""
 import sys
 from benchmarks import running
-from benchmarks.launch_work import child
+from benchmarks.launching.work import child
 running.LIGHTNING = (sys.executable, {str(STUB)!r})
 child()
 """
@@ -44,7 +44,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(provenance.ROOT), str(STUB.parent)]))
     command = (sys.executable, "-c", CHILD)
-    monkeypatch.setattr(launch_plan, "engine", lambda *words: engine(*words, command=command))
+    monkeypatch.setattr("benchmarks.launching.plan.engine", lambda *words: engine(*words, command=command))
     for name, text in FILES.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)

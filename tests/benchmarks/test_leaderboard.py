@@ -16,15 +16,15 @@ from record_maker import make_record
 from scipy import stats
 
 from benchmarks import provenance
-from benchmarks.board import section, sections
-from benchmarks.board_html import page
-from benchmarks.board_markdown import markdown
-from benchmarks.board_tables import as_csv, as_latex
+from benchmarks.board.gather import section, sections
+from benchmarks.board.html import page
+from benchmarks.board.markdown import markdown
+from benchmarks.board.ranking import Cell, Standing, among_the_best, budget_of
+from benchmarks.board.tables import as_csv, as_latex
 from benchmarks.cli import benchmarks
 from benchmarks.errors import UserError
 from benchmarks.intervals import bootstrap_mean_interval, mean_and_half_width, t_quantile
 from benchmarks.plan import Plan, Row, read_plan, read_plans
-from benchmarks.ranking import Cell, Standing, among_the_best, budget_of
 from benchmarks.records import Budget, Measurement, Protocol, Record, Sampling, read_records
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")

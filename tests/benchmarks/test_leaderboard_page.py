@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from record_maker import make_record
 
-from benchmarks.board import section, sections
-from benchmarks.board_html import page
+from benchmarks.board.gather import section, sections
+from benchmarks.board.html import page
 from benchmarks.errors import UserError
 from benchmarks.leaderboard import CLIPS
 from benchmarks.plan import Plan, Row, read_plans

@@ -12,8 +12,8 @@ import wandb
 import yaml
 from offline_wandb import Offline
 
-from benchmarks.logging_records import wait_for_a_free_name
-from benchmarks.logging_wandb import AXIS, RunWandbLogger
+from benchmarks.loggers.records import wait_for_a_free_name
+from benchmarks.loggers.wandb_run import AXIS, RunWandbLogger
 from benchmarks.records import read_record
 from benchmarks.training import main
 from datamodules.video import read_video
@@ -168,7 +168,7 @@ def test_a_session_waits_out_the_second_of_another(tmp_path: Path, monkeypatch: 
     moments = ["20250101_000000", "20250101_000000", "20250101_000001"]
     slept: list[float] = []
     clock = SimpleNamespace(strftime=lambda _: moments.pop(0), sleep=slept.append)
-    monkeypatch.setattr("benchmarks.logging_records.time", clock)
+    monkeypatch.setattr("benchmarks.loggers.records.time", clock)
     wait_for_a_free_name(tmp_path, "abc")
     assert (len(slept), moments) == (2, [])
     moments = ["20250101_000000"]

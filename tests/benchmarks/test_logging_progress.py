@@ -8,7 +8,7 @@ import pytest
 from lightning import Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 
-from benchmarks.logging_progress import Progress
+from benchmarks.loggers.progress import Progress
 from lightning_modules.callbacks import Budget
 
 

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from baselines.linear_blend import LinearBlend
+from benchmarks.board.clips import render
 from benchmarks.cli import benchmarks
 from benchmarks.errors import UserError
-from benchmarks.page_clips import render
 from datamodules.bouncing_balls import BouncingBallsSource
 from datamodules.clip import VideoClip
 

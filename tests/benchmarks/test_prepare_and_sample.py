@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.cli import benchmarks
-from benchmarks.sample import seconds
+from benchmarks.commands.sample import seconds
 from datamodules.video import read_video, write_video
 from lightning_modules.build import build, save
 

@@ -12,8 +12,8 @@ from torch.testing import assert_close
 from baselines.linear_blend import LinearBlend
 from baselines.repeat_last import RepeatLast
 from benchmarks.cli import benchmarks
+from benchmarks.commands.sample_inbetween import draw_between, read_pictures
 from benchmarks.errors import UserError
-from benchmarks.sample_inbetween import draw_between, read_pictures
 from datamodules.video import read_video
 from lightning_modules.build import build, save
 from lightning_modules.inbetweening import Inbetweening

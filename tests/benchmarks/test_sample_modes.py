@@ -10,8 +10,8 @@ import torch
 from torch.testing import assert_close
 
 from benchmarks.cli import benchmarks
+from benchmarks.commands.sample_modes import Slowed, add_arguments, drawn, main, mode_gan, moments, slowed
 from benchmarks.errors import UserError
-from benchmarks.sample_modes import Slowed, add_arguments, drawn, main, mode_gan, moments, slowed
 from datamodules.video import read_video
 from lightning_modules.build import build, save
 from lightning_modules.mode_gan import ModeGAN, join

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from benchmarks.cli import benchmarks
-from benchmarks.show import movement, shown
+from benchmarks.commands.show import movement, shown
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, KeypointClip
 from datamodules.sampling import Regular
@@ -75,7 +75,7 @@ def test_what_has_no_pictures_is_refused(capsys: pytest.CaptureFixture[str], tmp
 
 
 def test_augmented_as_in_training() -> None:
-    from benchmarks.show import first_batch
+    from benchmarks.commands.show import first_batch
     from datamodules.augmentation import Augmentation
 
     rule = Regular(num_frames=4)

@@ -8,7 +8,7 @@ from torch import nn
 
 from benchmarks.cli import benchmarks
 from benchmarks.speed import ratios, read_config, table
-from benchmarks.speed_measure import FlopCount, peak_memory
+from benchmarks.timing.measure import FlopCount, peak_memory
 
 FIELD = {"class_path": "lightning_modules.dynamics.ConvField", "init_args": {"channels": 8, "hidden": 4}}
 PARTS = "lightning_modules.networks.vid_ode_parts"

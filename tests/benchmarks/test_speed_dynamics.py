@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from benchmarks.errors import UserError
-from benchmarks.speed_dynamics import Call, clips, gan, kept_bytes, main, solvers
+from benchmarks.timing.dynamics import Call, clips, gan, kept_bytes, main, solvers
 from datamodules.clip import VideoClip
 from lightning_modules.dynamics import LatentODE, VectorField
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cli import benchmarks
-from benchmarks.speed_worker import _batch, _learned, _rendered, _sampling, _shape
+from benchmarks.timing.worker import _batch, _learned, _rendered, _sampling, _shape
 from datamodules.clip import KeypointClip, Trajectory, VideoClip, check_clip
 from lightning_modules.dynamics import LatentODE
 from lightning_modules.dynamics.mlp import MLP

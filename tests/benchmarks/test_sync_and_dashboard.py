@@ -12,9 +12,9 @@ from offline_wandb import Offline
 from record_maker import make_record
 
 from benchmarks.cli import benchmarks
-from benchmarks.dashboard import exams, text
+from benchmarks.commands.dashboard import exams, text
+from benchmarks.commands.sync import run_id
 from benchmarks.records import Measurement
-from benchmarks.sync import run_id
 
 # wandb-workspaces is written for pydantic 1
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")

@@ -32,7 +32,7 @@ def test_a_benchmark_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     if plan.figure is not None:
         build_figure(plan.figure)
     if plan.published is not None:
-        from benchmarks.published_numbers import read_table
+        from benchmarks.board.published import read_table
 
         for number in read_table(plan.published):
             verb = {"predict": "extrapolation", "interpolate": "interpolation"}[number.task]

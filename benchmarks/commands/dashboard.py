@@ -1,0 +1,145 @@
+"""`benchmarks dashboard`: a W&B workspace and report laid out for the records at hand. Imports no torch."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.canonical import write_text
+from benchmarks.commands.sync import gather
+from benchmarks.errors import UserError
+from benchmarks.records import Record
+
+AXIS = "generator_updates"
+"""What `RunWandbLogger` counts on the x-axis."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("records", nargs="*", type=Path, help="records, or folders of them (default: the results)")
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of committed records")
+    parser.add_argument("--project", default="chronoreel", help="W&B's project (default: chronoreel)")
+    parser.add_argument("--entity", help="the account or team (default: the account's own)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write both as JSON here and send nothing")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Build both, check them, and send them or write them to files."""
+    records = list(gather(args.records or [args.results]).values())
+    try:
+        import wandb
+        import wandb_workspaces.reports.v2  # noqa: F401 (is it there?)
+    except ImportError as error:
+        raise UserError(
+            "`benchmarks dashboard` needs wandb-workspaces: `pip install chronoreel[dashboard]`."
+        ) from error
+    if args.out:
+        entity = args.entity or "entity"
+        views = {"workspace": workspace(records, args.project, entity), "report": report(records, args.project, entity)}
+        for name, view in views.items():
+            path = args.out / f"{name}.json"
+            write_text(path, view._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1) + "\n")
+            print(path)
+        return 0
+    try:
+        entity = str(args.entity or wandb.Api().default_entity)
+        for view in (workspace(records, args.project, entity), report(records, args.project, entity)):
+            view.save()
+            print(view.url)
+    except Exception as error:  # wandb-workspaces raises plain Exceptions for log-ins, networks and refusals
+        raise UserError(
+            f"W&B does not take it: {' '.join(str(error).split())[:300]} Log in with `wandb login`, or look at what "
+            "would be sent with `--out FOLDER`."
+        ) from error
+    return 0
+
+
+def workspace(records: Sequence[Record], project: str, entity: str) -> Any:
+    """A workspace: losses and validations over generator updates, galleries, then each exam's metrics as bars."""
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
+    tasks = sorted({record.task["name"] for record in records})
+    losses = [
+        wr.LinePlot(title="generator", x=AXIS, metric_regex="train/generator/.*"),
+        wr.LinePlot(title="critics", x=AXIS, metric_regex="train/critic/.*"),
+    ]
+    validations = [
+        wr.LinePlot(title=f"{task}: {metric}", x=AXIS, y=[f"val/{task}/{metric}"])
+        for task in tasks
+        for metric in sorted({name for record in records if record.task["name"] == task for name in record.metrics})
+    ]
+    keys = [f"{stage}/{task}/gallery" for stage in ("val", "test") for task in tasks]
+    sections = [
+        ws.Section(name="Training", panels=losses, is_open=True),
+        ws.Section(name="Validation", panels=validations, is_open=True),
+        ws.Section(name="Galleries", panels=[wr.MediaBrowser(media_keys=keys, num_columns=2)], is_open=True),
+        *(ws.Section(name=name, panels=_bars(exam)) for name, exam in exams(records).items()),
+    ]
+    settings = ws.WorkspaceSettings(x_axis=AXIS)
+    return ws.Workspace(entity=entity, project=project, name="ChronoReel", sections=sections, settings=settings)
+
+
+def report(records: Sequence[Record], project: str, entity: str) -> Any:
+    """A report: for each exam the table of its records, and the metrics of their runs as bars."""
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
+    blocks: list[Any] = [
+        wr.P("Every number comes from a record; rows of different protocols are never compared."),
+        wr.TableOfContents(),
+    ]
+    for name, exam in exams(records).items():
+        chosen = ws.And(ws.Config("exam") == exam[0].protocol.id, ws.Config("table") == exam[0].table)
+        grid = wr.PanelGrid(runsets=[wr.Runset(name="records", filters=chosen, groupby=["row"])], panels=_bars(exam))
+        blocks += [wr.H1(name), wr.P(f"{exam[0].data}, {exam[0].split}."), wr.MarkdownBlock(text(exam)), grid]
+    title = "ChronoReel: what the systems can do"
+    return wr.Report(project=project, entity=entity, title=title, blocks=blocks, width="fluid")
+
+
+def exams(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records that may be compared, under a name: of one table, block, data, split and protocol."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault((*record.exam, record.group), []).append(record)
+    named: dict[str, list[Record]] = {}
+    for (table, *_, protocol, group), members in sorted(groups.items()):
+        name = " / ".join(word for word in (table, group, protocol) if word)
+        while name in named:
+            name += " (other data)"
+        named[name] = sorted(members, key=lambda record: (record.row, record.seed))
+    return named
+
+
+def text(records: Sequence[Record]) -> str:
+    """The Markdown table of an exam."""
+    metrics = directions(records)
+    heads = [f"{name} {'↑' if better else '↓'}" for name, better in metrics.items()]
+    lines = [f"| row | seed | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
+    for record in records:
+        found = [record.metrics.get(name) for name in metrics]
+        cells = ["—" if entry is None or entry.value is None else f"{entry.value:.4g}" for entry in found]
+        lines.append(f"| {record.row} | {record.seed} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def directions(records: Sequence[Record]) -> Mapping[str, bool]:
+    """Every metric of the records, and whether higher is better."""
+    found = {name: entry.higher_is_better for record in records for name, entry in record.metrics.items()}
+    return dict(sorted(found.items()))
+
+
+def _bars(records: Sequence[Record]) -> list[Any]:
+    import wandb_workspaces.reports.v2 as wr
+
+    exam = records[0].protocol.id.rpartition("-")[0]
+    return [
+        wr.BarPlot(
+            title=f"{name} {'↑' if better else '↓'}",
+            metrics=[f"record/{exam}/{name}"],
+            groupby="row",
+            groupby_aggfunc="mean",
+            groupby_rangefunc="minmax",
+        )
+        for name, better in directions(records).items()
+    ]

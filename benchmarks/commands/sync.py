@@ -1,0 +1,96 @@
+"""`benchmarks sync`: sends the records of past runs to Weights & Biases, each as a run of its own. Imports no torch."""
+
+import argparse
+import os
+from pathlib import Path
+
+from benchmarks.canonical import content_hash
+from benchmarks.errors import UserError
+from benchmarks.records import Record, RecordError, read_record, read_records
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("records", nargs="*", type=Path, help="records, or folders of them (default: the results)")
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of committed records")
+    parser.add_argument("--project", default="chronoreel", help="W&B's project (default: chronoreel)")
+    parser.add_argument("--entity", help="the account or team (default: the account's own)")
+    parser.add_argument("--folder", type=Path, default=Path("runs/sync"), help="where W&B keeps its files")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be sent and send nothing")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Send every record; the same record again goes into the same run."""
+    records = gather(args.records or [args.results])
+    for path, record in records.items():
+        print(f"{path}: {args.project}/{run_name(record)} ({run_id(record)})", flush=True)
+        if not args.dry_run:
+            send(path, record, args.project, args.entity, args.folder)
+    if not args.dry_run and os.environ.get("WANDB_MODE") == "offline":
+        print(f"Nothing has left this machine (WANDB_MODE=offline): `wandb sync {args.folder}/wandb/*` sends it.")
+    return 0
+
+
+def gather(places: list[Path]) -> dict[Path, Record]:
+    """The records in files and folders, by path; raises UserError where there are none."""
+    try:
+        found = {
+            path: record
+            for place in places
+            for path, record in (read_records(place) if place.is_dir() else {place: read_record(place)}).items()
+        }
+    except RecordError as error:
+        raise UserError(str(error)) from error
+    if not found:
+        raise UserError(f"There is no record below {', '.join(map(str, places))}. `benchmarks run` makes them.")
+    return found
+
+
+def send(path: Path, record: Record, project: str, entity: str | None, folder: Path) -> None:
+    """Make a record a W&B run: its configuration, its numbers as summary, its curves, the file as an artifact.
+
+    Raises:
+        UserError: when W&B cannot be used.
+    """
+    import wandb
+
+    from benchmarks.loggers.records import log_curve_to_run, log_record_to_run, wait_for_a_free_name
+
+    folder.mkdir(parents=True, exist_ok=True)
+    wait_for_a_free_name(folder, run_id(record))
+    place = {"table": record.table, "row": record.row, "seed": record.seed, "exam": record.protocol.id}
+    try:
+        with wandb.init(
+            project=project,
+            entity=entity,
+            dir=str(folder),
+            id=run_id(record),
+            resume="allow",
+            name=run_name(record),
+            group=record.table or None,
+            job_type="record",
+            tags=[f"split:{record.split}", f"task:{record.task['name']}"],
+            config={**record.config, **place},
+        ) as run:
+            log_record_to_run(run, path, record)
+            for name, entry in record.metrics.items():
+                if entry.per_frame:
+                    log_curve_to_run(
+                        run, f"{record.split}/{record.task['name']}/{name}_per_frame", name, entry.per_frame
+                    )
+    except (wandb.errors.Error, OSError) as error:
+        raise UserError(
+            f"W&B cannot be used: {' '.join(str(error).split())[:300]} Log in with `wandb login`, or keep everything "
+            "here with WANDB_MODE=offline."
+        ) from error
+
+
+def run_id(record: Record) -> str:
+    """The id of a record's run: of its place in the table, so a newer record of the place updates the run."""
+    return content_hash([*record.exam, record.group, record.row, record.seed])[:16]
+
+
+def run_name(record: Record) -> str:
+    """How W&B's lists call it."""
+    words = [record.table, record.group, record.row, f"s{record.seed}", record.task["name"]]
+    return "/".join(word for word in words if word)
