@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import pad
 
 from benchmarks.loggers.results import log_gallery
+from benchmarks.pixels import to_pixels
 from benchmarks.tasks import Case
 from datamodules.clip import Sample, Trajectory
 
@@ -70,13 +71,9 @@ def picture(
     frames: Float[Tensor, "time channel height width"], given: Bool[Tensor, " time"]
 ) -> UInt8[Tensor, "time 3 tall wide"]:
     """[-1, 1] to RGB, small frames enlarged without smoothing, a border around what was given."""
-    pixels = frames.float().clamp(-1, 1).nan_to_num(-1.0).add(1).mul(127.5).round()
-    pixels = pixels.expand(-1, 3, -1, -1)
-    scale = max(1, -(-_MIN_SIDE // min(pixels.shape[-2:])))
-    if len(pixels):
-        pixels = interpolate(pixels, scale_factor=scale, mode="nearest")
+    pixels = to_pixels(frames, max(1, -(-_MIN_SIDE // min(frames.shape[-2:])))).expand(-1, 3, -1, -1)
     width = max(2, pixels.shape[-1] // 48)
     bordered = pad(pixels, (width,) * 4)
     colour = torch.tensor(GIVEN, device=bordered.device, dtype=bordered.dtype)[:, None, None]
     inside = pad(torch.ones_like(pixels[:, :1], dtype=torch.bool), (width,) * 4)
-    return torch.where(inside | ~given[:, None, None, None], bordered, colour).to(torch.uint8)
+    return torch.where(inside | ~given[:, None, None, None], bordered, colour)

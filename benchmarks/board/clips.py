@@ -168,6 +168,7 @@ def _answer(
     """A clip as the system is shown it and answers it, at every fine time."""
     import torch
 
+    from benchmarks.pixels import to_pixels
     from datamodules.clip import VideoClip
 
     if not task.answerable_by(system):
@@ -179,7 +180,7 @@ def _answer(
     held = torch.arange(len(fine)) // finer
     frames = truth[held]
     frames[~known] = answer.frames[0]
-    return _to_bytes(frames)
+    return to_pixels(frames)
 
 
 def _truth(
@@ -188,20 +189,22 @@ def _truth(
     """The true clip at every fine time, or its own frames, each until the next."""
     import torch
 
+    from benchmarks.pixels import to_pixels
+
     if fine_source is None:
-        return _to_bytes(_frames(source, clip, torch.arange(len(fine)) // finer))
+        return to_pixels(_frames(source, clip, torch.arange(len(fine)) // finer))
     have = torch.from_numpy(fine_source.times(clip))
     if len(have) < len(fine) or not torch.allclose(have[: len(fine)], fine, atol=1e-4):
         raise UserError(f"`finer_data` does not see the clips at {len(fine)} times, {finer} for each frame of `data`.")
-    return _to_bytes(_frames(fine_source, clip, torch.arange(len(fine))))
+    return to_pixels(_frames(fine_source, clip, torch.arange(len(fine))))
 
 
 def _frames(source: "Source", clip: int, positions: "Tensor") -> "Float[Tensor, 'time channel height width']":
     import numpy as np
-    import torch
 
-    frames = source.read(np.array([clip]), positions.numpy()[None])[0]
-    return torch.from_numpy(frames.copy()).float() / 127.5 - 1
+    from benchmarks.pixels import from_pixels
+
+    return from_pixels(source.read(np.array([clip]), positions.numpy()[None])[0])
 
 
 def _system(row: Mapping[str, Any]) -> Any:
@@ -211,10 +214,6 @@ def _system(row: Mapping[str, Any]) -> Any:
         return (load(row["checkpoint"]) if "checkpoint" in row else build(row["model"])).eval()
     except (ValueError, OSError) as error:
         raise UserError(f"The row '{row['label']}': {error}") from error
-
-
-def _to_bytes(frames: "Float[Tensor, 't c h w']") -> "UInt8[Tensor, 't c h w']":
-    return frames.clamp(-1, 1).add(1).mul(127.5).round().byte()
 
 
 def _columns(count: int) -> int:

@@ -105,8 +105,9 @@ def draw(checkpoint: Path, folder: Path) -> list[Path]:
     import numpy as np
     import torch
 
-    from benchmarks.commands.sample import continued, to_pictures
+    from benchmarks.commands.sample import continued
     from benchmarks.gallery import picture
+    from benchmarks.pixels import from_pixels, to_pictures
     from datamodules.bouncing_balls import BouncingBalls
     from datamodules.clip import VideoClip
     from datamodules.module import ClipDataModule
@@ -121,9 +122,7 @@ def draw(checkpoint: Path, folder: Path) -> list[Path]:
         data: ClipDataModule = BouncingBalls(1, 1, CLIP + 1, length, rate, sampling=Regular(length, start="first"))
         source = data.source("test")
         frames = source.read(np.array([CLIP]), np.arange(length)[None])
-        return VideoClip(
-            torch.from_numpy(frames).float() / 127.5 - 1, torch.from_numpy(source.times(CLIP))[None].float()
-        )
+        return VideoClip(from_pixels(frames), torch.from_numpy(source.times(CLIP))[None].float())
 
     shown = truth(20)
     given = VideoClip(shown.frames[:, :10], shown.times[:, :10])

@@ -17,6 +17,7 @@ from benchmarks.metrics.base import ClipMetric
 from benchmarks.metrics.featured import SetMetric, rows_of
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.paired import PairedMetric, PerClip
+from benchmarks.pixels import from_pixels
 from benchmarks.records import Measurement
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import VideoClip, sample_id
@@ -38,7 +39,7 @@ class Reading:
     def frames_of(self, clip: ClipFile) -> Float[Tensor, "time 3 height width"]:
         """The clip's frames in [-1, 1]."""
         pictures = read_clip(clip, frames=self.frames, size=self.size, fps=self.fps)
-        return torch.from_numpy(np.array(pictures)).float() / 127.5 - 1
+        return from_pixels(np.array(pictures))
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,19 @@ Or on no clip at all: a MODE-GAN's motion with its appearance (`sample_modes`).
 """
 
 import argparse
-import os
-import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import sample_inbetween, sample_modes
+from benchmarks.commands.sampling import device_of, frames_in_words, seconds, writable, write
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from datamodules.clip import VideoClip
-    from datamodules.video import Pictures, Video
+    from datamodules.video import Video
     from lightning_modules.system import System
 
 _MOST = 100_000
@@ -32,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the clip: mp4, mov, mkv, avi, mpg or gif; or a data .yaml, for a test clip of it",
     )
     parser.add_argument("--clip", type=int, default=0, help="which test clip, if --input is a data .yaml (default: 0)")
-    parser.add_argument("--out", required=True, help="where the result goes: .mp4 or .gif")
+    parser.add_argument("--out", help="where the result goes: .mp4 or .gif")
     parser.add_argument("--fps", type=float, help="frames per second of the result (default: the clip's own)")
     parser.add_argument("--predict", type=seconds, metavar="TIME", help="continue the clip for so long, 2s or 500ms")
     parser.add_argument("--start", type=seconds, default=0.0, metavar="TIME", help="begin the clip here (default: 0s)")
@@ -53,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     import torch
 
     from benchmarks.tasks import Interpolates, Predicts
-    from datamodules.video import VideoError, read_video, write_video
+    from datamodules.video import VideoError, read_video
     from lightning_modules.build import load
 
     for option in ("fps", "speed", "scale", "given", "size"):
@@ -62,6 +61,8 @@ def main(args: argparse.Namespace) -> int:
             raise UserError(f"--{option} must be positive, and at most {_MOST:,}; got {value:g}.")
     if not -(2**63) <= args.seed < 2**63:
         raise UserError(f"--seed must fit into 64 bits; got {args.seed}.")
+    if args.out is None:
+        raise UserError("Say where the video goes: --out is missing, a file that ends in .mp4 or .gif.")
     if sample_modes.wanted(args):
         return sample_modes.main(args)
     if sample_inbetween.wanted(args):
@@ -75,7 +76,7 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(
             "Say what is to be drawn: --fps 120 fills in between the clip's frames, --predict 2s continues the clip."
         )
-    out = _writable(args.out)
+    out = writable(args.out)
     for package in args.trust:
         if find_spec(package.partition(".")[0]) is None:
             raise UserError(f"--trust names packages that can be imported here; '{package}' is none.")
@@ -90,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
     if not isinstance(system, verb):
         wanted = "continue a clip (--predict)" if verb is Predicts else "fill in between frames (--fps)"
         raise UserError(f"{type(system).__name__} cannot {wanted}: it has no such verb.")
-    device = _device(args.device)
+    device = device_of(args.device)
     system = system.to(device)
     clip = _clip(video, args)
     rate = (len(video.times) - 1) / float(video.times[-1]) if len(video.times) > 1 else 25.0
@@ -102,21 +103,11 @@ def main(args: argparse.Namespace) -> int:
             result = continued(system, clip, given, args.predict, fps, args.seed, device)
         else:
             result = refined(system, clip, given, fps, args.seed, device)
-    pictures = to_pictures(result, args.scale)
-    written = write_video(out, pictures, fps * args.speed)
-    frames = "1 frame" if len(pictures) == 1 else f"{len(pictures)} frames"
-    print(f"{out}: {frames}, {(len(pictures) - 1) / fps:.2f} s of motion at {fps:g} frames per second")
+    moves = f"{(len(result) - 1) / fps:.2f} s of motion at {fps:g} frames per second"
+    write(out, result, fps * args.speed, args.scale, f"{frames_in_words(len(result))}, {moves}")
     if args.speed != 1:
         print(f"It plays at {args.speed:g} times the speed, {fps * args.speed:g} frames per second.")
-    if abs(written - fps * args.speed) > 0.01:
-        print(f"A GIF shows at most 50 frames per second; this one has {written:g}. An .mp4 keeps them all.")
     return 0
-
-
-def to_pictures(frames: "Tensor", scale: int = 1) -> "Pictures":
-    """Frames (T, C, H, W) in [-1, 1] as uint8 pictures, each pixel enlarged `scale` times."""
-    pictures = ((frames + 1) * 127.5).round().clamp(0, 255).byte()
-    return pictures.repeat_interleave(scale, -1).repeat_interleave(scale, -2).cpu().numpy()
 
 
 def refined(system: "System", clip: "VideoClip", given: int, fps: float, seed: int, device: "str") -> "Tensor":
@@ -181,28 +172,6 @@ def continued(
     return torch.cat([observed.frames[0], drawn.frames[0]])
 
 
-def seconds(text: str) -> float:
-    """`2s`, `500ms` or a plain number, in seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|)", text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"a time is written 2s, 0.5s or 500ms; got '{text}'")
-    return float(match[1]) * (0.001 if match[2] == "ms" else 1.0)
-
-
-def _writable(name: str) -> Path:
-    """The file that the result goes to; said before anything is drawn if it cannot."""
-    out = Path(name)
-    if out.suffix.lower() not in (".mp4", ".gif") or out.is_dir():
-        raise UserError(f"--out must be a file that ends in .mp4 or .gif; got '{name}'.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out cannot be written: {error}.") from error
-    if not os.access(out.parent, os.W_OK) or (out.exists() and not os.access(out, os.W_OK)):
-        raise UserError(f"--out cannot be written: there is no permission for '{name}'.")
-    return out
-
-
 def _clip(video: "Video", args: argparse.Namespace) -> "VideoClip":
     """The chosen part of the video, small enough and of a size that a network can halve, in [-1, 1]."""
     import torch
@@ -248,19 +217,6 @@ def _channels(system: "System") -> int:
     if channels not in (1, 3):
         raise UserError(f"The model draws fields of {channels} channels, not pictures; a video cannot be its input.")
     return int(channels)
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name != "auto":
-        here = ["cpu", *["cuda"] * torch.cuda.is_available(), *["mps"] * torch.backends.mps.is_available()]
-        if name.partition(":")[0] not in here:
-            raise UserError(f"--device {name} is not to be had here; there is {', '.join(here)}.")
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _warn_of_mode(system: "System", predicts: bool) -> None:

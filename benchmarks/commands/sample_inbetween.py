@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.commands.sampling import device_of, frames_in_words, seconds, writable, write
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ def main(args: argparse.Namespace) -> int:
     """Read the pictures, draw, write."""
     import torch
 
-    from benchmarks.commands.sample import _device, _writable, seconds, to_pictures
-    from datamodules.video import write_video
     from lightning_modules.build import load
 
     for option in ("checkpoint", "inbetween"):
@@ -49,23 +48,20 @@ def main(args: argparse.Namespace) -> int:
     for option in ("input", "predict", "length"):
         if getattr(args, option) is not None:
             raise UserError(f"--inbetween draws between pictures, and --{option} speaks of a clip. Leave one out.")
-    out, fps = _writable(args.out), args.fps or 25.0
+    out, fps = writable(args.out), args.fps or 25.0
     try:
         system = load(args.checkpoint, trust=args.trust)
         gap = None if args.gap is None else seconds(args.gap)
     except (FileNotFoundError, ValueError, argparse.ArgumentTypeError) as error:
         raise UserError(str(error)) from error
-    device = _device(args.device)
+    device = device_of(args.device)
     with torch.inference_mode():
         frames = draw_between(
             system.to(device), args.inbetween, fps=fps, gap=gap, size=args.size, seed=args.seed, device=device
         )
-    pictures = to_pictures(frames, args.scale)
-    written = write_video(out, pictures, fps * args.speed)
-    each = (len(pictures) - 1) // (len(args.inbetween) - 1) - 1
-    print(f"{out}: {len(pictures)} frames, {len(args.inbetween)} given and {each} between each two")
-    if abs(written - fps * args.speed) > 0.01:
-        print(f"A GIF shows at most 50 frames per second; this one has {written:g}. An .mp4 keeps them all.")
+    each = (len(frames) - 1) // (len(args.inbetween) - 1) - 1
+    said = f"{frames_in_words(len(frames))}, {len(args.inbetween)} given and {each} between each two"
+    write(out, frames, fps * args.speed, args.scale, said)
     return 0
 
 
@@ -124,8 +120,8 @@ def read_pictures(
 ) -> "Float[Tensor, '1 key channel height width']":
     """The pictures cut about the centre to one shape, resized and in [-1, 1], as the system wants them."""
     import numpy as np
-    import torch
 
+    from benchmarks.pixels import from_pixels
     from datamodules.video import VideoError, read_video
 
     if len(pictures) < 2:
@@ -150,7 +146,7 @@ def read_pictures(
             shape = _shape(video.frames.shape[-2:], size)
             video = read_video(path, size=shape, channels=channels)
         keys.append(video.frames)
-    return torch.from_numpy(np.concatenate(keys))[None].float() / 127.5 - 1
+    return from_pixels(np.concatenate(keys)[None])
 
 
 def _steps(system: "System", fps: float, gap: float | None) -> int:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchmarks.commands.sampling import device_of, frames_in_words, seconds, writable, write
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,31 +55,24 @@ def main(args: argparse.Namespace) -> int:
     """Join the stages, draw, write."""
     import torch
 
-    from benchmarks.commands.sample import _device, _writable, seconds, to_pictures
-    from datamodules.video import write_video
-
-    out, fps = _writable(args.out), args.fps or 25.0
+    out, fps = writable(args.out), args.fps or 25.0
     for given, option in ((args.input, "--input"), (args.predict, "--predict")):
         if given is not None:
             raise UserError(f"A clip that is drawn from nothing continues none: leave {option} out.")
     if not 0 < fps <= 100_000 or not 0 < args.speed <= 100_000:
         raise UserError(f"--fps and --speed must be positive; got {fps:g} and {args.speed:g}.")
     system = mode_gan(args.motion_from or args.appearance_from, args.appearance_from or args.motion_from, args.trust)
-    device = _device(args.device)
+    device = device_of(args.device)
     before = seconds(args.before) if args.before else 0.0
     times = moments(1.0 if args.length is None else args.length, fps, args.slow, before)
     motion, look = (args.seed if seed is None else seed for seed in (args.motion_seed, args.appearance_seed))
     frames = drawn(system.to(device), times, motion, look, device=device)
     if args.backwards:
         frames = frames.flip(0)
-    pictures = to_pictures(frames, args.scale)
-    rate = write_video(out, pictures, fps * args.speed)
-    plural = "frame" if len(pictures) == 1 else "frames"
-    print(f"{out}: {len(pictures)} {plural}, from {times[0]:.2f} s to {times[-1]:.2f} s of the motion")
+    said = f"{frames_in_words(len(frames))}, from {times[0]:.2f} s to {times[-1]:.2f} s of the motion"
+    write(out, frames, fps * args.speed, args.scale, said)
     for stretch in args.slow:
         print(f"From {stretch.start:g} s to {stretch.end:g} s it is {stretch.factor:g} times as slow.")
-    if abs(rate - fps * args.speed) > 0.01:
-        print(f"A GIF shows at most 50 frames per second; this one has {rate:g}. An .mp4 keeps them all.")
     return int(torch.isfinite(frames).logical_not().any())
 
 

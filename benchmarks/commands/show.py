@@ -104,10 +104,11 @@ def shown(batch: "Batch") -> list[Shown]:
     import numpy as np
     from PIL import Image, ImageDraw
 
+    from benchmarks.pixels import to_pixels
     from datamodules.clip import KeypointClip
 
     frames = batch.clip.frames  # type: ignore[union-attr]
-    pixels = frames.float().clamp(-1, 1).add(1).mul(127.5).round().byte().numpy().transpose(0, 1, 3, 4, 2)
+    pixels = to_pixels(frames).numpy().transpose(0, 1, 3, 4, 2)
     if pixels.shape[-1] == 2:  # two winds, say: red and green
         pixels = np.concatenate([pixels, np.zeros_like(pixels[..., :1])], axis=-1)
     pixels = np.broadcast_to(pixels, (*pixels.shape[:-1], 3)).copy()

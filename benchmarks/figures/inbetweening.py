@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.canonical import slug
-from benchmarks.commands.sample import to_pictures
 from benchmarks.errors import UserError
 from benchmarks.figures.base import Figure, Trained
+from benchmarks.pixels import to_pictures
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -14,6 +14,7 @@ from benchmarks.figures.latent_gan import drawn, gan_of, shapes_of
 from benchmarks.figures.plotting import canvas, save, save_numbers
 from benchmarks.metrics.features.shape_path import shape_paths
 from benchmarks.metrics.frechet import frechet_distance
+from benchmarks.pixels import from_pixels
 from datamodules.moving_shapes import MovingShapesSource
 from lightning_modules.dynamics import Interpolated, LatentODE
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
@@ -150,7 +151,7 @@ def _true_paths(source: MovingShapesSource, count: int, times: Float[Tensor, " t
     parts = []
     for some in np.array_split(clips, max(1, len(clips) // 32)):
         pictures = source.draw(some, np.tile(times.double().numpy(), (len(some), 1)))
-        parts.append(shape_paths(torch.from_numpy(pictures).float() / 127.5 - 1))
+        parts.append(shape_paths(from_pixels(pictures)))
     return torch.cat(parts)
 
 

@@ -13,6 +13,7 @@ from benchmarks.canonical import slug
 from benchmarks.errors import UserError
 from benchmarks.figures.base import Figure, Trained
 from benchmarks.figures.plotting import canvas, save
+from benchmarks.pixels import to_pixels
 from benchmarks.tasks import Generates
 from datamodules.clip import KeypointClip, VideoClip
 from lightning_modules.mode_gan import ModeGAN
@@ -268,7 +269,7 @@ def real_clips(row: Trained, count: int) -> list[Frames]:
 
 def pixels(frames: Frames) -> UInt8[Tensor, "time 3 height width"]:
     """[-1, 1] to RGB."""
-    return frames.clamp(-1, 1).add(1).mul(127.5).round().byte().expand(-1, 3, -1, -1)
+    return to_pixels(frames).expand(-1, 3, -1, -1)
 
 
 def spread(frames: Frames, count: int) -> Strip:

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.canonical import slug
-from benchmarks.commands.sample import to_pictures
 from benchmarks.errors import UserError
 from benchmarks.figures.base import Figure, Trained
 from benchmarks.figures.plotting import canvas, save
+from benchmarks.pixels import to_pictures
 from benchmarks.tasks import Case, Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import VideoClip
 from datamodules.module import normalise

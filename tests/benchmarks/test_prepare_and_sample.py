@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.sample import seconds
+from benchmarks.commands.sampling import seconds
 from datamodules.video import read_video, write_video
 from lightning_modules.build import build, save
 
@@ -191,3 +191,10 @@ def test_a_folder_whose_name_is_a_data_sets_is_meant_with_a_path(
     assert "kth has no videos" in capsys.readouterr().err
     assert run("show", "./films") == 2
     assert "There is no folder ./films. Name one with videos" in capsys.readouterr().err
+
+
+def test_a_misspelt_option_is_named_before_a_missing_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sample", "--chekpoint=x.ckpt") == 2
+    assert "--chekpoint" in capsys.readouterr().err
+    assert run("sample", "--checkpoint=x.ckpt", "--input=a.mp4", "--fps=40") == 2
+    assert "--out is missing" in capsys.readouterr().err

@@ -1,0 +1,65 @@
+"""What all ways of `benchmarks sample` share: times and files as a person names them, the device, the video."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.errors import UserError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+def seconds(text: str) -> float:
+    """`2s`, `500ms` or a plain number, in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"a time is written 2s, 0.5s or 500ms, and is not negative; got '{text}'")
+    return float(match[1]) * (0.001 if match[2] == "ms" else 1.0)
+
+
+def writable(name: str) -> Path:
+    """The file that the result goes to; said before anything is drawn if it cannot."""
+    out = Path(name)
+    if out.suffix.lower() not in (".mp4", ".gif") or out.is_dir():
+        raise UserError(f"--out must be a file that ends in .mp4 or .gif; got '{name}'.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out cannot be written: {error}.") from error
+    if not os.access(out.parent, os.W_OK) or (out.exists() and not os.access(out, os.W_OK)):
+        raise UserError(f"--out cannot be written: there is no permission for '{name}'.")
+    return out
+
+
+def device_of(name: str) -> str:
+    """The device of this name, or the best there is for `auto`."""
+    import torch
+
+    if name != "auto":
+        here = ["cpu", *["cuda"] * torch.cuda.is_available(), *["mps"] * torch.backends.mps.is_available()]
+        if name.partition(":")[0] not in here:
+            raise UserError(f"--device {name} is not to be had here; there is {', '.join(here)}.")
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def write(out: Path, frames: "Float[Tensor, 'time channel height width']", fps: float, scale: int, said: str) -> None:
+    """Write the video, say `said` of it, and what became of the rate where a GIF cannot keep it."""
+    from benchmarks.pixels import to_pictures
+    from datamodules.video import write_video
+
+    written = write_video(out, to_pictures(frames, scale), fps)
+    print(f"{out}: {said}")
+    if abs(written - fps) > 0.01:
+        print(f"A GIF shows at most 50 frames per second; this one has {written:g}. An .mp4 keeps them all.")
+
+
+def frames_in_words(count: int) -> str:
+    """`1 frame`, `2 frames`."""
+    return "1 frame" if count == 1 else f"{count} frames"
