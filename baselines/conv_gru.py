@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from lightning_modules.dynamics.base import grid_steps
 from lightning_modules.networks.conv_gru import ConvGRUCell
 from lightning_modules.networks.recurrent_frames import RecurrentFrames
-from lightning_modules.networks.vid_ode import start_index
 from lightning_modules.paired import Frames, PairedSystem, Seeds, Shown, Times
 
 State = Float[Tensor, "batch channel height width"]
@@ -43,8 +42,7 @@ class ConvGRU(PairedSystem):
         Raises:
             ValueError: if a time is not a whole number of intervals after the last shown frame.
         """
-        rows = torch.arange(len(times), device=times.device)
-        last = shown.times[rows, start_index(shown.present, "last")]
+        last = shown.time_of("last")
         steps = grid_steps(times - last[:, None], self.interval, "ConvGRU")
         if bool((steps < 1).any()):
             raise ValueError(
@@ -53,7 +51,7 @@ class ConvGRU(PairedSystem):
             )
         grid = last[:, None] + self.interval * torch.arange(1, int(steps.max()) + 1, device=times.device)
         frames = self.generator(shown.frames, shown.times, grid, shown.present)
-        return frames[rows[:, None], steps - 1]
+        return frames[torch.arange(len(times), device=times.device)[:, None], steps - 1]
 
 
 class Cell(nn.Module):

@@ -4,25 +4,24 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from datamodules.clip import Batch, VideoClip
+from datamodules.clip import Batch
 from lightning_modules.adversarial import Losses
 from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.dynamics.ode import LatentODE
-from lightning_modules.networks.vid_ode import start_index
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
 from lightning_modules.noise import normal
-from lightning_modules.paired import Frames, PairedSystem, Question, Seeds, Shown, Times, lowered
+from lightning_modules.paired import Frames, InterpolatingPaired, Question, Seeds, Shown, Times, lowered
 from lightning_modules.schedules import FlooredExponentialLR
 
 Vector = Float[Tensor, "batch vector"]
 Input = Float[Tensor, "batch input"]
 
 
-class FrameLatentODE(PairedSystem):
+class FrameLatentODE(InterpolatingPaired):
     """A variational autoencoder of paths: an ODE-RNN reads the frames backward in time, an ODE runs on from its guess.
 
     Latent ODE is a model of vectors; Vid-ODE's authors do not say how they put frames in. Here Vid-ODE's encoder and
@@ -85,17 +84,6 @@ class FrameLatentODE(PairedSystem):
     def kl_weight(self) -> float:
         """Weight of the KL term in the current epoch."""
         return 1 - 0.99 ** max(self.current_epoch - self.warm_up, 0)
-
-    def interpolate(
-        self,
-        observed: VideoClip,
-        times: Times,
-        *,
-        seeds: Seeds | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
-    ) -> VideoClip:
-        """Frames at `times` from the first observed one on."""
-        return self._ask(observed, times, "first", seeds, present)
 
     def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times` from a z0 drawn with each clip's seed; without seeds, from its mean."""
@@ -190,8 +178,7 @@ class LatentODENetwork(nn.Module):
             there = shown.present[:, index, None]
             mean, deviation = torch.where(there, met[0], mean), torch.where(there, met[1], deviation)
             before = now
-        rows = torch.arange(count, device=vectors.device)
-        first = shown.times[rows, start_index(shown.present, "first")]
+        first = shown.time_of("first")
         mean = self.flow(mean, (first - before)[:, None])[:, 0]  # the first frame that is there, if others come before
         z, scale = self.head(torch.cat([mean, deviation], dim=1)).chunk(2, dim=1)
         return Guess(z, scale.abs(), first)

@@ -10,18 +10,18 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from datamodules.clip import Batch, VideoClip
+from datamodules.clip import Batch
 from lightning_modules.adversarial import Losses
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.noise import normal
-from lightning_modules.paired import Frames, PairedSystem, Question, Seeds, Shown, Times, lowered
+from lightning_modules.paired import Frames, InterpolatingPaired, Question, Seeds, Shown, Times, lowered
 
 State = Float[Tensor, "batch state"]
 Force = Float[Tensor, "batch force"]
 Values = Float[Tensor, " batch"]
 
 
-class ODE2VAE(PairedSystem):
+class ODE2VAE(InterpolatingPaired):
     """A second-order latent ODE as a variational autoencoder: ds/dt = v, dv/dt = f_W(s, v), frames drawn from s.
 
     The first frame gives the position's guess, the first `amortised` frames side by side the velocity's. Training draws
@@ -91,17 +91,6 @@ class ODE2VAE(PairedSystem):
     def function_evaluations(self) -> int:
         """Evaluations of the force in the last call."""
         return self._network.evaluations
-
-    def interpolate(
-        self,
-        observed: VideoClip,
-        times: Times,
-        *,
-        seeds: Seeds | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
-    ) -> VideoClip:
-        """Frames at `times` from the first observed one on."""
-        return self._ask(observed, times, "first", seeds, present)
 
     def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times`: start and weights drawn with each clip's seed, or their means without seeds."""

@@ -2,19 +2,15 @@
 
 from typing import Any
 
-import torch
-from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import nn
 
-from datamodules.clip import VideoClip
 from lightning_modules.dynamics.fields import ConvField
 from lightning_modules.dynamics.ode import LatentODE
-from lightning_modules.networks.vid_ode import start_index
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
-from lightning_modules.paired import Frames, PairedSystem, Seeds, Shown, Times
+from lightning_modules.paired import Frames, InterpolatingPaired, Seeds, Shown, Times
 
 
-class ODEConv(PairedSystem):
+class ODEConv(InterpolatingPaired):
     """Vid-ODE without its ODE-ConvGRU: "the channel-wise concatenated frames as an input for the Conv-Encoder".
 
     Vid-ODE's encoder, field and decoder; each frame is drawn from its own state. The state that the encoder gives sits
@@ -49,17 +45,6 @@ class ODEConv(PairedSystem):
         assert isinstance(self.generator, ODEConvNetwork)
         return self.generator.dynamics.function_evaluations
 
-    def interpolate(
-        self,
-        observed: VideoClip,
-        times: Times,
-        *,
-        seeds: Seeds | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
-    ) -> VideoClip:
-        """Frames at `times` from the first observed one on."""
-        return self._ask(observed, times, "first", seeds, present)
-
     def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times`; nothing is random, so seeds change nothing."""
         return self.generator(shown, times)
@@ -78,15 +63,6 @@ class ODEConvNetwork(nn.Module):
 
     def forward(self, shown: Shown, times: Times) -> Frames:
         """The frames at `times`; a missing frame is a black one."""
-        count = shown.frames.shape[1]
-        if count != self.observe:
-            raise ValueError(
-                f"ODE-Conv was built for {self.observe} frames side by side and is shown {count}. Set `observe` to the "
-                "number of shown frames, or use a recurrent encoder, which takes any number."
-            )
-        seen = shown.frames * shown.present[:, :, None, None, None]
-        code = self.image_encoder(seen.flatten(1, 2))
-        rows = torch.arange(len(times), device=times.device)
-        anchor = shown.times[rows, start_index(shown.present, shown.start)]
-        states = self.dynamics(code, times - anchor[:, None])
+        code = self.image_encoder(shown.side_by_side(self.observe, "ODE-Conv"))
+        states = self.dynamics(code, times - shown.anchor[:, None])
         return self.image_decoder(states.flatten(0, 1)).unflatten(0, times.shape)

@@ -2,19 +2,15 @@
 
 from typing import Any
 
-import torch
-from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import nn
 
-from datamodules.clip import VideoClip
 from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.dynamics.ode import LatentODE
-from lightning_modules.networks.vid_ode import start_index
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
-from lightning_modules.paired import Frames, PairedSystem, Seeds, Shown, Times, lowered
+from lightning_modules.paired import Frames, InterpolatingPaired, Seeds, Shown, Times, lowered
 
 
-class ODEFC(PairedSystem):
+class ODEFC(InterpolatingPaired):
     """Vid-ODE without its ODE-ConvGRU and with a derivative of fully connected layers.
 
     Vid-ODE's encoder and decoder around a vector, which one linear layer makes of the flattened map and another makes
@@ -54,17 +50,6 @@ class ODEFC(PairedSystem):
         assert isinstance(self.generator, ODEFCNetwork)
         return self.generator.dynamics.function_evaluations
 
-    def interpolate(
-        self,
-        observed: VideoClip,
-        times: Times,
-        *,
-        seeds: Seeds | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
-    ) -> VideoClip:
-        """Frames at `times` from the first observed one on."""
-        return self._ask(observed, times, "first", seeds, present)
-
     def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times`; nothing is random, so seeds change nothing."""
         return self.generator(shown, times)
@@ -96,20 +81,12 @@ class ODEFCNetwork(nn.Module):
 
     def forward(self, shown: Shown, times: Times) -> Frames:
         """The frames at `times`; a missing frame is a black one."""
-        count = shown.frames.shape[1]
-        if count != self.observe:
-            raise ValueError(
-                f"ODE-FC was built for {self.observe} frames side by side and is shown {count}. Set `observe` to the "
-                "number of shown frames, or use a recurrent encoder, which takes any number."
-            )
-        maps = self.image_encoder((shown.frames * shown.present[:, :, None, None, None]).flatten(1, 2))
+        maps = self.image_encoder(shown.side_by_side(self.observe, "ODE-FC"))
         if tuple(maps.shape[1:]) != self.shape:
             raise ValueError(
                 f"ODE-FC was built for images that its encoder brings to {self.shape[1]}x{self.shape[2]} and is shown "
                 f"{shown.frames.shape[-2]}x{shown.frames.shape[-1]} pixels. Set `size` to the data's."
             )
-        rows = torch.arange(len(times), device=times.device)
-        anchor = shown.times[rows, start_index(shown.present, shown.start)]
-        states = self.dynamics(self.flatten(maps.flatten(1)), times - anchor[:, None])
+        states = self.dynamics(self.flatten(maps.flatten(1)), times - shown.anchor[:, None])
         drawn = self.unflatten(states).unflatten(-1, self.shape)
         return self.image_decoder(drawn.flatten(0, 1)).unflatten(0, times.shape)

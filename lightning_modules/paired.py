@@ -1,4 +1,4 @@
-"""PairedSystem: frames asked of other frames of a clip, learnt against the truth alone, without critics."""
+"""PairedSystem, InterpolatingPaired: frames asked of others of a clip, learnt against the truth, without critics."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Literal, NamedTuple
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from datamodules.clip import Batch, KeypointClip, VideoClip
 from lightning_modules.adversarial import AdversarialSystem, Losses
 from lightning_modules.losses.reconstruction import frame_error
+from lightning_modules.networks.vid_ode import Start, start_index
 from lightning_modules.schedules import FlooredExponentialLR
 
 Frames = Float[Tensor, "batch time channel height width"]
 Times = Float[Tensor, "batch time"]
 Seeds = Int[Tensor, " batch"]
-Start = Literal["first", "last"]
 
 
 class Shown(NamedTuple):
@@ -29,6 +29,28 @@ class Shown(NamedTuple):
     times: Float[Tensor, "batch shown"]
     present: Bool[Tensor, "batch shown"]
     start: Start
+
+    @property
+    def anchor(self) -> Float[Tensor, " batch"]:
+        """When the frame was taken that the answer starts from."""
+        return self.time_of(self.start)
+
+    def time_of(self, end: Start) -> Float[Tensor, " batch"]:
+        """When each clip's first or last frame was taken, of those that are there."""
+        return self.times.gather(1, start_index(self.present, end)[:, None])[:, 0]
+
+    def side_by_side(self, count: int, model: str) -> Float[Tensor, "batch channels height width"]:
+        """The frames' channels in a row, for an encoder of `count` frames; a missing frame is a black one.
+
+        Raises:
+            ValueError: if another number of frames is shown; `model` is the name that the message uses.
+        """
+        if self.frames.shape[1] != count:
+            raise ValueError(
+                f"{model} was built for {count} frames side by side and is shown {self.frames.shape[1]}. Set `observe` "
+                "to the number of shown frames, or use a recurrent encoder, which takes any number."
+            )
+        return (self.frames * self.present[:, :, None, None, None]).flatten(1, 2)
 
 
 class Question(NamedTuple):
@@ -175,3 +197,18 @@ class PairedSystem(AdversarialSystem, ABC):
 
     def _inwards(self, frames: Frames) -> Frames:
         return (frames + 1) / 2 if self.pixels == "unit" else frames
+
+
+class InterpolatingPaired(PairedSystem, ABC):
+    """A paired system that also answers between the frames it is shown: its path can start at the first of them."""
+
+    def interpolate(
+        self,
+        observed: VideoClip,
+        times: Times,
+        *,
+        seeds: Seeds | None = None,
+        present: Bool[Tensor, "batch shown"] | None = None,
+    ) -> VideoClip:
+        """Frames at `times` from the first observed one on."""
+        return self._ask(observed, times, "first", seeds, present)
