@@ -315,7 +315,7 @@ def _validator() -> Any:
 
 
 def _without_places(value: Any) -> Any:
-    """The data without this machine's folders: paths below the working folder are relative, home is ~."""
+    """The data without this machine's folders: below the working folder relative, home ~, of others the name only."""
     if isinstance(value, dict):
         return {key: _without_places(entry) for key, entry in value.items()}
     if isinstance(value, list):
@@ -324,6 +324,7 @@ def _without_places(value: Any) -> Any:
         for folder, short in ((Path.cwd(), "."), (Path.home(), "~")):
             if Path(value).is_relative_to(folder):
                 return (Path(short) / Path(value).relative_to(folder)).as_posix()
+        return f".../{Path(value).name}"
     return value
 
 

@@ -40,6 +40,8 @@ def test_create_collects_provenance_and_no_place_of_this_machine() -> None:
     assert record.config["data"]["root"] == "data"
     assert str(Path.home()) not in json.dumps(record.to_json())
     assert not record.stale
+    elsewhere = make_record(config={"data": {"root": "/mnt/lab/someone/films"}, "seed_everything": 1})
+    assert elsewhere.config["data"]["root"] == ".../films"
 
 
 @pytest.mark.parametrize(
