@@ -11,7 +11,9 @@ import numpy as np
 from datamodules.archives import Archive
 from datamodules.facts import Facts
 from datamodules.pieces import Piece
-from datamodules.prepared import Moments, PreparedData, Recording, Splits
+from datamodules.prepared import PreparedData
+from datamodules.recordings import Moments, Recording
+from datamodules.splits import Splits
 from datamodules.store import ClipStore
 from datamodules.tfrecord import features, records
 from datamodules.video import fit

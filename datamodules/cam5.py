@@ -1,6 +1,7 @@
 """CAM5: simulated hurricanes, three fields every three hours, from NetCDF tiles or from whole maps and their tracks."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ from jaxtyping import Float32, Float64
 from datamodules.archives import Archive, MissingData
 from datamodules.facts import Facts
 from datamodules.fields import FieldData, basins, moments, ranged
-from datamodules.pieces import Piece
-from datamodules.prepared import Moments, Recording, Splits, carve, check_sizes, names_of
+from datamodules.pieces import names_of
+from datamodules.recordings import Moments, Recording
+from datamodules.splits import Splits, by_side, check_sizes
 from datamodules.store import ClipStore
 
 _UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
@@ -163,16 +165,13 @@ def read_tracks(path: Path) -> list[Track]:
 
 def arrange(store: ClipStore, name: str, val_share: float, val_seed: int) -> Splits:
     """Train, val and test of a store whose entries have a `side`, which may be empty."""
-    names = names_of(store)
     sides = [entry["side"] for entry in store.index["clips"]]
     if not any(sides):
+        names = names_of(store)
         last = set(sorted(range(len(names)), key=lambda clip: names[clip])[-39:])
         sides = ["test" if clip in last else "train" for clip in range(len(names))]
-    train = [Piece(clip) for clip, side in enumerate(sides) if side == "train"]
-    test = [Piece(clip) for clip, side in enumerate(sides) if side == "test"]
-    check_sizes(name, {"train": train, "test": test}, {"train": 280, "test": 39})
-    kept, val = carve(train, val_share, val_seed, names)
-    return {"train": kept, "val": val, "test": test}
+    check_sizes(name, Counter(sides), {"train": 280, "test": 39})
+    return by_side(sides, store, val_share, val_seed)
 
 
 def _opened(path: Path, needed: Sequence[str]) -> Any:

@@ -10,7 +10,8 @@ from jaxtyping import Float32, Float64, Int64
 
 from datamodules.module import Split
 from datamodules.pieces import Pieces
-from datamodules.prepared import Moments, PreparedData
+from datamodules.prepared import PreparedData
+from datamodules.recordings import Moments
 from datamodules.source import Indices, Origin, Positions, Source
 from datamodules.store import PixelType
 

@@ -1,5 +1,6 @@
 """Moving GIF: cartoon animals that walk or run on white ground, from the owner's train and test folders."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.pieces import Piece
-from datamodules.prepared import PreparedData, Recording, Splits, carve, check_sizes, names_of
+from datamodules.prepared import PreparedData
+from datamodules.recordings import Recording
+from datamodules.splits import Splits, by_side, check_sizes
 from datamodules.store import ClipStore
 from datamodules.video import EXTENSIONS, decode
 
@@ -80,11 +82,8 @@ class MovingGif(PreparedData):
     def splits(self, store: ClipStore) -> Splits:
         """The owner's folders; warns where they have not 900 and 100 films."""
         sides = [entry["side"] for entry in store.index["clips"]]
-        train = [Piece(clip) for clip, side in enumerate(sides) if side == "train"]
-        test = [Piece(clip) for clip, side in enumerate(sides) if side == "test"]
-        check_sizes(self.name, {"train": train, "test": test}, {"train": 900, "test": 100})
-        kept, val = carve(train, self.val_share, self.val_seed, names_of(store))
-        return {"train": kept, "val": val, "test": test}
+        check_sizes(self.name, Counter(sides), {"train": 900, "test": 100})
+        return by_side(sides, store, self.val_share, self.val_seed)
 
 
 def _film(path: Path, size: tuple[int, int], channels: int, rate: float | None) -> Iterator[tuple[Any, float]]:

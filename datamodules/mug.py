@@ -3,18 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.prepared import PreparedData, Recording, Splits, by_person
+from datamodules.people import PeopleData
+from datamodules.recordings import Recording
 from datamodules.stills import numbered, stills
-from datamodules.store import ClipStore
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 
 
-class MUG(PreparedData):
+class MUG(PeopleData):
     """MUG facial expressions: 52 people (of 86) and six expressions as JPEG frames of 896x896 at 19 fps, by licence.
 
     Source: https://mug.ee.auth.gr/fed/, a folder `subjects3` with `<subject>/<expression>/take000/img_0000.jpg`.
@@ -39,10 +38,6 @@ class MUG(PreparedData):
         rate="19 fps, 896x896",
         checksum="none published; noted at first sight",
     )
-
-    def __init__(self, *, val_people: Sequence[str] = (), test_people: Sequence[str] = (), **shared: Any) -> None:
-        super().__init__(**shared)
-        self.val_people, self.test_people = tuple(val_people), tuple(test_people)
 
     @property
     def request(self) -> str:
@@ -71,7 +66,3 @@ class MUG(PreparedData):
             )
             name = f"{person}/{expression}/{folder.name}"
             yield Recording(name, read, EXPRESSIONS.index(expression), {"person": person})
-
-    def splits(self, store: ClipStore) -> Splits:
-        """By person."""
-        return by_person(store, self.val_people, self.test_people)

@@ -11,7 +11,8 @@ from datamodules.archives import Archive
 from datamodules.facts import Facts
 from datamodules.fields import FieldData, basins, moments, ranged
 from datamodules.pieces import Piece
-from datamodules.prepared import Recording, Splits
+from datamodules.recordings import Recording
+from datamodules.splits import Splits
 from datamodules.store import ClipStore
 
 KINDS = {"navy": ("navy_winds_uv", ("u", "v")), "coads": ("coads_climatology", ("UWND", "VWND", "SLP"))}

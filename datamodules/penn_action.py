@@ -1,5 +1,6 @@
 """Penn Action: people at sports, from the owner's frames and .mat labels, which say the split."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.pieces import Piece
-from datamodules.prepared import PreparedData, Recording, Splits, carve, check_sizes, names_of
+from datamodules.prepared import PreparedData
+from datamodules.recordings import Recording
+from datamodules.splits import Splits, by_side, check_sizes
 from datamodules.stills import numbered, stills
 from datamodules.store import ClipStore
 
@@ -95,12 +97,9 @@ class PennAction(PreparedData):
 
     def splits(self, store: ClipStore) -> Splits:
         """As the labels say; warns where they are not 1,258 and 1,068."""
-        sides = [entry["train"] for entry in store.index["clips"]]
-        train = [Piece(clip) for clip, side in enumerate(sides) if side]
-        test = [Piece(clip) for clip, side in enumerate(sides) if not side]
-        check_sizes(self.name, {"train": train, "test": test}, {"train": 1258, "test": 1068})
-        kept, val = carve(train, self.val_share, self.val_seed, names_of(store))
-        return {"train": kept, "val": val, "test": test}
+        sides = ["train" if entry["train"] else "test" for entry in store.index["clips"]]
+        check_sizes(self.name, Counter(sides), {"train": 1258, "test": 1068})
+        return by_side(sides, store, self.val_share, self.val_seed)
 
 
 def read_label(path: Path) -> dict[str, Any]:

@@ -110,9 +110,14 @@ def joints_of(
     return Joints(kind, tuple(drop), weights), pairs_kept(pairs, joints_kept(count, drop))
 
 
+def names_of(store: ClipStore) -> list[str]:
+    """The names of a store's clips, in its order."""
+    return [str(entry["origin"][0]) for entry in store.index["clips"]]
+
+
 def with_sights(store: ClipStore, pieces: Sequence[Piece], kind: str) -> list[Piece]:
     """The pieces of clips with enough detections; warns of the others, by name."""
-    names = [str(entry["origin"][0]) for entry in store.index["clips"]]
+    names = names_of(store)
     dropped = set(read(store, kind).dropped)
     if gone := sorted({names[piece.clip] for piece in pieces} & dropped):
         warnings.warn(

@@ -3,39 +3,24 @@
 import hashlib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from copy import copy
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from datamodules.archives import Archive, check_noted, find, unpacked
 from datamodules.facts import Facts
 from datamodules.keypoints import Detector, Kind, detected, enlarged, file_of, given, read, write
-from datamodules.module import SPLITS, ClipDataModule, Split, shape_of, side_of
-from datamodules.parallel import ahead
-from datamodules.pieces import Joints, KeypointPieces, Piece, Pieces, joints_of, with_sights
-from datamodules.source import Origin, Source
-from datamodules.store import ALL, ClipStore, PixelType, StoredClip, StoreError
+from datamodules.module import ClipDataModule, Split, shape_of, side_of
+from datamodules.pieces import Joints, KeypointPieces, Pieces, joints_of, names_of, with_sights
+from datamodules.recordings import Recording, decoded
+from datamodules.source import Source
+from datamodules.splits import Splits
+from datamodules.store import ALL, ClipStore, PixelType, StoreError
 from datamodules.video import VideoError
-
-Moments = Iterable[tuple[Any, float]]
-"""Pictures (uint8, or float32 for measured fields) and their times in seconds since the first."""
-Splits = Mapping[Split, Sequence[Piece]]
-
-
-class Recording(NamedTuple):
-    """A clip of the owner's files, not yet decoded."""
-
-    name: str
-    """Its name within the data set, for ever."""
-    decode: Callable[[], Moments]
-    """Its pictures and their times; called in a thread. A VideoError, OSError or ValueError leaves the clip out."""
-    label: int = -1
-    about: Mapping[str, Any] = MappingProxyType({})
 
 
 class PreparedData(ClipDataModule, ABC):
@@ -258,26 +243,6 @@ class PreparedData(ClipDataModule, ABC):
         return self.stored_channels or self._channels
 
 
-def decoded(recordings: Sequence[Recording], item_bytes: int) -> Generator[StoredClip, None, None]:
-    """The recordings decoded on all cores, in their order, with a progress bar; a broken one raises when it is read.
-
-    Close it to end its threads before it is exhausted.
-
-    Args:
-        recordings: what to decode.
-        item_bytes: the size of one picture.
-    """
-    from rich.progress import Progress
-
-    films = [recording.decode for recording in recordings]
-    with closing(ahead(films, item_bytes=item_bytes)) as streams, Progress(transient=True) as progress:
-        task = progress.add_task("Decoding", total=len(recordings))
-        for recording, stream in zip(recordings, streams, strict=True):
-            origin = Origin(recording.name, "")  # the digest is that of the pixels
-            yield StoredClip(_named(stream, recording.name), ALL, origin, recording.label, recording.about)
-            progress.advance(task)
-
-
 def damaged(store: ClipStore) -> list[str]:
     """The clips whose pixels and times are not those that the index noted, a sentence for each."""
     clips = store.split(ALL)
@@ -289,63 +254,3 @@ def damaged(store: ClipStore) -> list[str]:
         if digest.hexdigest() != entry["sha256"]:
             problems.append(f"{store.path}: {entry['origin'][0]} is not what was written. Delete it and prepare again.")
     return problems
-
-
-def carve(pieces: Sequence[Piece], share: float, seed: int, names: Sequence[str]) -> tuple[list[Piece], list[Piece]]:
-    """Train and val: `share` of the pieces by a hash of their names, so that the choice depends on no order."""
-    if not 0 <= share < 1:
-        raise ValueError(f"val_share must be from 0 to below 1; got {share}.")
-    order = sorted(pieces, key=lambda piece: hashlib.sha256(f"{seed} {names[piece.clip]}".encode()).digest())
-    held = set(order[: round(share * len(order))])
-    return [piece for piece in pieces if piece not in held], [piece for piece in pieces if piece in held]
-
-
-def names_of(store: ClipStore) -> list[str]:
-    """The names of a store's clips, in its order."""
-    return [str(entry["origin"][0]) for entry in store.index["clips"]]
-
-
-def by_person(store: ClipStore, val_people: Sequence[str], test_people: Sequence[str]) -> Splits:
-    """The clips of a split's people; those whom it does not name are trained on.
-
-    Raises:
-        ValueError: if a name is nobody's, or somebody would be in two splits.
-    """
-    people = [entry["person"] for entry in store.index["clips"]]
-    check_people(sorted(set(people)), val_people, test_people)
-    held = {*val_people, *test_people}
-    return {
-        "train": [Piece(clip) for clip, person in enumerate(people) if person not in held],
-        "val": [Piece(clip) for clip, person in enumerate(people) if person in val_people],
-        "test": [Piece(clip) for clip, person in enumerate(people) if person in test_people],
-    }
-
-
-def check_people(known: Sequence[str], val_people: Sequence[str], test_people: Sequence[str]) -> None:
-    """Raise a ValueError if a name is nobody's, or somebody would be in two splits."""
-    if strangers := [person for person in (*val_people, *test_people) if person not in known]:
-        raise ValueError(f"There is nobody called {', '.join(strangers)}; there are {', '.join(known)}.")
-    if both := set(val_people) & set(test_people):
-        raise ValueError(f"Nobody may be in two splits; {', '.join(sorted(both))} is in val_people and test_people.")
-
-
-def check_sizes(name: str, splits: Splits, published: Mapping[Split, int]) -> Splits:
-    """The splits; warns where they have not the published sizes."""
-    wrong = [
-        f"{len(splits.get(split, ()))} {split} clips where {published[split]} were published"
-        for split in SPLITS
-        if split in published and len(splits.get(split, ())) != published[split]
-    ]
-    if wrong:
-        warnings.warn(f"{name} has {', '.join(wrong)}; do not compare with the paper's numbers.", stacklevel=2)
-    return splits
-
-
-def _named(moments: Iterator[tuple[Any, float]], name: str) -> Iterator[tuple[Any, float]]:
-    """The same; an error says whose it is."""
-    try:
-        yield from moments
-    except VideoError as error:
-        raise VideoError(name, error.reason) from error
-    except (OSError, ValueError) as error:
-        raise VideoError(name, f"it cannot be read ({error})") from error

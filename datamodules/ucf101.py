@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.pieces import Piece
-from datamodules.prepared import PreparedData, Recording, Splits, carve, names_of
+from datamodules.prepared import PreparedData
+from datamodules.recordings import Recording
+from datamodules.splits import Splits, by_side
 from datamodules.store import ClipStore
 from datamodules.video import decode
 
@@ -77,9 +78,7 @@ class UCF101(PreparedData):
     def splits(self, store: ClipStore) -> Splits:
         """By the owner's list, and validation drawn from its train part."""
         sides = [entry["lists"].get(str(self.fold), "") for entry in store.index["clips"]]
-        train = [Piece(number) for number, side in enumerate(sides) if side == "train"]
-        kept, val = carve(train, self.val_share, self.val_seed, names_of(store))
-        return {"train": kept, "val": val, "test": [Piece(n) for n, side in enumerate(sides) if side == "test"]}
+        return by_side(sides, store, self.val_share, self.val_seed)
 
 
 def read_lists(folder: Path) -> dict[str, dict[str, str]]:

@@ -4,19 +4,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
-from datamodules.prepared import PreparedData, Recording, Splits, by_person
-from datamodules.store import ClipStore
+from datamodules.people import PeopleData
+from datamodules.recordings import Recording
 from datamodules.video import EXTENSIONS, decode
 
 SMILES = ("deliberate", "spontaneous")
 _FILE = re.compile(r"(\d+)_(deliberate|spontaneous)_smile", re.IGNORECASE)
 
 
-class UvANEMO(PreparedData):
+class UvANEMO(PeopleData):
     """UvA-NEMO smiles: 400 people, 597 spontaneous and 643 posed, 1920x1080 colour at 50 fps, by licence.
 
     Source: https://www.uva-nemo.org, a folder of videos with names like `001_deliberate_smile_2.mp4`. Dibeklioğlu,
@@ -42,10 +41,6 @@ class UvANEMO(PreparedData):
         checksum="none published; noted at first sight",
     )
 
-    def __init__(self, *, val_people: Sequence[str] = (), test_people: Sequence[str] = (), **shared: Any) -> None:
-        super().__init__(**shared)
-        self.val_people, self.test_people = tuple(val_people), tuple(test_people)
-
     @property
     def request(self) -> str:
         """A form must be signed."""
@@ -65,7 +60,3 @@ class UvANEMO(PreparedData):
             if match := _FILE.match(path.stem):
                 read = partial(decode, path, size=self._size, channels=self._store_channels)
                 yield Recording(path.stem, read, SMILES.index(match[2].lower()), {"person": match[1]})
-
-    def splits(self, store: ClipStore) -> Splits:
-        """By person."""
-        return by_person(store, self.val_people, self.test_people)

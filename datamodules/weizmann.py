@@ -9,8 +9,10 @@ import numpy as np
 
 from datamodules.archives import Archive
 from datamodules.facts import Facts
+from datamodules.people import PeopleData, check_people
 from datamodules.pieces import Piece
-from datamodules.prepared import Moments, PreparedData, Recording, Splits, by_person, check_people
+from datamodules.recordings import Moments, Recording
+from datamodules.splits import Splits
 from datamodules.store import ClipStore
 from datamodules.video import decode, fit
 
@@ -20,7 +22,7 @@ STRIP_CLASSES = ("0", "1", "3", "4")
 _SITE = "https://www.wisdom.weizmann.ac.il/~vision/VideoAnalysis/Demos/SpaceTimeActions/DB"
 
 
-class Weizmann(PreparedData):
+class Weizmann(PeopleData):
     """Weizmann actions: 9 people, 10 actions, 93 AVI files of 180x144 colour at 25 fps, research use.
 
     Source: https://www.wisdom.weizmann.ac.il/~vision/SpaceTimeActions.html, a zip for each action with files like
@@ -52,9 +54,8 @@ class Weizmann(PreparedData):
         test_people: Sequence[str] = ("shahar",),
         **shared: Any,
     ) -> None:
-        super().__init__(**shared)
-        check_people(PEOPLE, val_people, test_people)
-        self.val_people, self.test_people = tuple(val_people), tuple(test_people)
+        super().__init__(val_people=val_people, test_people=test_people, **shared)
+        check_people(PEOPLE, self.val_people, self.test_people)
 
     @property
     def request(self) -> str:
@@ -76,12 +77,8 @@ class Weizmann(PreparedData):
                     {"person": path.stem.partition("_")[0]},
                 )
 
-    def splits(self, store: ClipStore) -> Splits:
-        """By person."""
-        return by_person(store, self.val_people, self.test_people)
 
-
-class WeizmannStrips(PreparedData):
+class WeizmannStrips(PeopleData):
     """Weizmann strips: 9 people, 4 actions, 36 clips of 64x64 colour at 25 fps, research use, one picture each.
 
     The form in which MoCoGAN (Tulyakov et al., CVPR 2018) handed the data on: `<class>/<number>.jpg` for the classes
@@ -117,13 +114,11 @@ class WeizmannStrips(PreparedData):
         pieces: int | None = None,
         **shared: Any,
     ) -> None:
-        super().__init__(**shared)
+        super().__init__(val_people=list(map(str, val_people)), test_people=list(map(str, test_people)), **shared)
         if pieces is not None and pieces < 1:
             raise ValueError(f"pieces is a number of frames, 1 at least, or None; got {pieces}.")
         self.pieces = pieces
-        people = [str(person) for person in range(len(PEOPLE))]
-        self.val_people, self.test_people = tuple(map(str, val_people)), tuple(map(str, test_people))
-        check_people(people, self.val_people, self.test_people)
+        check_people([str(person) for person in range(len(PEOPLE))], self.val_people, self.test_people)
 
     @property
     def request(self) -> str:
@@ -147,8 +142,8 @@ class WeizmannStrips(PreparedData):
                 yield Recording(f"{name}/{path.stem}", read, label, {"person": str(person)})
 
     def splits(self, store: ClipStore) -> Splits:
-        """By person."""
-        splits = by_person(store, self.val_people, self.test_people)
+        """By person; val and test in pieces where they are asked for."""
+        splits = super().splits(store)
         if self.pieces is None:
             return splits
         lengths = [entry["length"] for entry in store.index["clips"]]

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.cli import benchmarks
 from datamodules.archives import MissingData
-from datamodules.prepared import Piece
+from datamodules.pieces import Piece
 from datamodules.sampling import Regular
 from datamodules.video import write_video
 from datamodules.weizmann import ACTIONS, PEOPLE, Weizmann, WeizmannStrips, pieces_of

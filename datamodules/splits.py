@@ -1,0 +1,45 @@
+"""Splits: which stored clips are trained on, validated on and tested on, and whether they are as many as published."""
+
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+
+from datamodules.module import SPLITS, Split
+from datamodules.pieces import Piece, names_of
+from datamodules.store import ClipStore
+
+Splits = Mapping[Split, Sequence[Piece]]
+
+
+def by_side(sides: Sequence[str], store: ClipStore, val_share: float, val_seed: int) -> Splits:
+    """The clips whose side is "train" and those whose side is "test"; validation is carved out of the former.
+
+    Args:
+        sides: of each clip of the store, as the owner's folders, lists or labels say; another word leaves it out.
+        store: what the splits are made of.
+        val_share: see `carve`.
+        val_seed: see `carve`.
+    """
+    train, test = ([Piece(clip) for clip, own in enumerate(sides) if own == side] for side in ("train", "test"))
+    kept, val = carve(train, val_share, val_seed, names_of(store))
+    return {"train": kept, "val": val, "test": test}
+
+
+def carve(pieces: Sequence[Piece], share: float, seed: int, names: Sequence[str]) -> tuple[list[Piece], list[Piece]]:
+    """Train and val: `share` of the pieces by a hash of their names, so that the choice depends on no order."""
+    if not 0 <= share < 1:
+        raise ValueError(f"val_share must be from 0 to below 1; got {share}.")
+    order = sorted(pieces, key=lambda piece: hashlib.sha256(f"{seed} {names[piece.clip]}".encode()).digest())
+    held = set(order[: round(share * len(order))])
+    return [piece for piece in pieces if piece not in held], [piece for piece in pieces if piece in held]
+
+
+def check_sizes(name: str, found: Mapping[str, int], published: Mapping[str, int]) -> None:
+    """Warn where the splits have not the published sizes."""
+    wrong = [
+        f"{found.get(split, 0)} {split} clips where {published[split]} were published"
+        for split in SPLITS
+        if split in published and found.get(split, 0) != published[split]
+    ]
+    if wrong:
+        warnings.warn(f"{name} has {', '.join(wrong)}; do not compare with the paper's numbers.", stacklevel=2)
