@@ -252,8 +252,13 @@ def _named(pairs: list[tuple[str, str]]) -> set[str]:
 
 
 def _folder(config: Namespace) -> Path:
-    """`runs/<experiment>/<seed>`: the experiment is the first config file, or model and data."""
+    """`runs/<experiment>/<seed>`: the experiment is the first config file, or model and data.
+
+    A run's own `config.yaml` leads back to the run.
+    """
     files = [Path(str(entry)) for entry in config.get("config") or [] if entry is not None]
+    if files and (files[0].parent / "checkpoints").is_dir():
+        return files[0].parent
     if files:
         parts = files[0].with_suffix("").parts
         name = Path(*parts[parts.index("experiment") + 1 :]) if "experiment" in parts[:-1] else Path(parts[-1])

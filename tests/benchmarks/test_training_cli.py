@@ -299,3 +299,14 @@ def test_predict_says_where_the_answers_are_and_test_where_the_record_is(
         assert main([verb, EXPERIMENT, f"--ckpt_path={RUN / 'checkpoints' / 'last.ckpt'}"]) == 0
         assert said in capsys.readouterr().out
     assert (RUN / "record.json").is_file()
+
+
+def test_the_configuration_of_a_run_leads_back_to_the_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", EXPERIMENT]) == 0
+    kept = f"--config={RUN / 'config.yaml'}"
+    assert main(["test", kept, "--ckpt_path=last"]) == 0
+    record = read_record(RUN / "record.json")
+    assert record.budget.generator_updates == 4
+    assert [path.name for path in Path("runs").iterdir()] == ["predict_balls"]
+    assert main(["fit", kept]) == 2
+    assert f"{RUN} holds a run already" in capsys.readouterr().err
