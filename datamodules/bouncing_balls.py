@@ -13,15 +13,14 @@ frames of the original are one second here. Licence: simulated, nothing is downl
 test on (Vid-ODE); the validation clips are further seeds.
 """
 
-import hashlib
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
-from datamodules.module import ClipDataModule, Split
-from datamodules.source import Indices, Origin, Positions
+from datamodules.module import Split
+from datamodules.simulated import SimulatedData, SimulatedSource
+from datamodules.source import Indices, Positions
 
 BOX = 10.0
 RADIUS = 1.2
@@ -29,8 +28,7 @@ SPEED = 0.5
 BASE_RATE = 20.0
 """Frames per second of the original programme's frames: SPEED is per one of these."""
 
-_VERSION = 1  # raise it when a clip of the same seed comes out different
-_FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
+_VERSION = 1
 
 Points = Float64[np.ndarray, "clips balls 2"]
 
@@ -98,7 +96,7 @@ def draw(centres: Float64[np.ndarray, "*shape balls 2"], size: int = 32) -> UInt
     return np.round(255 * np.minimum(light, 1)).astype(np.uint8)[..., None, :, :]
 
 
-class BouncingBallsSource:
+class BouncingBallsSource(SimulatedSource):
     """Simulated clips of one split, drawn once and kept.
 
     Args:
@@ -111,35 +109,17 @@ class BouncingBallsSource:
 
     channels = 1
 
-    def __init__(self, seeds: Sequence[int], num_frames: int, frame_rate: float, size: int = 32) -> None:
-        self.size = (size, size)
-        self._seeds = list(seeds)
-        self._times = np.arange(num_frames) / frame_rate
-        states = [initial_state(seed) for seed in self._seeds]
+    def __init__(self, seeds: range, num_frames: int, frame_rate: float, size: int = 32) -> None:
+        times = np.arange(num_frames) / frame_rate
+        super().__init__(_VERSION, seeds, times, (size, size), (frame_rate, size, BOX, RADIUS, SPEED))
+        states = [initial_state(seed) for seed in seeds]
         motion = simulate(
             np.stack([position for position, _ in states]),
             np.stack([velocity for _, velocity in states]),
-            self._times[-1],
+            times[-1],
         )
-        self._centres = motion.at(np.broadcast_to(self._times, (len(self._seeds), num_frames)))
+        self._centres = motion.at(np.broadcast_to(times, (len(seeds), num_frames)))
         self._frames = np.concatenate([draw(centres, size) for centres in np.array_split(self._centres, 16)])
-        settings = (_VERSION, self._seeds[0], len(self._seeds), num_frames, frame_rate, size, BOX, RADIUS, SPEED)
-        self.fingerprint = hashlib.sha256(repr(settings).encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self._seeds)
-
-    def origins(self) -> Sequence[Origin]:
-        """The seeds."""
-        return [Origin(f"seed {seed}", str(seed)) for seed in self._seeds]
-
-    def labels(self) -> Int64[np.ndarray, " clips"]:
-        """No classes."""
-        return np.full(len(self), -1, dtype=np.int64)
-
-    def times(self, index: int) -> Float64[np.ndarray, " length"]:
-        """Seconds since the first frame."""
-        return self._times
 
     def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
         """Frames, 0 to 255."""
@@ -190,7 +170,7 @@ def _exchange(
     velocity[clip, other] += along
 
 
-class BouncingBalls(ClipDataModule):
+class BouncingBalls(SimulatedData):
     """Three bouncing balls, 32x32, 20 frames at 20 frames per second.
 
     Args:
@@ -204,6 +184,7 @@ class BouncingBalls(ClipDataModule):
     """
 
     name = "bouncing-balls"
+    channels = 1
 
     def __init__(
         self,
@@ -215,28 +196,11 @@ class BouncingBalls(ClipDataModule):
         size: int = 32,
         **loading: Any,
     ) -> None:
-        super().__init__(**loading)
         if size < 4:
             raise ValueError(f"Balls need a picture of at least 4 pixels; got {size}.")
-        self.clips = {"train": train_clips, "val": val_clips, "test": test_clips}
-        self.length = length
+        super().__init__(clips=(train_clips, val_clips, test_clips), length=length, size=(size, size), **loading)
         self.frame_rate = frame_rate
-        self._size = size
-
-    @property
-    def channels(self) -> int:
-        """Grey."""
-        return 1
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self._size, self._size
-
-    def prepare_data(self) -> None:
-        """Nothing: the balls are simulated when a split is opened, in about a second."""
 
     def open(self, split: Split) -> BouncingBallsSource:
-        """The balls of a split's seeds."""
-        seeds = range(_FIRST_SEED[split], _FIRST_SEED[split] + self.clips[split])
-        return BouncingBallsSource(seeds, self.length, self.frame_rate, self._size)
+        """The balls of a split's seeds, simulated in about a second."""
+        return BouncingBallsSource(self.seeds(split), self.length, self.frame_rate, self.size[0])

@@ -9,27 +9,26 @@ brightness is the share of it that is covered (squares: exactly; discs: by the d
 Nothing is downloaded.
 """
 
-import hashlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from datamodules.draws import SCENE, uniforms
-from datamodules.module import ClipDataModule, Split
-from datamodules.source import Indices, Origin, Positions
+from datamodules.module import Split
+from datamodules.simulated import SimulatedData, SimulatedSource
+from datamodules.source import Indices, Positions
 
 CROSSING = 31 / 16
 """Seconds from one border to the other."""
 WIDTHS = 8, 14
 """The narrowest and the widest shape, in 64ths of the picture."""
 _VERSION = 1
-_FIRST_SEED = {"train": 0, "val": 1 << 30, "test": 1 << 31}
 _PATCH = 16
 
 
-class MovingShapesSource:
+class MovingShapesSource(SimulatedSource):
     """The clips of these seeds.
 
     Args:
@@ -43,32 +42,18 @@ class MovingShapesSource:
     channels = 3
 
     def __init__(self, seeds: range, num_frames: int, frame_rate: float, size: int = 64, classes: int = 2) -> None:
-        self.size = (size, size)
-        self._seeds = seeds
-        self._times = np.arange(num_frames) / frame_rate
+        times = np.arange(num_frames) / frame_rate
+        super().__init__(_VERSION, seeds, times, (size, size), (frame_rate, size, classes))
         numbers = uniforms(SCENE, 0, 0, np.arange(seeds.start, seeds.stop, dtype=np.int64), 14)
         self._classes = (numbers[:, 0] * classes).astype(np.int64)
         self._square = numbers[:, 1] < 0.5
         self._widths = (WIDTHS[0] + numbers[:, 2] * (WIDTHS[1] - WIDTHS[0])) * size / 64
         self._colours = (64 + 191 * numbers[:, 3:6]).astype(np.float32)
         self._points = _curve(numbers[:, 6:14].reshape(-1, 4, 2), self._classes, self._widths, size)
-        settings = (_VERSION, seeds.start, len(seeds), num_frames, frame_rate, size, classes)
-        self.fingerprint = hashlib.sha256(repr(settings).encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self._seeds)
-
-    def origins(self) -> Sequence[Origin]:
-        """The seeds."""
-        return [Origin(f"seed {seed}", str(seed)) for seed in self._seeds]
 
     def labels(self) -> Int64[np.ndarray, " clips"]:
         """The class of motion."""
         return self._classes
-
-    def times(self, index: int) -> Float64[np.ndarray, " length"]:
-        """Seconds since the first frame."""
-        return self._times
 
     def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
         """The pictures at these frames, drawn now."""
@@ -112,7 +97,7 @@ class MovingShapesSource:
         return light
 
 
-class MovingShapes(ClipDataModule):
+class MovingShapes(SimulatedData):
     """Discs and squares that cross the picture; see the module's description.
 
     Args:
@@ -127,6 +112,8 @@ class MovingShapes(ClipDataModule):
     """
 
     name = "moving-shapes"
+    channels = 3
+    first_seeds: ClassVar[Mapping[Split, int]] = {"train": 0, "val": 1 << 30, "test": 1 << 31}
 
     def __init__(
         self,
@@ -139,34 +126,17 @@ class MovingShapes(ClipDataModule):
         classes: int = 2,
         **loading: Any,
     ) -> None:
-        super().__init__(**loading)
         if classes not in (2, 4):
             raise ValueError(f"There are 2 classes of motion, or 4 with both directions; got {classes}.")
         if size < 16:
             raise ValueError(f"A shape needs a picture of at least 16 pixels; got {size}.")
-        self.clips = {"train": train_clips, "val": val_clips, "test": test_clips}
-        self.length = length
+        super().__init__(clips=(train_clips, val_clips, test_clips), length=length, size=(size, size), **loading)
         self.frame_rate = frame_rate
         self.classes = classes
-        self._size = size
-
-    @property
-    def channels(self) -> int:
-        """Colour."""
-        return 3
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self._size, self._size
-
-    def prepare_data(self) -> None:
-        """Nothing: shapes are drawn when they are asked for."""
 
     def open(self, split: Split) -> MovingShapesSource:
         """The shapes of a split's seeds."""
-        seeds = range(_FIRST_SEED[split], _FIRST_SEED[split] + self.clips[split])
-        return MovingShapesSource(seeds, self.length, self.frame_rate, self._size, self.classes)
+        return MovingShapesSource(self.seeds(split), self.length, self.frame_rate, self.size[0], self.classes)
 
 
 def _curve(

@@ -8,23 +8,21 @@ at rest. The method is Runge and Kutta's, as there, in steps of at most 0.01 s. 
 downloaded.
 """
 
-import hashlib
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 from datamodules.clip import Batch, KeypointClip, Trajectory
-from datamodules.module import ClipDataModule, Split
-from datamodules.source import Indices, Origin, Positions
+from datamodules.module import Split
+from datamodules.simulated import SimulatedData, SimulatedSource
+from datamodules.source import Indices, Positions
 
 GRAVITY = 9.81
 STEP = 0.1
 """Seconds between the samples of a trajectory."""
 
-_FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 _FINEST = 0.01
 
 Parameters = Float64[np.ndarray, " pendulum"]
@@ -72,33 +70,14 @@ def simulate(things: Pendulums, times: Float64[np.ndarray, " time"]) -> Float64[
     return np.stack(states, axis=1)
 
 
-class PendulumSource:
+class PendulumSource(SimulatedSource):
     """Simulated trajectories of one split: pictures without channels, and one "joint" at (angle, angular velocity)."""
 
     channels = 0
-    size = (1, 1)
 
     def __init__(self, seeds: range, length: int) -> None:
-        self._seeds = seeds
-        self._times = np.arange(length) * STEP
+        super().__init__(1, seeds, np.arange(length) * STEP, (1, 1), (STEP, GRAVITY))
         self._states = simulate(pendulums(seeds), self._times)
-        settings = (1, seeds.start, len(seeds), length, STEP, GRAVITY)
-        self.fingerprint = hashlib.sha256(repr(settings).encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self._seeds)
-
-    def origins(self) -> Sequence[Origin]:
-        """The seeds."""
-        return [Origin(f"seed {seed}", str(seed)) for seed in self._seeds]
-
-    def labels(self) -> Int64[np.ndarray, " clips"]:
-        """No classes."""
-        return np.full(len(self), -1, dtype=np.int64)
-
-    def times(self, index: int) -> Float64[np.ndarray, " length"]:
-        """Seconds since the start."""
-        return self._times
 
     def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
         """No pixels."""
@@ -112,7 +91,7 @@ class PendulumSource:
         return states, np.ones(states.shape[:-1], dtype=np.float32)
 
 
-class Pendulum(ClipDataModule):
+class Pendulum(SimulatedData):
     """Damped pendulums as Trajectories of angle (radians) and angular velocity (radians per second).
 
     Args:
@@ -124,6 +103,7 @@ class Pendulum(ClipDataModule):
     """
 
     name = "pendulum"
+    channels = 0
     frame_rate = 1 / STEP
 
     def __init__(
@@ -134,26 +114,11 @@ class Pendulum(ClipDataModule):
         length: int = 64,
         **loading: Any,
     ) -> None:
-        super().__init__(**loading)
-        self.clips = {"train": train_clips, "val": val_clips, "test": test_clips}
-        self.length = length
-
-    @property
-    def channels(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """No pictures."""
-        return (1, 1)
-
-    def prepare_data(self) -> None:
-        """Nothing: the pendulums are simulated when a split is opened."""
+        super().__init__(clips=(train_clips, val_clips, test_clips), length=length, size=(1, 1), **loading)
 
     def open(self, split: Split) -> PendulumSource:
         """The pendulums of a split's seeds."""
-        return PendulumSource(range(_FIRST_SEED[split], _FIRST_SEED[split] + self.clips[split]), self.length)
+        return PendulumSource(self.seeds(split), self.length)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """The one joint becomes the state."""
