@@ -14,34 +14,28 @@ import numpy as np
 from datamodules.archives import Archive, check_noted, find, unpacked
 from datamodules.facts import Facts
 from datamodules.keypoints import Detector, Kind, detected, enlarged, file_of, given, read, write
-from datamodules.module import ClipDataModule, Split, shape_of, side_of
-from datamodules.pieces import Joints, KeypointPieces, Pieces, joints_of, names_of, with_sights
+from datamodules.module import Split, side_of
+from datamodules.pieces import KeypointPieces, Pieces, names_of, with_sights
 from datamodules.recordings import Recording, decoded
 from datamodules.source import Source
 from datamodules.splits import Splits
 from datamodules.store import ALL, ClipStore, PixelType, StoreError
+from datamodules.stored import StoredData
 from datamodules.video import VideoError
 
 
-class PreparedData(ClipDataModule, ABC):
+class PreparedData(StoredData, ABC):
     """A data set that somebody publishes.
 
     A subclass says `name`, `stored_channels`, `facts`, `archives`, `recordings` and `splits`.
 
     Args:
-        size: side of the square pictures, or (height, width): cut about the centre, resized once, antialiased.
-        channels: 3 for colour, 1 for grey. Grey data are stored with one channel; 3 repeats it when it is read.
-        frame_rate: frames per second to resample to, nearest in time; None keeps the clips' own times.
         archives: where the owner's files lie; None is `<root>/archives/<name>`.
         download: fetch what is missing and may be fetched.
-        store: read this prepared store, a folder or an fsspec address (https://, s3://, ...), where it lies; the
-            owner's files are not needed then.
         shard_gigabytes: store the frames in files of about this size; None is one file.
-        keypoints: read the joints that `benchmarks prepare ... --keypoints` found, or that came with the data: batches
-            are KeypointClips then. Clips in which more than 20 % of the frames have no detection are left out, by name.
-        drop_joints: joints that are left out, counted from 0; 15 and 16 are the ankles.
-        joint_weights: what the confidence of a joint is multiplied by, 0 to 1.
-        loading: see `ClipDataModule`; `joint_pairs` are those of the joints that are left.
+        keypoints: read the joints (of a face: the points) that `benchmarks prepare ... --keypoints` found, or that came
+            with the data; see `StoredData`.
+        shared: see `StoredData`. Data that are grey by nature are stored with one channel; `channels: 3` repeats it.
     """
 
     facts: ClassVar[Facts]
@@ -56,44 +50,16 @@ class PreparedData(ClipDataModule, ABC):
     def __init__(
         self,
         *,
-        size: int | tuple[int, int] = 64,
-        channels: Literal[1, 3] = 3,
-        frame_rate: float | None = None,
         archives: str | None = None,
         download: bool = True,
-        store: str | None = None,
         shard_gigabytes: float | None = None,
         keypoints: bool = False,
-        drop_joints: Sequence[int] = (),
-        joint_weights: dict[int, float] | None = None,
-        **loading: Any,
+        **shared: Any,
     ) -> None:
-        super().__init__(**loading)
-        self.joints: Joints | None = None
-        if keypoints:
-            self.joints, pairs = joints_of(self.keypoint_kind, drop_joints, joint_weights)
-            self.joint_pairs = self.joint_pairs or pairs
-        elif drop_joints or joint_weights:
-            raise ValueError("drop_joints and joint_weights are of keypoints; set `keypoints: true` too.")
-        if frame_rate is not None and not frame_rate > 0:
-            raise ValueError(f"frame_rate must be positive; got {frame_rate}.")
-        self._size = shape_of(size)
-        self._channels = channels
-        self.frame_rate = frame_rate
+        super().__init__(keypoints=self.keypoint_kind if keypoints else None, **shared)
         self.folder = Path(archives) if archives else self.root / "archives" / self.name
         self.download = download
-        self.store = store
         self.shard_bytes = None if shard_gigabytes is None else max(1, round(shard_gigabytes * 1e9))
-
-    @property
-    def channels(self) -> int:
-        """As asked."""
-        return self._channels
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """As asked."""
-        return self._size
 
     @property
     def path(self) -> Path:
@@ -134,21 +100,9 @@ class PreparedData(ClipDataModule, ABC):
                 self._take_keypoints(store)
             read(store, self.keypoint_kind)
 
-    def opened(self) -> ClipStore:
-        """The store that the clips are read from."""
-        return ClipStore.open(self.store or self.path)
-
     def prepare_keypoints(self, detector: Detector | None = None, size: int = 256) -> list[str]:
-        """Prepare, look for the joints in every clip, and return the names of clips with too few detections.
-
-        Keypoints that came with the data are taken instead. They are looked for in pictures of `size` in place of
-        the store's, which are small.
-
-        Raises:
-            MissingData: if the detector's weights or the archives cannot be had.
-        """
-        if self.store is not None:
-            raise ValueError(f"Keypoints are found where a store is prepared, not in {self.store}; leave `store` out.")
+        """See `StoredData`; without a detector, keypoints that came with the data are taken instead."""
+        self.check_own()
         self._prepare_store()
         store = self.opened()
         if detector is None and self._take_keypoints(store):

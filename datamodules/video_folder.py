@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -15,11 +15,12 @@ import numpy as np
 
 from datamodules.archives import file_sha256
 from datamodules.keypoints import Detector, Kind, detected, enlarged, write
-from datamodules.module import SPLITS, ClipDataModule, Split, shape_of, side_of
+from datamodules.module import SPLITS, Split, side_of
 from datamodules.parallel import ahead, cores
-from datamodules.pieces import Joints, KeypointPieces, Piece, joints_of, with_sights
+from datamodules.pieces import KeypointPieces, Piece, with_sights
 from datamodules.source import Origin, Source
 from datamodules.store import ClipStore, StoredClip
+from datamodules.stored import StoredData
 from datamodules.video import EXTENSIONS, Picture, VideoError, decode, resample
 
 OnError = Literal["raise", "skip"]
@@ -42,7 +43,7 @@ class FolderError(ValueError):
     """A folder that cannot be used as a data set."""
 
 
-class VideoFolder(ClipDataModule):
+class VideoFolder(StoredData):
     """The videos (mp4, avi, mkv, mov, gif, mpg, webm) of a folder and its sub-folders.
 
     If the folder has a sub-folder `train`, `val` or `test`, these are the splits. Otherwise files are split at random,
@@ -51,65 +52,30 @@ class VideoFolder(ClipDataModule):
 
     Args:
         folder: where the videos are.
-        size: side of the square pictures, or (height, width): cut about the centre, resized once, antialiased.
-        channels: 3 for colour, 1 for grey.
-        frame_rate: frames per second to resample to, nearest in time; None keeps each video's own times.
         val_share: the share of files to validate on, where the folder does not say.
         test_share: the share of files to test on, where the folder does not say.
         split_seed: of the random split.
         on_error: a broken file raises an error that names it, or is left out, printed and listed in the index.
         name: how records and the prepared folder call the data set; None is the folder's own name.
-        store: read this prepared store, a folder or an fsspec address (https://, s3://, ...), where it lies; the
-            videos are not needed then.
-        keypoints: read the joints of the "body" or the points of the "face" that `prepare_keypoints` found
-            (`benchmarks prepare ... --keypoints`); batches are KeypointClips then.
-        drop_joints: joints that are left out, counted from 0.
-        joint_weights: what the confidence of a joint is multiplied by, 0 to 1.
-        loading: see `ClipDataModule`.
+        shared: see `StoredData`.
     """
 
     def __init__(
         self,
         folder: str,
-        size: int | tuple[int, int] = 64,
-        channels: Literal[1, 3] = 3,
-        frame_rate: float | None = None,
+        *,
         val_share: float = 0.1,
         test_share: float = 0.1,
         split_seed: int = 0,
         on_error: OnError = "raise",
         name: str | None = None,
-        store: str | None = None,
-        keypoints: Kind | None = None,
-        drop_joints: Sequence[int] = (),
-        joint_weights: dict[int, float] | None = None,
-        **loading: Any,
+        **shared: Any,
     ) -> None:
-        super().__init__(**loading)
+        super().__init__(**shared)
         self.folder = Path(folder)
-        self._size = shape_of(size)
-        self._channels = channels
         self.on_error: OnError = on_error
-        self.store = store
-        self.joints: Joints | None = None
-        if keypoints is not None:
-            self.joints, pairs = joints_of(keypoints, drop_joints, joint_weights)
-            self.joint_pairs = self.joint_pairs or pairs
-        elif drop_joints or joint_weights:
-            raise ValueError("drop_joints and joint_weights are of keypoints; set `keypoints: body` or `face` too.")
-        self.frame_rate = frame_rate
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
         self.name = name or re.sub(r"\W+", "-", self.folder.resolve().name).strip("-").lower() or "videos"
-
-    @property
-    def channels(self) -> int:
-        """As asked."""
-        return self._channels
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """As asked."""
-        return self._size
 
     @property
     def path(self) -> Path:
@@ -121,7 +87,7 @@ class VideoFolder(ClipDataModule):
     def prepare_data(self) -> None:
         """Decode the videos, unless that was done and neither files nor settings have changed."""
         if self.store is not None:
-            ClipStore.open(self.store)
+            self.opened()
             return
         prepare_folder(
             self.folder,
@@ -137,27 +103,22 @@ class VideoFolder(ClipDataModule):
 
     def open(self, split: Split) -> Source:
         """The clips of a split."""
-        store = ClipStore.open(self.store or self.path)
+        store = self.opened()
         if self.joints is None:
             return store.split(split)
         mine = [Piece(number) for number, entry in enumerate(store.index["clips"]) if entry["split"] == split]
         return KeypointPieces(store, with_sights(store, mine, self.joints.kind), self._channels, None, self.joints)
 
     def prepare_keypoints(self, detector: Detector | None = None, size: int = 256) -> list[str]:
-        """Prepare, look for the joints in every video, and return the names of those with too few detections.
-
-        Raises:
-            MissingData: if the detector's weights cannot be had.
-        """
-        if self.store is not None:
-            raise ValueError(f"Keypoints are found where a store is prepared, not in {self.store}; leave `store` out.")
+        """See `StoredData`."""
+        self.check_own()
         self.prepare_data()
         kind: Kind = self.joints.kind if self.joints else "body"
         if detector is None:
             from datamodules.detectors import detector_of
 
             detector = detector_of(kind)
-        store, large = ClipStore.open(self.path), enlarged(self._size, size)
+        store, large = self.opened(), enlarged(self._size, size)
         paths = [self.folder / entry["origin"][0] for entry in store.index["clips"]]
         films = (decode(path, size=large, frame_rate=self.frame_rate) for path in paths)
         return list(write(store, kind, detected(films, detector, large, self._size), detector.name).dropped)

@@ -23,16 +23,16 @@ def main(args: argparse.Namespace) -> int:
     data = data_named(args.data, options)
     from datamodules.module import SPLITS
     from datamodules.prepared import PreparedData
-    from datamodules.video_folder import VideoFolder
+    from datamodules.stored import StoredData
 
     if args.verify and not isinstance(data, PreparedData):
         raise UserError(f"{data.name} has nothing noted to compare with; --verify is for published data sets.")
 
-    if args.keypoints and not isinstance(data, PreparedData | VideoFolder):
+    if args.keypoints and not isinstance(data, StoredData):
         raise UserError(f"Keypoints are found in published data sets and folders of videos; {data.name} is simulated.")
 
     try:
-        if args.keypoints and isinstance(data, PreparedData | VideoFolder):
+        if args.keypoints and isinstance(data, StoredData):
             few = data.prepare_keypoints()
             print(
                 f"keypoints: {data.path}, {len(few)} clips with too few detections{': ' if few else ''}{', '.join(few)}"

@@ -98,7 +98,7 @@ def test_keypoints_that_nobody_looked_for_are_not_made_up(strips: dict[str, Any]
     (tmp_path / "archives" / "weizmann_keypoints.npz").unlink()
     with pytest.raises(StoreError, match=r"no body keypoints. Find them with `benchmarks prepare ... --keypoints`"):
         WeizmannStrips(keypoints=True, **strips).prepare_data()
-    with pytest.raises(ValueError, match="set `keypoints: true` too"):
+    with pytest.raises(ValueError, match="set `keypoints` too"):
         WeizmannStrips(drop_joints=[3], **strips)
     with pytest.raises(ValueError, match="from 0 to 16; got 17"):
         WeizmannStrips(keypoints=True, drop_joints=[17], **strips)
