@@ -4,29 +4,24 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory
-from lightning_modules.adversarial import AdversarialSystem, Losses
-from lightning_modules.losses.adversarial import wasserstein_fake, wasserstein_generator, wasserstein_real
+from lightning_modules.adversarial import Scalar
 from lightning_modules.losses.diversity import diversity_loss
-from lightning_modules.losses.penalties import gradient_penalty
 from lightning_modules.networks.heatmaps import Heatmaps
 from lightning_modules.networks.mode_gan import MotionGenerator
 from lightning_modules.noise import normal
+from lightning_modules.two_critic_gan import TwoCriticGAN
 
 Times = Float[Tensor, "batch time"]
 Values = Float[Tensor, "batch time value"]
 
 
-class MotionGAN(AdversarialSystem):
+class MotionGAN(TwoCriticGAN):
     """Learn the distribution of motions: z_m -> P -> dynamics -> Q -> keypoints, judged as heatmaps (Section 3.1).
 
-    With `LatentODE` it is the paper's; `MotionRNN` makes it the RNN of Figs 5, 10 and 12. Where the paper is silent
-    the values are WGAN-GP's own: Adam at 1e-4 with betas 0 and 0.9, five critic updates for one of the generator, a
-    penalty of 10. The losses printed in the supplement's eqs 10 and 11 are logarithms; its text says WGAN-GP, and so is
-    this.
+    With `LatentODE` it is the paper's; `MotionRNN` makes it the RNN of Figs 5, 10 and 12.
 
     What the data are not sure of (`confidence`, frames that are missing) fades from the real and from the made
     heatmaps alike, so that no critic can tell them by it.
@@ -36,13 +31,8 @@ class MotionGAN(AdversarialSystem):
         heatmaps: how keypoints are drawn for the critics; None for trajectories, which are judged as they are.
         frame_critic: judges one moment of each clip, drawn anew each time.
         sequence_critic: judges whole clips.
-        diversity_weight: lambda of eq. 3.
-        penalty_weight: lambda of the gradient penalty.
-        generator_optimizer: Adam, 1e-4.
-        critic_optimizer: Adam, 1e-4, one for both critics.
-        critic_updates: the critics' updates for one of the generator.
-        adversarial: see `AdversarialSystem`. The paper's first frame is at 1/16 and its last at 1 (`first_time`
-            0.0625 for clips of a second at 16 frames per second).
+        judged: see `TwoCriticGAN`. The paper's first frame is at 1/16 and its last at 1 (`first_time` 0.0625 for clips
+            of a second at 16 frames per second).
     """
 
     def __init__(
@@ -51,25 +41,10 @@ class MotionGAN(AdversarialSystem):
         heatmaps: Heatmaps | None = None,
         frame_critic: nn.Module | None = None,
         sequence_critic: nn.Module | None = None,
-        diversity_weight: float = 1.0,
-        penalty_weight: float = 10.0,
-        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-4, betas=(0.0, 0.9)),
-        critic_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-4, betas=(0.0, 0.9)),
-        critic_updates: int = 5,
-        **adversarial: Any,
+        **judged: Any,
     ) -> None:
-        critics = {"frame": frame_critic, "sequence": sequence_critic}
-        super().__init__(
-            generator,
-            {name: critic for name, critic in critics.items() if critic is not None},
-            generator_optimizer=generator_optimizer,
-            critic_optimizer=critic_optimizer,
-            critic_updates=critic_updates,
-            **adversarial,
-        )
+        super().__init__(generator, frame_critic, sequence_critic, **judged)
         self.heatmaps = heatmaps
-        self.diversity_weight = diversity_weight
-        self.penalty_weight = penalty_weight
         self.sample_type = Trajectory if heatmaps is None else KeypointClip
 
     @property
@@ -125,34 +100,15 @@ class MotionGAN(AdversarialSystem):
             )
         return Motions(real, self.heatmaps(keypoints) * _certainty(batch), code)
 
-    def critic_losses(self, batch: Batch, fakes: "Motions") -> Losses:
-        """WGAN-GP for each critic."""
-        losses = {}
-        for name, real, fake in self._judged(fakes):
-            critic = self.critics[name]
-            losses[name] = wasserstein_real(critic(real)) + wasserstein_fake(critic(fake))
-            losses[f"{name}_penalty"] = self.penalty_weight * gradient_penalty(critic, real, fake)
-        return losses
+    def judged(self, fakes: "Motions") -> tuple[Tensor, Tensor]:
+        """The motions themselves."""
+        return fakes.real, fakes.fake
 
-    def generator_losses(self, batch: Batch, fakes: "Motions") -> Losses:
-        """Both critics' verdicts, and eq. 3 between the initial values of these codes and of as many others."""
-        losses = {name: wasserstein_generator(self.critics[name](fake)) for name, _, fake in self._judged(fakes)}
-        if self.diversity_weight:
-            other = self._code(len(fakes.code), fakes.code.device)
-            starts = self.network.initial_value(fakes.code), self.network.initial_value(other)
-            losses["diversity"] = self.diversity_weight * diversity_loss(fakes.code, other, *starts)
-        return losses
-
-    def _judged(self, fakes: "Motions") -> list[tuple[str, Tensor, Tensor]]:
-        rows = torch.arange(len(fakes.real), device=fakes.real.device)
-        views = []
-        for name in self.critics:
-            if name == "frame":
-                moment = torch.randint(fakes.real.shape[1], (len(rows),), device=rows.device)
-                views.append((name, fakes.real[rows, moment], fakes.fake[rows, moment]))
-            else:
-                views.append((name, fakes.real, fakes.fake))
-        return views
+    def diversity(self, batch: Batch, fakes: "Motions") -> Scalar:
+        """Eq. 3, between the initial values of these codes and of as many others."""
+        other = self._code(len(fakes.code), fakes.code.device)
+        starts = self.network.initial_value(fakes.code), self.network.initial_value(other)
+        return diversity_loss(fakes.code, other, *starts)
 
     def _seen(self, batch: Batch) -> Tensor:
         """The real motion as the critics see it."""

@@ -4,28 +4,26 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from datamodules.clip import Batch, KeypointClip, VideoClip
-from lightning_modules.adversarial import AdversarialSystem, Losses
-from lightning_modules.losses.adversarial import wasserstein_fake, wasserstein_generator, wasserstein_real
+from lightning_modules.adversarial import Scalar
 from lightning_modules.losses.diversity import diversity_loss
-from lightning_modules.losses.penalties import gradient_penalty
 from lightning_modules.networks.heatmaps import Heatmaps
 from lightning_modules.networks.mode_gan import VideoGenerator
 from lightning_modules.noise import normal
+from lightning_modules.two_critic_gan import TwoCriticGAN
 
 Frames = Float[Tensor, "batch time channel height width"]
 Maps = Float[Tensor, "batch time joint height width"]
 
 
-class MotionToVideoGAN(AdversarialSystem):
+class MotionToVideoGAN(TwoCriticGAN):
     """Learn to draw what moves as given: keypoints -> heatmaps, with z_a -> frames (Section 3.2).
 
     It trains on the keypoints of real clips; stage I's come in only when the two are joined (`ModeGAN`). The critics
     see frames and heatmaps side by side in channels, and their gradient is penalised by both, as the paper's
-    concatenation says. Optimisers and weights are those of `MotionGAN`; the paper names none.
+    concatenation says. Optimisers and weights are those of `TwoCriticGAN`; the paper names none.
 
     It answers no verb of the tasks, which speak of frames and times alone: `render` is its one question.
 
@@ -34,12 +32,7 @@ class MotionToVideoGAN(AdversarialSystem):
         heatmaps: how keypoints are drawn, at the size of the frames.
         frame_critic: judges one moment of each clip, drawn anew each time.
         sequence_critic: judges whole clips.
-        diversity_weight: lambda of eq. 6; 0 saves the second picture that it takes.
-        penalty_weight: lambda of the gradient penalty.
-        generator_optimizer: Adam, 1e-4.
-        critic_optimizer: Adam, 1e-4, one for both critics.
-        critic_updates: the critics' updates for one of the generator.
-        adversarial: see `AdversarialSystem`.
+        judged: see `TwoCriticGAN`.
     """
 
     def __init__(
@@ -48,30 +41,15 @@ class MotionToVideoGAN(AdversarialSystem):
         heatmaps: Heatmaps,
         frame_critic: nn.Module | None = None,
         sequence_critic: nn.Module | None = None,
-        diversity_weight: float = 1.0,
-        penalty_weight: float = 10.0,
-        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-4, betas=(0.0, 0.9)),
-        critic_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-4, betas=(0.0, 0.9)),
-        critic_updates: int = 5,
-        **adversarial: Any,
+        **judged: Any,
     ) -> None:
-        critics = {"frame": frame_critic, "sequence": sequence_critic}
-        super().__init__(
-            generator,
-            {name: critic for name, critic in critics.items() if critic is not None},
-            generator_optimizer=generator_optimizer,
-            critic_optimizer=critic_optimizer,
-            critic_updates=critic_updates,
-            **adversarial,
-        )
+        super().__init__(generator, frame_critic, sequence_critic, **judged)
         if heatmaps.size != generator.size:
             raise ValueError(
                 f"Heatmaps and frames lie side by side before the critics, so their sizes must agree; got "
                 f"{heatmaps.size} and {generator.size}."
             )
         self.heatmaps = heatmaps
-        self.diversity_weight = diversity_weight
-        self.penalty_weight = penalty_weight
 
     @property
     def network(self) -> VideoGenerator:
@@ -120,35 +98,16 @@ class MotionToVideoGAN(AdversarialSystem):
         shown = batch.present[:, :, None, None, None]
         return Videos(clip.frames * shown, self.generator(code, maps) * shown, maps, code, batch.present)
 
-    def critic_losses(self, batch: Batch, fakes: "Videos") -> Losses:
-        """WGAN-GP for each critic, of frames with heatmaps."""
-        losses = {}
-        for name, real, fake in self._judged(fakes):
-            critic = self.critics[name]
-            losses[name] = wasserstein_real(critic(real)) + wasserstein_fake(critic(fake))
-            losses[f"{name}_penalty"] = self.penalty_weight * gradient_penalty(critic, real, fake)
-        return losses
-
-    def generator_losses(self, batch: Batch, fakes: "Videos") -> Losses:
-        """Both critics' verdicts, and eq. 6: the same motion with another appearance must look different."""
-        losses = {name: wasserstein_generator(self.critics[name](fake)) for name, _, fake in self._judged(fakes)}
-        if self.diversity_weight:
-            code = self._code(batch)
-            other = self.generator(code, fakes.maps) * fakes.present[:, :, None, None, None]
-            losses["diversity"] = self.diversity_weight * diversity_loss(fakes.code, code, fakes.fake, other)
-        return losses
-
-    def _judged(self, fakes: "Videos") -> list[tuple[str, Tensor, Tensor]]:
+    def judged(self, fakes: "Videos") -> tuple[Tensor, Tensor]:
+        """Frames and heatmaps side by side."""
         real, fake = (torch.cat([frames, fakes.maps], dim=2) for frames in (fakes.real, fakes.fake))
-        rows = torch.arange(len(real), device=real.device)
-        views = []
-        for name in self.critics:
-            if name == "frame":
-                moment = torch.randint(real.shape[1], (len(rows),), device=rows.device)
-                views.append((name, real[rows, moment], fake[rows, moment]))
-            else:
-                views.append((name, real, fake))
-        return views
+        return real, fake
+
+    def diversity(self, batch: Batch, fakes: "Videos") -> Scalar:
+        """Eq. 6: the same motion with another appearance must look different."""
+        code = self._code(batch)
+        other = self.generator(code, fakes.maps) * fakes.present[:, :, None, None, None]
+        return diversity_loss(fakes.code, code, fakes.fake, other)
 
     def _drawn(
         self, keypoints: Float[Tensor, "batch time joint 2"], confidence: Float[Tensor, "batch time joint"]
