@@ -7,6 +7,7 @@ from torch.nn.functional import one_hot
 
 from lightning_modules import noise
 from lightning_modules.dynamics.base import Dynamics
+from lightning_modules.networks import time_filtering
 from lightning_modules.networks.video_generator import (
     Frames,
     Index,
@@ -15,6 +16,7 @@ from lightning_modules.networks.video_generator import (
     VideoGenerator,
     chosen,
     doublings,
+    pixels,
 )
 
 
@@ -50,10 +52,10 @@ class MoCoGANGenerator(VideoGenerator):
         before = width << (doublings(size) - 1)
         parts: list[nn.Module] = [nn.ConvTranspose2d(content + categories + motion, before, 4, bias=False)]
         while before > width:
-            parts += [nn.BatchNorm2d(before), nn.ReLU()]
+            parts += [nn.BatchNorm2d(before), nn.ReLU(inplace=True)]
             parts.append(nn.ConvTranspose2d(before, before // 2, 4, stride=2, padding=1, bias=False))
             before //= 2
-        parts += [nn.BatchNorm2d(before), nn.ReLU()]
+        parts += [nn.BatchNorm2d(before), nn.ReLU(inplace=True)]
         parts.append(nn.ConvTranspose2d(before, channels, 4, stride=2, padding=1, bias=False))
         self.image = nn.Sequential(*parts, nn.Tanh())
 
@@ -71,7 +73,7 @@ class MoCoGANGenerator(VideoGenerator):
         moving = chosen(self.states(code, times, seeds), only)
         still = torch.cat(parts, dim=1)[:, None].expand(-1, moving.shape[1], -1)
         latent = torch.cat([still, moving], dim=2)
-        return [self.image(latent.flatten(0, 1)[..., None, None]).unflatten(0, latent.shape[:2])]
+        return [self.image(pixels(latent.flatten(0, 1))).unflatten(0, latent.shape[:2])]
 
 
 class MoCoGANVideoCritic(nn.Module):
@@ -94,7 +96,7 @@ class MoCoGANVideoCritic(nn.Module):
         for layer in range(doublings(size)):
             parts += [InstanceNoise(noise), nn.Conv3d(before, after, 4, (1, 2, 2), (0, 1, 1), bias=False)]
             parts += [nn.BatchNorm3d(after)] if layer else []
-            parts.append(nn.LeakyReLU(0.2))
+            parts.append(nn.LeakyReLU(0.2, inplace=True))
             before, after = after, 2 * after
         self.shortest = 3 * doublings(size) + 4
         self.layers = nn.Sequential(*parts, nn.Conv3d(before, 1 + categories, 4, bias=False))
@@ -106,7 +108,9 @@ class MoCoGANVideoCritic(nn.Module):
                 f"At this size of frame the video critic looks at {self.shortest} frames or more; got "
                 f"{frames.shape[1]}. Lengthen the data's sampling."
             )
-        return self.layers(frames.transpose(1, 2))[..., 0, 0]
+        clips = frames.transpose(1, 2)
+        filtered = time_filtering.pays(clips)
+        return (time_filtering.convolved(self.layers, clips) if filtered else self.layers(clips))[..., 0, 0]
 
 
 class MoCoGANImageCritic(nn.Module):
@@ -125,7 +129,7 @@ class MoCoGANImageCritic(nn.Module):
         for layer, after in enumerate((width, 2 * width, 4 * width)):
             parts += [InstanceNoise(noise), nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False)]
             parts += [nn.BatchNorm2d(after)] if layer else []
-            parts.append(nn.LeakyReLU(0.2))
+            parts.append(nn.LeakyReLU(0.2, inplace=True))
             before = after
         last = nn.Conv2d(before, 1, 4, stride=2, padding=1, bias=False)
         self.layers = nn.Sequential(*parts, InstanceNoise(noise), last)

@@ -6,12 +6,14 @@ from torch import Tensor, nn
 
 from lightning_modules import noise
 from lightning_modules.dynamics.base import Dynamics
+from lightning_modules.networks import time_filtering
 from lightning_modules.networks.video_generator import (
     Frames,
     Index,
     Seeds,
     Times,
     VideoGenerator,
+    channels_last,
     chosen,
     doublings,
 )
@@ -40,7 +42,7 @@ class TGANGenerator(VideoGenerator):
         parts: list[nn.Module] = []
         while before > width:
             parts.append(nn.ConvTranspose2d(before, before // 2, 4, stride=2, padding=1, bias=False))
-            parts += [nn.BatchNorm2d(before // 2), nn.ReLU()]
+            parts += [nn.BatchNorm2d(before // 2), nn.ReLU(inplace=True)]
             before //= 2
         self.image = nn.Sequential(*parts, nn.ConvTranspose2d(width, channels, 3, padding=1), nn.Tanh())
         for layer in dynamics.modules():
@@ -61,7 +63,7 @@ class TGANGenerator(VideoGenerator):
         shape = fast.shape[:2]
         slow = self.slow(code)[:, None].expand(-1, shape[1], -1, -1, -1)
         both = torch.cat([slow.flatten(0, 1), self.fast(fast.flatten(0, 1))], dim=1)
-        return [self.image(both).unflatten(0, shape)]
+        return [self.image(channels_last(both)).unflatten(0, shape)]
 
 
 class TGANCritic(nn.Module):
@@ -83,7 +85,7 @@ class TGANCritic(nn.Module):
             after = width << layer
             parts.append(nn.Conv3d(before, after, 4, stride=2, padding=1))
             parts += [nn.BatchNorm3d(after)] if layer else []
-            parts.append(nn.LeakyReLU(0.2))
+            parts.append(nn.LeakyReLU(0.2, inplace=True))
             before = after
         self.layers = nn.Sequential(*parts)
         self.last = nn.Conv2d(before, 1, size // 16)
@@ -95,7 +97,9 @@ class TGANCritic(nn.Module):
         """Scores (B, frames / 16)."""
         if frames.shape[1] < 16:
             raise ValueError(f"TGAN's critic looks at 16 frames or more; got {frames.shape[1]}. Lengthen the sampling.")
-        features = self.layers(frames.transpose(1, 2)).transpose(1, 2)
+        clips = frames.transpose(1, 2)
+        filtered = time_filtering.pays(clips)
+        features = (time_filtering.convolved(self.layers, clips) if filtered else self.layers(clips)).transpose(1, 2)
         return self.last(features.flatten(0, 1)).unflatten(0, features.shape[:2]).flatten(1)
 
 

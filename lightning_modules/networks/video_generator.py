@@ -67,3 +67,14 @@ def chosen(states: Float[Tensor, "batch time *state"], only: Index | None) -> Fl
     if only is None:
         return states
     return states[torch.arange(len(states), device=states.device), only.to(states.device)][:, None]
+
+
+def channels_last(pictures: Float[Tensor, "pictures channel height width"]) -> Tensor:
+    """The pictures in the layout in which a CPU is fastest at transposed convolutions; as they are on other devices."""
+    return pictures.contiguous(memory_format=torch.channels_last) if pictures.device.type == "cpu" else pictures
+
+
+def pixels(codes: Float[Tensor, "pictures channel"]) -> Float[Tensor, "pictures channel 1 1"]:
+    """Each code as the single pixel of a picture, laid out as `channels_last` does it."""
+    # of a single pixel both layouts are alike, so that only the strides say which one the layers shall go on with
+    return codes[:, None, None].movedim(3, 1) if codes.device.type == "cpu" else codes[:, :, None, None]
