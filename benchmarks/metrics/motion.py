@@ -59,21 +59,25 @@ class FrechetStepDistance(KeepsRows):
     Args:
         shuffled: measures the data's own motions with their moments in another order instead of the answers: what is to
             be beaten by anything that moves. Its name is `shuffled_...`.
+        standardised: each number in units of its spread in the data, so that the steps, which are small, weigh as much
+            as the poses: a motion that stands still is far off then. Its name is `standardised_...`.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
     higher_is_better: bool = False
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (KeypointClip, KeypointClip)
 
-    def __init__(self, shuffled: bool = False, **kwargs: Any) -> None:
+    def __init__(self, shuffled: bool = False, standardised: bool = False, **kwargs: Any) -> None:
         super().__init__("sample", "target", repeated="first", **kwargs)
         self.shuffled = shuffled
+        self.standardised = standardised
         self._width = 0
 
     @property
     def name(self) -> str:
-        """Whose motion it is."""
-        return f"{'shuffled_' if self.shuffled else ''}frechet_step_distance"
+        """Whose motion it is, and in which unit."""
+        unit = "standardised_" if self.standardised else ""
+        return f"{'shuffled_' if self.shuffled else ''}{unit}frechet_step_distance"
 
     def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
         """Keep the moments of both, clip by clip."""
@@ -97,8 +101,17 @@ class FrechetStepDistance(KeepsRows):
             return Summary(*self._distance())
 
     def _distance(self) -> tuple[float, int]:
-        (ids, made), (_, real) = self.kept("sample"), self.kept("target")
-        return frechet_distance(made.reshape(-1, self._width), real.reshape(-1, self._width)), len(ids)
+        ids, made = self.kept("sample")
+        made, real = (rows.reshape(-1, self._width) for rows in (made, self.kept("target")[1]))
+        if self.standardised:
+            spread = real.std(dim=0)
+            if not bool((spread > 0).all()):
+                raise ValueError(
+                    f"{int((spread == 0).sum())} of the data's {self._width} numbers never change, so they have no "
+                    "spread to be measured in; leave `standardised` out, or drop those joints."
+                )
+            made, real = made / spread, real / spread
+        return frechet_distance(made, real), len(ids)
 
 
 class FrechetTrajectoryDistance(_PathDistance):

@@ -1,5 +1,6 @@
 """Fréchet distances of motions: zero for the same clips, that of the flattened paths, sensitive to shuffled time."""
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -69,3 +70,25 @@ def test_shuffled_motion_is_far_from_motion_whose_poses_are_the_same() -> None:
             metric.update(answer, truth, ids[part])
         values[metric.name] = float(metric.compute())
     assert values["shuffled_frechet_step_distance"] > 5 * values["frechet_step_distance"]
+
+
+def test_in_units_of_the_spread_no_joint_is_larger_and_standing_still_is_far() -> None:
+    torch.manual_seed(0)
+    real, made, ids = swings(30), swings(30), torch.arange(30)
+    still = made._replace(keypoints=made.keypoints[:, :1].expand_as(made.keypoints))
+    scale = torch.tensor([[1.0, 20.0], [0.05, 3.0]])
+
+    def distance(answer: KeypointClip, truth: KeypointClip, standardised: bool = True) -> float:
+        metric = FrechetStepDistance(standardised=standardised)
+        metric.update(answer, truth, ids)
+        assert metric.name == ("standardised_" if standardised else "") + "frechet_step_distance"
+        return float(metric.compute())
+
+    scaled = [clip._replace(keypoints=clip.keypoints * scale) for clip in (made, real)]
+    assert_close(distance(*scaled), distance(made, real), rtol=1e-3, atol=1e-3)
+    moments = [clip.keypoints.flatten(2) for clip in (made, real)]
+    theirs = [torch.cat([x[:, :-1], x[:, 1:] - x[:, :-1]], -1).reshape(-1, 8) for x in moments]
+    assert_close(distance(made, real), frechet_distance(*(x / theirs[1].std(0) for x in theirs)), rtol=1e-4, atol=1e-4)
+    assert distance(still, real) > 5 * distance(made, real)
+    with pytest.raises(ValueError, match="4 of the data's 8 numbers never change"):
+        distance(made, still)
