@@ -1,7 +1,7 @@
 """`benchmarks speed`: what a training step, sampling and loading cost; in time, FLOP, memory and function evaluations.
 
-Each model is measured in a process of its own, so that its peak memory is its own. Two are measured step by step in
-turn, so that a busy machine slows both. Imports no torch.
+Each model is measured in a process of its own, so that its peak memory is its own. Several of them, and public code
+beside ours, are measured step by step in turn, so that a busy machine slows all alike. Imports no torch.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +21,12 @@ from benchmarks.errors import UserError
 from benchmarks.plan import read_yaml
 
 Report = dict[str, Any]
+
+PUBLIC = {
+    "models/conv_odegru.py": "benchmarks.timing.vid_ode",
+    "models/mocogan_ode.py": "benchmarks.timing.latent_dynamics",
+}
+"""What runs the public code that can be compared with, by a file that tells it from others."""
 
 
 class Pipe:
@@ -61,7 +67,9 @@ class Pipe:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("config", type=Path, nargs="?", help="a model or an experiment: a .yaml file")
+    parser.add_argument(
+        "configs", metavar="config", type=Path, nargs="*", help="models or experiments: .yaml files, timed in turn"
+    )
     parser.add_argument(
         "--metrics",
         action="store_true",
@@ -85,8 +93,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", help="networks compiled")
     parser.add_argument("--no-data", action="store_true", help="do not time the loading, even if the file names data")
     parser.add_argument("--no-sampling", action="store_true", help="do not time the verbs")
+    parser.add_argument("--dynamics", action="store_true", help="time a LatentDynamicsGAN's temporal generator alone")
     parser.add_argument(
-        "--against", type=Path, metavar="DIR", help="a checkout of github.com/psh01087/Vid-ODE to compare with"
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="a checkout of github.com/psh01087/Vid-ODE, or of "
+        "github.com/Zasder3/Latent-Neural-Differential-Equations-for-Video-Generation, to compare with",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
 
@@ -100,31 +113,50 @@ def main(args: argparse.Namespace) -> int:
     if args.metrics:
         from benchmarks.timing.metrics import main as time_metrics
 
-        if args.config is not None or args.device != "cpu":
+        if args.configs or args.device != "cpu":
             raise UserError("--metrics times the metrics on the CPU: leave the config and --device out.")
         return time_metrics(args)
-    if args.config is None:
+    if not args.configs:
         raise UserError("Name a model, like configs/model/vid_ode.yaml, or an experiment; or give --metrics.")
-    model, data = read_config(args.config)
-    if args.against is not None and not (args.against / "models" / "conv_odegru.py").is_file():
-        raise UserError(
-            f"{args.against} is no checkout of github.com/psh01087/Vid-ODE: it has no models/conv_odegru.py."
-        )
-    apart = ("config", "against", "json", "no_data", "metrics", "dimension")
-    settings = {key: value for key, value in vars(args).items() if key not in apart}
-    data = None if args.no_data else data
-    report: Report = {"config": str(args.config)}
-    with _process("benchmarks.timing.worker", {**settings, "model": model, "data": data}, args.threads) as ours:
-        report.update(ours.ask("open"))
-        if args.against is not None:
-            report["against"] = _against(args, report, ours)
-        elif report["trains"]:
-            report["train"] = _steps([ours], args.steps)[0]
-        report.update(ours.ask("rest"))
-    print("\n".join(table(report)))
+    reports = _measured(args, None if args.against is None else _public(args.against))
+    for report in reports:
+        print("\n".join(table(report)))
+    if len(reports) > 1:
+        print("\n".join(_by_the_first(reports)))
     if args.json is not None:
-        write_text(args.json, json.dumps(report, indent=1) + "\n")
+        write_text(args.json, json.dumps(reports if len(reports) > 1 else reports[0], indent=1) + "\n")
     return 0
+
+
+def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
+    """A report for each configuration, all steps in turn, the public code's right after ours."""
+    parts = [read_config(path) for path in args.configs]
+    apart = ("configs", "against", "json", "no_data", "metrics", "dimension")
+    settings = {key: value for key, value in vars(args).items() if key not in apart}
+    reports: list[Report] = []
+    pipes: list[Pipe] = []
+    contestants: list[tuple[Report, Pipe]] = []
+    with ExitStack() as stack:
+        for path, (model, data) in zip(args.configs, parts, strict=True):
+            given = {**settings, "model": model, "data": None if args.no_data else data}
+            pipe = stack.enter_context(_process("benchmarks.timing.worker", given, args.threads))
+            report: Report = {"config": str(path), **pipe.ask("open")}
+            pipes.append(pipe)
+            reports.append(report)
+            if report["trains"]:
+                contestants.append((report, pipe))
+            if public is not None:
+                contestants.append(_opened(stack, public, args, model, report))
+        trained = _steps([pipe for _, pipe in contestants], args.steps)
+        for (report, _), train in zip(contestants, trained, strict=True):
+            report["train"] = train
+        for report, pipe in zip(reports, pipes, strict=True):
+            if "against" in report:
+                report["against"]["ratios"] = ratios(report["train"], report["against"]["train"])
+            if "train" in report and "train" in reports[0]:
+                report["by_the_first"] = ratios(report["train"], reports[0]["train"])
+            report.update(pipe.ask("rest"))
+    return reports
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -147,17 +179,26 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     return found[0], found[1]
 
 
-def _against(args: argparse.Namespace, ours_report: Report, ours: Pipe) -> Report:
-    """Both models' steps in turn, and the ratios of ours to theirs."""
-    if not ours_report["trains"]:
-        raise UserError(f"{args.config} has nothing to train, so its step cannot be compared.")
-    spec = {**ours_report["batch"], "device": args.device, "threads": args.threads, "mode": ours_report["mode"]}
-    with _process("benchmarks.timing.vid_ode", spec, args.threads, str(args.against.resolve())) as theirs:
-        opened = theirs.ask("open")
-        train, their_train = _steps([ours, theirs], args.steps)
-        their_memory = theirs.ask("rest")
-    ours_report["train"] = train
-    return {**opened, **their_memory, "train": their_train, "ratios": ratios(train, their_train)}
+def _public(folder: Path) -> str:
+    """The module that measures the public code in a folder."""
+    for file, module in PUBLIC.items():
+        if (folder / file).is_file():
+            return module
+    raise UserError(
+        f"{folder} is no checkout of code that can be compared with: it has no {' and no '.join(PUBLIC)}. See --help."
+    )
+
+
+def _opened(
+    stack: ExitStack, module: str, args: argparse.Namespace, model: dict[str, Any], report: Report
+) -> tuple[Report, Pipe]:
+    """The public code beside one of our models, and its report as a part of ours."""
+    if not report["trains"]:
+        raise UserError(f"{report['config']} has nothing to train, so its step cannot be compared.")
+    given = {**report["batch"], "device": args.device, "threads": args.threads, "mode": report["mode"], "model": model}
+    pipe = stack.enter_context(_process(module, given, args.threads, str(args.against.resolve())))
+    report["against"] = pipe.ask("open")
+    return report["against"], pipe
 
 
 def ratios(ours: Report, theirs: Report) -> dict[str, float]:
@@ -248,6 +289,8 @@ def table(report: Report) -> Iterator[str]:
     if not report["sample"]:
         yield "sampling: not timed (the model has no verb, or --no-sampling)"
     yield f"loading: {report['loading']}"
+    if report.get("dynamics"):
+        yield from _dynamics(report["dynamics"])
     if "train" in report:
         yield from _training(report["train"])
     if "against" in report:
@@ -257,6 +300,26 @@ def table(report: Report) -> Iterator[str]:
         yield from _training(theirs["train"])
         named = ", ".join(f"{name} {value:.3f}" for name, value in theirs["ratios"].items())
         yield f"ours by theirs: {named}"
+
+
+def _by_the_first(reports: list[Report]) -> Iterator[str]:
+    """What each model's step costs by the first one's."""
+    yield f"by {reports[0]['config']}:"
+    for report in reports[1:]:
+        named = ", ".join(f"{name} {value:.3f}" for name, value in report.get("by_the_first", {}).items())
+        yield f"  {report['config']}: {named or 'has nothing to train'}"
+
+
+def _dynamics(found: Report) -> Iterator[str]:
+    """The temporal generator's share, and what its solver and gradient cost by way."""
+    yield f"temporal generator: {found['share']:.1%} of the CPU time of a training step"
+    for way in ("rk4_backprop", "rk4_adjoint", "dopri5_backprop", "dopri5_adjoint"):
+        if way in found:
+            row = found[way]
+            yield (
+                f"  {way:24}{1000 * row['cpu']:9.1f} ms CPU, {row['evaluations']} evaluations, "
+                f"{row['bytes'] / 2**20:.2f} MiB kept"
+            )
 
 
 def _training(train: Report) -> Iterator[str]:

@@ -7,11 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+
+from benchmarks.errors import UserError
 
 _MATMUL = {"cpu": 2048, "cuda": 8192}
 
@@ -115,3 +118,43 @@ class Orders:
         """Send the answer."""
         self.answers.write(json.dumps(content) + "\n")
         self.answers.flush()
+
+
+class Public(Protocol):
+    """Somebody's public code, as far as it is measured here."""
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        """All that learn."""
+
+    def step(self) -> None:
+        """One update of every player."""
+
+
+def serve(name: str, build: Callable[[dict[str, Any]], Public]) -> None:
+    """Answer orders about public code as `benchmarks.timing.worker` answers them about ours."""
+    orders = Orders()
+    spec = orders.spec
+    torch.set_num_threads(spec["threads"])
+    torch.manual_seed(0)
+    try:
+        model = build(spec)
+    except UserError as error:
+        orders.answer(error=str(error))
+        return
+    watch = Stopwatch(spec["device"])
+    while True:
+        word = orders.next()
+        if word == "open":
+            parameters = sum(p.numel() for network in model.networks for p in network.parameters())
+            orders.answer(model=name, parameters=parameters)
+        elif word == "step":
+            watch.start()
+            model.step()
+            orders.answer(**watch.stop(), matmul=matmul_rate(spec["device"]))
+        elif word == "count":
+            with FlopCount() as count:
+                model.step()
+            orders.answer(flop=count.flop, memory=peak_memory(spec["device"]), evaluations=None)
+        else:
+            orders.answer()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.timing.measure import FlopCount, Orders, Stopwatch, matmul_rate, peak_memory
+from benchmarks.timing.measure import serve
 
 
 class PublicVidODE:
@@ -40,6 +40,7 @@ class PublicVidODE:
         self.image, self.sequence, self.critic_optimizer = import_module("models.gan").create_netD(
             self.options, self.device
         )
+        self.networks = [self.generator, self.image, self.sequence]
         self.optimizer = torch.optim.Adamax(self.generator.parameters(), lr=self.options.lr)
         frames = torch.rand(spec["batch_size"], spec["frames"], spec["channels"], spec["size"], spec["size"])
         self.frames, self.times = (
@@ -88,30 +89,5 @@ class PublicVidODE:
         }
 
 
-def main() -> None:
-    """Answer orders, as `speed_worker` does."""
-    orders = Orders()
-    spec = orders.spec
-    torch.set_num_threads(spec["threads"])
-    torch.manual_seed(0)
-    model = PublicVidODE(spec)
-    watch = Stopwatch(spec["device"])
-    while True:
-        word = orders.next()
-        if word == "open":
-            every = [*model.generator.parameters(), *model.critic_parameters]
-            orders.answer(model="the public Vid-ODE", parameters=sum(p.numel() for p in every))
-        elif word == "step":
-            watch.start()
-            model.step()
-            orders.answer(**watch.stop(), matmul=matmul_rate(spec["device"]))
-        elif word == "count":
-            with FlopCount() as count:
-                model.step()
-            orders.answer(flop=count.flop, memory=peak_memory(spec["device"]), evaluations=None)
-        else:
-            orders.answer()
-
-
 if __name__ == "__main__":
-    main()
+    serve("the public Vid-ODE", PublicVidODE)

@@ -9,12 +9,14 @@ from jsonargparse import ArgumentParser
 from lightning import Callback, LightningModule, Trainer
 
 from benchmarks.errors import UserError
+from benchmarks.timing.dynamics import measured
 from benchmarks.timing.measure import FlopCount, Orders, Stopwatch, matmul_rate, peak_memory, timed
 from benchmarks.verbs import Generates, Inbetweens, Interpolates, Predicts
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from datamodules.module import ClipDataModule
 from lightning_modules.acceleration import Acceleration
 from lightning_modules.build import build
+from lightning_modules.latent_dynamics import LatentDynamicsGAN
 from lightning_modules.motion_gan import MotionGAN
 from lightning_modules.motion_to_video_gan import MotionToVideoGAN
 from lightning_modules.system import System
@@ -41,7 +43,9 @@ def _serve(orders: Orders) -> None:
     data = None if spec["data"] is None else _data(spec["data"], spec["batch_size"])
     system = build(spec["model"], trust=[spec["model"]["class_path"].split(".")[0]])
     shape = _shape(spec, system, data)
-    fps = spec["fps"] or getattr(data, "frame_rate", 25.0)
+    fps = spec["fps"] or getattr(data, "frame_rate", _usual_rate(system))
+    if spec["dynamics"] and not isinstance(system, LatentDynamicsGAN):
+        raise UserError(f"--dynamics is for a LatentDynamicsGAN; this is a {type(system).__name__}. Leave it out.")
     batch = _batch(**shape, fps=fps)
     trains = type(system).training_step is not LightningModule.training_step
     assert orders.next() == "open"
@@ -71,7 +75,11 @@ def _serve(orders: Orders) -> None:
     else:
         orders.next()
     sample = {} if spec["no_sampling"] else _sampling(system.to(device), batch, fps, device, spec)
-    orders.answer(sample=sample, loading=_loading(data))
+    dynamics = {}
+    if spec["dynamics"]:
+        assert isinstance(system, LatentDynamicsGAN)
+        dynamics = measured(system.cpu().train(), batch, spec["steps"])
+    orders.answer(sample=sample, loading=_loading(data), dynamics=dynamics)
 
 
 class _Ordered:
@@ -144,6 +152,11 @@ def _shape(spec: dict[str, Any], system: System, data: ClipDataModule | None) ->
         given = {"size": data.size[0], "frames": data.sampling.num_frames, "batch_size": data.batch_size}
         usual |= given | {"channels": data.channels}
     return {key: usual[key] if spec[key] is None else spec[key] for key in usual}
+
+
+def _usual_rate(system: System) -> float:
+    """25 frames a second, or, of what draws clips from noise, those of the grid that it was published for."""
+    return (system.network.frames - 1) / system.seconds_per_unit if isinstance(system, LatentDynamicsGAN) else 25.0
 
 
 def _batch(size: int, frames: int, batch_size: int, channels: int, fps: float) -> Batch:

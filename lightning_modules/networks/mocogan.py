@@ -46,7 +46,7 @@ class MoCoGANGenerator(VideoGenerator):
         size: int = 64,
         width: int = 64,
     ) -> None:
-        super().__init__(dynamics, categories)
+        super().__init__(dynamics, size, categories)
         self.content = content
         self.motion = motion
         before = width << (doublings(size) - 1)

@@ -35,7 +35,7 @@ class TGANGenerator(VideoGenerator):
     """
 
     def __init__(self, dynamics: Dynamics, code: int = 100, channels: int = 3, size: int = 64, width: int = 32) -> None:
-        super().__init__(dynamics)
+        super().__init__(dynamics, size)
         self.code = code
         before = width << doublings(size)
         self.slow, self.fast = (_first(code, before // 2) for _ in range(2))

@@ -44,7 +44,7 @@ class TGANv2Generator(VideoGenerator):
         image_channels: int = 3,
         side: int = 3,
     ) -> None:
-        super().__init__(dynamics)
+        super().__init__(dynamics, side << len(widths))
         if not 1 <= levels <= len(widths):
             raise ValueError(f"There can be 1 to {len(widths)} levels with as many blocks; got {levels}.")
         self.code = code

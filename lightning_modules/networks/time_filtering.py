@@ -176,7 +176,7 @@ class _OfFrames(torch.autograd.Function):
         outputs = _along(maps.outputs.transpose(1, 2), y)
         for number, (result, kernel) in enumerate(zip(outputs, _kernels(maps, w), strict=True)):
             shape = len(result), w.shape[1], *size
-            seen = conv2d_input(shape, kernel, result, plan.space_stride, plan.space_padding)  # type: ignore[arg-type]
+            seen = conv2d_input(shape, kernel, result, plan.space_stride, plan.space_padding)
             _add(x, maps.inputs[number].T, seen)
         return x
 
@@ -199,7 +199,7 @@ class _OfKernel(torch.autograd.Function):
         kernels = x.new_empty(len(maps.kernels), *shape)
         pairs = zip(_along(maps.inputs, x), _along(maps.outputs.transpose(1, 2), y), strict=True)
         for kernel, (seen, result) in zip(kernels, pairs, strict=True):
-            kernel.copy_(conv2d_weight(seen, shape, result, plan.space_stride, plan.space_padding))  # type: ignore[arg-type]
+            kernel.copy_(conv2d_weight(seen, shape, result, plan.space_stride, plan.space_padding))
         by_tap = (maps.kernels.T @ kernels.flatten(1)).view(plan.taps, *shape)
         return by_tap.permute(1, 2, 0, 3, 4)
 

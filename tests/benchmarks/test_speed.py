@@ -7,7 +7,7 @@ import yaml
 from torch import nn
 
 from benchmarks.cli import benchmarks
-from benchmarks.speed import ratios, read_config, table
+from benchmarks.speed import _by_the_first, ratios, read_config, table
 from benchmarks.timing.measure import FlopCount, peak_memory
 
 FIELD = {"class_path": "lightning_modules.dynamics.ConvField", "init_args": {"channels": 8, "hidden": 4}}
@@ -130,7 +130,7 @@ def test_every_row_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ("words", "message"),
     [
         (["nowhere.yaml"], "no file nowhere.yaml"),
-        (["tiny.yaml", "--against", "."], "no models/conv_odegru.py"),
+        (["tiny.yaml", "--against", "."], "no models/conv_odegru.py and no models/mocogan_ode.py"),
         (["tiny.yaml", "--steps", "0"], "--steps must be at least 1"),
         (["empty.yaml"], "neither a `model:` nor a `class_path:`"),
     ],
@@ -187,6 +187,11 @@ def test_a_model_that_learns_nothing_has_no_training_rows() -> None:
     printed = "\n".join(table({**report, "sample": {"predict 1x, 2 frames": row}}))
     assert "1.0 ms      2.0 ms      3.0 ms      4.0 ms   7 function evaluations" in printed
     assert "training" not in printed
+
+
+def test_models_are_put_beside_the_first() -> None:
+    reports = [{"config": "a.yaml"}, {"config": "b.yaml", "by_the_first": {"cpu min": 1.02}}, {"config": "c.yaml"}]
+    assert list(_by_the_first(reports)) == ["by a.yaml:", "  b.yaml: cpu min 1.020", "  c.yaml: has nothing to train"]
 
 
 def test_ratios_are_ours_by_theirs() -> None:

@@ -7,28 +7,34 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.errors import UserError
-from benchmarks.timing.dynamics import Call, clips, gan, kept_bytes, main, solvers
+from benchmarks.cli import benchmarks
+from benchmarks.speed import table
+from benchmarks.timing.dynamics import Call, kept_bytes, measured, solvers
+from benchmarks.timing.worker import _batch, _usual_rate
 from datamodules.clip import VideoClip
+from lightning_modules.build import build
 from lightning_modules.dynamics import LatentODE, VectorField
+from lightning_modules.latent_dynamics import LatentDynamicsGAN
 
-SMALL = Path(__file__).parents[2] / "configs" / "experiment" / "generate_moving_shapes"
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    path = tmp_path / "mocogan_ode2.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load((SMALL / "mocogan_ode2_small.yaml").read_text())["model"]))
-    return path
+ROOT = Path(__file__).parents[2]
+SMALL = ROOT / "configs" / "experiment" / "generate_moving_shapes"
 
 
-def test_a_report_has_the_step_the_share_and_the_solvers(model: Path, tmp_path: Path) -> None:
-    assert main([str(model), "--batch-size=2", "--repeats=1", "--threads=1", f"--json={tmp_path / 'x.json'}"]) == 0
-    (report,) = json.loads((tmp_path / "x.json").read_text())
-    assert report["model"] == "mocogan_ode2"
-    assert 0 < report["dynamics"] < report["step"]
-    assert report["share"] == report["dynamics"] / report["step"]
-    assert report["rk4_backprop_evaluations"] == 60
+def gan(name: str) -> LatentDynamicsGAN:
+    system = build(yaml.safe_load((SMALL / f"{name}_small.yaml").read_text())["model"])
+    assert isinstance(system, LatentDynamicsGAN)
+    return system.train()
+
+
+@pytest.mark.parametrize("name", ["mocogan_ode2", "tgan_sde"])
+def test_a_report_has_the_step_the_share_and_the_solvers(name: str) -> None:
+    report = measured(gan(name), _batch(size=32, frames=16, batch_size=2, channels=3, fps=16.0), 1)
+    assert 0 < report["dynamics"]["cpu"] < report["step"]["cpu"]
+    assert report["share"] == report["dynamics"]["cpu"] / report["step"]["cpu"]
+    assert ("rk4_backprop" in report) == ("ode" in name)
+    if "ode" in name:
+        assert report["rk4_backprop"]["evaluations"] == 60
+        assert set(report["dopri5_adjoint"]) == {"wall", "cpu", "evaluations", "bytes"}
 
 
 def test_backprop_keeps_every_step_and_the_adjoint_evaluates_again() -> None:
@@ -36,9 +42,9 @@ def test_backprop_keeps_every_step_and_the_adjoint_evaluates_again() -> None:
     dynamics = LatentODE(VectorField(4, 1, 8))
     call = Call(torch.randn(3, 4), (torch.arange(16) / 15).expand(3, -1), True)
     found = solvers(dynamics, call, 1)
-    assert found["rk4_backprop_evaluations"] == 15 * 4
-    assert found["rk4_adjoint_evaluations"] >= 2 * 15 * 4
-    assert found["rk4_adjoint_bytes"] < found["rk4_backprop_bytes"] / 4
+    assert found["rk4_backprop"]["evaluations"] == 15 * 4
+    assert found["rk4_adjoint"]["evaluations"] >= 2 * 15 * 4
+    assert found["rk4_adjoint"]["bytes"] < found["rk4_backprop"]["bytes"] / 4
 
 
 def test_kept_bytes_counts_each_tensor_once() -> None:
@@ -46,16 +52,52 @@ def test_kept_bytes_counts_each_tensor_once() -> None:
     assert kept_bytes(lambda: (x * x).sum()) == 40
 
 
-def test_the_clips_are_the_systems_own(model: Path) -> None:
-    system = gan(model)
-    batch = clips(system, 2)
+def test_clips_are_those_of_the_published_grid() -> None:
+    """16 frames are one unit of model time, so that discrete members know them without being told a rate."""
+    system = gan("mocogan_original")
+    assert (system.network.frames, system.network.size, _usual_rate(system)) == (16, 32, 16)
+    batch = _batch(size=32, frames=16, batch_size=2, channels=3, fps=_usual_rate(system))
     assert isinstance(batch.clip, VideoClip)
-    assert batch.clip.frames.shape == (2, 16, 3, 32, 32)
     assert torch.equal(system.model_time(batch.clip.times)[:, -1], torch.ones(2))
 
 
-def test_another_model_is_refused(tmp_path: Path) -> None:
+def test_the_rows_of_the_dynamics_are_printed() -> None:
+    way = {"wall": 0.2, "cpu": 0.1, "evaluations": 60, "bytes": 2**20}
+    report = {
+        "model": "GAN", "parameters": 1, "device": "CPU", "sample": {}, "loading": "no data named",
+        "batch": {"size": 32, "frames": 16, "batch_size": 2, "channels": 3},
+        "dynamics": {"share": 0.034, "rk4_backprop": way},
+    }  # fmt: skip
+    printed = "\n".join(table(report))
+    assert "temporal generator: 3.4% of the CPU time of a training step" in printed
+    assert "100.0 ms CPU, 60 evaluations, 1.00 MiB kept" in printed
+
+
+@pytest.mark.slow
+def test_the_command_times_two_models_and_their_dynamics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers, paths = tmp_path / "x.json", []
+    for member in ("original", "ode1"):
+        paths.append(tmp_path / f"mocogan_{member}.yaml")
+        paths[-1].write_text(
+            yaml.safe_dump(yaml.safe_load((SMALL / f"mocogan_{member}_small.yaml").read_text())["model"])
+        )
+    words = [*map(str, paths), "--dynamics", "--batch-size=2", "--steps=1", "--threads=1", f"--json={numbers}"]
+    with pytest.raises(SystemExit) as ended:
+        benchmarks(["speed", *words])
+    assert not ended.value.code
+    original, ode = json.loads(numbers.read_text())
+    assert original["batch"] == {"size": 32, "frames": 16, "batch_size": 2, "channels": 3, "fps": 16}
+    assert set(original["sample"]) == {"generate 1x, 16 frames"}
+    assert set(ode["sample"]) == {"generate 1x, 16 frames", "generate 4x, 61 frames"}
+    assert ode["by_the_first"]["cpu min"] == ode["train"]["cpu"]["min"] / original["train"]["cpu"]["min"]
+    assert ode["dynamics"]["rk4_backprop"]["evaluations"] == 60
+    assert "temporal generator:" in capsys.readouterr().out
+
+
+def test_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "blend.yaml"
     path.write_text("class_path: baselines.linear_blend.LinearBlend\n")
-    with pytest.raises(UserError, match="LinearBlend; the share of dynamics"):
-        gan(path)
+    with pytest.raises(SystemExit) as ended:
+        benchmarks(["speed", str(path), "--dynamics", "--threads=1"])
+    assert ended.value.code == 2
+    assert "--dynamics is for a LatentDynamicsGAN; this is a LinearBlend" in capsys.readouterr().err
