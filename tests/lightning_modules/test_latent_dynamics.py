@@ -24,7 +24,12 @@ from lightning_modules.dynamics import (
 from lightning_modules.dynamics.matched import count
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 from lightning_modules.losses.clipping import clip_singular_values
-from lightning_modules.networks.mocogan import MoCoGANGenerator, MoCoGANImageCritic, MoCoGANVideoCritic
+from lightning_modules.networks.mocogan import (
+    InstanceNoise,
+    MoCoGANGenerator,
+    MoCoGANImageCritic,
+    MoCoGANVideoCritic,
+)
 from lightning_modules.networks.tgan import TGANCritic, TGANGenerator
 
 SIZE = 32
@@ -192,6 +197,21 @@ def test_clipping_waits_for_its_turn() -> None:
         assert norm() == large
         system.after_generator_update()
     assert norm() == pytest.approx(1, abs=1e-5)
+
+
+def test_instance_noise_is_for_training() -> None:
+    torch.manual_seed(0)
+    layer, x = InstanceNoise(0.1), torch.ones(100, 100)
+    noisy = layer(x)
+    assert float(noisy.mean()) == pytest.approx(1, abs=0.01)
+    assert float(noisy.std()) == pytest.approx(0.1, rel=0.05)
+    assert layer.eval()(x) is x
+    assert InstanceNoise(0.0)(x) is x
+
+
+def test_the_sde_system_refuses_the_past() -> None:
+    with pytest.raises(ValueError, match="an Ito path has no way back"):
+        mocogan(matched_sde(4, 120)).eval().generate(TIMES - 0.5, seeds=SEEDS)
 
 
 def test_missing_frames_are_refused() -> None:

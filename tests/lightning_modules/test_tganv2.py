@@ -8,10 +8,13 @@ import pytest
 import torch
 import yaml
 from lightning import Trainer
+from torch import nn
+from torch.nn.functional import softplus
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
 from datamodules.clip import Batch, VideoClip
+from lightning_modules.adversarial import detached
 from lightning_modules.build import build
 from lightning_modules.dynamics import ConvJetEncoder, ConvLSTM, Dynamics, LatentODE, LatentSDE, LeakyConvField
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
@@ -87,5 +90,44 @@ def test_a_configuration_builds_what_its_name_says(name: str) -> None:
     assert not isinstance(dynamics, LatentODE) or dynamics.order == int(name.removeprefix("ode"))
     assert (system.loss, system.penalty_weight, system.schedule_interval) == ("non_saturating", 16.0, "update")
     for player in system.configure_optimizers():
-        assert tuple(player["optimizer"].param_groups[0]["betas"]) == (0.0, 0.9)
-        assert isinstance(player["lr_scheduler"], torch.optim.lr_scheduler.LinearLR)
+        group, decay = player["optimizer"].param_groups[0], player["lr_scheduler"]
+        assert (group["initial_lr"], tuple(group["betas"])) == (1e-4, (0.0, 0.9))
+        assert isinstance(decay, torch.optim.lr_scheduler.LinearLR)
+        assert (decay.start_factor, decay.end_factor, decay.total_iters) == (1.0, 0.0, 100_000)
+
+
+def test_the_losses_are_those_of_the_public_code() -> None:
+    """Every level of every clip counts alike; the penalty is half a sum over levels and clips: a mean times B / 2."""
+    system, data = system_of(ConvLSTM(8)), moving()
+    assert isinstance(data.clip, VideoClip)
+    system.penalty_weight = len(SEEDS) / 2
+    fakes, critic = detached(system.draw(data)), system.critics["video"]
+    torch.manual_seed(3)
+    ours = system.critic_losses(data, fakes)
+    torch.manual_seed(3)
+    reals = [level.requires_grad_() for level in system.network.levels(data.clip.frames)]
+    real, fake = critic(*reals), critic(*fakes.levels)
+    assert real.shape == fake.shape == (2, 3)
+    assert_close(ours["video"], softplus(-real).mean() + softplus(fake).mean())
+    slopes = torch.autograd.grad(real.sum(), reals)
+    assert_close(ours["penalty"], sum((0.5 * slope.square().sum() for slope in slopes), torch.zeros(())))
+    assert_close(system.generator_losses(data, fakes), {"video": softplus(-fake).mean()})
+
+
+def test_training_levels_keep_every_second_frame_from_one_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 16 frames that differ in their state alone, the second level's are 8 of them, 2 apart, in every clip."""
+    generator = system_of(ConvLSTM(8)).network
+    generator.blocks = nn.ModuleList([nn.Identity() for _ in generator.blocks])
+    generator.renders = nn.ModuleList([nn.Identity() for _ in generator.renders])
+    grid = torch.arange(16.0).reshape(1, 16, 1, 1, 1).expand(2, 16, 1, 3, 3)
+    monkeypatch.setattr(generator, "states", lambda *_: grid)
+    seen = set()
+    for _ in range(20):
+        first, second, third = (level[..., 0, 0, 0] for level in generator(TIMES))
+        assert_close(first, grid[..., 0, 0, 0])
+        for level, length, step in ((second, 8, 2.0), (third, 4, 4.0)):
+            assert level.shape == (2, length)
+            assert bool((level.diff(dim=1) == step).all())
+            assert torch.equal(level[0], level[1])
+        seen.add(int(second[0, 0]))
+    assert seen == {0, 1}
