@@ -78,7 +78,7 @@ class FrameLatentODE(InterpolatingPaired):
     @property
     def function_evaluations(self) -> int:
         """Evaluations of the decoder's vector field in the last call."""
-        return self._network.dynamics.function_evaluations
+        return self.network.dynamics.function_evaluations
 
     @property
     def kl_weight(self) -> float:
@@ -87,17 +87,17 @@ class FrameLatentODE(InterpolatingPaired):
 
     def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times` from a z0 drawn with each clip's seed; without seeds, from its mean."""
-        guess = self._network.encode(shown)
+        guess = self.network.encode(shown)
         draw = 0.0 if seeds is None else normal(seeds, len(times), (self.latent,), stream="z0", device=times.device)
-        return self._network.decode(guess.mean + guess.deviation * draw, guess.time, times)
+        return self.network.decode(guess.mean + guess.deviation * draw, guess.time, times)
 
     def draw(self, batch: Batch) -> "Drawn":
         """`samples` answers to the batch's question, each from a z0 of its own."""
         question = self.question(batch)
-        guess = self._network.encode(question.shown)
+        guess = self.network.encode(question.shown)
         codes = guess.mean + guess.deviation * torch.randn(self.samples, *guess.mean.shape, device=guess.mean.device)
         times = question.times.repeat(self.samples, 1)
-        frames = self._network.decode(codes.flatten(0, 1), guess.time.repeat(self.samples), times)
+        frames = self.network.decode(codes.flatten(0, 1), guess.time.repeat(self.samples), times)
         return Drawn(question, guess, frames.unflatten(0, (self.samples, len(question.times))))
 
     def generator_losses(self, batch: Batch, fakes: "Drawn") -> Losses:
@@ -115,7 +115,8 @@ class FrameLatentODE(InterpolatingPaired):
         return {"bound": -bound}
 
     @property
-    def _network(self) -> "LatentODENetwork":
+    def network(self) -> "LatentODENetwork":
+        """The generator, as what it is."""
         assert isinstance(self.generator, LatentODENetwork)
         return self.generator
 

@@ -29,23 +29,27 @@ class ODE2VAE(InterpolatingPaired):
     bound); verbs draw W and the start with each clip's seed, or take the means without seeds. The bound:
     log-likelihood, less log q(z_t) - log p(z_t) at every frame (d log q / dt = -tr df/dv), less beta KL(q(W), N(0, 1))
     with beta = 1 / (weights per latent dimension) as the public code has it, less `gamma` KL(q_ode(z_t), q_enc(z_t)).
-    The trace is exact. What the sources leave open (kernel 5, batch norm, gamma, beta per clip) is ours.
+    The trace is exact. Kernel 5, batch norm and gamma are the public code's; `released` is its network and its bound.
 
     Args:
         channels: image channels.
         size: side of the image in pixels, or height and width.
         latent: length of the position and of the velocity; 25 in the published run.
         hidden: width of the force's hidden layers; 100.
-        layers: hidden-to-hidden layers of the force; 2.
+        layers: hidden-to-hidden layers of the force; the public code has 1, and counts 2 in beta.
         amortised: frames that the velocity is guessed from; 3.
         encoder_width: channels of the encoders' first convolution, doubled by each next; 16.
         decoder_width: channels before the decoder's last convolution; 32.
-        downs: how often the image is halved; 3 brings 32 px to 4, 5 does so from 128 px.
+        downs: how often the decoder doubles the image, and the encoders halve it; 3 for 4 to 32 px, 5 for 128 px.
         gamma: weight of the instant encoding term.
         deviation: of the weights' guess at the start; its square is the published 1e-4.
         max_step: longest step of RK4 in model units: a fifth of the time between frames.
         likelihood: `bernoulli` for intensities in [0, 1] (published), `gaussian` with deviation `noise` for other data.
         noise: see `likelihood`.
+        released: as in the public code the encoders halve once more and give log variances, the decoder starts from 8
+            channels and has 5x5 kernels, beta counts one layer more than there is, and the instant term is log q at
+            every frame, less log q_enc at all but the last `amortised`. False: the encoders end where the decoder
+            begins, deviations are softplus, the instant term has the same frames twice (the paper's KL).
         curriculum: whether epoch e trains on the first max(min(T, T // 5 + e // 2), amortised + 1) of T frames.
         optimizer: Adam, 8e-4.
         schedule: 0.995 every 200 updates.
@@ -68,6 +72,7 @@ class ODE2VAE(InterpolatingPaired):
         max_step: float = 0.02,
         likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
         noise: float = 0.1,
+        released: bool = False,
         curriculum: bool = True,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.Adam(parameters, lr=8e-4),
         schedule: LRSchedulerCallable | None = lambda optimizer: torch.optim.lr_scheduler.StepLR(
@@ -78,23 +83,24 @@ class ODE2VAE(InterpolatingPaired):
     ) -> None:
         network = ODE2VAENetwork(
             channels, size, latent, BayesianForce(latent, hidden, layers, deviation), amortised, encoder_width,
-            decoder_width, downs, max_step,
+            decoder_width, downs, max_step, released,
         )  # fmt: skip
         super().__init__(network, optimizer=optimizer, schedule=schedule, schedule_interval=schedule_interval, **paired)
         self.latent = latent
         self.gamma = gamma
         self.likelihood = likelihood
         self.noise = noise
+        self.released = released
         self.curriculum = curriculum
 
     @property
     def function_evaluations(self) -> int:
         """Evaluations of the force in the last call."""
-        return self._network.evaluations
+        return self.network.evaluations
 
     def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times`: start and weights drawn with each clip's seed, or their means without seeds."""
-        network, count, device = self._network, len(times), times.device
+        network, count, device = self.network, len(times), times.device
         frames, at = network.first_frames(shown.frames, shown.times, shown.present)
         start = network.guess(frames[:, None])
         code, weights = start.mean[:, 0], network.force.mean[None]
@@ -119,7 +125,7 @@ class ODE2VAE(InterpolatingPaired):
             known = None if known is None else _known(batch)
         length = frames.shape[1]
         if self.curriculum:
-            network = self._network
+            network = self.network
             length = max(min(length, length // 5 + self.current_epoch // 2), min(network.amortised + 1, length))
         question = Question(
             Shown(frames[:, :length], times[:, :length], present[:, :length], "first"),
@@ -127,7 +133,7 @@ class ODE2VAE(InterpolatingPaired):
             frames[:, :length],
             None if known is None else known[:, :length],
         )
-        return self._network.reconstruct(question)
+        return self.network.reconstruct(question)
 
     def generator_losses(self, batch: Batch, fakes: "Drawn") -> Losses:
         """Minus the terms of the bound, each a sum over a clip and a mean over clips."""
@@ -141,16 +147,20 @@ class ODE2VAE(InterpolatingPaired):
         guess = fakes.guess
         windows = guess.mean.shape[1]
         encoded = normal_log_density(fakes.states[:, :windows], guess.mean, guess.deviation)
-        force = self._network.force
+        force = self.network.force
+        instant = (fakes.density[:, :windows] - encoded).sum(dim=1)
+        if self.released:
+            instant = instant + fakes.density[:, windows:].sum(dim=1)
         return {
             "likelihood": error.flatten(1).sum(dim=1).mean(),
             "path": (fakes.density - prior).sum(dim=1).mean(),
-            "instant": self.gamma * (fakes.density[:, :windows] - encoded).sum(dim=1).mean(),
-            "weights": self.latent / force.count * force.divergence(),
+            "instant": self.gamma * instant.mean(),
+            "weights": self.latent / (force.deeper_count if self.released else force.count) * force.divergence(),
         }
 
     @property
-    def _network(self) -> "ODE2VAENetwork":
+    def network(self) -> "ODE2VAENetwork":
+        """The generator, as what it is."""
         assert isinstance(self.generator, ODE2VAENetwork)
         return self.generator
 
@@ -199,6 +209,12 @@ class BayesianForce(nn.Module):
         """How many weights there are."""
         return self.mean.numel()
 
+    @property
+    def deeper_count(self) -> int:
+        """How many there would be with one hidden layer more."""
+        hidden = self.shapes[0][0]
+        return self.count + hidden * (hidden + 1)
+
     def sample(self, draw: Float[Tensor, "draws weight"]) -> Float[Tensor, "draws weight"]:
         """Weights from standard normal noise, one row each."""
         return self.mean + (0.5 * self.log_variance).exp() * draw
@@ -240,28 +256,21 @@ class ODE2VAENetwork(nn.Module):
         decoder_width: int,
         downs: int,
         max_step: float,
+        released: bool,
     ) -> None:
         super().__init__()
-        low = lowered(size, downs)
+        halvings = downs + released
+        smallest = lowered(size, halvings)
         self.force = force
         self.amortised = amortised
         self.max_step = max_step
         self.latent = latent
         self.evaluations = 0
-        self.position = _encoder(channels, encoder_width, downs, low, 2 * latent)
-        self.velocity = _encoder(channels * amortised, encoder_width, downs, low, 2 * latent)
-        widest = decoder_width * 2 ** (downs - 1)
-        layers: list[nn.Module] = [
-            nn.Linear(latent, widest * low[0] * low[1]),
-            nn.Unflatten(1, (widest, *low)),
-            nn.BatchNorm2d(widest),
-            nn.ReLU(),
-        ]
-        for number in range(downs):
-            after = max(widest // 2 ** (number + 1), decoder_width)
-            before = widest // 2**number
-            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
-        self.decoder = nn.Sequential(*layers, nn.Conv2d(decoder_width, channels, 5, padding=2))
+        self.released = released
+        self.position = _encoder(channels, encoder_width, halvings, smallest, 2 * latent)
+        self.velocity = _encoder(channels * amortised, encoder_width, halvings, smallest, 2 * latent)
+        make = _released_decoder if released else _decoder
+        self.decoder = make(latent, decoder_width, downs, lowered(size, downs), channels)
 
     def first_frames(
         self,
@@ -291,7 +300,8 @@ class ODE2VAENetwork(nn.Module):
         speed = self.velocity(flat.flatten(1, 2)).unflatten(0, count)
         halves = [*place.chunk(2, dim=-1), *speed.chunk(2, dim=-1)]
         mean = torch.cat([halves[0], halves[2]], dim=-1)
-        return Guess(mean, softplus(torch.cat([halves[1], halves[3]], dim=-1)) + 1e-4)
+        scale = torch.cat([halves[1], halves[3]], dim=-1)
+        return Guess(mean, (0.5 * scale).exp() if self.released else softplus(scale) + 1e-4)
 
     def flow(
         self, start: State, weights: Float[Tensor, "draws weight"], times: Times
@@ -311,7 +321,7 @@ class ODE2VAENetwork(nn.Module):
         shown = question.shown
         frames, at = self.first_frames(shown.frames, shown.times, shown.present)
         whole = bool(shown.present.all())
-        count = shown.frames.shape[1] - self.amortised + 1 if whole else 1
+        count = shown.frames.shape[1] - self.amortised + (not self.released) if whole else 1
         windows = torch.stack([shown.frames[:, k : k + self.amortised] for k in range(count)], dim=1)
         guess = self.guess(windows if whole else frames[:, None])
         start = guess.mean[:, 0] + guess.deviation[:, 0] * torch.randn_like(guess.mean[:, 0])
@@ -343,6 +353,23 @@ def _encoder(channels: int, width: int, downs: int, low: tuple[int, int], output
         layers += [nn.Conv2d(before, after, 5, stride=2, padding=2), nn.BatchNorm2d(after), nn.ReLU()]
         before = after
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * low[0] * low[1], outputs))
+
+
+def _decoder(latent: int, width: int, downs: int, low: tuple[int, int], channels: int) -> nn.Sequential:
+    widest = width * 2 ** (downs - 1)
+    layers: list[nn.Module] = [nn.Linear(latent, widest * low[0] * low[1]), nn.Unflatten(1, (widest, *low))]
+    layers += [nn.BatchNorm2d(widest), nn.ReLU()]
+    for before, after in pairwise([widest // 2**number for number in range(downs)] + [width]):
+        layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(width, channels, 5, padding=2))
+
+
+def _released_decoder(latent: int, width: int, downs: int, low: tuple[int, int], channels: int) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Linear(latent, 8 * low[0] * low[1]), nn.Unflatten(1, (8, *low))]
+    for before, after in pairwise([8] + [width * 2**number for number in reversed(range(downs))]):
+        double = nn.ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1)
+        layers += [double, nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 5, padding=2))
 
 
 def _known(batch: Batch) -> Bool[Tensor, "batch time 1 _ _"]:

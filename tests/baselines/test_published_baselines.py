@@ -28,8 +28,11 @@ MODELS: dict[str, Callable[..., PairedSystem]] = {
     "ode_fc": lambda **k: ODEFC(channels=1, size=16, width=2, latent=6, hidden=8, **k),
     "latent_ode": lambda **k: FrameLatentODE(channels=1, size=16, width=2, latent=6, state=5, hidden=7, **k),
     "ode2vae": lambda **k: ODE2VAE(size=16, latent=4, hidden=6, encoder_width=2, decoder_width=2, downs=2, **k),
+    "ode2vae_released": lambda **k: ODE2VAE(
+        size=16, latent=4, hidden=6, layers=1, encoder_width=2, decoder_width=2, downs=2, released=True, **k
+    ),
 }
-CONTINUOUS = ["ode_conv", "ode_fc", "latent_ode", "ode2vae"]
+CONTINUOUS = ["ode_conv", "ode_fc", "latent_ode", "ode2vae", "ode2vae_released"]
 RECURRENT = ["conv_gru", "conv_gru_dt", "conv_gru_decay"]
 ANY_TIME = [name for name in MODELS if name != "conv_gru"]
 
@@ -247,6 +250,57 @@ def test_second_order_is_position_and_velocity() -> None:
     assert_close(states[..., :4], position[:, None] + times[..., None] * velocity[:, None])
     assert_close(states[..., 4:], velocity[:, None].expand(-1, 3, -1))
     assert_close(growth, torch.zeros(3, 3))
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_the_bound_of_ode2vae_is_the_papers_or_its_codes(released: bool) -> None:
+    """Against torch's distributions, and for the weights the public code's own formula."""
+    torch.manual_seed(0)
+    made = MODELS["ode2vae_released" if released else "ode2vae"](gamma=0.7, curriculum=False)
+    assert isinstance(made, ODE2VAE)
+    made.network.force.log_variance.data.fill_(-1.3)
+    drawn = made.draw(batch())
+    ours = made.generator_losses(batch(), drawn)
+    target, states, guess = drawn.question.target, drawn.states, drawn.guess
+    picture = drawn.drawn.sigmoid()
+    fit = (target * picture.log() + (1 - target) * (1 - picture).log()).sum() / 3
+    assert_close(ours["likelihood"], -fit, rtol=1e-4, atol=0)
+    prior = Independent(Normal(torch.zeros(8), torch.ones(8)), 1).log_prob(states).sum() / 3
+    assert_close(ours["path"], drawn.density.sum() / 3 - prior, rtol=1e-4, atol=1e-3)
+    windows = 7 if released else 8  # the code leaves the last window out
+    assert guess.mean.shape == (3, windows, 8)
+    encoded = Independent(Normal(guess.mean, guess.deviation), 1).log_prob(states[:, :windows]).sum() / 3
+    density = drawn.density if released else drawn.density[:, :windows]
+    assert_close(ours["instant"], 0.7 * (density.sum() / 3 - encoded), rtol=1e-4, atol=1e-3)
+    q, hidden, layers = 4, 6, 2
+    beta = q / (hidden * (3 * q + layers * hidden + layers + 1) + q)
+    log_variance, means = made.network.force.log_variance, made.network.force.mean
+    weights = 0.5 * (means.square() + log_variance.exp() - 1 - log_variance).sum()
+    assert_close(ours["weights"], beta * weights)
+
+
+def test_the_released_ode2vae_has_the_public_codes_layers() -> None:
+    made = ODE2VAE(layers=1, released=True)
+    convolutions = [
+        (type(layer).__name__, layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0])
+        for part in (made.network.velocity, made.network.decoder)
+        for layer in part
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    assert convolutions == [
+        ("Conv2d", 3, 16, 5, 2), ("Conv2d", 16, 32, 5, 2), ("Conv2d", 32, 64, 5, 2), ("Conv2d", 64, 128, 5, 2),
+        ("ConvTranspose2d", 8, 128, 5, 2), ("ConvTranspose2d", 128, 64, 5, 2), ("ConvTranspose2d", 64, 32, 5, 2),
+        ("ConvTranspose2d", 32, 1, 5, 1),
+    ]  # fmt: skip
+    assert made.network.force.shapes == [(100, 50), (100, 100), (25, 100)]
+    made.eval()
+    with torch.no_grad():
+        assert made.network.draw(torch.randn(2, 3, 25)).shape == (2, 3, 1, 32, 32)
+        made.network.position[-1].bias.fill_(-3.0)  # type: ignore[operator]
+        made.network.position[-1].weight.zero_()  # type: ignore[operator]
+        assert_close(
+            made.network.guess(torch.rand(1, 1, 3, 1, 32, 32)).deviation[0, 0, :25], torch.full((25,), 0.22313)
+        )
 
 
 def test_the_forces_trace_is_autograds() -> None:
