@@ -135,23 +135,26 @@ class Inbetweening(AdversarialSystem):
         return Fakes(self.generate_clip(frames[:, 0], frames[:, -1], u), middle)
 
     def critic_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
-        """Eqs 7 and 8 with a single frame per clip, and the penalties of the logits' gradients."""
+        """Eqs 7 and 8 with a single frame per clip, and the penalties of the logits' gradients.
+
+        Real and fake are judged in one pass: the critics normalise each sample by itself.
+        """
         losses: Losses = {}
         real = Fakes(self._training_frames(batch), fakes.middle)
-        for (name, critic), x, x_hat in zip(self.critics.items(), _views(real), _views(fakes), strict=True):
+        for (name, critic), x, x_hat in zip(self.critics.items(), views(real), views(fakes), strict=True):
             with torch.enable_grad():
-                x, x_hat = x.detach().requires_grad_(), x_hat.detach().requires_grad_()
-                real_logits, fake_logits = critic(x), critic(x_hat)
+                both = torch.cat([x.detach(), x_hat.detach()]).requires_grad_()
+                real_logits, fake_logits = critic(both).chunk(2)
                 losses[name] = non_saturating_real(real_logits) + non_saturating_fake(fake_logits)
                 if self.penalty_weight:
-                    penalty = weighted_logit_penalty(real_logits, x, fake_logits, x_hat)
+                    penalty = weighted_logit_penalty(real_logits, fake_logits, both)
                     losses[f"{name}_penalty"] = self.penalty_weight / 2 * penalty
         return losses
 
     def generator_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
         """Eq. 9 with a single frame per clip: both critics' verdicts, and nothing that holds the clip to the truth."""
-        views = zip(self.critics.items(), _views(fakes), strict=True)
-        return {name: non_saturating_generator(critic(view)) for (name, critic), view in views}
+        judged = zip(self.critics.items(), views(fakes), strict=True)
+        return {name: non_saturating_generator(critic(view)) for (name, critic), view in judged}
 
     def _training_frames(self, batch: Batch) -> Frames:
         clip, length = batch.clip, self.network.frames
@@ -208,7 +211,7 @@ class Fakes(NamedTuple):
     middle: Int[Tensor, " batch"]
 
 
-def _views(fakes: Fakes) -> tuple[Frames, Float[Tensor, "batch channel height width"]]:
+def views(fakes: Fakes) -> tuple[Frames, Float[Tensor, "batch channel height width"]]:
     """What each critic sees: the video, and one frame of it."""
     return fakes.videos, fakes.videos[torch.arange(len(fakes.middle), device=fakes.middle.device), fakes.middle]
 

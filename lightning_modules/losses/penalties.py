@@ -45,7 +45,7 @@ def zero_centred_penalty(critic: Critic, real: Tensor | Sequence[Tensor]) -> Sca
 
 
 def weighted_logit_penalty(
-    real_logits: Float[Tensor, " batch"], real: Tensor, fake_logits: Float[Tensor, " batch"], fake: Tensor
+    real_logits: Float[Tensor, " batch"], fake_logits: Float[Tensor, " batch"], inputs: Tensor
 ) -> Scalar:
     """E (1 - D(x))^2 |grad f(x)|^2 + E D(y)^2 |grad f(y)|^2, x real, y fake, f the logit, D its sigmoid.
 
@@ -54,18 +54,12 @@ def weighted_logit_penalty(
 
     Args:
         real_logits: the critic's, one per sample, before the sigmoid.
-        real: what they are of; it must require a gradient.
         fake_logits: likewise of the fakes.
-        fake: likewise.
+        inputs: (2 * batch, ...), what they are of, the real ones first; it must require a gradient.
     """
-    total = real_logits.new_zeros(())
-    for logits, inputs, doubt in (
-        (real_logits, real, (-real_logits).sigmoid()),
-        (fake_logits, fake, fake_logits.sigmoid()),
-    ):
-        (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
-        total = total + (doubt.square() * gradient.flatten(1).square().sum(dim=1)).mean()
-    return total
+    (gradient,) = torch.autograd.grad(real_logits.sum() + fake_logits.sum(), inputs, create_graph=True)
+    doubt = torch.cat([(-real_logits).sigmoid(), fake_logits.sigmoid()])
+    return (doubt.square() * gradient.flatten(1).square().sum(dim=1)).sum() / len(real_logits)
 
 
 def _gradient_norm(critic: Critic, inputs: list[Tensor]) -> Float[Tensor, " batch"]:
