@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -31,45 +32,54 @@ class KeypointTrails(Figure):
         seconds: how long the motions are.
         every: every so manieth moment is strong.
         columns: strong moments are printed from left to right; so many at most.
+        data: whether as many real motions stand above, their own moments all strong.
     """
 
     def __init__(
-        self, samples: int = 2, fps: float = 64.0, seconds: float = 1.0, every: int = 4, columns: int = 8
+        self,
+        samples: int = 2,
+        fps: float = 64.0,
+        seconds: float = 1.0,
+        every: int = 4,
+        columns: int = 8,
+        data: bool = False,
     ) -> None:
         self.samples = samples
         self.fps = fps
         self.seconds = seconds
         self.every = every
         self.columns = columns
+        self.data = data
 
     def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
         """`<group>.png` with a line of poses for each motion, and the keypoints in `<group>.csv`."""
         files = []
         for group, members in by_group(rows).items():
-            motions = [(row.label, motion) for row in members for motion in self._motions(row)]
-            length = -(-motions[0][1].shape[0] // self.every)
-            shown = min(self.columns, length)
+            motions = self._real(members[0]) if self.data else []
+            motions += [motion for row in members for motion in self._made(row)]
+            shown = min(self.columns, max(-(-len(motion.poses) // motion.every) for motion in motions))
             figure, axes = canvas(len(motions), shown, (1.6 * shown, 1.7 * len(motions)))
-            for line, (label, motion) in zip(axes, motions, strict=True):
-                line[0].set_ylabel(label, fontsize="small")
+            for line, motion in zip(axes, motions, strict=True):
+                line[0].set_ylabel(motion.label, fontsize="small")
+                length = -(-len(motion.poses) // motion.every)
                 for place, axis in enumerate(line):
-                    first = round(place * (length - 1) / max(1, shown - 1)) * self.every
-                    faint = range(first, min(first + self.every, len(motion)))
+                    first = round(place * (length - 1) / max(1, shown - 1)) * motion.every
+                    faint = range(first, min(first + motion.every, len(motion.poses)))
                     for moment in reversed(faint):
-                        self._pose(axis, motion[moment], 1.0 if moment == first else 0.25)
+                        self._pose(axis, motion.poses[moment], 1.0 if moment == first else 0.25)
                     axis.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), aspect="equal", xticks=[], yticks=[])
             files.append(save(figure, folder / f"{group}.png"))
             numbers = (
-                (label, number, moment / self.fps, joint, float(x), float(y))
-                for number, (label, motion) in enumerate(motions)
-                for moment, pose in enumerate(motion)
+                (motion.label, number, float(seconds), joint, float(x), float(y))
+                for number, motion in enumerate(motions)
+                for seconds, pose in zip(motion.times, motion.poses, strict=True)
                 for joint, (x, y) in enumerate(pose)
             )
             columns = ("row", "motion", "seconds", "joint", "x", "y")
             files.append(save_numbers(folder / f"{group}.csv", columns, numbers))
         return files
 
-    def _motions(self, row: Trained) -> list[Float[Tensor, "time joint 2"]]:
+    def _made(self, row: Trained) -> list["_Motion"]:
         system = row.system()
         motion = system.motion if isinstance(system, ModeGAN) else system
         if not isinstance(motion, MotionGAN):
@@ -79,7 +89,21 @@ class KeypointTrails(Figure):
             clip = motion.generate(times, seeds=torch.arange(self.samples))
         if not isinstance(clip, KeypointClip):
             raise UserError(f"'{row.label}' draws trajectories; this figure draws keypoints.")
-        return list(clip.keypoints)
+        return [_Motion(row.label, poses, times[0], self.every) for poses in clip.keypoints]
+
+    def _real(self, row: Trained) -> list["_Motion"]:
+        """Some that the row is examined on, evenly spread: data often lie in the order of their classes."""
+        data = row.data()
+        data.prepare_data()
+        data.setup("test")
+        motions = []
+        for batch in data.test_dataloader():
+            if not isinstance(batch.clip, KeypointClip):
+                raise UserError(f"The data of '{row.label}' have no keypoints: they are {type(batch.clip).__name__}s.")
+            motions += [_Motion("real", poses, times, 1) for poses, times in zip(
+                batch.clip.keypoints.float(), batch.clip.times, strict=True
+            )]  # fmt: skip
+        return [motions[place * len(motions) // self.samples] for place in range(min(self.samples, len(motions)))]
 
     def _pose(self, axis: object, pose: Float[Tensor, "joint 2"], strength: float) -> None:
         axis.scatter(*pose.T, s=8 * strength + 2, color="C0", alpha=strength)  # type: ignore[attr-defined]
@@ -88,6 +112,13 @@ class KeypointTrails(Figure):
                 if max(one, other) < len(pose):
                     ends = pose[[one, other]].T
                     axis.plot(*ends, color="C0", alpha=strength, linewidth=1.2 * strength)  # type: ignore[attr-defined]
+
+
+class _Motion(NamedTuple):
+    label: str
+    poses: Float[Tensor, "time joint 2"]
+    times: Float[Tensor, " time"]
+    every: int
 
 
 class DistanceByFrameRate(Figure):

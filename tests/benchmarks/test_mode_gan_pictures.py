@@ -135,6 +135,17 @@ def test_poses_of_a_second_are_drawn_and_listed(tmp_path: Path) -> None:
     assert lines[0] == ["row", "motion", "seconds", "joint", "x", "y"]
 
 
+def test_real_poses_stand_above_at_their_own_times(tmp_path: Path) -> None:
+    picture, numbers = KeypointTrails(samples=1, fps=64.0, data=True).draw([row("balls", MOTION)], tmp_path)
+    looks(picture)
+    lines = list(csv.DictReader(numbers.open()))
+    real = [line for line in lines if line["row"] == "real"]
+    assert len(real) == 16 * 3
+    assert len(lines) == len(real) + 64 * 3
+    seconds = sorted({float(line["seconds"]) for line in real})
+    assert seconds == pytest.approx([frame * seconds[1] for frame in range(16)])
+
+
 def test_a_metric_is_drawn_over_the_frame_rate(tmp_path: Path) -> None:
     def at(fps: float | None, value: float | None) -> Any:
         entry = Measurement.missing("no weights", higher_is_better=False)
