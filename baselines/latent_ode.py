@@ -25,10 +25,10 @@ class FrameLatentODE(InterpolatingPaired):
     """A variational autoencoder of paths: an ODE-RNN reads the frames backward in time, an ODE runs on from its guess.
 
     Latent ODE is a model of vectors; Vid-ODE's authors do not say how they put frames in. Here Vid-ODE's encoder and
-    decoder stand around it, each with a linear layer between map and vector. All else follows the public code of
-    Latent ODE: the state carries a mean and a deviation, Euler steps between frames, z0 at the first frame through 100
-    tanh units, log-likelihood (deviation `noise`) and KL both as means over values, the bound over `samples` draws as
-    a log-sum-exp, KL weight 0 for `warm_up` epochs and then 1 - 0.99^epochs.
+    decoder stand around it, each with a linear layer between map and vector. The rest follows the public code of
+    Latent ODE, but for what docs/vid_ode.md lists: the state carries a mean and a deviation, Euler steps between
+    frames, z0 at the first frame through 100 tanh units, log-likelihood (deviation `noise`) and KL both as means over
+    values, the bound over `samples` draws as a log-sum-exp, KL weight 0 for `warm_up` epochs, then 1 - 0.99^epochs.
 
     Args:
         channels: image channels.

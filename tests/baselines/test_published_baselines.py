@@ -18,7 +18,7 @@ from baselines.ode_fc import ODEFC
 from benchmarks.tasks import Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.dynamics.ode import LatentODE
-from lightning_modules.paired import PairedSystem
+from lightning_modules.paired import PairedSystem, Shown
 
 MODELS: dict[str, Callable[..., PairedSystem]] = {
     "conv_gru": lambda **k: ConvGRU(channels=1, width=2, interval=0.1, **k),
@@ -202,6 +202,27 @@ def test_the_mean_deviation_gru_matches_a_loop_over_its_equations() -> None:
     ours = cell(x, mean, deviation)
     assert_close(ours[0][0], theirs[0])
     assert_close(ours[1][0], theirs[1])
+
+
+@torch.no_grad()
+def test_latent_ode_encodes_backward_by_euler_and_gates_as_its_public_code_does() -> None:
+    """An explicit step from each frame to the one before it, the frame's gates, two halves of the head for z0."""
+    torch.manual_seed(0)
+    made = FrameLatentODE(channels=1, size=16, width=2, latent=6, state=5, hidden=7, encoder_step=10.0).eval()
+    network = made.network
+    clip = batch(frames=4).clip
+    assert isinstance(clip, VideoClip)
+    mean, deviation, before = torch.zeros(3, 5), torch.zeros(3, 5), 0.3
+    for index in (3, 2, 1, 0):
+        mean = mean + network.flow.field(mean) * (0.1 * index - before)
+        vector = network.flatten(network.image_encoder(clip.frames[:, index]).flatten(1))
+        mean, deviation = network.cell(vector, mean, deviation)
+        before = 0.1 * index
+    theirs = network.head(torch.cat([mean, deviation], dim=1))
+    ours = network.encode(Shown(clip.frames, clip.times, torch.ones(3, 4, dtype=torch.bool), "first"))
+    assert_close(ours.mean, theirs[:, :6])
+    assert_close(ours.deviation, theirs[:, 6:].abs())
+    assert_close(ours.time, torch.zeros(3))
 
 
 def test_latent_odes_weight_of_kl_waits_ten_epochs() -> None:
