@@ -156,6 +156,8 @@ def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
             if "train" in report and "train" in reports[0]:
                 report["by_the_first"] = ratios(report["train"], reports[0]["train"])
             report.update(pipe.ask("rest"))
+            if report["dynamics"]:
+                report["dynamics"]["share"] = report["dynamics"]["alone"]["cpu"] / report["train"]["cpu"]["min"]
     return reports
 
 

@@ -1,4 +1,4 @@
-"""What a temporal generator costs in training: its share of a step, fixed steps or adaptive, adjoint or backprop.
+"""What a temporal generator costs in training: its part of a step, fixed steps or adaptive, adjoint or backprop.
 
 `benchmarks speed MODEL --dynamics`. What is compared is timed in turn, the fastest of several turns.
 """
@@ -13,7 +13,6 @@ from torchdiffeq import odeint, odeint_adjoint
 
 from benchmarks.timing.measure import Stopwatch
 from datamodules.clip import Batch
-from lightning_modules.adversarial import detached, frozen
 from lightning_modules.dynamics import LatentODE
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 
@@ -29,18 +28,17 @@ class Call(NamedTuple):
 
 
 def measured(system: LatentDynamicsGAN, batch: Batch, repeats: int) -> Report:
-    """Seconds of a step and the dynamics' share of it; for ODEs what the solver and its gradient cost."""
-    optimizers = [player["optimizer"] for player in system.configure_optimizers()]
+    """Seconds of what the dynamics does in a training step (`alone`); for ODEs what solver and gradient cost."""
     calls: list[Call] = []
     hook = system.network.dynamics.register_forward_hook(
-        lambda _, given, states: calls.append(Call(given[0].detach(), given[1], False))
+        lambda _, given, states: calls.append(Call(given[0].detach(), given[1], torch.is_grad_enabled()))
     )
-    drawn = _turns(system, batch, optimizers)
+    if system.fakes == "fresh":
+        with torch.no_grad():  # the critics' fakes
+            system.draw(batch)
+    system.draw(batch)
     hook.remove()
-    calls = [call._replace(learns=index >= drawn) for index, call in enumerate(calls)]
-    works = {"step": lambda: _turns(system, batch, optimizers), "dynamics": lambda: replay(system, calls)}
-    report: Report = in_turn(works, repeats)
-    report["share"] = report["dynamics"]["cpu"] / report["step"]["cpu"]
+    report: Report = in_turn({"alone": lambda: replay(system, calls)}, repeats)
     if isinstance(system.network.dynamics, LatentODE):
         report |= solvers(system.network.dynamics, calls[0], repeats)
     return report
@@ -113,23 +111,6 @@ def in_turn(works: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, d
             if turn:
                 found[name] = {clock: min(found[name][clock], seconds[clock]) for clock in seconds}
     return found
-
-
-def _turns(system: LatentDynamicsGAN, batch: Batch, optimizers: Sequence[torch.optim.Optimizer]) -> int:
-    """One update of the critics, then of the generator; how many calls of the dynamics the first turn made."""
-    generator, critic = optimizers
-    with torch.no_grad():
-        fakes = system.draw(batch)
-    sum(system.critic_losses(batch, detached(fakes)).values(), torch.zeros(())).backward()
-    critic.step()
-    critic.zero_grad()
-    with frozen(system.critics):
-        fakes = system.draw(batch)
-        sum(system.generator_losses(batch, fakes).values(), torch.zeros(())).backward()
-    generator.step()
-    generator.zero_grad()
-    system.after_generator_update()
-    return 2 if "image" in system.critics else 1
 
 
 def _there_and_back(ask: Callable[[], Tensor]) -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from benchmarks.cli import benchmarks
 from benchmarks.speed import table
+from benchmarks.timing import dynamics
 from benchmarks.timing.dynamics import Call, kept_bytes, measured, solvers
 from benchmarks.timing.worker import _batch, _usual_rate
 from datamodules.clip import VideoClip
@@ -27,14 +28,24 @@ def gan(name: str) -> LatentDynamicsGAN:
 
 
 @pytest.mark.parametrize("name", ["mocogan_ode2", "tgan_sde"])
-def test_a_report_has_the_step_the_share_and_the_solvers(name: str) -> None:
+def test_a_report_has_the_dynamics_alone_and_the_solvers(name: str) -> None:
     report = measured(gan(name), _batch(size=32, frames=16, batch_size=2, channels=3, fps=16.0), 1)
-    assert 0 < report["dynamics"]["cpu"] < report["step"]["cpu"]
-    assert report["share"] == report["dynamics"]["cpu"] / report["step"]["cpu"]
+    assert min(report["alone"].values()) > 0
     assert ("rk4_backprop" in report) == ("ode" in name)
     if "ode" in name:
         assert report["rk4_backprop"]["evaluations"] == 60
         assert set(report["dopri5_adjoint"]) == {"wall", "cpu", "evaluations", "bytes"}
+
+
+def test_what_is_replayed_is_a_training_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips and single frames, for the critics and, with a gradient, for the generator."""
+    seen = []
+    monkeypatch.setattr(dynamics, "replay", lambda _, calls: seen.append([call.learns for call in calls]))
+    batch = _batch(size=32, frames=16, batch_size=2, channels=3, fps=16.0)
+    measured(gan("mocogan_original"), batch, 1)
+    measured(gan("tgan_original"), batch, 1)
+    assert seen[0] == [False, False, True, True]
+    assert seen[-1] == [False, True]
 
 
 def test_backprop_keeps_every_step_and_the_adjoint_evaluates_again() -> None:
@@ -91,6 +102,7 @@ def test_the_command_times_two_models_and_their_dynamics(tmp_path: Path, capsys:
     assert set(ode["sample"]) == {"generate 1x, 16 frames", "generate 4x, 61 frames"}
     assert ode["by_the_first"]["cpu min"] == ode["train"]["cpu"]["min"] / original["train"]["cpu"]["min"]
     assert ode["dynamics"]["rk4_backprop"]["evaluations"] == 60
+    assert ode["dynamics"]["share"] == ode["dynamics"]["alone"]["cpu"] / ode["train"]["cpu"]["min"]
     assert "temporal generator:" in capsys.readouterr().out
 
 
