@@ -105,7 +105,13 @@ def _jobs(plan: Plan, args: argparse.Namespace) -> list[Job]:
     """What is asked for, seed by seed, so that the first seed soon gives a whole table."""
     rows = [row for row in plan.rows if row.experiment is not None]
     labels = {name for row in rows for name in (row.label, row.name, row.group) if name}
+    without = {name for row in plan.rows if row.experiment is None for name in (row.label, row.name) if name} - labels
     for label in args.only:
+        if label in without:
+            raise UserError(
+                f"{label} of {plan.name} names no experiment: the project has no such model yet, so the row stands "
+                f"with its published numbers alone. Rows to run: {', '.join(sorted(labels))}."
+            )
         if label not in labels:
             raise unknown(f"row in {plan.name}:", label, sorted(labels))
     try:

@@ -110,6 +110,13 @@ def test_only_and_seeds_choose(run: Run, capfd: pytest.CaptureFixture[str]) -> N
     assert "--seeds must be whole numbers" in capfd.readouterr().err
 
 
+def test_a_row_that_the_plan_has_without_a_model_is_said_to_be_one(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        benchmarks(["run", "vid_ode_table9", "--only=SVG-FP", "--dry-run"])
+    assert stop.value.code == 2
+    assert "SVG-FP of vid_ode_table9 names no experiment" in capfd.readouterr().err
+
+
 def test_dry_run_says_and_does_nothing(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     assert run("--dry-run") == 0
     assert calls() == []
