@@ -16,6 +16,7 @@ from datamodules.clip import Sample, source_of
 PerFrame = Float[Tensor, "batch time"]
 PEAK = 100.0
 """The PSNR of frames that agree exactly, in dB: the mean squared error is taken to be 1e-10 at least."""
+_CELLS = 1 << 16
 
 
 class PerClip(NamedTuple):
@@ -154,9 +155,14 @@ def squared_error(sample: Sample, target: Sample) -> PerFrame:
     The difference is taken in the frames' own type, which rounds it by 6e-8 of itself at most; a copy of all frames in
     float64 takes ten times as long.
     """
-    apart = (sample.frames - target.frames).flatten(2)  # type: ignore[union-attr]
-    norm = torch.linalg.vector_norm(apart, dim=-1, dtype=torch.float64)
-    return norm.square() / (4 * apart.shape[-1])  # a quarter: intensities in [-1, 1] are twice as far apart
+    answer, truth = (side.frames.flatten(0, 1).flatten(1) for side in (sample, target))  # type: ignore[union-attr]
+    # a few frames at a time stay in the cache; memory for the differences of all is what most of the time would go to.
+    # Two at least: a single one would be summed by several threads, in another order
+    parts = 1 if answer.is_cuda else max(1, len(answer) // max(2, _CELLS // answer.shape[1]))
+    pairs = zip(answer.tensor_split(parts), truth.tensor_split(parts), strict=True)
+    norms = [torch.linalg.vector_norm(ours - theirs, dim=-1, dtype=torch.float64) for ours, theirs in pairs]
+    squared = torch.cat(norms).square() / (4 * answer.shape[1])  # intensities in [-1, 1] are twice as far apart
+    return squared.unflatten(0, target.frames.shape[:2])  # type: ignore[union-attr]
 
 
 def decibel(squared: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
