@@ -1,6 +1,7 @@
 """MODE-GAN's figures of frames and motions, drawn from tiny untrained models on bouncing balls."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from benchmarks.figures.mode_gan import (
     MotionTransfer,
     RealFrames,
     SideBySide,
+    page,
     spread,
 )
 from benchmarks.figures.mode_gan_motion import DistanceByFrameRate, KeypointTrails
 from benchmarks.figures.mode_gan_pendulum import PendulumCurves
 from benchmarks.records import Measurement
+from datamodules.bouncing_balls import BouncingBalls
+from datamodules.sampling import Regular
 from datamodules.video import read_video
 
 MLP = "lightning_modules.dynamics.mlp.MLP"
@@ -122,9 +126,21 @@ def test_frame_rates_move(tmp_path: Path) -> None:
         FrameRates(rates=[16.0]).draw([row("b", MOTION)], tmp_path)
 
 
-def test_real_frames_are_those_of_the_exam(tmp_path: Path) -> None:
+def test_real_frames_are_those_of_the_exam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed: list[tuple[str, Sequence[np.ndarray]]] = []
+
+    def recorded(lines: Sequence[tuple[str, Sequence[np.ndarray]]], path: Path) -> Path:
+        printed.extend(lines)
+        return page(lines, path)
+
+    monkeypatch.setattr("benchmarks.figures.mode_gan.page", recorded)
     (file,) = RealFrames(samples=2, shown=4).draw([row("balls")], tmp_path)
     looks(file)
+    data = BouncingBalls(2, 2, 2, size=16, sampling=Regular(num_frames=16, start="first"))
+    clips = data.source("test").read(np.arange(2), np.array([[0, 5, 10, 15]] * 2))
+    for (label, (strip,)), clip in zip(printed, clips, strict=True):
+        assert label == "balls"
+        np.testing.assert_array_equal(strip, np.concatenate(clip[:, 0], axis=1)[..., None].repeat(3, axis=2))
 
 
 def test_poses_of_a_second_are_drawn_and_listed(tmp_path: Path) -> None:
