@@ -10,13 +10,11 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.figures.base import Trained, build_figure
+from benchmarks.figures.base import Trained
 from benchmarks.figures.latent_cost import LatentCost
 from benchmarks.figures.latent_frame_rate import LatentFrameRate, round_trip
 from benchmarks.figures.latent_trajectories import LatentTrajectories
-from benchmarks.job import Job
 from benchmarks.metrics.features import c3d, i3d
-from benchmarks.plan import read_plan
 from benchmarks.records import read_records
 from benchmarks.weights import WeightsUnavailable
 from lightning_modules.build import build
@@ -24,22 +22,9 @@ from lightning_modules.latent_dynamics import LatentDynamicsGAN
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "configs" / "benchmark"
-PLANS = sorted(FOLDER.glob("latent_nde_*.yaml"))
 SMALL = ROOT / "configs" / "experiment" / "generate_moving_shapes"
 UCF101 = sorted((ROOT / "configs" / "experiment" / "generate_ucf101").glob("*.yaml"))
 MEMBERS = ("original", "ode1", "ode2", "ode3", "sde")
-
-
-@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
-def test_a_benchmark_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every experiment that it names is there, and its figure can be made."""
-    monkeypatch.chdir(ROOT)
-    plan = read_plan(path)
-    for row in plan.rows:
-        if row.experiment is not None:
-            Job(plan, row, 0, Path("runs"), Path("results")).check()
-    if plan.figure is not None:
-        build_figure(plan.figure)
 
 
 @pytest.mark.parametrize("family", ["mocogan", "tgan"])

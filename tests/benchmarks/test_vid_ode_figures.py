@@ -9,9 +9,9 @@ import pytest
 import yaml
 from record_maker import make_record
 
+from benchmarks.board.published import read_table
 from benchmarks.errors import UserError
 from benchmarks.figures.base import Trained, build_figure
-from benchmarks.job import Job
 from benchmarks.plan import read_plan
 from benchmarks.records import Measurement
 
@@ -22,22 +22,12 @@ FRAMES = "benchmarks.figures.vid_ode_frames."
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
-def test_a_benchmark_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every experiment and overlay that it names is there, its figure can be made, its published numbers have rows."""
-    monkeypatch.chdir(ROOT)
+def test_published_numbers_have_rows(path: Path) -> None:
     plan = read_plan(path)
-    for row in plan.rows:
-        if row.experiment is not None:
-            Job(plan, row, 0, Path("runs"), Path("results")).check()
-    if plan.figure is not None:
-        build_figure(plan.figure)
-    if plan.published is not None:
-        from benchmarks.board.published import read_table
-
-        for number in read_table(plan.published):
-            verb = {"predict": "extrapolation", "interpolate": "interpolation"}[number.task]
-            rows = [row for row in plan.rows if number.belongs_to(row.label, row.group)]
-            assert [row for row in rows if row.group.endswith((verb, "CAM5"))], f"{number.row} of {number.group}"
+    for number in [] if plan.published is None else read_table(plan.published):
+        verb = {"predict": "extrapolation", "interpolate": "interpolation"}[number.task]
+        rows = [row for row in plan.rows if number.belongs_to(row.label, row.group)]
+        assert [row for row in rows if row.group.endswith((verb, "CAM5"))], f"{number.row} of {number.group}"
 
 
 def test_balls_and_ablation_share_their_trainings() -> None:
