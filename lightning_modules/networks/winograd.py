@@ -271,7 +271,8 @@ def _multiplied(tiled: Tensor, kernels: Tensor, layer: Layer, length: int, *, ba
         products.zero_()
     for number, (here, there, tap) in enumerate(spans):
         kept = float(number > 0 or not whole)  # the first tap's numbers are written, the others' added
-        _flat(products, there).baddbmm_(_flat(tiled, here), kernels[tap], beta=kept)
+        found = _flat(products, there)
+        torch.baddbmm(found, _flat(tiled, here), kernels[tap], beta=kept, out=found)
     return products
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
 
 from lightning_modules.networks import thrifty_convolutions, winograd
 from lightning_modules.networks.thrifty_convolutions import ThriftyConv3d, ThriftyConvTranspose3d
@@ -121,6 +122,21 @@ def test_each_way_is_taken_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> Non
         assert names == ["_multiplied"]
         ThriftyConv3d(256, 128, 4, stride=(1, 2, 2), padding=(0, 1, 1))(torch.randn(1, 256, 5, 8, 8))
     assert names == ["_multiplied", "_as_matrices"]
+
+
+def test_fewer_operations_are_counted() -> None:
+    """16 multiplications for 36 and, of stride 2, 9 for 16; the kernel's transform is counted too."""
+    for layer, share in (
+        (ThriftyConv3d(32, 32, 3, padding=1), 16 / 36),
+        (ThriftyConv3d(32, 32, 4, stride=(1, 2, 2), padding=(0, 1, 1)), 9 / 16),
+    ):
+        x = torch.randn(2, 32, 16, 16, 16)
+        counts = []
+        for compute in (layer, lambda x, layer=layer: nn.Conv3d.forward(layer, x)):
+            with torch.no_grad(), FlopCounterMode(display=False) as count:
+                compute(x)
+            counts.append(count.get_total_flops())
+        assert share * 0.95 < counts[0] / counts[1] < share * 1.2
 
 
 @pytest.mark.parametrize(("arguments", "shape"), [
