@@ -11,7 +11,7 @@ from torchmetrics.utilities import rank_zero_warn
 from benchmarks.metrics.base import Summary
 from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.featured import FeatureMetric
-from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
+from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.paired import PairedMetric, PerFrame
 from benchmarks.metrics.ssim import structural_similarity
 from datamodules.clip import Sample, source_of
@@ -25,14 +25,13 @@ class Diversity(FeatureMetric):
 
     Args:
         network: what makes the features; None: I3D's logits.
-        frames: how many frames the answers must have.
-        kwargs: `start`, see `FeatureMetric`, and settings of `torchmetrics.Metric`.
+        kwargs: `frames` (16 unless told) and `start`: see `FeatureMetric`.
     """
 
     higher_is_better: bool = True
 
-    def __init__(self, network: Extractor | None = None, *, frames: int = 16, **kwargs: Any) -> None:
-        super().__init__("diversity", network or I3DFeatures(), ("answer",), frames=frames, repeated="all", **kwargs)
+    def __init__(self, network: Extractor | None = None, **kwargs: Any) -> None:
+        super().__init__("diversity", network, ("answer",), repeated="all", **kwargs)
 
     def compute(self) -> Float[Tensor, ""]:
         """The mean over clips; not a number when no clip has two draws."""

@@ -11,7 +11,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from torchmetrics.utilities import rank_zero_warn
 
 from benchmarks.metrics.base import Summary
-from benchmarks.metrics.features.extractor import Extractor
+from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
 from benchmarks.metrics.jackknife import delete_group_jackknife
 from benchmarks.metrics.kept import KeepsRows
 from benchmarks.metrics.paired import check_pair
@@ -29,7 +29,7 @@ class FeatureMetric(KeepsRows, ABC):
 
     Args:
         measure: the first part of the metric's name.
-        network: what makes the features.
+        network: what makes the features; None: I3D's logits.
         sides: whose features are looked at.
         frames: how many frames the clips must have.
         repeated: what counts of a clip that comes several times; see `KeepsRows`.
@@ -43,10 +43,10 @@ class FeatureMetric(KeepsRows, ABC):
     def __init__(
         self,
         measure: str,
-        network: Extractor,
+        network: Extractor | None,
         sides: tuple[Side, ...],
         *,
-        frames: int,
+        frames: int = 16,
         repeated: Literal["first", "all"] = "first",
         each_frame: bool = False,
         suffix: str = "",
@@ -56,6 +56,7 @@ class FeatureMetric(KeepsRows, ABC):
         super().__init__(*sides, repeated=repeated, **kwargs)
         if start is not None and start < 0:
             raise ValueError(f"start is the first frame that is looked at, 0 or later; got {start}.")
+        network = network or I3DFeatures()
         least = 1 if each_frame else network.fewest_frames
         if frames < least:
             raise ValueError(f"{network.name} needs clips of {least} frames at least; got frames {frames}.")
@@ -117,7 +118,7 @@ class SetMetric(FeatureMetric, ABC):
 
     Args:
         measure: the first part of the metric's name.
-        network: what makes the features.
+        network: what makes the features; None: I3D's logits.
         sides: whose features are looked at.
         clips: how many are looked at, spread evenly over the ids; it stands in the name (`fvd2048_16f_i3d_logits`).
             None: all that come.
@@ -128,7 +129,7 @@ class SetMetric(FeatureMetric, ABC):
     def __init__(
         self,
         measure: str,
-        network: Extractor,
+        network: Extractor | None,
         sides: tuple[Side, ...] = ("answer", "truth"),
         *,
         clips: int | None = None,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.metrics.features.extractor import Extractor
-from benchmarks.metrics.streamed import CAP, FrechetMetric
+from benchmarks.metrics.streamed import FrechetMetric
 
 
 class FrechetInceptionDistance(FrechetMetric):
@@ -14,36 +14,9 @@ class FrechetInceptionDistance(FrechetMetric):
 
     Args:
         network: an extractor of images (`fewest_frames` 1); Inception-2015's pool features make it the FID.
-        frames: how many frames the clips must have.
-        clips: how many clips are compared, spread evenly over the ids; None: all that come.
-        ddof: 1 for unbiased covariances, as in the published FID; 0 otherwise, which the name then says.
-        cap: for how many clips each process keeps features; more are streamed into moments.
-        draws: how many answers to each question count, each with a distance of its own; the mean is reported.
-        start: the first frame that is looked at, of longer answers; None: answers have just `frames` frames.
-        kwargs: settings of `torchmetrics.Metric`.
+        kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
+            `SetMetric` and `FrechetMetric`.
     """
 
-    def __init__(
-        self,
-        network: Extractor,
-        *,
-        frames: int = 16,
-        clips: int | None = None,
-        ddof: int = 1,
-        cap: int = CAP,
-        draws: int = 1,
-        start: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            "fid",
-            network,
-            frames=frames,
-            clips=clips,
-            ddof=ddof,
-            cap=cap,
-            draws=draws,
-            start=start,
-            each_frame=True,
-            **kwargs,
-        )
+    def __init__(self, network: Extractor, **kwargs: Any) -> None:
+        super().__init__("fid", network, each_frame=True, **kwargs)

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.metrics.featured import Features, SetMetric
-from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
+from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance
-from benchmarks.metrics.streamed import CAP, FrechetMetric
+from benchmarks.metrics.streamed import FrechetMetric
 
 POINTS = 4
 """The extrapolation fits the distances of all clips, of halves, thirds and quarters."""
@@ -27,31 +27,12 @@ class FrechetVideoDistance(FrechetMetric):
 
     Args:
         network: what makes the features; None: I3D's logits.
-        frames: how many frames the clips must have.
-        clips: how many are compared, spread evenly over the ids; None: all that come.
-        ddof: 1 for unbiased covariances; 0 as in StyleGAN-V's code, which the name then says.
-        cap: for how many clips each process keeps features; more are streamed into moments.
-        draws: how many answers to each question count, each with a distance of its own; the mean is reported.
-        start: the first frame that is looked at, of longer answers; None: answers have just `frames` frames.
-        kwargs: settings of `torchmetrics.Metric`.
+        kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
+            `SetMetric` and `FrechetMetric`.
     """
 
-    def __init__(
-        self,
-        network: Extractor | None = None,
-        *,
-        frames: int = 16,
-        clips: int | None = None,
-        ddof: int = 1,
-        cap: int = CAP,
-        draws: int = 1,
-        start: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        network = network or I3DFeatures()
-        super().__init__(
-            "fvd", network, frames=frames, clips=clips, ddof=ddof, cap=cap, draws=draws, start=start, **kwargs
-        )
+    def __init__(self, network: Extractor | None = None, **kwargs: Any) -> None:
+        super().__init__("fvd", network, **kwargs)
 
 
 class FVDInfinity(SetMetric):
@@ -63,18 +44,13 @@ class FVDInfinity(SetMetric):
 
     Args:
         network: what makes the features; None: I3D's logits.
-        frames: how many frames the clips must have.
-        clips: how many are compared, spread evenly over the ids; None: all that come.
-        kwargs: `start`, see `FeatureMetric`, and settings of `torchmetrics.Metric`.
+        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `SetMetric`.
     """
 
     higher_is_better: bool = False
 
-    def __init__(
-        self, network: Extractor | None = None, *, frames: int = 16, clips: int | None = None, **kwargs: Any
-    ) -> None:
-        network = network or I3DFeatures()
-        super().__init__("fvd_infinity", network, frames=frames, clips=clips, least=_FEWEST, **kwargs)
+    def __init__(self, network: Extractor | None = None, **kwargs: Any) -> None:
+        super().__init__("fvd_infinity", network, least=_FEWEST, **kwargs)
 
     def statistic(self, *sets: Features) -> float:
         """See `extrapolated_distance`."""

@@ -20,11 +20,9 @@ class InceptionScore(SetMetric):
     Args:
         network: an extractor whose features are logits of classes: C3D's for the papers' video IS, or I3D's.
         of: "answer", or "truth" for the ceiling, which the name then says (`is_real`).
-        frames: how many frames the clips must have.
-        clips: how many are scored, spread evenly over the ids; None: all that come.
         splits: into how many random parts they are cut, whose scores are averaged: 10 in the paper. A part of few
             clips scores low, so splits other than 10 stand in the name.
-        kwargs: `start`, see `FeatureMetric`, and settings of `torchmetrics.Metric`.
+        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `SetMetric`.
     """
 
     higher_is_better: bool = True
@@ -34,8 +32,6 @@ class InceptionScore(SetMetric):
         network: Extractor,
         of: Side = "answer",
         *,
-        frames: int = 16,
-        clips: int | None = None,
         splits: int = 10,
         **kwargs: Any,
     ) -> None:
@@ -43,7 +39,7 @@ class InceptionScore(SetMetric):
             raise ValueError(f"`of` must be answer or truth and splits 1 at least; got {of!r} and {splits}.")
         suffix = "" if splits == 10 else f"_{splits}splits"
         measure = "is" if of == "answer" else "is_real"
-        super().__init__(measure, network, (of,), frames=frames, clips=clips, least=2 * splits, suffix=suffix, **kwargs)
+        super().__init__(measure, network, (of,), least=2 * splits, suffix=suffix, **kwargs)
         self.splits = splits
 
     def statistic(self, *sets: Features) -> float:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.metrics.featured import Features, SetMetric
-from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
+from benchmarks.metrics.features.extractor import Extractor
 
 _CELLS = 1 << 24
 
@@ -20,17 +20,13 @@ class MaximumMeanDiscrepancy(SetMetric):
 
     Args:
         network: what makes the features; None: I3D's logits.
-        frames: how many frames the clips must have.
-        clips: how many are compared, spread evenly over the ids; None: all that come.
-        kwargs: `start`, see `FeatureMetric`, and settings of `torchmetrics.Metric`.
+        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `SetMetric`.
     """
 
     higher_is_better: bool = False
 
-    def __init__(
-        self, network: Extractor | None = None, *, frames: int = 16, clips: int | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__("mmd", network or I3DFeatures(), frames=frames, clips=clips, **kwargs)
+    def __init__(self, network: Extractor | None = None, **kwargs: Any) -> None:
+        super().__init__("mmd", network, **kwargs)
 
     def statistic(self, *sets: Features) -> float:
         """See `polynomial_mmd`."""

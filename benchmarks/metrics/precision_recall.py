@@ -3,13 +3,14 @@
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from benchmarks.metrics.featured import Features, SetMetric
-from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
+from benchmarks.metrics.features.extractor import Extractor
 
-_CELLS = 1 << 24
+_CELLS = 1 << 20
+_PAIRS = 1 << 14
 
 
 class PrecisionRecall(SetMetric):
@@ -22,10 +23,8 @@ class PrecisionRecall(SetMetric):
     Args:
         which: "precision" or "recall".
         network: what makes the features; None: I3D's logits.
-        frames: how many frames the clips must have.
-        clips: how many are compared, spread evenly over the ids; None: all that come.
         neighbours: 3 in the paper; another number stands in the name.
-        kwargs: `start`, see `FeatureMetric`, and settings of `torchmetrics.Metric`.
+        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `SetMetric`.
     """
 
     higher_is_better: bool = True
@@ -35,18 +34,13 @@ class PrecisionRecall(SetMetric):
         which: Literal["precision", "recall"] = "precision",
         network: Extractor | None = None,
         *,
-        frames: int = 16,
-        clips: int | None = None,
         neighbours: int = 3,
         **kwargs: Any,
     ) -> None:
         if which not in ("precision", "recall") or neighbours < 1:
             raise ValueError(f"Ask for precision or recall with 1 neighbour at least; got {which!r} and {neighbours}.")
         suffix = "" if neighbours == 3 else f"_k{neighbours}"
-        least = neighbours + 1
-        super().__init__(
-            which, network or I3DFeatures(), frames=frames, clips=clips, least=least, suffix=suffix, **kwargs
-        )
+        super().__init__(which, network, least=neighbours + 1, suffix=suffix, **kwargs)
         self.which = which
         self.neighbours = neighbours
 
@@ -62,7 +56,8 @@ def within_reach(
 ) -> Bool[Tensor, " n"]:
     """Whether each point lies in a ball about a point of the manifold that reaches to that point's k-th neighbour.
 
-    Equation 2 of the paper, in float64; a point of the manifold is no neighbour of itself.
+    Equation 2 of the paper, in float64; a point of the manifold is no neighbour of itself. A matrix product settles
+    nearly all pairs; those that it leaves in doubt are measured exactly, so ties and doubles count as they are.
 
     Raises:
         ValueError: for a manifold of no more points than neighbours.
@@ -71,11 +66,41 @@ def within_reach(
         raise ValueError(f"A {neighbours}-th neighbour needs {neighbours + 1} points at least; got {len(manifold)}.")
     points, manifold = points.double(), manifold.double()
     step = max(1, _CELLS // len(manifold))
+    reach = torch.cat([_reach(part, manifold, neighbours) for part in manifold.split(step)])
+    return torch.cat([_within(part, manifold, reach) for part in points.split(step)])
+
+
+def _reach(part: Tensor, manifold: Tensor, neighbours: int) -> Tensor:
+    """The distance of each point of a part of the manifold to its k-th neighbour."""
+    squared, slack = _roughly(part, manifold)
     # the smallest of all is the point's distance to itself
-    reach = torch.cat([_distances(part, manifold).kthvalue(neighbours + 1, 1).values for part in manifold.split(step)])
-    return torch.cat([(_distances(part, manifold) <= reach).any(1) for part in points.split(step)])
+    highest = (squared + slack).kthvalue(neighbours + 1, 1, keepdim=True).values
+    near = squared - slack <= highest
+    exact = torch.full_like(squared, torch.nan)
+    exact[near] = _distances(part, manifold, near.nonzero())
+    return exact.kthvalue(neighbours + 1, 1).values
 
 
-def _distances(x: Tensor, y: Tensor) -> Tensor:
-    # exact differences: by products, the distance of a point from its double is not zero
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+def _within(part: Tensor, manifold: Tensor, reach: Tensor) -> Tensor:
+    """Whether each point of a part lies in one of the balls."""
+    squared, slack = _roughly(part, manifold)
+    within = (squared + slack <= reach.square()).any(1)
+    unsure = ((squared - slack <= reach.square()) & ~within[:, None]).nonzero()
+    points, balls = unsure.unbind(1)
+    within[points[_distances(part, manifold, unsure) <= reach[balls]]] = True
+    return within
+
+
+def _roughly(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared distances by one matrix product, and how far rounding may have taken each from the exact one."""
+    sizes = x.square().sum(1, keepdim=True) + y.square().sum(1)
+    # at most 2 (d + 4) eps times the sizes, here and in the exact distances, for sums in any order; four times as much
+    slack = sizes * (8 * (x.shape[1] + 8) * torch.finfo(x.dtype).eps)
+    return torch.addmm(sizes, x, y.T, alpha=-2), slack
+
+
+def _distances(x: Tensor, y: Tensor, pairs: Int[Tensor, "_pair 2"]) -> Tensor:
+    """The distances of these pairs by exact differences: by products, that of a point from its double is not zero."""
+    exactly = "donot_use_mm_for_euclid_dist"
+    parts = [part.unbind(1) for part in pairs.split(_PAIRS)]
+    return torch.cat([torch.cdist(x[i, None], y[j, None], compute_mode=exactly).flatten() for i, j in parts])

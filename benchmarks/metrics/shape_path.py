@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.metrics.features.shape_path import ShapePath
-from benchmarks.metrics.streamed import CAP, FrechetMetric
+from benchmarks.metrics.streamed import FrechetMetric
 
 
 class ShapePathDistance(FrechetMetric):
@@ -13,11 +13,9 @@ class ShapePathDistance(FrechetMetric):
     smoothly and how variously. See `ShapePath`. The unit is squared, the picture 2 wide, summed over the frames.
 
     Args:
-        frames: how many frames the clips must have.
-        clips: how many are compared, spread evenly over the ids; None: all that come.
-        cap: for how many clips each process keeps paths; more are streamed into moments.
-        kwargs: settings of `torchmetrics.Metric`.
+        kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
+            `SetMetric` and `FrechetMetric`.
     """
 
-    def __init__(self, *, frames: int = 16, clips: int | None = None, cap: int = CAP, **kwargs: Any) -> None:
-        super().__init__("distance", ShapePath(), frames=frames, clips=clips, cap=cap, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("distance", ShapePath(), **kwargs)

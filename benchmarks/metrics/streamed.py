@@ -31,7 +31,7 @@ class FrechetMetric(SetMetric, ABC):
 
     Args:
         measure: the first part of the metric's name.
-        network: what makes the features.
+        network: what makes the features; None: I3D's logits.
         ddof: 1 for unbiased covariances; 0 as in StyleGAN-V's code, which the name then says.
         cap: for how many clips each process keeps features.
         draws: how many answers to each question count: the distance is that of each draw, averaged, as in the
@@ -44,7 +44,7 @@ class FrechetMetric(SetMetric, ABC):
 
     @abstractmethod
     def __init__(
-        self, measure: str, network: Extractor, *, ddof: int = 1, cap: int = CAP, draws: int = 1, **kwargs: Any
+        self, measure: str, network: Extractor | None, *, ddof: int = 1, cap: int = CAP, draws: int = 1, **kwargs: Any
     ) -> None:
         suffix = ("" if ddof else "_ddof0") + (f"_mean_of_{draws}" if draws > 1 else "")
         super().__init__(measure, network, suffix=suffix, repeated="all" if draws > 1 else "first", **kwargs)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.metrics.features.motion import MotionHistograms
-from benchmarks.metrics.streamed import CAP, FrechetMetric
+from benchmarks.metrics.streamed import FrechetMetric
 
 
 class TemporalDistance(FrechetMetric):
@@ -14,24 +14,9 @@ class TemporalDistance(FrechetMetric):
     frame.
 
     Args:
-        frames: how many frames the clips must have.
-        clips: how many are compared, spread evenly over the ids; None: all that come.
-        cap: for how many clips each process keeps features; more are streamed into moments.
-        draws: how many answers to each question count, each with a distance of its own; the mean is reported.
-        start: the first frame that is looked at, of longer answers; None: answers have just `frames` frames.
-        kwargs: settings of `torchmetrics.Metric`.
+        kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
+            `SetMetric` and `FrechetMetric`.
     """
 
-    def __init__(
-        self,
-        *,
-        frames: int = 16,
-        clips: int | None = None,
-        cap: int = CAP,
-        draws: int = 1,
-        start: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            "temporal", MotionHistograms(), frames=frames, clips=clips, cap=cap, draws=draws, start=start, **kwargs
-        )
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("temporal", MotionHistograms(), **kwargs)

@@ -149,6 +149,7 @@ def test_mmd_and_reach_of_blocks_are_those_of_the_whole(monkeypatch: pytest.Monk
     whole, reached = polynomial_mmd(x, y), within_reach(x, y)
     monkeypatch.setattr("benchmarks.metrics.mmd._CELLS", 60)
     monkeypatch.setattr("benchmarks.metrics.precision_recall._CELLS", 60)
+    monkeypatch.setattr("benchmarks.metrics.precision_recall._PAIRS", 7)
     assert polynomial_mmd(x, y) == pytest.approx(whole, rel=1e-12)
     assert within_reach(x, y).equal(reached)
 
@@ -161,6 +162,18 @@ def test_reach_equals_scipys_distances(neighbours: int) -> None:
     theirs = (cdist(points, manifold) <= reach).any(1)
     assert within_reach(points, manifold, neighbours).numpy().tolist() == theirs.tolist()
     assert 0 < theirs.mean() < 1
+
+
+@pytest.mark.parametrize("neighbours", [1, 3])
+def test_reach_is_exact_where_products_are_not(neighbours: int) -> None:
+    """Ties on a grid, doubles, and a cloud that is small against its distance from the origin."""
+    coarse = [gaussian(60, 6, seed, 0.7).round() for seed in (0, 1)]
+    twice = gaussian(12, 3, 0).repeat(5, 1)
+    far = [1e6 + 1e-9 * gaussian(60, 6, seed).double() for seed in (2, 3)]
+    for points, manifold in (coarse, (twice, twice), (gaussian(20, 3, 1), twice), far):
+        reach = np.sort(cdist(manifold, manifold), axis=1)[:, neighbours]
+        theirs = (cdist(points, manifold) <= reach).any(1)
+        assert within_reach(points, manifold, neighbours).numpy().tolist() == theirs.tolist()
 
 
 def test_precision_is_of_answers_and_recall_of_the_truth() -> None:
