@@ -31,7 +31,7 @@ def test_a_plan_is_read(path: Path, parser: ArgumentParser, monkeypatch: pytest.
             Job(plan, row, 0, Path("runs"), Path("results")).check()
     if plan.figure is not None:
         build_figure(plan.figure)
-    if plan.tasks and "metrics" in plan.evaluation:
-        asked = parser.parse_object({"evaluation": {**plan.evaluation, "tasks": plan.tasks}})
-        measured = [metric.name for metric in parser.instantiate(asked).evaluation.metrics]
-        assert measured == plan.metrics
+    asked = {**plan.evaluation, "tasks": plan.tasks or [{"class_path": "benchmarks.tasks.Generate"}]}
+    evaluation = parser.instantiate(parser.parse_object({"evaluation": asked})).evaluation
+    if "metrics" in plan.evaluation:
+        assert [metric.name for metric in evaluation.metrics] == plan.metrics
