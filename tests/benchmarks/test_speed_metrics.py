@@ -14,6 +14,8 @@ from benchmarks.metrics.features import extractor
 from benchmarks.timing.metrics import Contest, line, measured
 from benchmarks.weights import WeightsUnavailable
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 
 class Slow(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
@@ -85,3 +87,15 @@ def test_what_cannot_be_timed_is_refused(words: list[str], message: str, capsys:
         benchmarks(["speed", *words])
     assert end.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_page_quotes_the_record() -> None:
+    """Made anew, the record asks for these lines on the page."""
+    page = (DOCS / "metrics.md").read_text()
+    for row in json.loads((DOCS / "metrics_speed.json").read_text())["rows"]:
+        beside = ["", "", ""]
+        if "faster" in row:
+            beside = [row["reference"], f"{row['reference_seconds']:.3g}", f"{row['faster']:.2f}"]
+        outside = f"{row['outside_network']:.1%}" if "outside_network" in row else ""
+        cells = [row["name"], str(row["clips"]), f"{row['seconds']:.3g}", *beside, outside]
+        assert f"| {' | '.join(cells)} |" in page
