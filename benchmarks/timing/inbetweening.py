@@ -126,9 +126,9 @@ def plain(system: Inbetweening) -> Inbetweening:
     system = copy.deepcopy(system)
     for module in system.modules():
         if isinstance(module, ThriftyConv3d):
-            module.__class__ = nn.Conv3d
+            module.__class__ = nn.Conv3d  # type: ignore[assignment]
         elif isinstance(module, ThriftyConvTranspose3d):
-            module.__class__ = nn.ConvTranspose3d
+            module.__class__ = nn.ConvTranspose3d  # type: ignore[assignment]
     return system
 
 

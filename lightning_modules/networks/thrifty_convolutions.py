@@ -35,7 +35,7 @@ class ThriftyConv3d(nn.Conv3d):
         time = input.shape[2] + 2 * int(self.padding[0]) - self.kernel_size[0] + 1
         layer = _winograd(step, self, input, len(input) * time, height, width)
         if layer is not None:
-            maps: Tensor = Convolve.apply(input, self.weight, layer)  # type: ignore[no-untyped-call]
+            maps: Tensor = Convolve.apply(input, self.weight, layer)
         elif self.weight.numel() >= WIDE and len(input) * time * height * width < FEWEST_PLACES:
             maps = _as_matrices(self, input, height, width)
         else:
@@ -54,7 +54,7 @@ class ThriftyConvTranspose3d(nn.ConvTranspose3d):
         layer = _winograd(step, self, input, len(input) * input.shape[2], *input.shape[3:])
         if layer is None:
             return super().forward(input, output_size)
-        maps: Tensor = ConvolveBack.apply(self.weight, input, layer)  # type: ignore[no-untyped-call]
+        maps: Tensor = ConvolveBack.apply(self.weight, input, layer)
         return maps if self.bias is None else maps + self.bias[:, None, None, None]
 
 
@@ -91,7 +91,7 @@ def _as_matrices(module: nn.Conv3d, x: Maps, height: int, width: int) -> Found:
     batch, channels = x.shape[:2]
     taps, *side = module.kernel_size
     frames = x.transpose(1, 2).flatten(0, 1)
-    planes = unfold(frames, tuple(side), padding=module.padding[1:], stride=module.stride[1:])
+    planes = unfold(frames, tuple(side), padding=1, stride=module.stride[1:])
     before = int(module.padding[0])
     planes = pad(planes.view(batch, -1, channels, side[0] * side[1], height * width), (0,) * 6 + (before, before))
     length = planes.shape[1] - taps + 1

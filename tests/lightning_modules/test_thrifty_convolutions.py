@@ -14,7 +14,7 @@ from lightning_modules.networks.thrifty_convolutions import ThriftyConv3d, Thrif
 
 torch.set_num_threads(1)
 
-KINDS: dict[str, tuple[type[nn.Conv3d], type[nn.Conv3d], dict[str, Any], tuple[int, ...]]] = {
+KINDS: dict[str, tuple[type[nn.Module], type[nn.Module], dict[str, Any], tuple[int, ...]]] = {
     "block": (ThriftyConv3d, nn.Conv3d, {"kernel_size": 3, "padding": 1}, (2, 4, 3, 4, 6)),
     "one frame": (ThriftyConv3d, nn.Conv3d, {"kernel_size": 3, "padding": 1}, (1, 4, 1, 6, 4)),
     "critic": (
@@ -29,7 +29,7 @@ KINDS: dict[str, tuple[type[nn.Conv3d], type[nn.Conv3d], dict[str, Any], tuple[i
         {"kernel_size": (3, 4, 4), "stride": (1, 2, 2), "padding": 1},
         (2, 4, 3, 2, 4),
     ),
-}  # type: ignore[assignment]
+}
 """Ours, torch's, the layer's arguments, and a shape of its input."""
 
 
@@ -72,7 +72,7 @@ def test_numbers_and_gradients_of_every_order_are_torchs(kind: str, last: bool, 
     x = torch.randn(KINDS[kind][3], dtype=torch.float64)
     if last:
         x = x.to(memory_format=torch.channels_last_3d)
-        ours.weight.data = ours.weight.data.to(memory_format=torch.channels_last_3d)  # type: ignore
+        ours.weight.data = ours.weight.data.to(memory_format=torch.channels_last_3d)
     for found, expected in zip(orders(ours, x), orders(theirs, x), strict=True):
         scale = expected.abs().max()
         assert_close(found / scale, expected / scale, rtol=0, atol=1e-11)
@@ -105,7 +105,12 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def note(owner: Any, name: str) -> None:
         before = getattr(owner, name)
-        monkeypatch.setattr(owner, name, lambda *arguments: (names.append(name), before(*arguments))[1])
+
+        def noted(*arguments: Any, **named: Any) -> Any:
+            names.append(name)
+            return before(*arguments, **named)
+
+        monkeypatch.setattr(owner, name, noted)
 
     note(winograd, "_multiplied")
     note(thrifty_convolutions, "_as_matrices")
