@@ -13,6 +13,10 @@ from benchmarks.plan import Plan
 from benchmarks.records import Record
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from benchmarks.tasks import Case, Task
     from datamodules.module import ClipDataModule
     from lightning_modules.system import System
 
@@ -87,6 +91,37 @@ def build_figure(config: dict[str, Any]) -> Figure:
     except Exception as error:
         raise UserError(f"No figure can be made of {config}: {' '.join(str(error).split())}") from error
     return figure
+
+
+def posed(row: Trained, clips: int, task: "Task") -> "Case":
+    """A task about some of the row's test clips, spread evenly over the test split; UserError if there are fewer."""
+    import torch
+
+    from datamodules.clip import VideoClip
+    from datamodules.module import normalise
+
+    data = row.data()
+    data.prepare_data()
+    data.setup("test")
+    dataset = data.dataset("test")
+    if len(dataset) < clips:
+        raise UserError(f"{data.name} has {len(dataset)} test clips and the figure shows {clips}. Lower `clips`.")
+    chosen = (torch.arange(clips) * len(dataset) // clips).tolist()
+    return task.pose(normalise(dataset.__getitems__([(0, index) for index in chosen])), VideoClip, row.seed)
+
+
+def answered(task: "Task", system: "System", case: "Case") -> "Float[Tensor, 'clip time channel height width']":
+    """The frames that a system answers with; UserError if it has no verb for the task."""
+    import torch
+
+    from datamodules.clip import VideoClip
+
+    if not task.answerable_by(system):
+        raise UserError(f"{task.refusal(system)}. Leave the row out of the plan.")
+    with torch.inference_mode():
+        answer = task.ask(system, case)
+    assert isinstance(answer, VideoClip)
+    return answer.frames
 
 
 def trained(job: Job) -> Trained:

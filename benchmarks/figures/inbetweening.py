@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.canonical import slug
 from benchmarks.errors import UserError
-from benchmarks.figures.base import Figure, Trained
+from benchmarks.figures.base import Figure, Trained, answered, posed
 from benchmarks.pixels import to_pictures
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ class _Strips(Figure):
         """`<row>-s<seed>.png`, and the same as `.gif`, for every row."""
         import torch
 
+        from benchmarks.tasks import Inbetween
         from datamodules.video import write_video
 
         written = []
         for row in rows:
-            system, case = row.system(), posed(row, self.clips)
+            system, case = row.system(), posed(row, self.clips, Inbetween())
             with torch.inference_mode():
                 videos = self.videos(system, case)
             path = folder / f"{slug(f'{row.group} {row.label}'.strip())}-s{row.seed}.png"
@@ -67,7 +68,9 @@ class Examples(_Strips):
         """Generated and original."""
         import torch
 
-        return torch.stack([whole(case, asked(system, case)), original(case)], dim=1)
+        from benchmarks.tasks import Inbetween
+
+        return torch.stack([whole(case, answered(Inbetween(), system, case)), original(case)], dim=1)
 
 
 class MeanOfDraws(_Strips):
@@ -91,11 +94,12 @@ class MeanOfDraws(_Strips):
         """Mean and original."""
         import torch
 
-        from benchmarks.tasks import SEED_STEP
+        from benchmarks.tasks import SEED_STEP, Inbetween
 
         total = torch.zeros_like(original(case))
         for draw in range(self.draws):
-            total += whole(case, asked(system, case._replace(seeds=case.seeds + draw * SEED_STEP)))
+            again = case._replace(seeds=case.seeds + draw * SEED_STEP)
+            total += whole(case, answered(Inbetween(), system, again))
         return torch.stack([total / self.draws, original(case)], dim=1)
 
 
@@ -128,38 +132,6 @@ class DecodedBlocks(_Strips):
             return torch.stack(system.decode_blocks(case.observed, seeds=case.seeds, last=self.last), dim=1)
         except ValueError as error:
             raise UserError(str(error)) from error
-
-
-def posed(row: Trained, clips: int) -> "Case":
-    """The inbetweening task about some of the row's test clips: the ends shown, all frames between them asked."""
-    import torch
-
-    from benchmarks.tasks import Inbetween
-    from datamodules.clip import VideoClip
-    from datamodules.module import normalise
-
-    data = row.data()
-    data.prepare_data()
-    data.setup("test")
-    dataset = data.dataset("test")
-    if len(dataset) < clips:
-        raise UserError(f"{data.name} has {len(dataset)} test clips and the figure shows {clips}. Lower `clips`.")
-    chosen = (torch.arange(clips) * len(dataset) // clips).tolist()
-    batch = normalise(dataset.__getitems__([(0, index) for index in chosen]))
-    return Inbetween().pose(batch, VideoClip, row.seed)
-
-
-def asked(system: "System", case: "Case") -> "Float[Tensor, 'clip between channel height width']":
-    """The system's answer."""
-    from benchmarks.tasks import Inbetween
-    from datamodules.clip import VideoClip
-
-    task = Inbetween()
-    if not task.answerable_by(system):
-        raise UserError(f"{task.refusal(system)}. Leave the row out of the plan.")
-    answer = task.ask(system, case)
-    assert isinstance(answer, VideoClip)
-    return answer.frames
 
 
 def whole(

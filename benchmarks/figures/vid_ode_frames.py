@@ -10,12 +10,11 @@ from torch import Tensor
 
 from benchmarks.canonical import slug
 from benchmarks.errors import UserError
-from benchmarks.figures.base import Figure, Trained
+from benchmarks.figures.base import Figure, Trained, answered, posed
 from benchmarks.figures.plotting import canvas, save
 from benchmarks.pixels import to_pictures
 from benchmarks.tasks import Case, Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import VideoClip
-from datamodules.module import normalise
 from lightning_modules.vid_ode import VidODE
 
 Strip = Float[Tensor, "_ channel height width"]  # of any length: the lines of a picture differ
@@ -61,14 +60,8 @@ class FrameStrips(Figure):
         return Interpolate(stride=2, frames=count - (count - 1) % 2)
 
     def _answer(self, row: Trained, case: Case) -> Float[Tensor, "clip time channel height width"]:
-        system = row.system()
         task: Predict | Interpolate = Predict(given=self.given) if self.verb == "predict" else Interpolate()
-        if not task.answerable_by(system):
-            raise UserError(f"{task.refusal(system)}. Leave the row out of the plan.")
-        with torch.inference_mode():
-            answer = task.ask(system, case)
-        assert isinstance(answer, VideoClip)
-        return answer.frames
+        return answered(task, row.system(), case)
 
 
 class Composition(Figure):
@@ -226,18 +219,6 @@ def shown_of(row: Trained, clips: int, shown: int, stride: int) -> VideoClip:
         )
     every = slice(0, (shown - 1) * stride + 1, stride)
     return VideoClip(clip.frames[:, every], clip.times[:, every])
-
-
-def posed(row: Trained, clips: int, task: Predict | Interpolate) -> Case:
-    """A task about some of the row's test clips; raises UserError if there are fewer."""
-    data = row.data()
-    data.prepare_data()
-    data.setup("test")
-    dataset = data.dataset("test")
-    if len(dataset) < clips:
-        raise UserError(f"{data.name} has {len(dataset)} test clips and the figure shows {clips}. Lower `clips`.")
-    chosen = (torch.arange(clips) * len(dataset) // clips).tolist()
-    return task.pose(normalise(dataset.__getitems__([(0, index) for index in chosen])), VideoClip, row.seed)
 
 
 def frames_of(case: Case) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.errors import UserError
-from benchmarks.figures.base import Figure, Trained
+from benchmarks.figures.base import Figure, Trained, posed
 from benchmarks.figures.plotting import canvas, save
-from benchmarks.figures.vid_ode_frames import frames_of, posed
+from benchmarks.figures.vid_ode_frames import frames_of
 from benchmarks.tasks import Predict
 from datamodules.clip import VideoClip
 
