@@ -1,9 +1,8 @@
 """`python -m benchmarks.timing.inbetweening`: what a training step of Inbetweening costs, in time and in memory.
 
-Time: steps of a straightforward implementation, of ours with torch's own convolutions, of ours, and of ours with the
-channels last in memory, taken in turn in one process, so that a busy machine slows all alike. Memory: counted on
-torch's meta device, which computes nothing, so that the paper's size fits anywhere; with and without gradient
-checkpointing.
+Time: steps of a straightforward implementation, of ours and of ours with the channels last in memory, taken in turn in
+one process, so that a busy machine slows all alike. Memory: counted on torch's meta device, which computes nothing, so
+that the paper's size fits anywhere; with and without gradient checkpointing.
 """
 
 import argparse
@@ -18,7 +17,6 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -29,7 +27,6 @@ from lightning_modules.adversarial import detached, frozen
 from lightning_modules.build import build
 from lightning_modules.inbetweening import Fakes, Inbetweening, views
 from lightning_modules.losses.adversarial import non_saturating_fake, non_saturating_real
-from lightning_modules.networks.thrifty_convolutions import ThriftyConv3d, ThriftyConvTranspose3d
 
 NETWORKS = "lightning_modules.networks"
 
@@ -104,7 +101,7 @@ def our_step(system: Inbetweening, batch: Batch) -> None:
 
 def plain_step(system: Inbetweening, batch: Batch) -> None:
     """The straightforward way: each player draws fakes, real and fake are judged one after the other, and the
-    generator's turn takes the critics' gradients too. The same losses; of a `plain` system, torch's own convolutions.
+    generator's turn takes the critics' gradients too. The losses are the same.
     """
     with torch.no_grad():
         fakes = system.draw(batch)
@@ -121,27 +118,15 @@ def plain_step(system: Inbetweening, batch: Batch) -> None:
     torch.stack(list(system.generator_losses(batch, system.draw(batch)).values())).sum().backward()
 
 
-def plain(system: Inbetweening) -> Inbetweening:
-    """A copy with the same weights in torch's own convolutions."""
-    system = copy.deepcopy(system)
-    for module in system.modules():
-        if isinstance(module, ThriftyConv3d):
-            module.__class__ = nn.Conv3d  # type: ignore[assignment]
-        elif isinstance(module, ThriftyConvTranspose3d):
-            module.__class__ = nn.ConvTranspose3d  # type: ignore[assignment]
-    return system
-
-
 def times(size: int, width: int, clips: int, steps: int) -> dict[str, Any]:
     """Seconds of the steps taken in turn after one that is not timed, and the median ratios to the plain one."""
     torch.manual_seed(0)
-    ours = system_of(size, width)
-    last = copy.deepcopy(ours)
+    plain = system_of(size, width)
+    ours, last = copy.deepcopy(plain), copy.deepcopy(plain)
     channels_last(last)
-    batch = batch_of(ours, clips)
+    batch = batch_of(plain, clips)
     ways: dict[str, tuple[Callable[[Inbetweening, Batch], None], Inbetweening]] = {
-        "plain, contiguous": (plain_step, plain(ours)),
-        "our turns, torch's convolutions": (our_step, plain(ours)),
+        "plain, contiguous": (plain_step, plain),
         "ours, contiguous": (our_step, ours),
         "ours, channels last": (our_step, last),
     }

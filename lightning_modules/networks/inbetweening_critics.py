@@ -5,7 +5,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_modules.networks.inbetweening import octaves
-from lightning_modules.networks.thrifty_convolutions import ThriftyConv3d
 
 Video = Float[Tensor, "batch time channel height width"]
 Image = Float[Tensor, "batch channel height width"]
@@ -40,7 +39,7 @@ class VideoCritic(nn.Module):
         before, time = channels, frames
         for level in range(octaves(size, LAST, "size")):
             after, reach = width * 2 ** min(level, 3), min(4, time)
-            layers.append(ThriftyConv3d(before, after, (reach, 4, 4), (1, 2, 2), (0, 1, 1)))
+            layers.append(nn.Conv3d(before, after, (reach, 4, 4), (1, 2, 2), (0, 1, 1)))
             layers += [nn.GroupNorm(1, after)] if level else []
             layers.append(nn.LeakyReLU(slope))
             before, time = after, time - reach + 1

@@ -7,7 +7,6 @@ from torch.nn.functional import one_hot
 
 from lightning_modules import noise
 from lightning_modules.dynamics.base import Dynamics
-from lightning_modules.networks import time_filtering
 from lightning_modules.networks.video_generator import (
     Frames,
     Index,
@@ -108,9 +107,7 @@ class MoCoGANVideoCritic(nn.Module):
                 f"At this size of frame the video critic looks at {self.shortest} frames or more; got "
                 f"{frames.shape[1]}. Lengthen the data's sampling."
             )
-        clips = frames.transpose(1, 2)
-        filtered = time_filtering.pays(clips)
-        return (time_filtering.convolved(self.layers, clips) if filtered else self.layers(clips))[..., 0, 0]
+        return self.layers(frames.transpose(1, 2))[..., 0, 0]
 
 
 class MoCoGANImageCritic(nn.Module):

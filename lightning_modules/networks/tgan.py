@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from lightning_modules import noise
 from lightning_modules.dynamics.base import Dynamics
-from lightning_modules.networks import time_filtering
 from lightning_modules.networks.video_generator import (
     Frames,
     Index,
@@ -97,9 +96,7 @@ class TGANCritic(nn.Module):
         """Scores (B, frames / 16)."""
         if frames.shape[1] < 16:
             raise ValueError(f"TGAN's critic looks at 16 frames or more; got {frames.shape[1]}. Lengthen the sampling.")
-        clips = frames.transpose(1, 2)
-        filtered = time_filtering.pays(clips)
-        features = (time_filtering.convolved(self.layers, clips) if filtered else self.layers(clips)).transpose(1, 2)
+        features = self.layers(frames.transpose(1, 2)).transpose(1, 2)
         return self.last(features.flatten(0, 1)).unflatten(0, features.shape[:2]).flatten(1)
 
 
