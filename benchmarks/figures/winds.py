@@ -72,7 +72,7 @@ class WindVectors(Figure):
                 east, north = winds[number]
                 place.imshow((east**2 + north**2).sqrt(), cmap="viridis", vmin=0, vmax=fastest, alpha=0.6)
                 place.quiver(x, y, east[::step, ::step], north[::step, ::step], angles="uv", scale=12 * fastest)
-                place.set_title(f"{float(times[number]) / HOUR:.4g} h", fontsize=6, pad=1)
+                place.set_title(f"{float(times[number]) / HOUR:,.0f} h", fontsize=6, pad=1)
             line[0].text(-0.02, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=7)
         return save(figure, path, dots_per_inch=150)
 
