@@ -138,7 +138,7 @@ def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
     contestants: list[tuple[Report, Pipe]] = []
     with ExitStack() as stack:
         for path, (model, data) in zip(args.configs, parts, strict=True):
-            given = {**settings, "model": model, "data": None if args.no_data else data}
+            given = {**settings, "model": model, "data": data, "loading": not args.no_data}
             pipe = stack.enter_context(_process("benchmarks.timing.worker", given, args.threads))
             report: Report = {"config": str(path), **pipe.ask("open")}
             pipes.append(pipe)

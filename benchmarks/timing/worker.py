@@ -79,7 +79,8 @@ def _serve(orders: Orders) -> None:
     if spec["dynamics"]:
         assert isinstance(system, LatentDynamicsGAN)
         dynamics = measured(system.cpu().train(), batch, spec["steps"])
-    orders.answer(sample=sample, loading=_loading(data), dynamics=dynamics)
+    loading = _loading(data) if spec["loading"] else "not timed (--no-data)"
+    orders.answer(sample=sample, loading=loading, dynamics=dynamics)
 
 
 class _Ordered:
