@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks.errors import UserError, unknown
+from benchmarks.errors import UserError, answered, unknown
 
 COMMANDS = {
     "run": ("benchmarks.running", "train and test every row of a benchmark, and keep the records"),
@@ -78,7 +78,7 @@ def lightning(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(2)
     from benchmarks.training import main  # five seconds of torch
 
-    sys.exit(main(arguments))
+    sys.exit(answered(main, arguments))
 
 
 def _benchmarks(arguments: list[str]) -> int:

@@ -1,11 +1,26 @@
 """Errors that a person at the command line sees: one short message, with the nearest right name."""
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
     """What was asked cannot be done; the message is all that the person sees, and the exit code is 2."""
+
+
+def answered(main: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """The exit code of the command `lightning`; what our data and systems say to a person is one line, and 2."""
+    from datamodules.archives import MissingData
+    from datamodules.sampling import ShortClipError
+    from datamodules.store import StoreError
+    from lightning_modules.dynamics.base import OffGridError
+
+    try:
+        return main(arguments)
+    except (MissingData, OffGridError, ShortClipError, StoreError) as error:
+        print(f"lightning: {error}", file=sys.stderr)
+        return 2
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> UserError:

@@ -15,6 +15,8 @@ import yaml
 from safetensors.torch import load_file
 
 import benchmarks.training as training
+from benchmarks.cli import lightning
+from benchmarks.forked import Forked
 from benchmarks.records import read_record
 from benchmarks.training import Command, main
 from lightning_modules.build import load, save
@@ -310,3 +312,20 @@ def test_the_configuration_of_a_run_leads_back_to_the_run(here: Path, capsys: py
     assert [path.name for path in Path("runs").iterdir()] == ["predict_balls"]
     assert main(["fit", kept]) == 2
     assert f"{RUN} holds a run already" in capsys.readouterr().err
+
+
+def test_data_that_are_not_here_are_said_in_one_line(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """By the command and by its forked twin, which `benchmarks run --fork` starts."""
+    options = {"archives": "nowhere", "root": "data", "size": 16, "sampling": DATA["init_args"]["sampling"]}
+    faces = write("faces.yaml", data={"class_path": "MUG", "init_args": options})
+    with pytest.raises(SystemExit) as end:
+        lightning(["fit", EXPERIMENT, faces])
+    assert end.value.code == 2
+    told = capfd.readouterr().err
+    assert "nowhere must hold" in told
+    assert "Traceback" not in told
+    with capfd.disabled(), Forked(["fit", EXPERIMENT, faces, "--seed_everything=1"]) as process:
+        told = process.stderr.read()
+        assert process.wait() == 2
+    assert "nowhere must hold" in told
+    assert "Traceback" not in told
