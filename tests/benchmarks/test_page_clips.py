@@ -48,7 +48,7 @@ def test_sheets_hold_truth_and_answer_at_the_fine_times(spec: Path, tmp_path: Pa
     assert [path.name for path in written] == ["0-1-truth.webp", "0-1-linear_blend.webp"]
     index = json.loads((tmp_path / "clips" / "clips.json").read_text())["galleries"][0]
     assert (index["rate"], index["finer"], index["shown"]) == (20.0, 2, [1, 0, 1, 0, 1])
-    truth = BouncingBallsSource([2_000_000, 2_000_001], 9, 40.0).read(np.array([1]), np.arange(9)[None])[0]
+    truth = BouncingBallsSource(range(2_000_000, 2_000_002), 9, 40.0).read(np.array([1]), np.arange(9)[None])[0]
     assert (frames(written[0], index) == truth).all()
     seen = torch.from_numpy(truth[::4].astype(np.float32))[None] / 127.5 - 1
     times = torch.arange(9)[None] / 40

@@ -34,13 +34,13 @@ def test_an_older_record_knows_no_sampling_speed(tmp_path: Path) -> None:
         Record.from_json({**older, "sampling": {"samples_per_second": 0, "batch": 4, "device": "cpu"}})
 
 
-def test_create_collects_provenance_and_no_place_of_this_machine() -> None:
+def test_create_collects_provenance_and_no_place_of_this_machine(tmp_path: Path) -> None:
     record = make_record()
     assert record.versions["python"].startswith("3.")
     assert record.config["data"]["root"] == "data"
     assert str(Path.home()) not in json.dumps(record.to_json())
     assert not record.stale
-    elsewhere = make_record(config={"data": {"root": "/mnt/lab/someone/films"}, "seed_everything": 1})
+    elsewhere = make_record(config={"data": {"root": str(tmp_path / "films")}, "seed_everything": 1})
     assert elsewhere.config["data"]["root"] == ".../films"
 
 
