@@ -7,11 +7,8 @@ beside ours, are measured step by step in turn, so that a busy machine slows all
 import argparse
 import json
 import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,50 +16,14 @@ from typing import Any
 from benchmarks.canonical import write_text
 from benchmarks.errors import UserError
 from benchmarks.plan import read_yaml
-
-Report = dict[str, Any]
+from benchmarks.timing.pipe import Pipe, Report, process
+from benchmarks.timing.table import by_the_first, table
 
 PUBLIC = {
     "models/conv_odegru.py": "benchmarks.timing.vid_ode",
     "models/mocogan_ode.py": "benchmarks.timing.latent_dynamics",
 }
 """What runs the public code that can be compared with, by a file that tells it from others."""
-
-
-class Pipe:
-    """A process that measures when it is told to."""
-
-    def __init__(self, process: "subprocess.Popen[str]", errors: Any) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self.process, self.stdin, self.stdout, self.errors = process, process.stdin, process.stdout, errors
-
-    def send(self, line: str) -> None:
-        """Tell it something."""
-        try:
-            self.stdin.write(line + "\n")
-            self.stdin.flush()
-        except BrokenPipeError as error:
-            raise self._failure() from error
-
-    def ask(self, word: str) -> Report:
-        """Send the word; the answer."""
-        self.send(word)
-        line = self.stdout.readline()
-        if not line:
-            raise self._failure()
-        answer: Report = json.loads(line)
-        if "error" in answer:
-            raise UserError(answer["error"])
-        return answer
-
-    def _failure(self) -> UserError:
-        self.process.wait()
-        self.errors.seek(0)
-        tail = "\n".join(self.errors.read().splitlines()[-15:])
-        return UserError(
-            f"The measuring process ended early (exit code {self.process.returncode}). Its last words:\n{tail}"
-        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
     for report in reports:
         print("\n".join(table(report)))
     if len(reports) > 1:
-        print("\n".join(_by_the_first(reports)))
+        print("\n".join(by_the_first(reports)))
     if args.json is not None:
         write_text(args.json, json.dumps(reports if len(reports) > 1 else reports[0], indent=1) + "\n")
     return 0
@@ -139,7 +100,7 @@ def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
     with ExitStack() as stack:
         for path, (model, data) in zip(args.configs, parts, strict=True):
             given = {**settings, "model": model, "data": data, "loading": not args.no_data}
-            pipe = stack.enter_context(_process("benchmarks.timing.worker", given, args.threads))
+            pipe = stack.enter_context(process("benchmarks.timing.worker", given, args.threads))
             report: Report = {"config": str(path), **pipe.ask("open")}
             pipes.append(pipe)
             reports.append(report)
@@ -198,7 +159,7 @@ def _opened(
     if not report["trains"]:
         raise UserError(f"{report['config']} has nothing to train, so its step cannot be compared.")
     given = {**report["batch"], "device": args.device, "threads": args.threads, "mode": report["mode"], "model": model}
-    pipe = stack.enter_context(_process(module, given, args.threads, str(args.against.resolve())))
+    pipe = stack.enter_context(process(module, given, args.threads, str(args.against.resolve())))
     report["against"] = pipe.ask("open")
     return report["against"], pipe
 
@@ -247,93 +208,3 @@ def _progress(count: int) -> Iterator[int]:
     from rich.progress import track
 
     yield from track(range(count), description="Timing steps", console=Console(stderr=True), transient=True)
-
-
-@contextmanager
-def _process(module: str, spec: Mapping[str, Any], threads: int, path: str | None = None) -> Iterator[Pipe]:
-    """A fresh python that answers over its pipes; what it prints is shown only if it fails."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    folders = [path, os.environ.get("PYTHONPATH")]
-    environment["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder)
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=environment,
-        ) as process,
-    ):
-        pipe = Pipe(process, errors)
-        try:
-            pipe.send(json.dumps(dict(spec), default=str))
-            yield pipe
-        finally:
-            process.kill()
-            with suppress(BrokenPipeError):  # it ended by itself, with a word still under way
-                pipe.stdin.close()
-
-
-def table(report: Report) -> Iterator[str]:
-    """The lines that are printed."""
-    batch = report["batch"]
-    yield (
-        f"{report['model']}: {report['parameters']:,} parameters; batches of {batch['batch_size']} clips of "
-        f"{batch['frames']} frames, {batch['channels']} x {batch['size']} x {batch['size']}; {report['device']}"
-    )
-    yield f"{'':26}{'wall min':>12}{'wall median':>12}{'CPU min':>12}{'CPU median':>12}"
-    if "train" in report:
-        yield _times("training step", report["train"])
-    for name, row in report["sample"].items():
-        yield _times(name, row) + f"   {row['function_evaluations']} function evaluations"
-    if not report["sample"]:
-        yield "sampling: not timed (the model has no verb, or --no-sampling)"
-    yield f"loading: {report['loading']}"
-    if report.get("dynamics"):
-        yield from _dynamics(report["dynamics"])
-    if "train" in report:
-        yield from _training(report["train"])
-    if "against" in report:
-        theirs = report["against"]
-        yield f"against {theirs['model']}: {theirs['parameters']:,} parameters, measured step by step in turn"
-        yield _times("its training step", theirs["train"])
-        yield from _training(theirs["train"])
-        named = ", ".join(f"{name} {value:.3f}" for name, value in theirs["ratios"].items())
-        yield f"ours by theirs: {named}"
-
-
-def _by_the_first(reports: list[Report]) -> Iterator[str]:
-    """What each model's step costs by the first one's."""
-    yield f"by {reports[0]['config']}:"
-    for report in reports[1:]:
-        named = ", ".join(f"{name} {value:.3f}" for name, value in report.get("by_the_first", {}).items())
-        yield f"  {report['config']}: {named or 'has nothing to train'}"
-
-
-def _dynamics(found: Report) -> Iterator[str]:
-    """The temporal generator's share, and what its solver and gradient cost by way."""
-    yield f"temporal generator: {found['share']:.1%} of the CPU time of a training step"
-    for way in ("rk4_backprop", "rk4_adjoint", "dopri5_backprop", "dopri5_adjoint"):
-        if way in found:
-            row = found[way]
-            yield (
-                f"  {way:24}{1000 * row['cpu']:9.1f} ms CPU, {row['evaluations']} evaluations, "
-                f"{row['bytes'] / 2**20:.2f} MiB kept"
-            )
-
-
-def _training(train: Report) -> Iterator[str]:
-    rate, peak = train["flop"] / train["wall"]["min"], train["matmul_flop_per_second"]
-    yield f"  FLOP per step            {train['flop'] / 1e9:10.3f} G"
-    share = f"{rate / peak:.0%} of the {peak / 1e9:.0f} G of a matrix product in the same run"
-    yield f"  FLOP/s                   {rate / 1e9:10.3f} G, {share}"
-    yield f"  peak memory              {train['memory'] / 2**30:10.3f} GiB"
-    if train["function_evaluations"] is not None:
-        yield f"  function evaluations     {train['function_evaluations']:10d}"
-
-
-def _times(name: str, row: Report) -> str:
-    values = [row[clock][which] for clock in ("wall", "cpu") for which in ("min", "median")]
-    return f"{name:26}" + "".join(f"{1000 * value:9.1f} ms" for value in values)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.errors import UserError
-from benchmarks.timing.measure import serve
+from benchmarks.timing.measure import serve, without_gpu
 
 MEMBERS = ("original", "ode1", "ode2", "ode3", "sde")
 _CODE = "lightning_modules.networks.mocogan.MoCoGANGenerator", "lightning_modules.networks.tgan.TGANGenerator"
@@ -154,20 +154,9 @@ def public(spec: dict[str, Any]) -> PublicMoCoGAN | PublicTGAN:
         )
     device = torch.device(spec["device"])
     if device.type == "cpu":
-        _without_gpu()
+        without_gpu()
     family, member = family_and_member(spec["model"])
     return PublicMoCoGAN(member, batch, device) if family == "mocogan" else PublicTGAN(member, batch, device)
-
-
-def _without_gpu() -> None:
-    """What asks for a GPU by name gets the CPU."""
-    drawn = torch.randn
-
-    def randn(*shape: Any, device: Any = None, **arguments: Any) -> Tensor:
-        return drawn(*shape, **arguments)
-
-    torch.randn = randn
-    torch.Tensor.cuda = lambda tensor: tensor  # type: ignore[method-assign, assignment, misc]
 
 
 def _entropy(logits: Tensor, label: float) -> Tensor:

@@ -131,6 +131,17 @@ class Public(Protocol):
         """One update of every player."""
 
 
+def without_gpu() -> None:
+    """What public code asks of a GPU by name gets the CPU, in this process, from now on."""
+    drawn = torch.randn
+
+    def randn(*shape: Any, device: Any = None, **arguments: Any) -> torch.Tensor:
+        return drawn(*shape, **arguments)
+
+    torch.randn = randn
+    torch.Tensor.cuda = lambda tensor: tensor  # type: ignore[method-assign, assignment, misc]
+
+
 def serve(name: str, build: Callable[[dict[str, Any]], Public]) -> None:
     """Answer orders about public code as `benchmarks.timing.worker` answers them about ours."""
     orders = Orders()

@@ -7,8 +7,9 @@ import yaml
 from torch import nn
 
 from benchmarks.cli import benchmarks
-from benchmarks.speed import _by_the_first, ratios, read_config, table
+from benchmarks.speed import ratios, read_config
 from benchmarks.timing.measure import FlopCount, peak_memory
+from benchmarks.timing.table import by_the_first, table
 
 FIELD = {"class_path": "lightning_modules.dynamics.ConvField", "init_args": {"channels": 8, "hidden": 4}}
 PARTS = "lightning_modules.networks.vid_ode_parts"
@@ -145,7 +146,7 @@ def test_mistakes_are_one_line(
     monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
     Path("empty.yaml").write_text("trainer: {max_epochs: 1}\n")
-    monkeypatch.setattr("benchmarks.speed._process", None)  # no mistake takes a process to find
+    monkeypatch.setattr("benchmarks.speed.process", None)  # no mistake takes a process to find
     assert _run(*words) == 2
     assert message in capsys.readouterr().err
 
@@ -191,7 +192,7 @@ def test_a_model_that_learns_nothing_has_no_training_rows() -> None:
 
 def test_models_are_put_beside_the_first() -> None:
     reports = [{"config": "a.yaml"}, {"config": "b.yaml", "by_the_first": {"cpu min": 1.02}}, {"config": "c.yaml"}]
-    assert list(_by_the_first(reports)) == ["by a.yaml:", "  b.yaml: cpu min 1.020", "  c.yaml: has nothing to train"]
+    assert list(by_the_first(reports)) == ["by a.yaml:", "  b.yaml: cpu min 1.020", "  c.yaml: has nothing to train"]
 
 
 def test_ratios_are_ours_by_theirs() -> None:

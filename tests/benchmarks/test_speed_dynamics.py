@@ -8,9 +8,9 @@ import torch
 import yaml
 
 from benchmarks.cli import benchmarks
-from benchmarks.speed import table
 from benchmarks.timing import dynamics
 from benchmarks.timing.dynamics import Call, kept_bytes, measured, solvers
+from benchmarks.timing.table import table
 from benchmarks.timing.worker import _batch, _usual_rate
 from datamodules.clip import VideoClip
 from lightning_modules.build import build
