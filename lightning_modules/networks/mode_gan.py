@@ -21,22 +21,26 @@ class MotionGenerator(nn.Module):
 
     Args:
         dynamics: from the code to the states; its state at time 0 is what the diversity loss keeps apart.
-        readout: Q, from a state to K keypoints as 2 K numbers, or to the state of a trajectory. Nothing bounds it: the
-            table has no activation there, and a keypoint may leave the picture.
+        readout: Q, from a state to K keypoints as 2 K numbers, or to the state of a trajectory. The table has no
+            activation after it, so a keypoint may leave the picture.
         code_size: length of z_m.
+        bounded: keep keypoints in the picture, by a tanh after Q. Far outside a keypoint's heatmap is blank wherever it
+            is: no critic's gradient says which way is back.
     """
 
-    def __init__(self, dynamics: Dynamics, readout: nn.Module, code_size: int = 128) -> None:
+    def __init__(self, dynamics: Dynamics, readout: nn.Module, code_size: int = 128, bounded: bool = False) -> None:
         super().__init__()
         self.dynamics = dynamics
         self.readout = readout
         self.code_size = code_size
+        self.bounded = bounded
 
     def forward(
         self, code: Float[Tensor, "batch code"], times: Float[Tensor, "batch time"], *, seeds: Seeds | None = None
     ) -> Float[Tensor, "batch time value"]:
         """What is at `times` (model units)."""
-        return self.readout(self.dynamics(code, times, seeds=seeds))
+        values = self.readout(self.dynamics(code, times, seeds=seeds))
+        return values.tanh() if self.bounded else values
 
     def initial_value(self, code: Float[Tensor, "batch code"]) -> Float[Tensor, "batch *state"]:
         """h_0: the state at time 0."""

@@ -73,7 +73,7 @@ class TGANCritic(nn.Module):
         size: side of a frame, a multiple of 16.
         width: features of the first layer.
         batch_norm: as in the paper, after all but the first. Real clips and fakes are normalised apart, so features'
-            means and scales cannot tell them apart; a narrow critic taught nothing in 800 updates with it, and soon without.
+            means and scales cannot tell them apart; a narrow critic taught nothing in 800 updates with it.
     """
 
     def __init__(self, channels: int = 3, size: int = 64, width: int = 64, batch_norm: bool = True) -> None:

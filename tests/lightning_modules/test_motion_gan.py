@@ -143,6 +143,16 @@ def test_the_initial_value_is_p_of_the_code(make: Callable[[], LatentODE]) -> No
     assert_close(generator.initial_value(code), dynamics.initial(code))
 
 
+@pytest.mark.parametrize("bounded", [False, True])
+def test_keypoints_leave_the_picture_unless_they_are_bounded(bounded: bool) -> None:
+    torch.manual_seed(0)
+    generator = MotionGenerator(ode(), MLP([6, 2 * JOINTS]), code_size=4, bounded=bounded)
+    nn.init.normal_(generator.readout.layers[0].weight, std=100)
+    keypoints = generator(torch.randn(3, 4), (torch.arange(FRAMES) / 16).expand(3, -1))
+    assert bool((keypoints.abs() <= 1).all()) == bounded
+    assert bool((keypoints.abs().amax(1) > 0.5).any())
+
+
 def test_frames_at_shared_times_agree_at_16_and_64_per_second_and_before_zero() -> None:
     system, seeds = motion_gan().eval(), torch.tensor([3, 9])
     slow = (torch.arange(16) / 16).expand(2, -1)
