@@ -24,13 +24,15 @@ class MotionGAN(TwoCriticGAN):
     With `LatentODE` it is the paper's; `MotionRNN` makes it the RNN of Figs 5, 10 and 12.
 
     What the data are not sure of (`confidence`, frames that are missing) fades from the real and from the made
-    heatmaps alike, so that no critic can tell them by it.
+    heatmaps alike, so that no critic can tell them by it. Where sureness goes with the pose (people who bend down are
+    harder to see), that pulls what is made towards the poses that are seen well: `fade: false` lets every joint count.
 
     Args:
         generator: the motion generator.
         heatmaps: how keypoints are drawn for the critics; None for trajectories, which are judged as they are.
         frame_critic: judges one moment of each clip, drawn anew each time.
         sequence_critic: judges whole clips.
+        fade: see above; frames that are missing fade anyway.
         judged: see `TwoCriticGAN`. The paper's first frame is at 1/16 and its last at 1 (`first_time` 0.0625 for clips
             of a second at 16 frames per second).
     """
@@ -41,10 +43,12 @@ class MotionGAN(TwoCriticGAN):
         heatmaps: Heatmaps | None = None,
         frame_critic: nn.Module | None = None,
         sequence_critic: nn.Module | None = None,
+        fade: bool = True,
         **judged: Any,
     ) -> None:
         super().__init__(generator, frame_critic, sequence_critic, **judged)
         self.heatmaps = heatmaps
+        self.fade = fade
         self.sample_type = Trajectory if heatmaps is None else KeypointClip
 
     @property
@@ -98,7 +102,7 @@ class MotionGAN(TwoCriticGAN):
                 f"The generator draws {keypoints.shape[-2]} keypoints but the data have {real.shape[2]}; the readout's "
                 f"last width must be {2 * real.shape[2]}."
             )
-        return Motions(real, self.heatmaps(keypoints) * _certainty(batch), code)
+        return Motions(real, self.heatmaps(keypoints) * self._certainty(batch), code)
 
     def judged(self, fakes: "Motions") -> tuple[Tensor, Tensor]:
         """The motions themselves."""
@@ -125,7 +129,12 @@ class MotionGAN(TwoCriticGAN):
                 f"MotionGAN with `heatmaps` learns keypoints; this data has {type(clip).__name__}s. Choose data with "
                 "keypoints (bouncing balls, say), or leave `heatmaps` out for trajectories."
             )
-        return self.heatmaps(clip.keypoints) * _certainty(batch)
+        return self.heatmaps(clip.keypoints) * self._certainty(batch)
+
+    def _certainty(self, batch: Batch) -> Float[Tensor, "batch time joint 1 1"]:
+        assert isinstance(batch.clip, KeypointClip)
+        sure = batch.clip.confidence if self.fade else torch.ones_like(batch.clip.confidence)
+        return (sure * batch.present[..., None])[..., None, None]
 
     def _code(self, batch: int, device: torch.device) -> Float[Tensor, "batch code"]:
         return normal(None, batch, (self.network.code_size,), stream="motion", device=device)
@@ -142,7 +151,3 @@ class Motions(NamedTuple):
 def _pairs(values: Values) -> Float[Tensor, "batch time joint 2"]:
     return values.unflatten(-1, (-1, 2))
 
-
-def _certainty(batch: Batch) -> Float[Tensor, "batch time joint 1 1"]:
-    assert isinstance(batch.clip, KeypointClip)
-    return (batch.clip.confidence * batch.present[..., None])[..., None, None]
