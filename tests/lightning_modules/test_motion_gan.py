@@ -30,13 +30,14 @@ def gru() -> MotionRNN:
     return MotionRNN(6, MLP([4, 8, 6]))
 
 
-def motion_gan(dynamics: Dynamics | None = None, size: int = 16) -> MotionGAN:
+def motion_gan(dynamics: Dynamics | None = None, size: int = 16, fade: bool = True) -> MotionGAN:
     torch.manual_seed(0)
     return MotionGAN(
         MotionGenerator(dynamics or ode(), MLP([6, 8, 2 * JOINTS]), code_size=4),
         Heatmaps(size),
         FrameCritic(JOINTS, 2, size),
         SequenceCritic(JOINTS, 2, size),
+        fade=fade,
         first_time=1 / 16,
     )
 
@@ -217,6 +218,17 @@ def test_what_the_data_are_not_sure_of_fades_from_real_and_made_alike() -> None:
         assert float(drawn[:, :, 1].detach().abs().max()) == 0
         assert float(drawn[0, 3].detach().abs().max()) == 0
         assert float(motions.real[0, 2, 0].detach().abs().max()) > 0
+
+
+def test_unsure_joints_may_count_whole() -> None:
+    clip = balls()
+    clip.confidence[:, :, 1] = 0
+    data = batch(clip)
+    data.present[0, 3] = False
+    motions = motion_gan(fade=False).draw(data)
+    assert_close(motions.real[1:], motion_gan().heatmaps(clip.keypoints)[1:])
+    for drawn in (motions.real, motions.fake):
+        assert float(drawn[0, 3].detach().abs().max()) == 0
 
 
 def test_data_of_the_wrong_kind_are_refused_by_name() -> None:
