@@ -23,16 +23,16 @@ class MotionGAN(TwoCriticGAN):
 
     With `LatentODE` it is the paper's; `MotionRNN` makes it the RNN of Figs 5, 10 and 12.
 
-    What the data are not sure of (`confidence`, frames that are missing) fades from the real and from the made
-    heatmaps alike, so that no critic can tell them by it. Where sureness goes with the pose (people who bend down are
-    harder to see), that pulls what is made towards the poses that are seen well: `fade: false` lets every joint count.
+    Joints count whole, however unsure the data are of them, as in the paper. With `fade` they fade from the real and
+    from the made heatmaps alike, so that no critic can tell them by it; but where sureness goes with the pose (people
+    who bend down are harder to see), what is made is then pulled towards the poses that are seen well.
 
     Args:
         generator: the motion generator.
         heatmaps: how keypoints are drawn for the critics; None for trajectories, which are judged as they are.
         frame_critic: judges one moment of each clip, drawn anew each time.
         sequence_critic: judges whole clips.
-        fade: see above; frames that are missing fade anyway.
+        fade: by the data's `confidence`. Frames that are missing are left out anyway.
         judged: see `TwoCriticGAN`. The paper's first frame is at 1/16 and its last at 1 (`first_time` 0.0625 for clips
             of a second at 16 frames per second).
     """
@@ -43,7 +43,7 @@ class MotionGAN(TwoCriticGAN):
         heatmaps: Heatmaps | None = None,
         frame_critic: nn.Module | None = None,
         sequence_critic: nn.Module | None = None,
-        fade: bool = True,
+        fade: bool = False,
         **judged: Any,
     ) -> None:
         super().__init__(generator, frame_critic, sequence_critic, **judged)
@@ -150,4 +150,3 @@ class Motions(NamedTuple):
 
 def _pairs(values: Values) -> Float[Tensor, "batch time joint 2"]:
     return values.unflatten(-1, (-1, 2))
-

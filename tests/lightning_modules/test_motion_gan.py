@@ -1,6 +1,7 @@
 """Stage I of MODE-GAN: heatmaps, diversity, critics at the tables' shapes, and motions at any times."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -30,15 +31,15 @@ def gru() -> MotionRNN:
     return MotionRNN(6, MLP([4, 8, 6]))
 
 
-def motion_gan(dynamics: Dynamics | None = None, size: int = 16, fade: bool = True) -> MotionGAN:
+def motion_gan(dynamics: Dynamics | None = None, size: int = 16, **options: Any) -> MotionGAN:
     torch.manual_seed(0)
     return MotionGAN(
         MotionGenerator(dynamics or ode(), MLP([6, 8, 2 * JOINTS]), code_size=4),
         Heatmaps(size),
         FrameCritic(JOINTS, 2, size),
         SequenceCritic(JOINTS, 2, size),
-        fade=fade,
         first_time=1 / 16,
+        **options,
     )
 
 
@@ -208,24 +209,24 @@ def test_every_part_learns(make: Callable[[], LatentODE], kind: str) -> None:
             assert bool(parameter.grad.isfinite().all()), name
 
 
-def test_what_the_data_are_not_sure_of_fades_from_real_and_made_alike() -> None:
+def test_what_the_data_are_not_sure_of_may_fade_from_real_and_made_alike() -> None:
     clip = balls()
     clip.confidence[:, :, 1] = 0
     data = batch(clip)
     data.present[0, 3] = False
-    motions = motion_gan().draw(data)
+    motions = motion_gan(fade=True).draw(data)
     for drawn in (motions.real, motions.fake):
         assert float(drawn[:, :, 1].detach().abs().max()) == 0
         assert float(drawn[0, 3].detach().abs().max()) == 0
         assert float(motions.real[0, 2, 0].detach().abs().max()) > 0
 
 
-def test_unsure_joints_may_count_whole() -> None:
+def test_unsure_joints_count_whole_unless_told() -> None:
     clip = balls()
     clip.confidence[:, :, 1] = 0
     data = batch(clip)
     data.present[0, 3] = False
-    motions = motion_gan(fade=False).draw(data)
+    motions = motion_gan().draw(data)
     assert_close(motions.real[1:], motion_gan().heatmaps(clip.keypoints)[1:])
     for drawn in (motions.real, motions.fake):
         assert float(drawn[0, 3].detach().abs().max()) == 0
