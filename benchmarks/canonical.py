@@ -6,6 +6,7 @@ import math
 import os
 import re
 import tempfile
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,9 @@ def content_hash(value: Any) -> str:
 
 
 def slug(label: str) -> str:
-    """A label as part of a file's name: lower case, words joined by underscores."""
-    return re.sub(r"[^a-z0-9.]+", "_", label.lower()).strip("_.") or "row"
+    """A label as part of a file's name: lower case, without accents, words joined by underscores."""
+    plain_letters = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9.]+", "_", plain_letters.lower()).strip("_.") or "row"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,7 +20,7 @@ a table says so, the percentile bootstrap over seeds. Only rows that sat the sam
 the same budget of training share a table; they are ranked by its first metric, and rules that learn nothing stand in
 each. `†`: the code behind a number has changed since; run it again. `‡`: the row's seeds were run with different
 settings. *Italic*: printed in a paper, never ranked with ours, beside the metric of ours that measures the same; `≁`:
-the paper does not say enough to measure alike; `°`: reported elsewhere, not checked against the paper.
+not measured as ours is, or not said how; `°`: reported elsewhere, not checked against the paper.
 """
 
 

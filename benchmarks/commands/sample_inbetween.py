@@ -18,6 +18,11 @@ GAP = 0.6
 """Seconds between two key frames for a system that knows any time: the paper's 15 steps at 25 frames a second."""
 _LARGEST = 128
 """Shorter side for a system that draws any size and is not told one."""
+_OF_CLIPS: dict[str, object] = {"input": None, "predict": None, "start": 0.0, "length": None, "clip": 0, "given": None}
+_OF_MOTIONS: dict[str, object] = {
+    "motion_seed": None, "appearance_seed": None, "slow": [], "before": None, "backwards": False
+}  # fmt: skip
+"""Options of the other ways to sample, and what they are when they are left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,9 +50,11 @@ def main(args: argparse.Namespace) -> int:
     for option in ("checkpoint", "inbetween"):
         if getattr(args, option) is None:
             raise UserError(f"To draw between pictures takes --checkpoint and --inbetween; --{option} is missing.")
-    for option in ("input", "predict", "length"):
-        if getattr(args, option) is not None:
-            raise UserError(f"--inbetween draws between pictures, and --{option} speaks of a clip. Leave one out.")
+    for options, what in ((_OF_CLIPS, "a clip"), (_OF_MOTIONS, "MODE-GAN's motions")):
+        for option, left_out in options.items():
+            if getattr(args, option) != left_out:
+                name = option.replace("_", "-")
+                raise UserError(f"--inbetween draws between pictures, and --{name} speaks of {what}. Leave one out.")
     out, fps = writable(args.out), args.fps or 25.0
     try:
         system = load(args.checkpoint, trust=args.trust)
@@ -153,8 +160,17 @@ def _steps(system: "System", fps: float, gap: float | None) -> int:
     """Frames from one key frame to the next."""
     from lightning_modules.inbetweening import Inbetweening
 
-    if isinstance(system, Inbetweening) and gap is None:
-        return system.network.frames - 1
+    if gap is not None and gap <= 0:
+        raise UserError(f"--gap, from one key frame to the next, must be above 0 s; got {gap:g}s.")
+    if isinstance(system, Inbetweening):
+        steps = system.network.frames - 1
+        if gap is not None and abs(gap * fps - steps) > 0.01:
+            raise UserError(
+                f"This model draws {steps - 1} frames between two key frames, always; {gap:g} s at {fps:g} "
+                f"frames per second would have {gap * fps:g} steps instead of {steps}. Ask for --fps {steps / gap:g}, "
+                "or leave --gap out."
+            )
+        return steps
     seconds = GAP if gap is None else gap
     steps = round(seconds * fps)
     if steps < 1 or abs(seconds * fps - steps) > 0.01:

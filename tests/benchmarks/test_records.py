@@ -130,7 +130,7 @@ def test_file_name_is_the_place_in_the_table() -> None:
     assert again.file_name == record.file_name
     other_tasks = make_record(protocol=Protocol.create("interpolate", {"n": 50}))
     assert len({record.file_name, other_tasks.file_name, make_record(seed=1).file_name}) == 3
-    assert slug("Vid-ODE (A), 2.5 µs/é") == "vid_ode_a_2.5_s"
+    assert slug("Naïve Vid-ODE (A), 2.5 µs/é") == "naive_vid_ode_a_2.5_s_e"
 
 
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

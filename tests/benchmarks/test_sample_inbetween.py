@@ -99,12 +99,22 @@ def test_a_size_is_the_shorter_side(strip: list[str]) -> None:
 @pytest.mark.parametrize(("count", "changes", "message"), [
     (1, {}, "two pictures or more; got 1"),
     (2, {"size": 32}, "--size must be 16"),
-    (2, {"gap": 0.59}, "a whole number of frames; 0.59 s at 25 .* are 14.75. Ask for --gap 0.6s"),
-    (2, {"gap": 0.6}, "draws 6 frames between two key frames"),
+    (2, {"gap": 0.6}, "draws 6 frames .* 0.6 s at 25 .* 15 steps instead of 7. Ask for --fps 11.6667, or leave"),
+    (2, {"gap": 0.0}, "above 0 s; got 0s"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_is_refused(strip: list[str], count: int, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         draw_between(network(), strip[:count], **asked(**changes))
+
+
+def test_a_system_of_any_time_is_asked_for_whole_frames(strip: list[str]) -> None:
+    with pytest.raises(UserError, match=r"a whole number of frames; 0.59 s at 25 .* are 14.75. Ask for --gap 0.6s"):
+        draw_between(LinearBlend(), strip, **asked(gap=0.59))
+
+
+def test_the_rate_that_a_refusal_names_is_drawn(strip: list[str]) -> None:
+    with torch.inference_mode():
+        assert len(draw_between(network(), strip[:2], **asked(gap=0.6, fps=11.6667))) == 8
 
 
 def test_files_that_are_no_pictures_are_refused(strip: list[str], tmp_path: Path) -> None:
@@ -144,6 +154,9 @@ def test_the_command_makes_one_video_of_a_strip(
         (["--inbetween", strip[0]], "two pictures or more; got 1"),
         (["--gap=1s"], "--inbetween is missing"),
         (["--inbetween", *strip, "--predict=1s"], "--predict speaks of a clip"),
+        (["--inbetween", *strip, "--start=1s"], "--start speaks of a clip"),
+        (["--inbetween", *strip, "--backwards"], "--backwards speaks of MODE-GAN's motions"),
+        (["--inbetween", *strip, "--motion-seed=0"], "--motion-seed speaks of MODE-GAN's motions"),
         (["--inbetween", *strip, "--gap=soon"], "a time is written 2s"),
     ):
         assert run(*words, *mistake) == 2
