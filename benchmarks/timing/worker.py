@@ -43,7 +43,7 @@ def _serve(orders: Orders) -> None:
     data = None if spec["data"] is None else _data(spec["data"], spec["batch_size"])
     system = build(spec["model"], trust=[spec["model"]["class_path"].split(".")[0]])
     shape = _shape(spec, system, data)
-    fps = spec["fps"] or getattr(data, "frame_rate", _usual_rate(system))
+    fps = spec["fps"] or _rate(data, system)
     if spec["dynamics"] and not isinstance(system, LatentDynamicsGAN):
         raise UserError(f"--dynamics is for a LatentDynamicsGAN; this is a {type(system).__name__}. Leave it out.")
     batch = _batch(**shape, fps=fps)
@@ -153,6 +153,12 @@ def _shape(spec: dict[str, Any], system: System, data: ClipDataModule | None) ->
         given = {"size": data.size[0], "frames": data.sampling.num_frames, "batch_size": data.batch_size}
         usual |= given | {"channels": data.channels}
     return {key: usual[key] if spec[key] is None else spec[key] for key in usual}
+
+
+def _rate(data: ClipDataModule | None, system: System) -> float:
+    """Frames per second of the samples that the data are made to give; the usual rate where they keep their films'."""
+    rate = float(getattr(data, "frame_rate", None) or _usual_rate(system))
+    return rate if data is None else rate / getattr(data.sampling, "stride", 1)
 
 
 def _usual_rate(system: System) -> float:

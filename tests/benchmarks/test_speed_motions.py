@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.cli import benchmarks
-from benchmarks.timing.worker import _batch, _learned, _rendered, _sampling, _shape
+from benchmarks.timing.worker import _batch, _learned, _rate, _rendered, _sampling, _shape
 from datamodules.clip import KeypointClip, Trajectory, VideoClip, check_clip
+from datamodules.sampling import Regular
+from datamodules.video_folder import VideoFolder
 from lightning_modules.dynamics import LatentODE
 from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.motion_gan import MotionGAN
@@ -22,6 +24,15 @@ from lightning_modules.system import System
 def motion_gan(**options: Any) -> MotionGAN:
     dynamics = LatentODE(field=MLP([6, 8, 6], "tanh"), initial=MLP([4, 6], "relu"), max_step=0.0625)
     return MotionGAN(MotionGenerator(dynamics, MLP([6, 4], "relu"), code_size=4), **options)
+
+
+@pytest.mark.parametrize(
+    ("rate", "stride", "expected"), [(None, 1, 25.0), (16.0, 1, 16.0), (None, 5, 5.0), (16.0, 2, 8.0)]
+)
+def test_frames_come_as_often_as_the_data_give_them(rate: float | None, stride: int, expected: float) -> None:
+    data = VideoFolder("nowhere", frame_rate=rate, sampling=Regular(4, stride=stride))
+    assert _rate(data, motion_gan()) == expected
+    assert _rate(None, motion_gan()) == 25.0
 
 
 def test_each_stage_gets_what_it_learns_from() -> None:
