@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import sample_inbetween, sample_modes
-from benchmarks.commands.sampling import device_of, frames_in_words, seconds, writable, write
+from benchmarks.commands.sampling import OF_MOTIONS, device_of, frames_in_words, refuse, seconds, writable, write
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def main(args: argparse.Namespace) -> int:
         return sample_modes.main(args)
     if sample_inbetween.wanted(args):
         return sample_inbetween.main(args)
+    refuse(args, OF_MOTIONS, "speaks of MODE-GAN's motions, and this draws from a clip")
     if missing := [f"--{option}" for option in ("checkpoint", "input") if getattr(args, option) is None]:
         raise UserError(
             f"The following arguments are required: {', '.join(missing)}. See `benchmarks sample --help`; to draw from "

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.commands.sampling import device_of, frames_in_words, seconds, writable, write
+from benchmarks.commands.sampling import (
+    OF_CLIPS,
+    OF_MOTIONS,
+    device_of,
+    frames_in_words,
+    refuse,
+    seconds,
+    writable,
+    write,
+)
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,11 +27,6 @@ GAP = 0.6
 """Seconds between two key frames for a system that knows any time: the paper's 15 steps at 25 frames a second."""
 _LARGEST = 128
 """Shorter side for a system that draws any size and is not told one."""
-_OF_CLIPS: dict[str, object] = {"input": None, "predict": None, "start": 0.0, "length": None, "clip": 0, "given": None}
-_OF_MOTIONS: dict[str, object] = {
-    "motion_seed": None, "appearance_seed": None, "slow": [], "before": None, "backwards": False
-}  # fmt: skip
-"""Options of the other ways to sample, and what they are when they are left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,16 +54,13 @@ def main(args: argparse.Namespace) -> int:
     for option in ("checkpoint", "inbetween"):
         if getattr(args, option) is None:
             raise UserError(f"To draw between pictures takes --checkpoint and --inbetween; --{option} is missing.")
-    for options, what in ((_OF_CLIPS, "a clip"), (_OF_MOTIONS, "MODE-GAN's motions")):
-        for option, left_out in options.items():
-            if getattr(args, option) != left_out:
-                name = option.replace("_", "-")
-                raise UserError(f"--inbetween draws between pictures, and --{name} speaks of {what}. Leave one out.")
+    refuse(args, OF_CLIPS | {"length": None}, "speaks of a clip, and --inbetween draws between pictures")
+    refuse(args, OF_MOTIONS, "speaks of MODE-GAN's motions, and --inbetween draws between pictures")
     out, fps = writable(args.out), args.fps or 25.0
     try:
         system = load(args.checkpoint, trust=args.trust)
         gap = None if args.gap is None else seconds(args.gap)
-    except (FileNotFoundError, ValueError, argparse.ArgumentTypeError) as error:
+    except (OSError, ValueError, argparse.ArgumentTypeError) as error:
         raise UserError(str(error)) from error
     device = device_of(args.device)
     with torch.inference_mode():

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.commands.sampling import device_of, frames_in_words, seconds, writable, write
+from benchmarks.commands.sampling import OF_CLIPS, device_of, frames_in_words, refuse, seconds, writable, write
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--slow", type=slowed, action="append", default=[], metavar="FROM-TO*TIMES",
         help="slow motion within the clip: 0.4-0.6*4 draws four times the frames there; may be repeated",
     )  # fmt: skip
-    group.add_argument("--before", metavar="TIME", help="begin so long before the motion's first frame (0.5s, 200ms)")
+    group.add_argument(
+        "--before", type=seconds, metavar="TIME", help="begin so long before the motion's first frame (0.5s, 200ms)"
+    )
     group.add_argument("--backwards", action="store_true", help="play it backwards in time")
 
 
@@ -56,15 +58,17 @@ def main(args: argparse.Namespace) -> int:
     import torch
 
     out, fps = writable(args.out), args.fps or 25.0
-    for given, option in ((args.input, "--input"), (args.predict, "--predict")):
-        if given is not None:
-            raise UserError(f"A clip that is drawn from nothing continues none: leave {option} out.")
+    refuse(args, OF_CLIPS, "speaks of a clip, and --motion-from draws one from nothing")
+    refuse(args, {"inbetween": None, "gap": None}, "speaks of pictures, and --motion-from draws from nothing")
+    refuse(args, {"checkpoint": None, "size": None}, "says nothing to --motion-from and --appearance-from")
+    for option in ("motion_seed", "appearance_seed"):
+        if not -(2**63) <= (getattr(args, option) or 0) < 2**63:
+            raise UserError(f"--{option.replace('_', '-')} must fit into 64 bits; got {getattr(args, option)}.")
     if not 0 < fps <= 100_000 or not 0 < args.speed <= 100_000:
         raise UserError(f"--fps and --speed must be positive; got {fps:g} and {args.speed:g}.")
     system = mode_gan(args.motion_from or args.appearance_from, args.appearance_from or args.motion_from, args.trust)
     device = device_of(args.device)
-    before = seconds(args.before) if args.before else 0.0
-    times = moments(1.0 if args.length is None else args.length, fps, args.slow, before)
+    times = moments(1.0 if args.length is None else args.length, fps, args.slow, args.before or 0.0)
     motion, look = (args.seed if seed is None else seed for seed in (args.motion_seed, args.appearance_seed))
     frames = drawn(system.to(device), times, motion, look, device=device)
     if args.backwards:
@@ -87,7 +91,7 @@ def mode_gan(motion: str, appearance: str, trust: Sequence[str] = ()) -> "ModeGA
 
     try:
         system = join(_motion(load(motion, trust=trust), motion), _video(load(appearance, trust=trust), appearance))
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
     return system
 
@@ -104,6 +108,8 @@ def moments(duration: float, fps: float, slow: Sequence[Slowed] = (), before: fl
                 f"--slow {stretch.start:g}-{stretch.end:g} lies outside of the clip, which goes from {-before:g} s to "
                 f"{duration:g} s. Lengthen it with --length, or slow another part."
             )
+    if duration + before <= 0:
+        raise UserError("A clip of no length has no frames: --length must be above 0s.")
     times, now = [], 0.0 - before
     while now <= duration - 1e-6:
         times.append(now)

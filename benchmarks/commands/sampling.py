@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,20 @@ def seconds(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"a time is written 2s, 0.5s or 500ms, and is not negative; got '{text}'")
     return float(match[1]) * (0.001 if match[2] == "ms" else 1.0)
+
+
+OF_CLIPS: dict[str, object] = {"input": None, "predict": None, "start": 0.0, "clip": 0, "given": None}
+OF_MOTIONS: dict[str, object] = {
+    "motion_seed": None, "appearance_seed": None, "slow": [], "before": None, "backwards": False
+}  # fmt: skip
+"""Options that one way to sample alone knows, and what they are when they are left out."""
+
+
+def refuse(args: argparse.Namespace, options: Mapping[str, object], why: str) -> None:
+    """Say of the first of these options that was given why it must be left out."""
+    for option, left_out in options.items():
+        if getattr(args, option) != left_out:
+            raise UserError(f"--{option.replace('_', '-')} {why}. Leave one out.")
 
 
 def writable(name: str) -> Path:

@@ -10,7 +10,8 @@ import torch
 from torch.testing import assert_close
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.sample_modes import Slowed, add_arguments, drawn, main, mode_gan, moments, slowed
+from benchmarks.commands.sample import add_arguments
+from benchmarks.commands.sample_modes import Slowed, drawn, main, mode_gan, moments, slowed
 from benchmarks.errors import UserError
 from datamodules.video import read_video
 from lightning_modules.build import build, save
@@ -64,13 +65,7 @@ def files(tmp_path: Path) -> dict[str, str]:
 def ask(words: list[str]) -> int:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    for option, default in {"--out": "", "--input": None, "--predict": None, "--device": "cpu"}.items():
-        parser.add_argument(option, default=default)
-    for option, number in {"--fps": None, "--speed": 1.0, "--length": None}.items():
-        parser.add_argument(option, type=float, default=number)
-    for option, count in {"--seed": 0, "--scale": 1}.items():
-        parser.add_argument(option, type=int, default=count)
-    parser.add_argument("--trust", action="append", default=[])
+    parser.set_defaults(device="cpu")
     return main(parser.parse_args(words))
 
 
@@ -139,8 +134,20 @@ def test_what_cannot_be_drawn_is_said_in_a_line(files: dict[str, str], tmp_path:
     ):
         with pytest.raises(UserError, match=line):
             ask([*out, "--motion-from", words[0], "--appearance-from", words[1]])
-    with pytest.raises(UserError, match="leave --input out"):
-        ask([*out, "--motion-from", files["joined"], "--input", "clip.mp4"])
+    broken = tmp_path / "broken.ckpt"
+    torch.save({"state_dict": torch.zeros(9999)}, broken)
+    broken.write_bytes(broken.read_bytes()[:20_000])
+    for words, line in (
+        (["--input", "clip.mp4"], "--input speaks of a clip"),
+        (["--given", "3"], "--given speaks of a clip"),
+        (["--checkpoint", "x.ckpt"], "--checkpoint says nothing"),
+        (["--inbetween", "a.png"], "--inbetween speaks of pictures"),
+        (["--length", "0s"], "must be above 0s"),
+        (["--motion-seed", "9" * 30], "--motion-seed must fit into 64 bits"),
+        (["--appearance-from", str(broken)], "broken.ckpt|cannot be read|not a checkpoint|Invalid argument"),
+    ):
+        with pytest.raises(UserError, match=line):
+            ask([*out, "--motion-from", files["joined"], *words])
     for name, config, line in (
         ("five", motion(joints=5), "draws 3 keypoints, the motion has 5"),
         ("rnn", motion(dynamics=RNN, width=4), "only knows times on its grid"),
