@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from jsonargparse import ArgumentParser
 from lightning import Callback, LightningModule, Trainer
+from torch.utils.hooks import RemovableHandle
 
 from benchmarks.errors import UserError
 from benchmarks.timing.dynamics import measured
@@ -16,6 +17,7 @@ from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from datamodules.module import ClipDataModule
 from lightning_modules.acceleration import Acceleration
 from lightning_modules.build import build
+from lightning_modules.dynamics.base import Dynamics
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 from lightning_modules.motion_gan import MotionGAN
 from lightning_modules.motion_to_video_gan import MotionToVideoGAN
@@ -108,6 +110,9 @@ class _Measure(Callback):
         self.device = device
         self.watch = Stopwatch(device)
         self.count: FlopCount | None = None
+        self.evaluations: list[int] = []
+        """Of each answer of a dynamics in a step that is counted."""
+        self.hooks: list[RemovableHandle] = []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Begin."""
@@ -116,6 +121,9 @@ class _Measure(Callback):
             torch.compiler.set_stance("force_eager")  # compiled code hides its operations
             self.count = FlopCount()
             self.count.__enter__()
+            self.evaluations = []
+            members = [module for module in pl_module.modules() if isinstance(module, Dynamics)]
+            self.hooks = [member.register_forward_hook(self._answered) for member in members]
         self.watch.start()
 
     def on_train_batch_end(
@@ -128,9 +136,16 @@ class _Measure(Callback):
             return
         self.count.__exit__(None, None, None)
         torch.compiler.set_stance("default")
-        evaluations = getattr(pl_module, "function_evaluations", None)
+        for hook in self.hooks:
+            hook.remove()
+        last = getattr(pl_module, "function_evaluations", None)
+        # a step's last answer may be of less than a clip: MODE-GAN's diversity loss asks for the initial value alone
+        evaluations = None if last is None else max([last, *self.evaluations])
         self.orders.answer(flop=self.count.flop, memory=peak_memory(self.device), evaluations=evaluations)
         self.count = None
+
+    def _answered(self, member: Dynamics, asked: Any, answer: Any) -> None:
+        self.evaluations.append(member.function_evaluations)
 
 
 def _data(config: dict[str, Any], batch_size: int | None) -> ClipDataModule:
