@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from benchmarks.tasks import Generates
 from datamodules.clip import Batch, KeypointClip, Trajectory, check_clip
-from lightning_modules.dynamics import Dynamics, LatentODE
+from lightning_modules.dynamics import Dynamics, LatentODE, LatentSDE
 from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.dynamics.motion_rnn import MotionRNN
 from lightning_modules.losses.diversity import diversity_loss
@@ -29,6 +29,10 @@ def ode() -> LatentODE:
 
 def gru() -> MotionRNN:
     return MotionRNN(6, MLP([4, 8, 6]))
+
+
+def sde() -> LatentSDE:
+    return LatentSDE(MLP([6, 8, 6]), MLP([6, 8, 6]), MLP([4, 8, 6]), step=1 / 16)
 
 
 def motion_gan(dynamics: Dynamics | None = None, size: int = 16, **options: Any) -> MotionGAN:
@@ -96,21 +100,23 @@ def test_the_diversity_loss_is_the_quotient_and_finite_where_either_part_is_zero
     assert_close(ours, theirs)
     assert float(diversity_loss(z, z, out, out)) == 0
     out.requires_grad_()
-    loss = diversity_loss(z, other, out, out.detach())
-    loss.backward()
-    assert loss.isfinite()
-    assert out.grad is not None
-    assert bool(out.grad.isfinite().all())
+    for code in (other, z):
+        out.grad = None
+        loss = diversity_loss(z, code, out, out.detach())
+        loss.backward()
+        assert loss.isfinite()
+        assert out.grad is not None
+        assert bool(out.grad.isfinite().all())
 
 
-def test_the_gradient_penalty_of_a_linear_critic_is_exact() -> None:
-    weight = torch.randn(8 * 3)
+def test_the_gradient_penalty_of_a_linear_critic_is_exact_for_each_sample() -> None:
+    weights = torch.randn(5, 8 * 3)
 
     def critic(x: Tensor) -> Tensor:
-        return x.flatten(1) @ weight
+        return (x.flatten(1) * weights).sum(1)
 
     ours = gradient_penalty(critic, torch.randn(5, 8, 3), torch.randn(5, 8, 3))
-    assert_close(ours, (weight.norm() - 1) ** 2)
+    assert_close(ours, (weights.norm(dim=1) - 1).square().mean())
 
 
 @pytest.mark.parametrize(("critic", "shape", "layers"), [
@@ -207,6 +213,19 @@ def test_every_part_learns(make: Callable[[], LatentODE], kind: str) -> None:
         for name, parameter in players.named_parameters():
             assert parameter.grad is not None, name
             assert bool(parameter.grad.isfinite().all()), name
+
+
+@pytest.mark.parametrize("make", [ode, gru, sde])
+def test_any_member_learns_and_moves_by_its_seed(make: Callable[[], Dynamics]) -> None:
+    system = motion_gan(make())
+    data = batch(balls())
+    losses = system.generator_losses(data, system.draw(data))
+    torch.stack(list(losses.values())).sum().backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in system.generator.parameters())
+    moved = [system.generate(data.clip.times, seeds=torch.tensor(seeds)) for seeds in ([1, 2, 3], [3, 1, 2])]
+    first, second = (clip.keypoints for clip in moved if isinstance(clip, KeypointClip))
+    assert_close(second, first[[2, 0, 1]])
+    assert not torch.allclose(first[0], first[1])
 
 
 def test_what_the_data_are_not_sure_of_may_fade_from_real_and_made_alike() -> None:
