@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightning_modules.motion_gan import MotionGAN
     from lightning_modules.motion_to_video_gan import MotionToVideoGAN
 
+_BOTH = " Each option stands in for the other where that is left out."
 _MOST_FRAMES = 100_000
 
 
@@ -32,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "draw from nothing (MODE-GAN): give --motion-from and --appearance-from, no --input"
     )
-    group.add_argument("--motion-from", metavar="FILE", help="a trained motion_gan, or a ModeGAN whose motion is meant")
+    group.add_argument(
+        "--motion-from",
+        metavar="FILE",
+        help="a trained motion_gan, or a ModeGAN whose motion is meant (default: --appearance-from)",
+    )
     group.add_argument(
         "--appearance-from", metavar="FILE", help="a trained motion_to_video_gan, or a ModeGAN (default: --motion-from)"
     )
@@ -110,13 +115,20 @@ def moments(duration: float, fps: float, slow: Sequence[Slowed] = (), before: fl
             )
     if duration + before <= 0:
         raise UserError("A clip of no length has no frames: --length must be above 0s.")
-    times, now = [], 0.0 - before
+    times, now, used = [], 0.0 - before, set()
     while now <= duration - 1e-6:
         times.append(now)
         if len(times) > _MOST_FRAMES:
             raise UserError(f"That is more than {_MOST_FRAMES:,} frames; ask for a shorter clip or a lower --fps.")
-        factor = max([1.0, *(s.factor for s in slow if s.start - 1e-9 <= now < s.end - 1e-9)])
-        now += 1 / (fps * factor)
+        here = [stretch for stretch in slow if stretch.start - 1e-9 <= now < stretch.end - 1e-9]
+        used.update(here)
+        now += 1 / (fps * max([1.0, *(stretch.factor for stretch in here)]))
+    for stretch in slow:
+        if stretch not in used:
+            raise UserError(
+                f"No frame begins within --slow {stretch.start:g}-{stretch.end:g}, so nothing would be slowed: at "
+                f"{fps:g} frames per second they are {1 / fps:.3g} s apart. Slow a longer part, or raise --fps."
+            )
     return times
 
 
@@ -162,7 +174,9 @@ def _motion(system: object, place: str) -> "MotionGAN":
         with_config(system.motion, system.config["init_args"]["motion"])
         return system.motion
     if not isinstance(system, MotionGAN):
-        raise UserError(f"--motion-from must be a trained motion_gan or ModeGAN; {place} is a {type(system).__name__}.")
+        raise UserError(
+            f"--motion-from must be a trained motion_gan or ModeGAN; {place} is a {type(system).__name__}.{_BOTH}"
+        )
     return system
 
 
@@ -177,5 +191,6 @@ def _video(system: object, place: str) -> "MotionToVideoGAN":
     if not isinstance(system, MotionToVideoGAN):
         raise UserError(
             f"--appearance-from must be a trained motion_to_video_gan or ModeGAN; {place} is a {type(system).__name__}."
+            f"{_BOTH}"
         )
     return system

@@ -76,6 +76,8 @@ def test_moments_are_closer_where_the_motion_is_slowed() -> None:
     assert len(moments(10.0, 60.0)) == 600
     with pytest.raises(UserError, match="outside of the clip"):
         moments(1.0, 4.0, [Slowed(2.0, 3.0, 2.0)])
+    with pytest.raises(UserError, match=r"No frame begins within --slow 0.3-0.4, .* 0.25 s apart"):
+        moments(1.0, 4.0, [Slowed(0.3, 0.4, 2.0)])
     with pytest.raises(UserError, match="more than 100,000 frames"):
         moments(10.0, 1e5)
 
