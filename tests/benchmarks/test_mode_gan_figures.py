@@ -26,7 +26,14 @@ def test_a_joined_model_is_its_two_stages_without_their_critics(path: Path) -> N
         assert joined[part]["class_path"] == model["class_path"]
         assert arguments == {name: model["init_args"][name] for name in arguments}
         left_out = set(model["init_args"]) - set(arguments)
-        training = {"diversity_weight", "penalty_weight", "generator_optimizer", "schedule", "schedule_interval"}
+        training = {
+            "diversity_weight",
+            "fade",
+            "penalty_weight",
+            "generator_optimizer",
+            "schedule",
+            "schedule_interval",
+        }
         assert all(name in training or name.startswith(("critic", "frame_", "sequence_")) for name in left_out)
 
 
