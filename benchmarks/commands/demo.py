@@ -108,6 +108,7 @@ def draw(checkpoint: Path, folder: Path) -> list[Path]:
     from benchmarks.commands.sample import continued
     from benchmarks.gallery import picture
     from benchmarks.pixels import from_pixels, to_pictures
+    from benchmarks.verbs import Predicts
     from datamodules.bouncing_balls import BouncingBalls
     from datamodules.clip import VideoClip
     from datamodules.module import ClipDataModule
@@ -116,6 +117,7 @@ def draw(checkpoint: Path, folder: Path) -> list[Path]:
     from lightning_modules.build import load
 
     system = load(checkpoint)
+    assert isinstance(system, Predicts)
 
     def truth(rate: int) -> VideoClip:
         length = 19 * rate // 20 + 1

@@ -9,12 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import sample_inbetween, sample_modes
-from benchmarks.commands.sampling import OF_MOTIONS, device_of, frames_in_words, refuse, seconds, writable, write
+from benchmarks.commands.sampling import (
+    OF_MOTIONS,
+    device_of,
+    frames_in_words,
+    loaded,
+    refuse,
+    seconds,
+    writable,
+    write,
+)
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from benchmarks.verbs import Interpolates, Predicts
     from datamodules.clip import VideoClip
     from datamodules.video import Video
     from lightning_modules.system import System
@@ -53,14 +63,14 @@ def main(args: argparse.Namespace) -> int:
 
     from benchmarks.tasks import Interpolates, Predicts
     from datamodules.video import VideoError, read_video
-    from lightning_modules.build import load
 
     for option in ("fps", "speed", "scale", "given", "size"):
         value = getattr(args, option)
         if value is not None and not 0 < value <= _MOST:
             raise UserError(f"--{option} must be positive, and at most {_MOST:,}; got {value:g}.")
-    if not -(2**63) <= args.seed < 2**63:
-        raise UserError(f"--seed must fit into 64 bits; got {args.seed}.")
+    for option in ("seed", "motion_seed", "appearance_seed"):
+        if not -(2**63) <= (getattr(args, option) or 0) < 2**63:
+            raise UserError(f"--{option.replace('_', '-')} must fit into 64 bits; got {getattr(args, option)}.")
     if args.out is None:
         raise UserError("Say where the video goes: --out is missing, a file that ends in .mp4 or .gif.")
     if sample_modes.wanted(args):
@@ -81,8 +91,8 @@ def main(args: argparse.Namespace) -> int:
     for package in args.trust:
         if find_spec(package.partition(".")[0]) is None:
             raise UserError(f"--trust names packages that can be imported here; '{package}' is none.")
+    system = loaded(args.checkpoint, args.trust)
     try:
-        system = load(args.checkpoint, trust=args.trust)
         channels = _channels(system)
         from_data = Path(args.input).suffix in (".yaml", ".yml")
         video = _test_clip(args.input, args.clip) if from_data else read_video(args.input, channels=channels)
@@ -100,9 +110,10 @@ def main(args: argparse.Namespace) -> int:
     given = args.given or int(getattr(system, "observe", 5))
     _warn_of_mode(system, verb is Predicts)
     with torch.inference_mode():
-        if args.predict is not None:
+        if isinstance(system, Predicts) and args.predict is not None:
             result = continued(system, clip, given, args.predict, fps, args.seed, device)
         else:
+            assert isinstance(system, Interpolates)
             result = refined(system, clip, given, fps, args.seed, device)
     moves = f"{(len(result) - 1) / fps:.2f} s of motion at {fps:g} frames per second"
     write(out, result, fps * args.speed, args.scale, f"{frames_in_words(len(result))}, {moves}")
@@ -111,7 +122,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def refined(system: "System", clip: "VideoClip", given: int, fps: float, seed: int, device: "str") -> "Tensor":
+def refined(system: "Interpolates", clip: "VideoClip", given: int, fps: float, seed: int, device: "str") -> "Tensor":
     """The clip (T, C, H, W) at another frame rate: `given` frames at a time, the end of one window beginning the next.
 
     Frames that the clip has are kept; those between are the model's.
@@ -145,13 +156,14 @@ def refined(system: "System", clip: "VideoClip", given: int, fps: float, seed: i
             continue
         observed = VideoClip(clip.frames[:, window].to(device), (known[window] - first)[None].float().to(device))
         times = (asked[inside] - first)[None].float().to(device)
-        drawn = system.interpolate(observed, times, seeds=torch.tensor([seed], device=device))  # type: ignore[operator]
+        drawn = system.interpolate(observed, times, seeds=torch.tensor([seed], device=device))
+        assert isinstance(drawn, VideoClip)
         answers.update(zip(inside, drawn.frames[0].unbind(0), strict=True))
     return torch.stack([answers[index] for index in range(len(asked))])
 
 
 def continued(
-    system: "System", clip: "VideoClip", given: int, duration: float, fps: float, seed: int, device: "str"
+    system: "Predicts", clip: "VideoClip", given: int, duration: float, fps: float, seed: int, device: "str"
 ) -> "Tensor":
     """The last `given` frames of the clip, then what the model thinks comes after them, for `duration` seconds."""
     import torch
@@ -169,7 +181,8 @@ def continued(
     times = clip.times[:, -given:] - clip.times[:, -given][:, None]
     observed = VideoClip(clip.frames[:, -given:].to(device), times.to(device))
     asked = times[:, -1:] + torch.arange(1, count + 1) / fps
-    drawn = system.predict(observed, asked.to(device), seeds=torch.tensor([seed], device=device))  # type: ignore[operator]
+    drawn = system.predict(observed, asked.to(device), seeds=torch.tensor([seed], device=device))
+    assert isinstance(drawn, VideoClip)
     return torch.cat([observed.frames[0], drawn.frames[0]])
 
 
@@ -178,6 +191,7 @@ def _clip(video: "Video", args: argparse.Namespace) -> "VideoClip":
     import torch
     from torchvision.transforms.v2.functional import resize
 
+    from benchmarks.pixels import from_pixels
     from datamodules.clip import VideoClip
 
     times = torch.from_numpy(video.times)
@@ -193,7 +207,7 @@ def _clip(video: "Video", args: argparse.Namespace) -> "VideoClip":
     if size != [height, width]:
         frames = resize(frames, size, antialias=True)
     times = (times[chosen] - times[chosen[0]]).float()
-    return VideoClip(frames[None].float() / 127.5 - 1, times[None])
+    return VideoClip(from_pixels(frames.numpy())[None], times[None])
 
 
 def _test_clip(path: str, index: int) -> "Video":

@@ -10,6 +10,7 @@ from benchmarks.commands.sampling import (
     OF_MOTIONS,
     device_of,
     frames_in_words,
+    loaded,
     refuse,
     seconds,
     writable,
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--inbetween", nargs="+", metavar="PICTURE", help="png or jpg, two or more, in order")
     group.add_argument(
         "--gap",
+        type=seconds,
         metavar="TIME",
         help="between two pictures: 2s, 500ms (default: as the model draws, or 0.6s)",
     )
@@ -49,23 +51,16 @@ def main(args: argparse.Namespace) -> int:
     """Read the pictures, draw, write."""
     import torch
 
-    from lightning_modules.build import load
-
     for option in ("checkpoint", "inbetween"):
         if getattr(args, option) is None:
             raise UserError(f"To draw between pictures takes --checkpoint and --inbetween; --{option} is missing.")
     refuse(args, OF_CLIPS | {"length": None}, "speaks of a clip, and --inbetween draws between pictures")
     refuse(args, OF_MOTIONS, "speaks of MODE-GAN's motions, and --inbetween draws between pictures")
     out, fps = writable(args.out), args.fps or 25.0
-    try:
-        system = load(args.checkpoint, trust=args.trust)
-        gap = None if args.gap is None else seconds(args.gap)
-    except (OSError, ValueError, argparse.ArgumentTypeError) as error:
-        raise UserError(str(error)) from error
-    device = device_of(args.device)
+    system, device = loaded(args.checkpoint, args.trust), device_of(args.device)
     with torch.inference_mode():
         frames = draw_between(
-            system.to(device), args.inbetween, fps=fps, gap=gap, size=args.size, seed=args.seed, device=device
+            system.to(device), args.inbetween, fps=fps, gap=args.gap, size=args.size, seed=args.seed, device=device
         )
     each = (len(frames) - 1) // (len(args.inbetween) - 1) - 1
     said = f"{frames_in_words(len(frames))}, {len(args.inbetween)} given and {each} between each two"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.commands.sampling import OF_CLIPS, device_of, frames_in_words, refuse, seconds, writable, write
+from benchmarks.commands.sampling import OF_CLIPS, device_of, frames_in_words, loaded, refuse, seconds, writable, write
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
@@ -66,9 +66,6 @@ def main(args: argparse.Namespace) -> int:
     refuse(args, OF_CLIPS, "speaks of a clip, and --motion-from draws one from nothing")
     refuse(args, {"inbetween": None, "gap": None}, "speaks of pictures, and --motion-from draws from nothing")
     refuse(args, {"checkpoint": None, "size": None}, "says nothing to --motion-from and --appearance-from")
-    for option in ("motion_seed", "appearance_seed"):
-        if not -(2**63) <= (getattr(args, option) or 0) < 2**63:
-            raise UserError(f"--{option.replace('_', '-')} must fit into 64 bits; got {getattr(args, option)}.")
     if not 0 < fps <= 100_000 or not 0 < args.speed <= 100_000:
         raise UserError(f"--fps and --speed must be positive; got {fps:g} and {args.speed:g}.")
     system = mode_gan(args.motion_from or args.appearance_from, args.appearance_from or args.motion_from, args.trust)
@@ -91,14 +88,13 @@ def mode_gan(motion: str, appearance: str, trust: Sequence[str] = ()) -> "ModeGA
     Raises:
         UserError: if a file is no such checkpoint, or the two have other numbers of keypoints.
     """
-    from lightning_modules.build import load
     from lightning_modules.mode_gan import join
 
+    parts = _motion(loaded(motion, trust), motion), _video(loaded(appearance, trust), appearance)
     try:
-        system = join(_motion(load(motion, trust=trust), motion), _video(load(appearance, trust=trust), appearance))
-    except (OSError, ValueError) as error:
+        return join(*parts)
+    except ValueError as error:
         raise UserError(str(error)) from error
-    return system
 
 
 def moments(duration: float, fps: float, slow: Sequence[Slowed] = (), before: float = 0.0) -> list[float]:

@@ -3,7 +3,7 @@
 import argparse
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from benchmarks.errors import UserError
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
+
+    from lightning_modules.system import System
 
 
 def seconds(text: str) -> float:
@@ -34,6 +36,18 @@ def refuse(args: argparse.Namespace, options: Mapping[str, object], why: str) ->
     for option, left_out in options.items():
         if getattr(args, option) != left_out:
             raise UserError(f"--{option.replace('_', '-')} {why}. Leave one out.")
+
+
+def loaded(checkpoint: str, trust: Sequence[str]) -> "System":
+    """The system of a checkpoint, as errors that a person can act on where there is none."""
+    from lightning_modules.build import load
+
+    try:
+        return load(checkpoint, trust=trust)
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(f"{checkpoint} cannot be read as a checkpoint: {error}. Copy or train it again.") from error
 
 
 def writable(name: str) -> Path:

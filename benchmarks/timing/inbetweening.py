@@ -106,7 +106,8 @@ def plain_step(system: Inbetweening, batch: Batch) -> None:
     with torch.no_grad():
         fakes = system.draw(batch)
     total = torch.zeros(())
-    truth = Fakes(batch.clip.frames, fakes.middle)  # type: ignore[union-attr]
+    assert isinstance(batch.clip, VideoClip)
+    truth = Fakes(batch.clip.frames, fakes.middle)
     for critic, real, fake in zip(system.critics.values(), views(truth), views(fakes), strict=True):
         for judged, loss, sign in ((real, non_saturating_real, -1), (fake, non_saturating_fake, 1)):
             x = judged.detach().requires_grad_()
@@ -159,7 +160,8 @@ def memory(size: int, width: int, clips: int, recompute: bool, blocks: int = 24)
         batch = batch._replace(clip=batch.clip._replace(times=moments), present=here)
         u, middle = torch.empty(clips, system.network.noise), torch.zeros(clips, dtype=torch.long)
         with PeakMemory() as count:
-            frames = batch.clip.frames  # type: ignore[union-attr]
+            assert isinstance(batch.clip, VideoClip)
+            frames = batch.clip.frames
             fakes = Fakes(system.generate_clip(frames[:, 0], frames[:, -1], u), middle)
             torch.stack(list(system.critic_losses(batch, detached(fakes)).values())).sum().backward()
             with frozen(system.critics):

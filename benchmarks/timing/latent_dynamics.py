@@ -140,7 +140,8 @@ class PublicTGAN:
                 values[values > 1] = 1
                 layer.weight.copy_((left @ torch.diag(values) @ right).view_as(layer.weight))
             elif isinstance(layer, nn.BatchNorm3d):
-                deviation = layer.running_var.sqrt()  # type: ignore[union-attr]
+                assert layer.running_var is not None
+                deviation = layer.running_var.sqrt()
                 layer.weight.copy_(torch.minimum(torch.maximum(layer.weight, 0.01 * deviation), deviation))
 
 

@@ -196,7 +196,9 @@ def test_git_state_sees_code_but_not_results(tmp_path: Path) -> None:
 
 def test_records_import_no_torch() -> None:
     code = "import sys, benchmarks.records as r; assert 'torch' not in sys.modules and 'jsonschema' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(provenance.ROOT)})
+    environment = {**os.environ, "PYTHONPATH": str(provenance.ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_code_of_a_run_is_what_its_classes_are_made_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What the models that Vid-ODE is compared to share: where an answer starts, and frames side by side."""
 
 import inspect
+from typing import Literal
 
 import pytest
 import torch
@@ -9,10 +10,10 @@ from torch.testing import assert_close
 from lightning_modules.paired import InterpolatingPaired, PairedSystem, Shown
 
 
-def shown(start: str = "first") -> Shown:
+def shown(start: Literal["first", "last"] = "first") -> Shown:
     times = torch.tensor([[0.0, 0.1, 0.2, 0.3], [0.0, 0.4, 0.5, 0.9]])
     present = torch.tensor([[True, True, True, True], [False, True, True, False]])
-    return Shown(torch.rand(2, 4, 3, 2, 2) + 0.1, times, present, start)  # type: ignore[arg-type]
+    return Shown(torch.rand(2, 4, 3, 2, 2) + 0.1, times, present, start)
 
 
 def test_an_answer_starts_from_the_first_or_last_frame_that_is_there() -> None:
