@@ -139,6 +139,12 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
             found[index] = read_yaml(path.parent / value)
         elif isinstance(value, str):
             found[index] = {"class_path": value}
+    for name, part in zip(("model", "data"), found, strict=True):
+        if part is not None and "class_path" not in part:
+            raise UserError(
+                f"The `{name}:` of {path} has no class_path: a file that is laid over others is measured by none. "
+                "Name a model, like configs/model/vid_ode.yaml, or an experiment."
+            )
     return found[0], found[1]
 
 

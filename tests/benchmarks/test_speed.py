@@ -134,6 +134,8 @@ def test_every_row_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         (["tiny.yaml", "--against", "."], "no models/conv_odegru.py and no models/mocogan_ode.py"),
         (["tiny.yaml", "--steps", "0"], "--steps must be at least 1"),
         (["empty.yaml"], "neither a `model:` nor a `class_path:`"),
+        (["laid_over.yaml"], "The `model:` of laid_over.yaml has no class_path"),
+        (["half.yaml"], "The `data:` of half.yaml has no class_path"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -146,6 +148,8 @@ def test_mistakes_are_one_line(
     monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
     Path("empty.yaml").write_text("trainer: {max_epochs: 1}\n")
+    Path("laid_over.yaml").write_text("model: {init_args: {observe: 3}}\n")
+    Path("half.yaml").write_text("model: tiny.yaml\ndata: {init_args: {batch_size: 2}}\n")
     monkeypatch.setattr("benchmarks.speed.process", None)  # no mistake takes a process to find
     assert _run(*words) == 2
     assert message in capsys.readouterr().err

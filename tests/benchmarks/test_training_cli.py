@@ -1,4 +1,4 @@
-"""The `lightning` command: what it makes, what it resumes, what it refuses, and how it says so."""
+"""The `lightning` command: what it makes, what it resumes, and where it says the results are."""
 
 import csv
 import json
@@ -13,56 +13,14 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from training_folder import DATA, EXAM, EXPERIMENT, QUIET, RUN, here, write
 
 import benchmarks.training as training
-from benchmarks.cli import lightning
-from benchmarks.forked import Forked
 from benchmarks.records import read_record
 from benchmarks.training import Command, main
 from lightning_modules.build import load, save
 
-DATA = {
-    "class_path": "BouncingBalls",
-    "init_args": {
-        "train_clips": 4,
-        "val_clips": 2,
-        "test_clips": 2,
-        "length": 8,
-        "size": 16,
-        "batch_size": 2,
-        "sampling": {"class_path": "Regular", "init_args": {"num_frames": 7}},
-    },
-}
-EXAM = {
-    "tasks": [{"class_path": "Predict", "init_args": {"given": 3}}],
-    "metrics": [{"class_path": "MSE"}],
-    "gallery": 0,
-}
-QUIET = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "enable_model_summary": False}
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with an experiment in it, as the working folder."""
-    monkeypatch.chdir(tmp_path)
-    write(
-        "configs/experiment/predict_balls/mean.yaml",
-        model={"class_path": "Constant", "init_args": {"value": "mean"}},
-        data=DATA,
-        evaluation=EXAM,
-        trainer={**QUIET, "max_epochs": 2, "log_every_n_steps": 1},
-    )
-    return tmp_path
-
-
-def write(name: str, **content: Any) -> str:
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Path(name).write_text(yaml.safe_dump(content))
-    return f"--config={name}"
-
-
-EXPERIMENT = "--config=configs/experiment/predict_balls/mean.yaml"
-RUN = Path("runs/predict_balls/mean/0")
+__all__ = ["here"]
 
 
 def test_fit_then_test_by_the_checkpoint_alone(here: Path) -> None:
@@ -121,122 +79,11 @@ def test_the_groups_stand_beside_the_callbacks_of_the_trainer(here: Path, monkey
     assert commands[0].model.config == {"class_path": "baselines.constant.Constant", "init_args": {"value": "mean"}}
 
 
-MISTAKES = {
-    "foreign module": (
-        ["--model=no_such_module.Drift"],
-        "There is no module 'no_such_module' that Python finds from here.",
-    ),
-    "class": (["--model=Constnat"], "There is no class 'Constnat'. Did you mean 'Constant'?"),
-    "class path": (
-        ["--model=baselines.constant.Constnat"],
-        "There is no class 'baselines.constant.Constnat'. Did you mean 'baselines.constant.Constant'?",
-    ),
-    "module": (
-        ["--model=baselines.constnat.Constant"],
-        "There is no class 'baselines.constnat.Constant'. Did you mean 'baselines.constant.Constant'?",
-    ),
-    "option": (["--modle=Constant"], "There is no option 'modle'. Did you mean 'model'?"),
-    "group": (["--evaluation.taks=[]"], "There is no option 'evaluation.taks'. Did you mean 'evaluation.tasks'?"),
-    "argument": (["--model.valu=mean"], "There is no Constant argument 'valu'. Did you mean 'value'?"),
-    "value": (["--model.value=meen"], "Literal['black', 'mean']. Got value: meen"),
-    "type": (["--trainer.max_epochs=three"], "trainer.max_epochs: Expected a int. Got value: three"),
-    "task": (
-        ["--evaluation.tasks=[{class_path: Predict, init_args: {givn: 3}}]"],
-        "There is no Predict argument 'givn'. Did you mean 'given'?",
-    ),
-    "metric": (["--evaluation.metrics=[{class_path: SIMM}]"], "There is no class 'SIMM'. Did you mean 'SSIM'?"),
-    "file": (
-        ["--config=configs/experiment/predict_balls/maen.yaml"],
-        "There is no config file 'configs/experiment/predict_balls/maen.yaml'. Did you mean "
-        "'configs/experiment/predict_balls/mean.yaml'?",
-    ),
-    "checkpoint": (["--ckpt_path=runs/x.ckpt"], "There is no checkpoint 'runs/x.ckpt'"),
-    "constructor": (["--budget.seconds=-3"], "The budget's seconds must be positive, or None for no limit; got -3.0."),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_with_the_nearest_right_name(
-    mistake: str, here: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    words, expected = MISTAKES[mistake]
-    assert main(["test", EXPERIMENT, *words]) == 2
-    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lightning: ")]
-    assert expected in line
-
-
-def test_mistakes_in_a_file_are_named_too(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["test", write("a.yaml", modle="Constant", data=DATA)]) == 2
-    assert "There is no option 'modle'. Did you mean 'model'?" in capfd.readouterr().err
-    assert main(["test", write("b.yaml", data=DATA)]) == 2
-    assert "Required and not given: model." in capfd.readouterr().err
-    assert main(["test", write("c.yaml", model="RepeatLast", data="BouncingBalls")]) == 2
-    assert "Required of BouncingBalls and not given: sampling." in capfd.readouterr().err
-    assert main(["fti", EXPERIMENT]) == 2
-    assert "There is no command 'fti'. Did you mean 'fit'?" in capfd.readouterr().err
-
-
 def test_help_needs_no_torch(here: Path) -> None:
     code = "import sys, benchmarks.cli as c\ntry: c.lightning(['--help'])\nfinally: print('torch' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.startswith("usage: lightning COMMAND")
     assert shown.endswith("False\n")
-
-
-def test_nothing_to_fit(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit", write("a.yaml", model="RepeatLast", data=DATA, trainer=QUIET)]) == 2
-    assert "RepeatLast has nothing to learn. Use `lightning test`." in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", ["test", "predict"])
-def test_nothing_to_ask(command: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [write("a.yaml", model="RepeatLast", data=DATA, trainer=QUIET), "--evaluation.metrics+=MSE"]
-    assert main([command, *words]) == 2
-    shown = capsys.readouterr()
-    assert "There is nothing to ask: `evaluation.tasks` is empty." in shown.err
-    assert "--evaluation.tasks+=Predict --evaluation.tasks.given" in shown.err
-    assert "The answers are in" not in shown.out
-
-
-class Bomb:
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, ("touch exploded",)
-
-
-@pytest.mark.parametrize("command", ["test", "fit"])
-def test_a_checkpoint_runs_nobodys_code(command: str, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    torch.save({"state_dict": {}, "bomb": Bomb()}, "evil.ckpt")
-    if command == "test":
-        assert main([command, EXPERIMENT, "--ckpt_path=evil.ckpt"]) == 2
-        assert "evil.ckpt cannot be used as a checkpoint" in capfd.readouterr().err
-    else:
-        with pytest.raises(Exception, match=r"[Ww]eights.only"):
-            main([command, EXPERIMENT, "--ckpt_path=evil.ckpt"])
-    assert not Path("exploded").exists()
-
-
-def test_the_users_own_classes_are_those_that_the_user_names(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit", EXPERIMENT, "--trainer.max_epochs=1"]) == 0
-    checkpoint = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)
-    checkpoint["config"]["class_path"] = "mine.models.Drift"
-    torch.save(checkpoint, "mine.ckpt")
-    exam = write("exam.yaml", data=DATA, evaluation=EXAM, trainer=QUIET)
-    theirs = write("theirs.yaml", model={"class_path": "mine.elsewhere.Drift"})
-    ours = write("models/ours.yaml", class_path="mine.models.Drift")
-    indirect = write("indirect.yaml", model="models/ours.yaml")
-    for words in ([], ["--model=mine.elsewhere.Drift"], [theirs], ["--model=Drift"]):
-        assert main(["test", exam, *words, "--ckpt_path=mine.ckpt"]) == 2
-        assert "name it on the command line (`--model mine.models.Drift`)" in capfd.readouterr().err
-    for words in (
-        ["--model=mine.models.Drift"],
-        ["--model", "mine.models.Drift"],
-        [indirect],
-        [ours.replace("config", "model")],
-    ):
-        assert (
-            main(["test", exam, *words, "--ckpt_path=mine.ckpt"]) == 2
-        )  # there is no such module, but it was looked for
-        assert "name it on the command line" not in capfd.readouterr().err
 
 
 def test_predict_draws_and_measures_nothing(here: Path) -> None:
@@ -274,16 +121,6 @@ def test_the_trainer_configs_are_what_a_trainer_takes(name: str, here: Path, mon
     assert {key: taken[0][key] for key in content} == content
 
 
-def test_weights_of_another_model_are_refused_in_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit", EXPERIMENT]) == 0
-    last = RUN / "checkpoints" / "last.ckpt"
-    save(load(last), Path("mean.safetensors"))
-    for file in (str(last), "mean.safetensors"):
-        assert main(["test", EXPERIMENT, "--model=baselines.repeat_last.RepeatLast", f"--ckpt_path={file}"]) == 2
-        error = capsys.readouterr().err.strip().splitlines()[-1]
-        assert f"The weights in {file} are not of the model that is configured: it has no place for " in error
-
-
 def test_a_budgeted_training_names_no_last_epoch(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = write("shown.yaml", trainer={"enable_progress_bar": True})
     assert main(["fit", EXPERIMENT, shown, "--trainer.max_epochs=null", "--budget.generator_updates=3"]) == 0
@@ -312,20 +149,3 @@ def test_the_configuration_of_a_run_leads_back_to_the_run(here: Path, capsys: py
     assert [path.name for path in Path("runs").iterdir()] == ["predict_balls"]
     assert main(["fit", kept]) == 2
     assert f"{RUN} holds a run already" in capsys.readouterr().err
-
-
-def test_data_that_are_not_here_are_said_in_one_line(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """By the command and by its forked twin, which `benchmarks run --fork` starts."""
-    options = {"archives": "nowhere", "root": "data", "size": 16, "sampling": DATA["init_args"]["sampling"]}
-    faces = write("faces.yaml", data={"class_path": "MUG", "init_args": options})
-    with pytest.raises(SystemExit) as end:
-        lightning(["fit", EXPERIMENT, faces])
-    assert end.value.code == 2
-    told = capfd.readouterr().err
-    assert "nowhere must hold" in told
-    assert "Traceback" not in told
-    with capfd.disabled(), Forked(["fit", EXPERIMENT, faces, "--seed_everything=1"]) as process:
-        told = process.stderr.read()
-        assert process.wait() == 2
-    assert "nowhere must hold" in told
-    assert "Traceback" not in told
