@@ -50,7 +50,7 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> UserE
         missing = ", ".join(name.strip().split(".", 1)[-1] for name in found[1].split(","))
         owner = f" of {owners[-1].rpartition('.')[2]}" if owners else ""
         return UserError(f"Required{owner} and not given: {missing}.{_config_hint(arguments)}")
-    return UserError(_innermost(message))
+    return UserError(message)
 
 
 def _unknown_option(word: str, parser: ArgumentParser) -> UserError:
@@ -92,20 +92,3 @@ def _class_paths() -> list[str]:
 def _config_hint(arguments: list[str]) -> str:
     given = any(word.split("=")[0] in ("-c", "--config") for word in arguments)
     return "" if given else " Most runs start from `--config configs/experiment/....yaml`."
-
-
-def _innermost(message: str) -> str:
-    """What is left of a report without the alternatives that every value has been tried against."""
-    key = re.findall(r'Parser key "([^"]*)"', message)
-    noise = re.compile(
-        r"Parser key|Does not validate against|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|"
-        r"Expected a path but|Problem with given class_path"
-    )
-    lines = [line.strip(" -") for line in message.splitlines()]
-    lines = [line for line in lines if line and not noise.match(line)]
-    value = re.search(r"Given value: (.*)", message)
-    text = "; ".join(dict.fromkeys(lines)) or message.strip()
-    text = text.replace("typing.", "").replace("<class '", "").replace("'>", "")
-    if value and "Got value" not in text and not value[1].startswith("Namespace("):
-        text += f". Got value: {value[1][:80]}"
-    return f"{'.'.join(key)}: {text}" if key else text

@@ -10,6 +10,7 @@ from training_folder import DATA, EXAM, EXPERIMENT, QUIET, RUN, here, write
 
 from benchmarks.cli import lightning
 from benchmarks.forked import Forked
+from benchmarks.provenance import ROOT
 from benchmarks.training import main
 from lightning_modules.build import load, save
 
@@ -152,3 +153,27 @@ def test_data_that_are_not_here_are_said_in_one_line(here: Path, capfd: pytest.C
         assert process.wait() == 2
     assert "nowhere must hold" in told
     assert "Traceback" not in told
+
+
+def test_what_a_system_says_of_its_data_is_one_line_and_a_slip_of_code_is_not(
+    here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = ROOT / "configs"
+    files = ("experiment/inbetween_moving_shapes/inbetweening_narrow.yaml", "smoke/inbetweening.yaml")
+    words = ["fit", *(f"--config={configs / file}" for file in files), "--data.sampling.num_frames=12"]
+    with pytest.raises(SystemExit) as end:
+        lightning(words)
+    assert end.value.code == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lightning: ")]
+    assert "draws clips of 16 frames; those of the data have 12. Set the data's" in line
+
+    with pytest.raises(SystemExit) as end:
+        lightning([*words, "--model.generator.size=48"])
+    assert end.value.code == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lightning: ")]
+    assert line.startswith("lightning: `size` must be 8 times a power of two")
+    assert "Namespace" not in line
+
+    monkeypatch.setattr("lightning_modules.inbetweening.Inbetweening.draw", lambda *_: int("no number"))
+    with pytest.raises(ValueError, match="invalid literal"):
+        lightning(words)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-DATA = {
+DATA: dict[str, Any] = {
     "class_path": "BouncingBalls",
     "init_args": {
         "train_clips": 4,
