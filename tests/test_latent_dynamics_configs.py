@@ -1,22 +1,45 @@
-"""Every configuration of the latent dynamics builds the family, the order and the size that its name says."""
+"""Every configuration of the latent dynamics builds what its name says, and every row trains what its label says."""
 
+import re
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
-import yaml
+from torch import nn
 from torch.testing import assert_close
 
+from benchmarks.plan import read_plan
+from benchmarks.speed import read_config
 from lightning_modules.build import build
-from lightning_modules.dynamics import Deconvolution1d, Dynamics, LatentODE, LatentSDE, NoisyGRU, VectorField
+from lightning_modules.dynamics import (
+    ConvLSTM,
+    Deconvolution1d,
+    Dynamics,
+    Interpolated,
+    LatentODE,
+    LatentSDE,
+    NoisyGRU,
+    VectorField,
+)
 from lightning_modules.dynamics.matched import count
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 from lightning_modules.networks.mocogan import MoCoGANGenerator, MoCoGANImageCritic, MoCoGANVideoCritic
 from lightning_modules.networks.tgan import TGANCritic, TGANGenerator
+from lightning_modules.networks.tganv2 import TGANv2Critic, TGANv2Generator
 
-MODELS = Path(__file__).parents[1] / "configs" / "model"
+CONFIGS = Path(__file__).parents[1] / "configs"
+MODELS = CONFIGS / "model"
+OURS = re.compile(r"LatentDynamicsGAN|/(mocogan|tgan)")
+"""Found in the text of a configuration that has these models, and in the path of one that is named after them."""
+
+FAMILIES: dict[str, tuple[type[nn.Module], dict[str, type[nn.Module]]]] = {
+    "mocogan": (MoCoGANGenerator, {"video": MoCoGANVideoCritic, "image": MoCoGANImageCritic}),
+    "tgan": (TGANGenerator, {"video": TGANCritic}),
+    "tganv2": (TGANv2Generator, {"video": TGANv2Critic}),
+}
+ORIGINALS: dict[str, type[Dynamics]] = {"mocogan": NoisyGRU, "tgan": Deconvolution1d, "tganv2": ConvLSTM}
 MEMBERS: dict[str, type[Dynamics]] = {"ode1": LatentODE, "ode2": LatentODE, "ode3": LatentODE, "sde": LatentSDE}
-ORIGINALS: dict[str, type[Dynamics]] = {"tgan": Deconvolution1d, "mocogan": NoisyGRU}
 ORIGINAL_SIZES = {"tgan": 826_468, "mocogan": 1632}
 ABLATION_SIZES = {  # of the temporal generators in the public code
     "tgan_ode1_single": 638_424,
@@ -27,33 +50,132 @@ ABLATION_SIZES = {  # of the temporal generators in the public code
 IMAGE_SIZES = {"tgan": 3_622_691, "mocogan": 3_298_176}
 
 
-def system_of(path: Path) -> LatentDynamicsGAN:
+class Name(NamedTuple):
+    """What the name of a configuration says: `tgan_ode1_deep`, `mocogan_sde_small`; a family alone is its original."""
+
+    family: str
+    member: str
+    f: str
+    small: bool
+
+    @property
+    def model(self) -> str:
+        """The name of the model that it is, at paper size."""
+        return "_".join(part for part in (self.family, self.member or "original", self.f) if part)
+
+
+def name_of(stem: str) -> Name:
+    found = re.fullmatch(r"(mocogan|tganv2|tgan)(?:_(original|ode[123]|sde))?(?:_(single|deep))?(_small)?", stem)
+    assert found, f"{stem} does not say which member of which family it is"
+    family, member, f, small = found.groups(default="")
+    return Name(family, member, f, bool(small))
+
+
+def built(model: dict[str, Any]) -> LatentDynamicsGAN:
     with torch.device("meta"):
-        system = build(yaml.safe_load(path.read_text()))
+        system = build(model)
     assert isinstance(system, LatentDynamicsGAN)
     return system
 
 
-@pytest.mark.parametrize("family", ORIGINALS)
-def test_a_member_is_what_its_name_says(family: str) -> None:
-    found = {path.stem.split("_", 1)[1]: system_of(path) for path in sorted(MODELS.glob(f"{family}_*.yaml"))}
-    assert set(found) == {"original", *MEMBERS, "ode1_single", "ode1_deep"}
-    original = ORIGINAL_SIZES[family]
-    for name, system in found.items():
-        dynamics = system.network.dynamics
-        member, _, ablation = name.partition("_")
-        assert type(dynamics) is (ORIGINALS[family] if name == "original" else MEMBERS[member])
+def system_of(path: Path) -> LatentDynamicsGAN:
+    return built(read_config(path)[0])
+
+
+def identity(path: Path) -> str:
+    return "/".join(path.relative_to(CONFIGS).with_suffix("").parts[1:])
+
+
+FILES = [
+    path
+    for path in sorted([*MODELS.glob("*.yaml"), *(CONFIGS / "experiment").glob("*/*.yaml")])
+    if OURS.search(str(path.relative_to(CONFIGS))) or OURS.search(path.read_text())
+]
+EXPERIMENTS = {identity(path) for path in FILES if MODELS not in path.parents}
+
+
+@pytest.mark.parametrize("path", FILES, ids=identity)
+def test_a_configuration_is_what_its_name_says(path: Path) -> None:
+    name = name_of(path.stem)
+    model, data = read_config(path)
+    system = built(model)
+    generator, critics = FAMILIES[name.family]
+    assert type(system.generator) is generator
+    assert {key: type(critic) for key, critic in system.critics.items()} == critics
+    dynamics = system.network.dynamics
+    if path.stem == "mocogan":  # as MODE-GAN compares it: asked between the steps of its GRU
+        assert isinstance(dynamics, Interpolated)
+        dynamics = dynamics.dynamics
+    assert type(dynamics) is (MEMBERS | {"": ORIGINALS[name.family], "original": ORIGINALS[name.family]})[name.member]
+    if isinstance(dynamics, LatentODE):
+        assert dynamics.order == int(name.member.removeprefix("ode"))
+        assert dynamics.sees == "jet"
+    if name.family in ORIGINAL_SIZES:
+        size = ABLATION_SIZES[name.model] if name.f else ORIGINAL_SIZES[name.family]
+        assert count(dynamics) == pytest.approx(size, rel=0 if name.f else 0.01)
         if isinstance(dynamics, LatentODE):
-            assert dynamics.order == int(member.removeprefix("ode"))
-            assert dynamics.sees == "jet"
             assert isinstance(dynamics.field, VectorField)
-            assert len(dynamics.field.layers) == (2 if ablation == "single" else 3)
-        if ablation:
-            assert count(dynamics) == ABLATION_SIZES[f"{family}_{name}"]
-        else:
-            assert abs(count(dynamics) / original - 1) <= 0.01
-        assert count(system.network) - count(dynamics) == IMAGE_SIZES[family]
-        assert_close(system.model_time(torch.arange(16) / 16), torch.arange(16) / 15)
+            assert len(dynamics.field.layers) == (2 if name.f == "single" else 3)
+        images = count(system.network) - count(dynamics)
+        assert images < IMAGE_SIZES[name.family] / 10 if name.small else images == IMAGE_SIZES[name.family]
+    rate = 16 if data is None else data["init_args"]["frame_rate"]
+    assert_close(system.model_time(torch.arange(16) / rate), torch.arange(16) / 15)
+
+
+def test_no_member_is_missing() -> None:
+    """Each folder that has members has all of a family; the ablation of f is where the paper is followed."""
+    found: dict[str, set[str]] = {}
+    for path in FILES:
+        if path.stem not in FAMILIES:
+            found.setdefault(f"{path.parent.name}/{path.stem.partition('_')[0]}", set()).add(
+                path.stem.partition("_")[2]
+            )
+    members, ablation = {"original", *MEMBERS}, {"ode1_single", "ode1_deep"}
+    small = {f"{member}_small" for member in members}
+    expected = {
+        "model": (members | ablation, members),
+        "generate_ucf101": (members | ablation, members),
+        "generate_moving_shapes": (members | small, None),
+        "generate_weizmann_strips": (small, None),
+    }
+    assert found == {
+        f"{folder}/{family}": names
+        for folder, (first, second) in expected.items()
+        for family, names in (("mocogan", first), ("tgan", first), ("tganv2", second))
+        if names
+    }
+
+
+def said(label: str, ablation: bool) -> str:
+    """The model that a row's label names; where f is varied, the public code's single layer is what needs no words."""
+    found = re.fullmatch(r"(MoCoGAN|TGAN-?v2|TGAN)(?:, (original|ODE [123]|SDE))?(?:, (deep|matched) f)?", label)
+    assert found, f"{label} does not say which member of which family it is"
+    family, member, f = (part.lower() for part in found.groups(default=""))
+    plain = "single" if ablation and member == "ode 1" else ""
+    return Name(family.replace("-", ""), member.replace(" ", ""), {"": plain, "matched": ""}.get(f, f), False).model
+
+
+BENCHMARKS = [
+    path
+    for path in sorted((CONFIGS / "benchmark").glob("*.yaml"))
+    if re.search(r"experiment: \S*/(mocogan|tgan)", path.read_text()) or path.stem.startswith("latent_nde")
+]
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=identity)
+def test_a_row_trains_what_its_label_says(path: Path) -> None:
+    trained = [row for row in read_plan(path).rows if row.experiment]
+    rows = [row for row in trained if row.experiment in EXPERIMENTS or row.label.startswith(("MoCoGAN", "TGAN"))]
+    assert rows
+    assert len(rows) == len(trained) or not path.stem.startswith("latent_nde")
+    experiments = {row.name: Path(row.experiment or "") for row in rows}
+    found = {label: name_of(experiment.name).model for label, experiment in experiments.items()}
+    assert found == {row.name: said(row.label, path.stem == "latent_nde_f_ablation") for row in rows}
+    assert not any(row.overlays or row.checkpoint or row.join for row in rows)  # the experiment as it stands
+    for group in {row.group for row in rows}:  # all else equal: the data, and the widths
+        block = [experiments[row.name] for row in rows if row.group == group]
+        assert len({(experiment.parent, name_of(experiment.name).small) for experiment in block}) == 1
+        assert block[0].parent.name.startswith(f"generate_{group.lower()}")
 
 
 @pytest.mark.parametrize("path", sorted(MODELS.glob("tgan_*.yaml")), ids=lambda path: path.stem)

@@ -1,14 +1,13 @@
 """`benchmarks sample`: one command on a person's own clip, to slow it down, raise its frame rate or continue it.
 
-Or on no clip at all: a MODE-GAN's motion with its appearance (`sample_modes`).
+Or on no clip at all: from noise (`sample_noise`), or a MODE-GAN's motion with its appearance (`sample_modes`).
 """
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.commands import sample_inbetween, sample_modes
+from benchmarks.commands import sample_inbetween, sample_modes, sample_noise
 from benchmarks.commands.sampling import (
     OF_MOTIONS,
     device_of,
@@ -38,14 +37,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", help="a .ckpt of a run, or a .safetensors")
     parser.add_argument(
         "--input",
-        help="the clip: mp4, mov, mkv, avi, mpg or gif; or a data .yaml, for a test clip of it",
+        help="the clip: mp4, mov, mkv, avi, mpg or gif; or a data .yaml, for a test clip of it; left out, a GAN draws "
+        "from nothing",
     )
     parser.add_argument("--clip", type=int, default=0, help="which test clip, if --input is a data .yaml (default: 0)")
     parser.add_argument("--out", help="where the result goes: .mp4 or .gif")
-    parser.add_argument("--fps", type=float, help="frames per second of the result (default: the clip's own)")
+    parser.add_argument(
+        "--fps", type=float, help="frames per second of the result (default: the clip's own, or those of the training)"
+    )
     parser.add_argument("--predict", type=seconds, metavar="TIME", help="continue the clip for so long, 2s or 500ms")
     parser.add_argument("--start", type=seconds, default=0.0, metavar="TIME", help="begin the clip here (default: 0s)")
-    parser.add_argument("--length", type=seconds, metavar="TIME", help="use so much of the clip (default: all of it)")
+    parser.add_argument(
+        "--length",
+        type=seconds,
+        metavar="TIME",
+        help="use so much of the clip (default: all of it); from nothing: draw so much (default: a clip of the "
+        "training where the checkpoint tells, or 1s)",
+    )
     parser.add_argument("--given", type=int, help="frames shown at a time (default: as the model was trained)")
     parser.add_argument("--size", type=int, help="shorter side in pixels (default: the clip's, at most 128)")
     parser.add_argument("--speed", type=float, default=1.0, help="play so fast: 0.25 is slow motion (default: 1)")
@@ -77,20 +85,20 @@ def main(args: argparse.Namespace) -> int:
         return sample_modes.main(args)
     if sample_inbetween.wanted(args):
         return sample_inbetween.main(args)
-    refuse(args, OF_MOTIONS, "speaks of MODE-GAN's motions, and this draws from a clip")
+    if sample_noise.wanted(args):
+        return sample_noise.main(args)
+    refuse(args, OF_MOTIONS, "speaks of a motion drawn from nothing, and --input gives a clip")
     if missing := [f"--{option}" for option in ("checkpoint", "input") if getattr(args, option) is None]:
         raise UserError(
             f"The following arguments are required: {', '.join(missing)}. See `benchmarks sample --help`; to draw from "
-            "nothing, give --motion-from and --appearance-from; between pictures, --inbetween."
+            "nothing, give --checkpoint alone, or MODE-GAN's --motion-from and --appearance-from; between pictures, "
+            "--inbetween."
         )
     if args.fps is None and args.predict is None:
         raise UserError(
             "Say what is to be drawn: --fps 120 fills in between the clip's frames, --predict 2s continues the clip."
         )
     out = writable(args.out)
-    for package in args.trust:
-        if find_spec(package.partition(".")[0]) is None:
-            raise UserError(f"--trust names packages that can be imported here; '{package}' is none.")
     system = loaded(args.checkpoint, args.trust)
     try:
         channels = _channels(system)

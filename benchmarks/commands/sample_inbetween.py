@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         if getattr(args, option) is None:
             raise UserError(f"To draw between pictures takes --checkpoint and --inbetween; --{option} is missing.")
     refuse(args, OF_CLIPS | {"length": None}, "speaks of a clip, and --inbetween draws between pictures")
-    refuse(args, OF_MOTIONS, "speaks of MODE-GAN's motions, and --inbetween draws between pictures")
+    refuse(args, OF_MOTIONS, "speaks of a motion drawn from nothing, and --inbetween draws between pictures")
     out, fps = writable(args.out), args.fps or 25.0
     system, device = loaded(args.checkpoint, args.trust), device_of(args.device)
     with torch.inference_mode():

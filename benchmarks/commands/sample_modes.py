@@ -31,7 +31,7 @@ class Slowed(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options for a MODE-GAN: a motion by one checkpoint, the appearance by another or the same."""
     group = parser.add_argument_group(
-        "draw from nothing (MODE-GAN): give --motion-from and --appearance-from, no --input"
+        "draw from nothing: give --checkpoint, or MODE-GAN's --motion-from and --appearance-from; no --input"
     )
     group.add_argument(
         "--motion-from",
@@ -41,14 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--appearance-from", metavar="FILE", help="a trained motion_to_video_gan, or a ModeGAN (default: --motion-from)"
     )
-    group.add_argument("--motion-seed", type=int, help="which motion (default: --seed)")
-    group.add_argument("--appearance-seed", type=int, help="which appearance (default: --seed)")
+    group.add_argument("--motion-seed", type=int, help="which motion of --motion-from (default: --seed)")
+    group.add_argument("--appearance-seed", type=int, help="which appearance of --appearance-from (default: --seed)")
     group.add_argument(
         "--slow", type=slowed, action="append", default=[], metavar="FROM-TO*TIMES",
-        help="slow motion within the clip: 0.4-0.6*4 draws four times the frames there; may be repeated",
+        help="slow motion within what is drawn: 0.4-0.6*4 draws four times the frames there; may be repeated",
     )  # fmt: skip
     group.add_argument(
-        "--before", type=seconds, metavar="TIME", help="begin so long before the motion's first frame (0.5s, 200ms)"
+        "--before",
+        type=seconds,
+        metavar="TIME",
+        help="begin so long before the motion's first frame (0.5s, 200ms): by an ODE",
     )
     group.add_argument("--backwards", action="store_true", help="play it backwards in time")
 

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,9 @@ def loaded(checkpoint: str, trust: Sequence[str]) -> "System":
     """The system of a checkpoint, as errors that a person can act on where there is none."""
     from lightning_modules.build import load
 
+    for package in trust:
+        if find_spec(package.partition(".")[0]) is None:
+            raise UserError(f"--trust names packages that can be imported here; '{package}' is none.")
     try:
         return load(checkpoint, trust=trust)
     except (FileNotFoundError, ValueError) as error:

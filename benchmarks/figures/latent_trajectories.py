@@ -10,13 +10,15 @@ from torch import Tensor
 from benchmarks.figures.base import Figure, Trained
 from benchmarks.figures.latent_gan import drawn, gan_of, times_of
 from benchmarks.figures.plotting import canvas, save, save_numbers
+from lightning_modules.dynamics.base import OffGridError
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 
 _FINE = 8
+_WIDE = 5
 
 
 class LatentTrajectories(Figure):
-    """For each row the states z_t of some codes in the plane where they vary most, above the frames along one of them.
+    """For each row the states z_t of some codes in the plane where they vary most, above the frames along the first.
 
     A continuous member's paths are drawn at eight times the frame rate, and its frames' states are dots; a discrete
     one's states are dots on dashes, for between them there is nothing (Fig. 2). A random member goes several ways from
@@ -36,12 +38,18 @@ class LatentTrajectories(Figure):
     def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
         """`trajectories.png` of the rows' first seed, and the states in the plane in `trajectories.csv`."""
         chosen = [row for row in rows if row.seed == rows[0].seed]
-        figure, axes = canvas(2, len(chosen), (2.9 * len(chosen), 4.2), gridspec_kw={"height_ratios": [4, 1]})
+        wide = min(len(chosen), _WIDE)
+        high = -(-len(chosen) // wide)
+        figure, axes = canvas(2 * high, wide, (2.9 * wide, 4.2 * high), gridspec_kw={"height_ratios": [4, 1] * high})
+        for empty in axes.flat:
+            empty.axis("off")
+        panels = [(axes[2 * line, place], axes[2 * line + 1, place]) for line in range(high) for place in range(wide)]
         numbers: list[tuple[str, int, float, float, float]] = []
-        for (above, below), row in zip(axes.T, chosen, strict=True):
+        for (above, below), row in zip(panels, chosen, strict=False):
+            above.axis("on")
             system, times = gan_of(row), times_of(row)
             fine, states, ways = self._states(system, times)
-            mean, plane = _plane(torch.cat([states.flatten(0, 1), ways.flatten(0, 1)]))
+            mean, plane, share = _plane(states.flatten(0, 1))
             for way in ((ways - mean) @ plane).numpy():
                 above.plot(*way.T, color="0.8", linewidth=0.7)
             stride = _FINE if len(fine) > len(times) else 1
@@ -51,12 +59,11 @@ class LatentTrajectories(Figure):
                 numbers += [
                     (row.label, code, float(t), float(x), float(y)) for t, (x, y) in zip(fine, path, strict=True)
                 ]
-            above.set(title=row.label, xticks=[], yticks=[])
+            above.set(title=row.label, xlabel=f"{share:.0%} of the variance", xticks=[], yticks=[])
             shown = torch.linspace(0, len(times) - 1, self.frames).round().long()
             clip = drawn(system, times, 1)[0, shown].clamp(-1, 1)
             strip = ((clip + 1) / 2).permute(2, 0, 3, 1).flatten(1, 2)
             below.imshow(strip.expand(-1, -1, 3).numpy(), interpolation="nearest")
-            below.axis("off")
         columns = ("row", "code", "seconds", "x", "y")
         return [
             save(figure, folder / "trajectories.png"),
@@ -71,7 +78,7 @@ class LatentTrajectories(Figure):
         fine = torch.linspace(float(times[0]), float(times[-1]), (len(times) - 1) * _FINE + 1)
         try:
             codes, states = _seen(system, fine, self.codes)
-        except ValueError:  # a discrete member
+        except OffGridError:
             fine = times
             codes, states = _seen(system, fine, self.codes)
         moments = system.model_time(fine).expand(self.paths, -1)
@@ -93,8 +100,8 @@ def _seen(system: LatentDynamicsGAN, times: Float[Tensor, " time"], count: int) 
     return seen[0]
 
 
-def _plane(points: Float[Tensor, "point state"]) -> tuple[Float[Tensor, " state"], Float[Tensor, "state 2"]]:
-    """Their mean and the two directions in which they vary most."""
+def _plane(points: Float[Tensor, "point state"]) -> tuple[Float[Tensor, " state"], Float[Tensor, "state 2"], float]:
+    """Their mean, the two directions in which they vary most, and how much of their variance that is."""
     mean = points.mean(0)
-    _, _, directions = torch.linalg.svd(points - mean, full_matrices=False)
-    return mean, directions[:2].T
+    _, sizes, directions = torch.linalg.svd(points - mean, full_matrices=False)
+    return mean, directions[:2].T, float(sizes[:2].square().sum() / sizes.square().sum())

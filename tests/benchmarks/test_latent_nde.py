@@ -6,15 +6,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from torch import Tensor
 
 from benchmarks.figures.base import Trained
 from benchmarks.figures.latent_cost import LatentCost
 from benchmarks.figures.latent_frame_rate import LatentFrameRate, round_trip
+from benchmarks.figures.latent_gan import shapes_of
 from benchmarks.figures.latent_trajectories import LatentTrajectories
 from benchmarks.metrics.features import c3d, i3d
+from benchmarks.pixels import from_pixels
 from benchmarks.records import read_records
 from benchmarks.weights import WeightsUnavailable
 from lightning_modules.build import build
@@ -27,9 +31,10 @@ UCF101 = sorted((ROOT / "configs" / "experiment" / "generate_ucf101").glob("*.ya
 MEMBERS = ("original", "ode1", "ode2", "ode3", "sde")
 
 
+@pytest.mark.parametrize("folder", [SMALL, SMALL.with_name("generate_weizmann_strips")], ids=lambda path: path.name)
 @pytest.mark.parametrize("family", ["mocogan", "tgan"])
-def test_small_members_differ_in_their_dynamics_alone_and_those_are_the_papers(family: str) -> None:
-    small = {m: yaml.safe_load((SMALL / f"{family}_{m}_small.yaml").read_text()) for m in MEMBERS}
+def test_small_members_differ_in_their_dynamics_alone_and_those_are_the_papers(family: str, folder: Path) -> None:
+    small = {m: yaml.safe_load((folder / f"{family}_{m}_small.yaml").read_text()) for m in MEMBERS}
     dynamics = {
         m: content["model"]["init_args"]["generator"]["init_args"].pop("dynamics") for m, content in small.items()
     }
@@ -121,8 +126,8 @@ def untrained(label: str) -> Trained:
 def check_frame_rates(path: Path) -> None:
     with path.open() as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
-    assert list(lines) == list(LABELS)
-    for label, line in lines.items():
+    assert list(lines) == ["true shapes", "true shapes, still", *LABELS]
+    for label, line in list(lines.items())[2:]:
         assert math.isfinite(float(line["rate_1"]) + float(line["rate_2"]) + float(line["rate_4"]))
         assert float(line["same_4"]) < 1e-3  # the same clip, seen more often
         assert line["between"] == ("blended states" if "original" in label else "its own")
@@ -135,6 +140,36 @@ def test_continuous_time_is_measured(tmp_path: Path) -> None:
     files = LatentFrameRate(clips=8).draw([untrained(label) for label in LABELS], tmp_path)
     assert [file.name for file in files] == ["frame_rate.csv", "frame_rate.png"]
     check_frame_rates(files[0])
+
+
+def test_true_shapes_are_near_at_every_rate_and_wrong_times_are_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = untrained("MoCoGAN, ODE 2")
+    row.config["data"]["init_args"]["test_clips"] = 256
+    source, *_ = shapes_of(row)
+
+    def answer(pace: float) -> dict[str, float]:
+        """The numbers of a model that draws the true clips, `pace` times as fast."""
+
+        def true(_: LatentDynamicsGAN, times: Tensor, count: int) -> Tensor:
+            moments = np.tile(times.double().numpy() * pace, (count, 1))
+            return from_pixels(source.draw(np.arange(count), moments))
+
+        monkeypatch.setattr("benchmarks.figures.latent_frame_rate.drawn", true)
+        (file, _) = LatentFrameRate(factors=(1, 4), clips=128).draw([row], tmp_path)
+        with file.open() as opened:
+            known, still, line = csv.DictReader(opened)
+        for factor in ("rate_1", "rate_4", "beyond"):
+            assert 0 < float(known[factor]) < 0.01
+            assert 0.15 < float(still[factor]) < 0.4
+        assert float(known["rate_4"]) == pytest.approx(float(known["rate_1"]), rel=0.1)
+        return {factor: float(line[factor]) for factor in ("rate_1", "rate_4", "beyond")}
+
+    assert max(answer(pace=1).values()) < 1e-6
+    faster = answer(pace=1.5)
+    assert min(faster.values()) > 0.03
+    assert faster["rate_4"] == pytest.approx(faster["rate_1"], rel=0.1)
 
 
 def test_trajectories_are_finer_where_time_is_continuous(tmp_path: Path) -> None:

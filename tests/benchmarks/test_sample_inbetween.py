@@ -155,8 +155,8 @@ def test_the_command_makes_one_video_of_a_strip(
         (["--gap=1s"], "--inbetween is missing"),
         (["--inbetween", *strip, "--predict=1s"], "--predict speaks of a clip"),
         (["--inbetween", *strip, "--start=1s"], "--start speaks of a clip"),
-        (["--inbetween", *strip, "--backwards"], "--backwards speaks of MODE-GAN's motions"),
-        (["--inbetween", *strip, "--motion-seed=0"], "--motion-seed speaks of MODE-GAN's motions"),
+        (["--inbetween", *strip, "--backwards"], "--backwards speaks of a motion"),
+        (["--inbetween", *strip, "--motion-seed=0"], "--motion-seed speaks of a motion"),
         (["--inbetween", *strip, "--gap=soon"], "a time is written 2s"),
     ):
         assert run(*words, *mistake) == 2

@@ -171,4 +171,4 @@ def test_the_front_door(files: dict[str, str], tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit) as stop:
         benchmarks(["sample", "--checkpoint", files["motion"], "--out", str(out)])
     assert stop.value.code == 2
-    assert "required: --input" in capsys.readouterr().err
+    assert "draws keypoints and no pictures: use it as --motion-from" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from lightning import Trainer
+from scipy.stats import chisquare
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.testing import assert_close
@@ -31,6 +32,7 @@ from lightning_modules.networks.mocogan import (
     MoCoGANVideoCritic,
 )
 from lightning_modules.networks.tgan import TGANCritic, TGANGenerator
+from lightning_modules.networks.video_generator import VideoGenerator
 
 SIZE = 32
 TIMES = (torch.arange(16) / 16).expand(3, -1)
@@ -138,6 +140,49 @@ def test_the_losses_are_binary_cross_entropy() -> None:
     patches = system.critics["image"](fakes.images)
     told = system.generator_losses(data, fakes)
     assert_close(told, {"video": bce(fake, torch.ones_like(fake)), "image": bce(patches, torch.ones_like(patches))})
+
+
+def numbered(clips: int, frames: int) -> Tensor:
+    """Clips of single pixels, whose frames are counted from 1 on, clip after clip."""
+    return (torch.arange(clips * frames) + 1.0).reshape(clips, frames, 1, 1, 1).expand(-1, -1, 3, -1, -1)
+
+
+class Numbered(VideoGenerator):
+    """Draws what is counted, with a minus before it."""
+
+    def forward(self, times: Tensor, *, only: Tensor | None = None, **_: Any) -> list[Tensor]:
+        frames = -numbered(*times.shape)
+        return [frames if only is None else frames[torch.arange(len(times)), only][:, None]]
+
+
+class Watching(nn.Module):
+    """A critic that remembers what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[Tensor] = []
+
+    def forward(self, shown: Tensor) -> Tensor:
+        self.shown.append(shown[..., 0, 0, 0].long())
+        return shown.flatten(1)
+
+
+def test_the_image_critic_sees_each_frame_of_each_clip_equally_often() -> None:
+    """Of the real clips and of the fakes, and each clip's frame is drawn for itself."""
+    clips, frames, draws = 8, 16, 100
+    image = Watching()
+    system = LatentDynamicsGAN(Numbered(NoisyGRU(1, 1 / 15), size=1), Watching(), image)
+    data = moving(clips, frames)
+    data = data._replace(clip=VideoClip(numbered(clips, frames), torch.arange(frames).expand(clips, -1) / 16))
+    for _ in range(draws):
+        system.critic_losses(data, system.draw(data))
+    seen = torch.stack(image.shown)
+    for sign in (1, -1):
+        shown = sign * seen[(sign * seen > 0).all(1)] - 1
+        assert shown.shape == (draws, clips)
+        assert torch.equal(shown // frames, torch.arange(clips).expand(draws, -1))
+        # were one place drawn for the whole batch, the counts would scatter eight times as much
+        assert chisquare(torch.bincount(shown.flatten() % frames, minlength=frames).numpy()).pvalue > 1e-3
 
 
 def test_categories_are_told_and_found() -> None:

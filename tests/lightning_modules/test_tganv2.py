@@ -81,13 +81,10 @@ def test_the_critic_wants_every_level() -> None:
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_a_configuration_builds_what_its_name_says(name: str) -> None:
+def test_a_configuration_has_tganv2s_loss_and_decay(name: str) -> None:
     with torch.device("meta"):
         system = build(yaml.safe_load((MODELS / f"tganv2_{name}.yaml").read_text()))
     assert isinstance(system, LatentDynamicsGAN)
-    dynamics = system.network.dynamics
-    assert type(dynamics) is type(MEMBERS[name]())
-    assert not isinstance(dynamics, LatentODE) or dynamics.order == int(name.removeprefix("ode"))
     assert (system.loss, system.penalty_weight, system.schedule_interval) == ("non_saturating", 16.0, "update")
     for player in system.configure_optimizers():
         group, decay = player["optimizer"].param_groups[0], player["lr_scheduler"]
