@@ -168,7 +168,20 @@ def test_the_front_door(files: dict[str, str], tmp_path: Path, capsys: pytest.Ca
     assert stop.value.code == 0
     assert len(read_video(out, channels=3).frames) == 30
     assert "30 frames, from 0.00 s to 0.48 s of the motion" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as stop:
-        benchmarks(["sample", "--checkpoint", files["motion"], "--out", str(out)])
-    assert stop.value.code == 2
-    assert "draws keypoints and no pictures: use it as --motion-from" in capsys.readouterr().err
+    for name, line in (
+        ("motion", "draws keypoints and no pictures: use it as --motion-from"),
+        ("video", "draws the appearance of a given motion: use it as --appearance-from"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            benchmarks(["sample", "--checkpoint", files[name], "--out", str(out)])
+        assert stop.value.code == 2
+        assert line in capsys.readouterr().err
+
+
+def test_a_joined_checkpoint_alone_draws_what_it_draws_as_a_motion(files: dict[str, str], tmp_path: Path) -> None:
+    words = ["--fps", "20", "--length", "0.3", "--before", "0.1", "--seed", "3"]
+    assert ask([*words, "--checkpoint", files["joined"], "--out", str(tmp_path / "a.gif")]) == 0
+    assert ask([*words, "--motion-from", files["joined"], "--out", str(tmp_path / "b.gif")]) == 0
+    ours, theirs = (read_video(tmp_path / name, channels=3).frames for name in ("a.gif", "b.gif"))
+    assert len(ours) == 8
+    np.testing.assert_array_equal(ours, theirs)
