@@ -120,7 +120,7 @@ class LatentFrameRate(Figure):
             for bar, seeds in zip(places, found, strict=True):
                 axes[place].plot(seeds, [bar] * len(seeds), ".", color="C0")
             axes[place].set(title=title, xscale="log", yticks=list(places), yticklabels=labels)
-            axes[place].invert_yaxis()
+            axes[place].set(ylim=(len(labels) - 0.5, -0.5))
         return figure
 
 
