@@ -140,8 +140,11 @@ def blow(folder: Path) -> None:
 def overlays(experiment: dict[str, Any]) -> Iterator[str]:
     """The smoke overlay of the model, if it learns, and the sizes of the data."""
     family, module, _ = experiment["model"]["class_path"].split(".")
-    recurrent = module == "vid_ode" and "Recurrent" in str(experiment["model"])
-    smoke = CONFIGS / "smoke" / f"{'vid_rnn' if recurrent else module}.yaml"
+    if module == "vid_ode" and "Recurrent" in str(experiment["model"]):
+        module = "vid_rnn"
+    if module == "latent_dynamics" and "TGANv2" in str(experiment["model"]):
+        module = "tganv2"
+    smoke = CONFIGS / "smoke" / f"{module}.yaml"
     if family != "baselines":
         assert smoke.is_file(), f"{module} has no smoke overlay"
     if smoke.is_file():
