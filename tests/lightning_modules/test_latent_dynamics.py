@@ -118,9 +118,10 @@ def test_continuous_members_raise_the_frame_rate_and_the_others_refuse(name: str
 def test_both_players_move(name: str) -> None:
     system = SYSTEMS[name]()
     before = {key: value.clone() for key, value in system.state_dict().items()}
-    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-    loader: Any = DataLoader([moving(4)], batch_size=None)  # type: ignore[arg-type]
-    Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(system, loader)  # type: ignore[arg-type]
+    quiet: Any = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    batches: Any = [moving(4)]
+    loader: Any = DataLoader(batches, batch_size=None)
+    Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(system, loader)
     parameters = [name for name, _ in system.named_parameters()]
     still = [key for key in parameters if torch.equal(before[key], system.state_dict()[key])]
     # a constant on every score is no distance between real and fake
@@ -230,12 +231,14 @@ def test_clipping_bounds_singular_values_and_gains() -> None:
 
 def test_clipping_waits_for_its_turn() -> None:
     system = tgan(clip_every=5)
+    critic = system.critics["video"]
+    assert isinstance(critic, TGANCritic)
 
     def norm() -> float:
-        return float(torch.linalg.matrix_norm(system.critics["video"].last.weight.detach().flatten(1), 2))  # type: ignore[union-attr, operator]
+        return float(torch.linalg.matrix_norm(critic.last.weight.detach().flatten(1), 2))
 
     with torch.no_grad():
-        system.critics["video"].last.weight.mul_(100)  # type: ignore[union-attr, operator]
+        critic.last.weight.mul_(100)
     large = norm()
     for update in range(1, 6):
         system.generator_updates = update

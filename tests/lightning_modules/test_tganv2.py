@@ -54,9 +54,10 @@ def test_a_pyramid_is_drawn_judged_and_learnt_from(name: str) -> None:
     assert [level.shape for level in system.draw(data).levels] == shapes
     assert [level.shape for level in system.network.levels(data.clip.frames)] == shapes
     before = copy.deepcopy(dict(system.named_parameters()))
-    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-    loader: Any = DataLoader([data], batch_size=None)  # type: ignore[arg-type]
-    Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(system, loader)  # type: ignore[arg-type]
+    quiet: Any = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    batches: Any = [data]
+    loader: Any = DataLoader(batches, batch_size=None)
+    Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(system, loader)
     assert not [key for key, value in system.named_parameters() if torch.equal(value, before[key])]
     assert all(bool(loss.isfinite()) for loss in system.last_losses.values())
     system.eval()
@@ -114,6 +115,7 @@ def test_the_losses_are_those_of_the_public_code() -> None:
 def test_training_levels_keep_every_second_frame_from_one_offset(monkeypatch: pytest.MonkeyPatch) -> None:
     """With 16 frames that differ in their state alone, the second level's are 8 of them, 2 apart, in every clip."""
     generator = system_of(ConvLSTM(8)).network
+    assert isinstance(generator, TGANv2Generator)
     generator.blocks = nn.ModuleList([nn.Identity() for _ in generator.blocks])
     generator.renders = nn.ModuleList([nn.Identity() for _ in generator.renders])
     grid = torch.arange(16.0).reshape(1, 16, 1, 1, 1).expand(2, 16, 1, 3, 3)
