@@ -27,8 +27,9 @@ from benchmarks.mistakes import explain, import_ours
 from datamodules.module import ClipDataModule
 from datamodules.video import VideoError
 from datamodules.video_folder import FolderError
+from lightning_modules.averaging import WeightAveraging
 from lightning_modules.build import class_paths, load, misfit
-from lightning_modules.callbacks import Budget, UpdateAxis, WeightAveraging
+from lightning_modules.callbacks import Budget, UpdateAxis
 from lightning_modules.checkpoints import Checkpoints
 from lightning_modules.health import Health
 from lightning_modules.random_state import RandomState

@@ -1,13 +1,10 @@
-"""Callbacks of the training: averaged weights, budgets in generator updates, and the loggers' x-axis."""
+"""Callbacks of the training: budgets in generator updates, and the loggers' x-axis."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor, nn
 
 
 def updates_of(trainer: Trainer, pl_module: LightningModule) -> int:
@@ -35,133 +32,6 @@ class UpdateAxis(Callback):
         if hasattr(pl_module, "generator_updates"):
             value = torch.tensor(float(updates_of(trainer, pl_module)), device=pl_module.device)
             pl_module.log("step", value, sync_dist=True, reduce_fx="max")
-
-
-class WeightAveraging(Callback):
-    """Keeps an exponential moving average of the generator's weights, counted in generator updates.
-
-    The average sits the exams (validation, test, prediction) and is what every checkpoint holds as the weights; the raw
-    ones lie beside it, for resuming. Buffers are not averaged. After training the average stays in the module.
-
-    Args:
-        decay: how much of the average survives an update (0.999, say); None: no averaging.
-        start: generator updates before which the average is just a copy.
-        part: the attribute of the system whose weights are averaged.
-    """
-
-    def __init__(self, decay: float | None = None, start: int = 0, part: str = "generator") -> None:
-        super().__init__()
-        if decay is not None and not 0 <= decay < 1:
-            raise ValueError(f"decay must be from 0 to below 1, or None for no averaging; got {decay}.")
-        self.decay = decay
-        self.start = start
-        self.part = part
-        self._counted = 0
-        self._average: dict[str, Tensor] | None = None
-        self._raw: dict[str, Tensor] | None = None
-        """The raw weights, while the average is in the module."""
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start from the weights as they are, unless a checkpoint brought an average."""
-        if self.decay is None:
-            return
-        self._swap_back(pl_module)
-        if self._average is None:
-            self._average = {name: value.detach().clone() for name, value in self._weights(pl_module)}
-            self._counted = updates_of(trainer, pl_module)
-        self._average = {name: value.to(pl_module.device) for name, value in self._average.items()}
-
-    @torch.no_grad()
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Average once for each generator update since the last batch."""
-        if self.decay is None or self._average is None:
-            return
-        updates = updates_of(trainer, pl_module)
-        new, self._counted = updates - self._counted, updates
-        if new > 0:
-            kept = 0.0 if updates <= self.start else self.decay**new
-            names, current = zip(*self._weights(pl_module), strict=True)
-            torch._foreach_lerp_([self._average[name] for name in names], list(current), 1 - kept)
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The average sits the exam."""
-        self._swap_in(pl_module)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The raw weights go on training."""
-        if trainer.state.fn == "fit":
-            self._swap_back(pl_module)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The module goes into the world with its averaged weights."""
-        self._swap_in(pl_module)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """The raw weights, wherever it happened."""
-        self._swap_back(pl_module)
-
-    def state_dict(self) -> dict[str, Any]:
-        """How many updates are in the average."""
-        return {"counted": self._counted}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
-        self._counted = state_dict["counted"]
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """The averaged weights as the weights, the raw ones beside them."""
-        if self._average is None:
-            return
-        raw = self._raw or {name: value.detach() for name, value in self._weights(pl_module)}
-        checkpoint["raw_weights"] = dict(raw)
-        checkpoint["state_dict"] = {**checkpoint["state_dict"], **self._average}
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Resuming: the raw weights into the module, the average here. Otherwise the module has what it needs."""
-        self._average, self._raw = None, None
-        if trainer.state.fn != "fit":
-            return
-        raw = checkpoint.get("raw_weights")
-        if self.decay is None:
-            if raw is not None:
-                raise ValueError(
-                    "The checkpoint comes from a training with averaged weights; this one has averaging off. Resume "
-                    "with the same `averaging.decay`."
-                )
-            return
-        if raw is None:
-            rank_zero_warn("The checkpoint holds no averaged weights: the average starts anew from its weights.")
-            return
-        self._average = {name: checkpoint["state_dict"][name].detach().clone() for name in raw}
-        with torch.no_grad():
-            for name, value in self._weights(pl_module):
-                value.copy_(raw[name])
-
-    def _weights(self, pl_module: LightningModule) -> Iterator[tuple[str, nn.Parameter]]:
-        """The averaged part's parameters by their names in the whole system."""
-        part = getattr(pl_module, self.part, None)
-        if not isinstance(part, nn.Module):
-            raise ValueError(
-                f"{type(pl_module).__name__} has no part '{self.part}' whose weights could be averaged. Name another "
-                "in `averaging.part`, or set `averaging.decay: null`."
-            )
-        return ((f"{self.part}.{name}", value) for name, value in part.named_parameters())
-
-    @torch.no_grad()
-    def _swap_in(self, pl_module: LightningModule) -> None:
-        if self._average is None or self._raw is not None:
-            return
-        self._raw = {name: value.detach().clone() for name, value in self._weights(pl_module)}
-        for name, value in self._weights(pl_module):
-            value.copy_(self._average[name])
-
-    @torch.no_grad()
-    def _swap_back(self, pl_module: LightningModule) -> None:
-        if self._raw is None:
-            return
-        for name, value in self._weights(pl_module):
-            value.copy_(self._raw[name])
-        self._raw = None
 
 
 class Budget(Callback):

@@ -12,83 +12,13 @@ import numpy as np
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor, nn
-from torch.testing import assert_close
+from tiny_systems import BATCHES, Plain, TinyGAN, assert_same_state, contents, data, team, trainer_of
 
-from benchmarks.evaluation import Evaluation
-from benchmarks.tasks import Generate
-from datamodules.bouncing_balls import BouncingBalls
-from datamodules.clip import Batch, VideoClip
-from datamodules.sampling import Regular
-from lightning_modules.adversarial import AdversarialSystem, Losses
-from lightning_modules.callbacks import Budget, UpdateAxis, WeightAveraging
+from lightning_modules.callbacks import Budget, UpdateAxis
 from lightning_modules.checkpoints import Checkpoints
 from lightning_modules.health import Health, NotFiniteError
-from lightning_modules.random_state import RandomState, capture_random_state, restore_random_state
+from lightning_modules.random_state import capture_random_state, restore_random_state
 from lightning_modules.system import System
-
-BATCHES = 5
-
-
-def data() -> BouncingBalls:
-    return BouncingBalls(
-        train_clips=2 * BATCHES + 1,
-        val_clips=2,
-        test_clips=2,
-        length=4,
-        size=8,
-        sampling=Regular(num_frames=3),
-        batch_size=2,
-    )
-
-
-class TinyGAN(AdversarialSystem):
-    """Draws from global streams: torch (also in dropout) and numpy. (Type checks draw from Python's while testing.)"""
-
-    def __init__(self, poison: int | None = None, **options: Any) -> None:
-        generator = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 64))
-        super().__init__(
-            generator,
-            {"image": nn.Linear(64, 1)},
-            generator_optimizer=lambda p: torch.optim.Adam(p, lr=0.01),
-            critic_optimizer=lambda p: torch.optim.Adam(p, lr=0.01),
-            schedule=lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.7),
-            **options,
-        )
-        self.poison = poison
-
-    def draw(self, batch: Batch) -> Tensor:
-        noise = torch.randn(len(batch.ids), 6, device=self.device)
-        return self.generator(noise + np.random.rand())  # noqa: NPY002
-
-    def critic_losses(self, batch: Batch, fakes: Tensor) -> Losses:
-        real = self.critics["image"](batch.clip.frames[:, 0].flatten(1))
-        return {"real": (real - 1).square().mean(), "fake": self.critics["image"](fakes).square().mean()}
-
-    def generator_losses(self, batch: Batch, fakes: Tensor) -> Losses:
-        bad = torch.tensor(float("nan")) if self.generator_updates == self.poison else 0.0
-        return {"fool": (self.critics["image"](fakes) - 1).square().mean(), "size": fakes.square().mean() * 0.01 + bad}
-
-    def generate(self, times: Tensor, *, seeds: Tensor, labels: Tensor | None = None) -> VideoClip:
-        frames = self.generator(torch.ones(len(seeds), 6)).tanh().reshape(-1, 1, 1, 8, 8)
-        return VideoClip(frames.expand(-1, times.shape[1], -1, -1, -1), times)
-
-
-class Plain(System):
-    """One optimiser, automatic optimisation, and no counter of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.generator = nn.Sequential(nn.Linear(64, 8), nn.Dropout(0.3), nn.Linear(8, 64))
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = (self.generator(batch.clip.frames[:, 0].flatten(1)) - batch.clip.frames[:, 1].flatten(1)).square().mean()
-        self.log("train/loss", loss)
-        return loss
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=0.01)
 
 
 class Stop(Callback):
@@ -105,55 +35,6 @@ class Stop(Callback):
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if not trainer.sanity_checking and self.validation == trainer.current_epoch:
             raise RuntimeError("the plug is pulled")
-
-
-def trainer_of(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:
-    return Trainer(
-        **{"accelerator": "cpu", "devices": 1, "max_epochs": 3, **options},
-        logger=CSVLogger(folder, name="", version=""),
-        callbacks=list(callbacks),
-        use_distributed_sampler=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        default_root_dir=folder,
-    )
-
-
-def team(folder: Path, every: int | None = 1) -> list[Callback]:
-    return [
-        RandomState(),
-        WeightAveraging(0.8),
-        Budget(),
-        Health(),
-        UpdateAxis(),
-        Evaluation([Generate()], [], gallery=0),
-        Checkpoints(every_n_updates=every, every_n_seconds=None, dirpath=str(folder / "checkpoints")),
-    ]
-
-
-def contents(folder: Path) -> dict[str, Any]:
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-
-
-def flat(value: Any, name: str = "") -> dict[str, Any]:
-    entries = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else None
-    )
-    if entries is None:
-        return {name: value}
-    return {key: leaf for label, entry in entries for key, leaf in flat(entry, f"{name}/{label}").items()}
-
-
-def assert_same_state(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Weights, averages, optimisers, schedules, counters and random streams, bit for bit."""
-    for part in ("state_dict", "raw_weights", "optimizer_states", "lr_schedulers", "random_states", "updates", "epoch"):
-        mine, other = flat(ours.get(part), part), flat(theirs.get(part), part)
-        mine, other = ({name: x for name, x in entries.items() if "/python/" not in name} for entries in (mine, other))
-        assert mine.keys() == other.keys()
-        for name in mine:
-            same = torch.equal(mine[name], other[name]) if isinstance(mine[name], Tensor) else mine[name] == other[name]
-            assert same, name
 
 
 def test_every_random_stream_is_continued() -> None:
@@ -262,64 +143,6 @@ def test_killed_and_resumed_equals_straight_on_two_processes(tmp_path: Path) -> 
         run(tmp_path / "b", Stop(batch=3))
     resumed = run(tmp_path / "b", ckpt_path=str(tmp_path / "b" / "checkpoints" / "last.ckpt"))
     assert_same_state(resumed, straight)
-
-
-class Spy(Callback):
-    """Notes the generator's weights where the average should be in and out."""
-
-    def __init__(self) -> None:
-        self.training: list[Tensor] = []
-        self.validation: list[Tensor] = []
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        self.training.append(pl_module.generator[0].weight.detach().clone())  # type: ignore[index, union-attr]
-
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        if not trainer.sanity_checking:
-            self.validation.append(pl_module.generator[0].weight.detach().clone())  # type: ignore[index, union-attr]
-
-
-@pytest.mark.parametrize("kind", [TinyGAN, Plain])
-def test_the_average_sits_the_exam_and_goes_into_the_checkpoint(kind: type[System], tmp_path: Path) -> None:
-    system, spy = kind(), Spy()
-    average = system.generator[0].weight.detach().clone()
-    trainer_of(tmp_path, *team(tmp_path), spy).fit(system, data())
-    exams = []
-    for number, raw in enumerate(spy.training, start=1):  # the definition, one update at a time
-        average = 0.8 * average + 0.2 * raw
-        if number % BATCHES == 0:
-            exams.append(average)
-    assert len(spy.validation) == 3
-    for ours, theirs in zip(spy.validation, exams, strict=True):
-        assert_close(ours, theirs)
-    saved = contents(tmp_path)
-    assert_close(saved["state_dict"]["generator.0.weight"], average)
-    assert torch.equal(saved["raw_weights"]["generator.0.weight"], spy.training[-1])
-    assert_close(system.generator[0].weight.detach(), average)
-
-
-def test_averaging_starts_late_and_leaves_the_training_alone(tmp_path: Path) -> None:
-    seen = []
-    for name, averaging in (("off", WeightAveraging()), ("late", WeightAveraging(0.8, start=12))):
-        seed_everything(0)
-        spy, system = Spy(), TinyGAN()
-        trainer_of(tmp_path / name, RandomState(), averaging, spy).fit(system, data())
-        seen.append(spy)
-    assert all(torch.equal(a, b) for a, b in zip(seen[0].training, seen[1].training, strict=True))
-    assert torch.equal(seen[1].validation[1], seen[1].training[9])
-    assert not torch.equal(seen[1].validation[2], seen[1].training[14])
-
-
-def test_averaging_does_not_end_in_silence(tmp_path: Path) -> None:
-    trainer_of(tmp_path, *team(tmp_path), max_epochs=1).fit(TinyGAN(), data())
-    with pytest.raises(ValueError, match="this one has averaging off"):
-        trainer_of(tmp_path, WeightAveraging()).fit(
-            TinyGAN(), data(), ckpt_path=str(tmp_path / "checkpoints" / "last.ckpt")
-        )
-    with pytest.raises(ValueError, match="no part 'painter'"):
-        trainer_of(tmp_path, WeightAveraging(0.9, part="painter")).fit(TinyGAN(), data())
-    with pytest.raises(ValueError, match="below 1"):
-        WeightAveraging(1.0)
 
 
 def test_a_budget_counts_generator_updates_not_optimiser_steps(tmp_path: Path) -> None:

@@ -1,0 +1,223 @@
+"""Averaged weights of the generator, with batch normalisation statistics of their own."""
+
+from collections import deque
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
+
+from datamodules.clip import Batch
+from lightning_modules.adversarial import AdversarialSystem
+from lightning_modules.callbacks import updates_of
+
+
+class WeightAveraging(Callback):
+    """Keeps an exponential moving average of the generator's weights, counted in generator updates.
+
+    The average sits the exams (validation, test, prediction) and is what every checkpoint holds as the weights; the raw
+    ones lie beside it, for resuming. After training the average stays in the module.
+
+    Batch normalisation's running statistics are those of the raw weights, which the average may fit badly, above all
+    with small batches: its clips are pale then. `statistics` computes them anew for the average, wherever it is
+    examined or saved, as stochastic weight averaging does (Izmailov et al., 2018). It leaves the training alone.
+
+    Args:
+        decay: how much of the average survives an update (0.999, say; 0 copies the weights); None: no averaging.
+        start: generator updates before which the average is just a copy.
+        part: the attribute of the system whose weights are averaged.
+        statistics: of so many of the last training batches the average's statistics are taken; they stay in memory.
+            0: the raw weights' statistics.
+    """
+
+    def __init__(
+        self, decay: float | None = None, start: int = 0, part: str = "generator", statistics: int = 0
+    ) -> None:
+        super().__init__()
+        if decay is not None and not 0 <= decay < 1:
+            raise ValueError(f"decay must be from 0 to below 1, or None for no averaging; got {decay}.")
+        if statistics < 0 or (statistics and decay is None):
+            raise ValueError(
+                "The averaging's `statistics` are those of averaged weights, of 0 or more batches; got "
+                f"{statistics} with decay {decay}. Set `averaging.decay` (0 just copies the weights), or "
+                "`averaging.statistics: 0`."
+            )
+        self.decay = decay
+        self.start = start
+        self.part = part
+        self.statistics = statistics
+        self._counted = 0
+        self._batches: deque[Batch] = deque(maxlen=statistics)
+        self._average: dict[str, Tensor] | None = None
+        self._raw: dict[str, Tensor] | None = None
+        """The raw weights and their statistics, while the average is in the module."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start from the weights as they are, unless a checkpoint brought an average."""
+        if self.decay is None:
+            return
+        self._swap_back(pl_module)
+        if self.statistics and (reason := self._no_statistics(pl_module)):
+            raise ValueError(f"{reason} Set `averaging.statistics: 0`.")
+        if self._average is None:
+            self._average = _copied(self._weights(pl_module))
+            self._counted = updates_of(trainer, pl_module)
+        self._average = {name: value.to(pl_module.device) for name, value in self._average.items()}
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Average once for each generator update since the last batch."""
+        if self.decay is None or self._average is None:
+            return
+        self._batches.append(batch)
+        updates = updates_of(trainer, pl_module)
+        new, self._counted = updates - self._counted, updates
+        if new > 0:
+            kept = 0.0 if updates <= self.start else self.decay**new
+            weights = self._weights(pl_module)
+            torch._foreach_lerp_([self._average[name] for name in weights], list(weights.values()), 1 - kept)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The average sits the exam."""
+        self._swap_in(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The raw weights go on training."""
+        if trainer.state.fn == "fit":
+            self._swap_back(pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The module goes into the world with its averaged weights."""
+        self._swap_in(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """The raw weights, wherever it happened."""
+        self._swap_back(pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many updates are in the average."""
+        return {"counted": self._counted}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self._counted = state_dict["counted"]
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """The averaged weights as the weights, the raw ones beside them."""
+        if self._average is None:
+            return
+        inside = self._raw is not None
+        self._swap_in(trainer, pl_module)
+        assert self._raw is not None
+        checkpoint["raw_weights"] = self._raw
+        checkpoint["state_dict"] = {**checkpoint["state_dict"], **_copied(self._replaced(pl_module))}
+        if not inside:
+            self._swap_back(pl_module)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Resuming: the raw weights into the module, the average here. Otherwise the module has what it needs."""
+        self._average, self._raw = None, None
+        if trainer.state.fn != "fit":
+            return
+        raw = checkpoint.get("raw_weights")
+        if self.decay is None:
+            if raw is not None:
+                raise ValueError(
+                    "The checkpoint comes from a training with averaged weights; this one has averaging off. Resume "
+                    "with the same `averaging.decay`."
+                )
+            return
+        if raw is None:
+            rank_zero_warn("The checkpoint holds no averaged weights: the average starts anew from its weights.")
+            return
+        self._average = _copied({name: checkpoint["state_dict"][name] for name in self._weights(pl_module)})
+        _put(raw, {**self._weights(pl_module), **self._normalisations(pl_module)})
+
+    def _weights(self, pl_module: LightningModule) -> dict[str, Tensor]:
+        """The averaged part's parameters by their names in the whole system."""
+        return {f"{self.part}.{name}": value for name, value in self._module(pl_module).named_parameters()}
+
+    def _normalisations(self, pl_module: LightningModule) -> dict[str, Tensor]:
+        """The running statistics of the averaged part's batch normalisations, by their names in the whole system."""
+        return {
+            f"{self.part}.{name}.{buffer}": value
+            for name, module in self._module(pl_module).named_modules()
+            if isinstance(module, _BatchNorm)
+            for buffer, value in module.named_buffers()
+        }
+
+    def _replaced(self, pl_module: LightningModule) -> dict[str, Tensor]:
+        """All that the average has of its own."""
+        return {**self._weights(pl_module), **(self._normalisations(pl_module) if self.statistics else {})}
+
+    def _module(self, pl_module: LightningModule) -> nn.Module:
+        part = getattr(pl_module, self.part, None)
+        if not isinstance(part, nn.Module):
+            raise ValueError(
+                f"{type(pl_module).__name__} has no part '{self.part}' whose weights could be averaged. Name another "
+                "in `averaging.part`, or set `averaging.decay: null`."
+            )
+        return part
+
+    def _no_statistics(self, pl_module: LightningModule) -> str | None:
+        """Why there is nothing to compute, if so."""
+        if not isinstance(pl_module, AdversarialSystem):
+            return f"{type(pl_module).__name__} does not draw from batches, so no statistics can be computed by that."
+        if not self._normalisations(pl_module):
+            return f"The {self.part} of this {type(pl_module).__name__} has no batch normalisation, so no statistics."
+        return None
+
+    def _swap_in(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._average is None or self._raw is not None:
+            return
+        self._raw = _copied(self._replaced(pl_module))
+        _put(self._average, self._weights(pl_module))
+        if self._batches:
+            self._measure(trainer, pl_module)
+
+    def _swap_back(self, pl_module: LightningModule) -> None:
+        if self._raw is None:
+            return
+        _put(self._raw, self._replaced(pl_module))
+        self._raw = None
+
+    def _measure(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the module the statistics of the weights that are in it: the mean over the batches of all processes."""
+        drawing = _Drawing(pl_module, self._module(pl_module))
+        with isolate_rng(), trainer.precision_plugin.forward_context():
+            torch.manual_seed(0)
+            update_bn([[batch] for batch in self._batches], drawing)  # it takes the first of a list
+        for value in self._normalisations(pl_module).values():
+            if value.is_floating_point():
+                value.copy_(trainer.strategy.reduce(value, reduce_op="mean"))
+
+
+class _Drawing(nn.Module):
+    """A batch to the system's fakes, as a module with no parts but the one whose statistics are taken."""
+
+    def __init__(self, system: LightningModule, part: nn.Module) -> None:
+        super().__init__()
+        assert isinstance(system, AdversarialSystem)
+        self.part = part
+        self.draw = system.draw
+        self.training = part.training
+
+    def forward(self, batch: Batch) -> Any:
+        return self.draw(batch)
+
+
+def _copied(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in values.items()}
+
+
+@torch.no_grad()
+def _put(values: dict[str, Tensor], into: dict[str, Tensor]) -> None:
+    """Copy what both have a name for."""
+    for name in values.keys() & into.keys():
+        into[name].copy_(values[name])
