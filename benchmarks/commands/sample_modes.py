@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.commands.sampling import OF_CLIPS, device_of, frames_in_words, loaded, refuse, seconds, writable, write
+from benchmarks.commands.sampling import OF_CLIPS, device_of, finish, loaded, refuse, seconds, writable
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,8 +63,6 @@ def wanted(args: argparse.Namespace) -> bool:
 
 def main(args: argparse.Namespace) -> int:
     """Join the stages, draw, write."""
-    import torch
-
     out, fps = writable(args.out), args.fps or 25.0
     refuse(args, OF_CLIPS, "speaks of a clip, and --motion-from draws one from nothing")
     refuse(args, {"inbetween": None, "gap": None}, "speaks of pictures, and --motion-from draws from nothing")
@@ -74,13 +72,8 @@ def main(args: argparse.Namespace) -> int:
     times = moments(1.0 if args.length is None else args.length, fps, args.slow, args.before or 0.0)
     motion, look = (args.seed if seed is None else seed for seed in (args.motion_seed, args.appearance_seed))
     frames = drawn(system.to(device), times, motion, look, device=device)
-    if args.backwards:
-        frames = frames.flip(0)
-    said = f"{frames_in_words(len(frames))}, from {times[0]:.2f} s to {times[-1]:.2f} s of the motion"
-    write(out, frames, fps * args.speed, args.scale, said)
-    for stretch in args.slow:
-        print(f"From {stretch.start:g} s to {stretch.end:g} s it is {stretch.factor:g} times as slow.")
-    return int(torch.isfinite(frames).logical_not().any())
+    finish(args, out, frames, times, fps, "of the motion")
+    return 0
 
 
 def mode_gan(motion: str, appearance: str, trust: Sequence[str] = ()) -> "ModeGAN":

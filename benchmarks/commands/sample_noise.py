@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.commands.sample_modes import moments
-from benchmarks.commands.sampling import OF_CLIPS, device_of, frames_in_words, loaded, refuse, writable, write
+from benchmarks.commands.sampling import OF_CLIPS, device_of, finish, loaded, refuse, writable
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,15 +52,7 @@ def main(args: argparse.Namespace) -> int:
         frames = drawn(system, times, args.seed, device)
     except ValueError as error:
         raise UserError(way_out(error, model, times, fps)) from error
-    _check_finite(frames, times)
-    if args.backwards:
-        frames = frames.flip(0)
-    said = f"{frames_in_words(len(frames))}, from {times[0]:.2f} s to {times[-1]:.2f} s at {fps:g} frames per second"
-    write(out, frames, fps * args.speed, args.scale, said)
-    for stretch in args.slow:
-        print(f"From {stretch.start:g} s to {stretch.end:g} s it is {stretch.factor:g} times as slow.")
-    if args.speed != 1:
-        print(f"It plays at {args.speed:g} times the speed, {fps * args.speed:g} frames per second.")
+    finish(args, out, frames, times, fps, f"at {fps:g} frames per second")
     return 0
 
 
@@ -172,12 +164,3 @@ def way_out(error: ValueError, system: "System", times: Sequence[float], fps: fl
 
 def _off_grid(steps: float) -> bool:
     return abs(steps - round(steps)) > OFF_GRID
-
-
-def _check_finite(frames: "Float[Tensor, 'time channel height width']", times: Sequence[float]) -> None:
-    lost = frames.isfinite().flatten(1).all(dim=1).logical_not().nonzero().flatten().tolist()
-    if lost:
-        raise UserError(
-            f"At {times[lost[0]]:.2f} s the model's states are beyond all numbers (NaN), so far from what it was "
-            "trained on. Ask for a shorter --length, or less --before."
-        )

@@ -93,6 +93,30 @@ def write(out: Path, frames: "Float[Tensor, 'time channel height width']", fps: 
         print(f"A GIF shows at most 50 frames per second; this one has {written:g}. An .mp4 keeps them all.")
 
 
+def finish(
+    args: argparse.Namespace, out: Path, frames: "Float[Tensor, 'time channel height width']", times: Sequence[float],
+    fps: float, said: str,
+) -> None:  # fmt: skip
+    """What was drawn from nothing at these seconds, to the file: backwards, slowed, faster, as the options ask.
+
+    Raises:
+        UserError: if a frame has no finite pixels.
+    """
+    lost = frames.isfinite().flatten(1).all(dim=1).logical_not().nonzero().flatten().tolist()
+    if lost:
+        raise UserError(
+            f"At {times[lost[0]]:.2f} s the model's states are beyond all numbers (NaN), so far from what it was "
+            "trained on. Ask for a shorter --length, or less --before."
+        )
+    frames = frames.flip(0) if args.backwards else frames
+    span = f"{frames_in_words(len(frames))}, from {times[0]:.2f} s to {times[-1]:.2f} s"
+    write(out, frames, fps * args.speed, args.scale, f"{span} {said}")
+    for stretch in args.slow:
+        print(f"From {stretch.start:g} s to {stretch.end:g} s it is {stretch.factor:g} times as slow.")
+    if args.speed != 1:
+        print(f"It plays at {args.speed:g} times the speed, {fps * args.speed:g} frames per second.")
+
+
 def frames_in_words(count: int) -> str:
     """`1 frame`, `2 frames`."""
     return "1 frame" if count == 1 else f"{count} frames"
