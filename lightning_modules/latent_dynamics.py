@@ -47,7 +47,8 @@ class LatentDynamicsGAN(AdversarialSystem):
         adversarial: see `AdversarialSystem`.
 
     Raises:
-        ValueError: if labels or categories weigh something and the generator has none.
+        ValueError: if generator and critics are made for other clips, or labels or categories weigh something and the
+            generator has none.
     """
 
     def __init__(
@@ -66,6 +67,14 @@ class LatentDynamicsGAN(AdversarialSystem):
         **adversarial: Any,
     ) -> None:
         critics = {"video": video_critic} | ({} if image_critic is None else {"image": image_critic})
+        for name, critic in critics.items():
+            for part in ("channels", "size", "categories"):
+                theirs, ours = getattr(critic, part, None), getattr(generator, part)
+                if theirs is not None and theirs != ours:
+                    raise ValueError(
+                        f"Generator and critics must be made for the same clips; the generator has {part} {ours}, the "
+                        f"{name}_critic {theirs}. Make the {part} of both alike."
+                    )
         super().__init__(
             generator,
             critics,

@@ -45,7 +45,7 @@ class MoCoGANGenerator(VideoGenerator):
         size: int = 64,
         width: int = 64,
     ) -> None:
-        super().__init__(dynamics, size, categories)
+        super().__init__(dynamics, size, categories, channels)
         self.content = content
         self.motion = motion
         before = width << (doublings(size) - 1)
@@ -90,6 +90,9 @@ class MoCoGANVideoCritic(nn.Module):
         self, channels: int = 3, size: int = 64, width: int = 64, categories: int = 0, noise: float = 0.0
     ) -> None:
         super().__init__()
+        self.channels = channels
+        self.size = size
+        self.categories = categories
         parts: list[nn.Module] = []
         before, after = channels, width
         for layer in range(doublings(size)):
@@ -121,6 +124,7 @@ class MoCoGANImageCritic(nn.Module):
 
     def __init__(self, channels: int = 3, width: int = 64, noise: float = 0.0) -> None:
         super().__init__()
+        self.channels = channels
         parts: list[nn.Module] = []
         before = channels
         for layer, after in enumerate((width, 2 * width, 4 * width)):

@@ -34,7 +34,7 @@ class TGANGenerator(VideoGenerator):
     """
 
     def __init__(self, dynamics: Dynamics, code: int = 100, channels: int = 3, size: int = 64, width: int = 32) -> None:
-        super().__init__(dynamics, size)
+        super().__init__(dynamics, size, channels=channels)
         self.code = code
         before = width << doublings(size)
         self.slow, self.fast = (_first(code, before // 2) for _ in range(2))
@@ -80,6 +80,8 @@ class TGANCritic(nn.Module):
         super().__init__()
         if size < 16 or size % 16:
             raise ValueError(f"TGAN's critic halves frames four times: sizes are multiples of 16; got {size}.")
+        self.channels = channels
+        self.size = size
         parts: list[nn.Module] = []
         before = channels
         for layer in range(4):

@@ -44,7 +44,7 @@ class TGANv2Generator(VideoGenerator):
         image_channels: int = 3,
         side: int = 3,
     ) -> None:
-        super().__init__(dynamics, side << len(widths))
+        super().__init__(dynamics, side << len(widths), channels=image_channels)
         if not 1 <= levels <= len(widths):
             raise ValueError(f"There can be 1 to {len(widths)} levels with as many blocks; got {levels}.")
         self.code = code
@@ -106,6 +106,7 @@ class TGANv2Critic(nn.Module):
 
     def __init__(self, channels: int = 3, levels: int = 4, width: int = 64, blocks: int = 5) -> None:
         super().__init__()
+        self.channels = channels
         widths = [channels, *(width << k for k in range(blocks))]
         self.levels = nn.ModuleList(
             nn.ModuleList(_Shrink(a, b, first=not k) for k, (a, b) in enumerate(pairwise(widths)))

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.adversarial import detached
 from lightning_modules.dynamics import (
+    ConvLSTM,
     Deconvolution1d,
     Dynamics,
     LatentODE,
@@ -32,6 +33,7 @@ from lightning_modules.networks.mocogan import (
     MoCoGANVideoCritic,
 )
 from lightning_modules.networks.tgan import TGANCritic, TGANGenerator
+from lightning_modules.networks.tganv2 import TGANv2Critic, TGANv2Generator
 from lightning_modules.networks.video_generator import VideoGenerator
 
 SIZE = 32
@@ -205,6 +207,21 @@ def test_categories_are_told_and_found() -> None:
         mocogan(infogan_weight=1.0)
 
 
+@pytest.mark.parametrize(("critics", "message"), [
+    ({"video_critic": MoCoGANVideoCritic(size=64, width=4)}, "has size 32, the video_critic 64"),
+    ({"video_critic": TGANCritic(size=64, width=4)}, "has size 32, the video_critic 64"),
+    ({"video_critic": MoCoGANVideoCritic(1, SIZE, width=4)}, "has channels 3, the video_critic 1"),
+    ({"video_critic": TGANv2Critic(1, width=2)}, "has channels 3, the video_critic 1"),
+    ({"image_critic": MoCoGANImageCritic(1, width=4)}, "has channels 3, the image_critic 1"),
+    ({"video_critic": MoCoGANVideoCritic(size=SIZE, width=4, categories=6)}, "has categories 0, the video_critic 6"),
+])  # fmt: skip
+def test_critics_for_other_clips_are_refused(critics: dict[str, nn.Module], message: str) -> None:
+    generator = MoCoGANGenerator(NoisyGRU(4, 1 / 15), content=6, motion=4, size=SIZE, width=4)
+    LatentDynamicsGAN(generator, nn.Identity(), nn.Identity())  # a critic that does not say what it is made for
+    with pytest.raises(ValueError, match=message):
+        LatentDynamicsGAN(generator, **{"video_critic": MoCoGANVideoCritic(size=SIZE, width=4), **critics})
+
+
 def test_clipping_bounds_singular_values_and_gains() -> None:
     critic = TGANCritic(size=SIZE, width=4)
     for layer in critic.modules():
@@ -227,6 +244,17 @@ def test_clipping_bounds_singular_values_and_gains() -> None:
             assert layer.running_var is not None
             deviation = layer.running_var.sqrt()
             assert bool((layer.weight <= deviation).all() and (layer.weight >= 0.01 * deviation).all())
+
+
+def test_generators_say_what_they_draw() -> None:
+    generators = [
+        MoCoGANGenerator(NoisyGRU(4, 1 / 15), motion=4, channels=1, size=SIZE, width=2),
+        TGANGenerator(Deconvolution1d(8, 8, 4), code=8, channels=1, size=SIZE, width=2),
+        TGANv2Generator(ConvLSTM(8), code=6, channels=8, widths=(4, 4, 4), levels=1, image_channels=1, side=4),
+    ]
+    for generator in generators:
+        (clip,) = generator.eval()(torch.arange(3)[None] / 15, seeds=SEEDS[:1])
+        assert clip.shape == (1, 3, generator.channels, generator.size, generator.size) == (1, 3, 1, SIZE, SIZE)
 
 
 def test_clipping_waits_for_its_turn() -> None:
