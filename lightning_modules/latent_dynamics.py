@@ -36,8 +36,8 @@ class LatentDynamicsGAN(AdversarialSystem):
         image_critic: judges one frame of each clip, the fakes' of clips of their own; None for none.
         loss: `non_saturating` (cross-entropy with logits) or `wasserstein`.
         clip_every: clip the critics' singular values and gains after every so many updates of the generator; 0 never.
-        penalty_weight: of the critic's squared gradient at real clips, mean over clips. TGANv2's code sums over them:
-            its 0.5 at a batch of 32 is 16 here.
+        penalty_weight: of the squared gradient of the video critic's verdict at real clips, mean over clips. TGANv2's
+            code sums over them: its 0.5 at a batch of 32 is 16 here.
         label_weight: of the video critic's cross-entropy with the labels of real clips ("use categories").
         infogan_weight: of the generator's cross-entropy with the categories it was told; the public code trains the
             critic's category logits on no fakes.
@@ -140,14 +140,14 @@ class LatentDynamicsGAN(AdversarialSystem):
         frames = _frames(batch)
         reals, video = self.network.levels(frames), self.critics["video"]
         scores, classes = self._split(video(*reals))
-        terms = {"video": self._real(scores) + self._fake(self._split(video(*fakes.levels))[0])}
+        terms = {"video": self._real(scores) + self._fake(self._verdict(*fakes.levels))}
         if fakes.images is not None:
             image = self.critics["image"]
             clips = torch.arange(len(frames), device=frames.device)
             shown = frames[clips, torch.randint(frames.shape[1], (len(frames),), device=frames.device)]
             terms["image"] = self._real(image(shown)) + self._fake(image(fakes.images))
         if self.penalty_weight:
-            terms["penalty"] = self.penalty_weight * zero_centred_penalty(video, reals)
+            terms["penalty"] = self.penalty_weight * zero_centred_penalty(self._verdict, reals)
         if self.label_weight:
             if bool((batch.labels < 0).any()):
                 raise ValueError("label_weight needs a label for every clip; this data has clips without. Set it to 0.")
@@ -180,6 +180,10 @@ class LatentDynamicsGAN(AdversarialSystem):
         if self.loss == "wasserstein":
             return losses.wasserstein_generator(scores)
         return losses.non_saturating_generator(scores)
+
+    def _verdict(self, *levels: Tensor) -> Tensor:
+        """Of the video critic, without category logits."""
+        return self._split(self.critics["video"](*levels))[0]
 
     def _split(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The verdict and the category logits."""

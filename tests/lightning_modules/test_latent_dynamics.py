@@ -207,6 +207,14 @@ def test_categories_are_told_and_found() -> None:
         mocogan(infogan_weight=1.0)
 
 
+def test_the_penalty_is_of_the_verdict_and_not_of_the_categories() -> None:
+    system, data = mocogan(categories=3, penalty_weight=0.7).eval(), moving(2)
+    frames = real_frames(data).requires_grad_()
+    (slope,) = torch.autograd.grad(system.critics["video"](frames)[:, 0].sum(), frames)
+    ours = system.critic_losses(data, detached(system.draw(data)))["penalty"]
+    assert_close(ours, 0.7 * slope.square().sum() / len(slope))
+
+
 @pytest.mark.parametrize(("critics", "message"), [
     ({"video_critic": MoCoGANVideoCritic(size=64, width=4)}, "has size 32, the video_critic 64"),
     ({"video_critic": TGANCritic(size=64, width=4)}, "has size 32, the video_critic 64"),
