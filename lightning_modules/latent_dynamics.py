@@ -1,6 +1,6 @@
 """LatentDynamicsGAN: TGAN, MoCoGAN and TGANv2 with any temporal generator (Gordon and Parde, 2020)."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,7 @@ from lightning_modules.networks.video_generator import VideoGenerator
 
 Times = Float[Tensor, "batch time"]
 Index = Int[Tensor, " batch"]
+Loss = Literal["non_saturating", "wasserstein"]
 
 
 class LatentDynamicsGAN(AdversarialSystem):
@@ -48,7 +49,7 @@ class LatentDynamicsGAN(AdversarialSystem):
 
     Raises:
         ValueError: if generator and critics are made for other clips, or labels or categories weigh something and the
-            generator has none.
+            generator has none; or if the loss is neither of the two.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class LatentDynamicsGAN(AdversarialSystem):
         generator: VideoGenerator,
         video_critic: nn.Module,
         image_critic: nn.Module | None = None,
-        loss: Literal["non_saturating", "wasserstein"] = "non_saturating",
+        loss: Loss = "non_saturating",
         clip_every: int = 0,
         penalty_weight: float = 0.0,
         label_weight: float = 0.0,
@@ -88,6 +89,8 @@ class LatentDynamicsGAN(AdversarialSystem):
                 f"label_weight {label_weight} and infogan_weight {infogan_weight} weigh categories, but the generator "
                 "has none. Give it `categories`, and the video critic as many, or set both weights to 0."
             )
+        if loss not in get_args(Loss):
+            raise ValueError(f"The loss must be {' or '.join(get_args(Loss))}; got {loss!r}. Name one of them.")
         self.loss = loss
         self.clip_every = clip_every
         self.penalty_weight = penalty_weight

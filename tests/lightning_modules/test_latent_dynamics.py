@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 from lightning import Trainer
@@ -263,6 +264,12 @@ def test_generators_say_what_they_draw() -> None:
     for generator in generators:
         (clip,) = generator.eval()(torch.arange(3)[None] / 15, seeds=SEEDS[:1])
         assert clip.shape == (1, 3, generator.channels, generator.size, generator.size) == (1, 3, 1, SIZE, SIZE)
+
+
+def test_unknown_losses_are_refused_where_nothing_checks_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match="non_saturating or wasserstein; got 'hinge-like'"):
+        mocogan(loss="hinge-like")
 
 
 def test_clipping_waits_for_its_turn() -> None:
