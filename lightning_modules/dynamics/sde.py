@@ -6,13 +6,18 @@ from torch import nn
 from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times
 from lightning_modules.dynamics.brownian import DEPTH, BrownianPaths
 
+ROUNDING = 5e-6
+"""How far from a moment of the grid a time may lie to be that moment, as a share of it: six digits of a step (0.0333333
+for 1 / 30) are off by no more, and what they are off by adds up along the grid."""
+
 
 class LatentSDE(Dynamics):
     """dz = drift(z) dt + diffusion(z) dW in the sense of Ito, with diagonal noise and z(0) = initial(code).
 
     Euler and Maruyama's method on the grid of multiples of `step` from 0 on, whatever times are asked; a time between
     is one shorter step from the grid moment before it. So a clip's states depend on its own times and seed alone: a
-    raised frame rate shows the same path at more moments. Times are told apart to `step` / 1,024.
+    raised frame rate shows the same path at more moments. Times are told apart to `step` / 1,024; one
+    that is a moment of the grid but for the digits that `step` was given with is that moment (`ROUNDING`).
 
     Args:
         drift: the state in, its drift by model time out.
@@ -43,7 +48,10 @@ class LatentSDE(Dynamics):
             ValueError: for a negative time. A path in the sense of Ito cannot be followed backwards: at its start it
                 would have to know where it ends.
         """
-        ticks = (times.double() / self.step * 2**DEPTH).round().long()
+        position = times.double() / self.step
+        moment = position.round()
+        on_grid = (position - moment).abs() <= ROUNDING * moment
+        ticks = (torch.where(on_grid, moment, position) * 2**DEPTH).round().long()
         if bool((ticks < 0).any()):
             raise ValueError(
                 f"LatentSDE answers times from 0 on, an Ito path has no way back; the query starts at "

@@ -136,6 +136,19 @@ def test_an_sde_clip_depends_on_its_seed_and_times_alone() -> None:
     assert not torch.allclose(sde(code, coarse.expand(2, -1), seeds=seeds + 1), ours)
 
 
+@pytest.mark.parametrize("step", [0.0333333, 0.0333334])
+def test_a_rounded_step_keeps_to_its_grid_in_long_clips(step: float) -> None:
+    """Frames 1 / 15 apart are every second moment of the grid, in the 400th frame as in the first."""
+    sde = LatentSDE(VectorField(2), VectorField(2), step=step)
+    code, seeds = torch.randn(1, 2), torch.tensor([3])
+    times = torch.arange(401)[None] / 15
+    ours = sde(code, times, seeds=seeds)
+    assert sde.function_evaluations == 800  # none from a moment of the grid to a time a little beyond it
+    assert torch.equal(ours, sde(code, times.double() * 15 * 2 * step, seeds=seeds))
+    sde(code, times + 0.001, seeds=seeds)
+    assert sde.function_evaluations == 801
+
+
 def test_the_sde_refuses_the_past() -> None:
     with pytest.raises(ValueError, match=r"from 0 on.*starts at -0.5.*LatentODE"):
         LatentSDE(Scaled(), Scaled())(torch.zeros(1, 2), torch.tensor([[-0.5, 0.0]]))
