@@ -29,6 +29,19 @@ class Dynamics(nn.Module, ABC):
         return 0
 
 
+def check_order(order: int) -> None:
+    """Refuse orders of a differential equation that no member knows.
+
+    Raises:
+        ValueError: if the order is not 1, 2 or 3.
+    """
+    if order not in (1, 2, 3):
+        raise ValueError(
+            f"A differential equation here is of order 1, 2 or 3; got {order}. Write a higher one as an equation of "
+            "order 1 of all its derivatives."
+        )
+
+
 class OffGridError(ValueError):
     """A discrete member is asked for times that it does not know: a dash in a table, for this message's reason."""
 

@@ -5,6 +5,8 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lightning_modules.dynamics.base import check_order
+
 
 class ConvField(nn.Module):
     """Vid-ODE's derivative of a convolutional state: 3x3 convolutions with Tanh between, time not an input.
@@ -49,6 +51,7 @@ class VectorField(nn.Module):
         self, size: int, order: int = 1, hidden: int | None = None, hidden_bias: bool = True, last_bias: bool = True
     ) -> None:
         super().__init__()
+        check_order(order)
         first = nn.Linear(order * size, size if hidden is None else hidden, bias=hidden_bias)
         last = [] if hidden is None else [nn.Linear(hidden, size, bias=last_bias)]
         self.layers = nn.Sequential(first, nn.Tanh(), *last)
@@ -68,6 +71,7 @@ class LeakyConvField(nn.Module):
 
     def __init__(self, channels: int, order: int = 1) -> None:
         super().__init__()
+        check_order(order)
         convolution = nn.Conv2d(order * channels, channels, 3, padding=1)
         nn.init.xavier_uniform_(convolution.weight, gain=2**0.5)
         self.layers = nn.Sequential(convolution, nn.LeakyReLU(0.2))
@@ -89,6 +93,7 @@ class JetEncoder(nn.Module):
 
     def __init__(self, size: int, order: int = 1, width: int | None = None, hidden: int = 3) -> None:
         super().__init__()
+        check_order(order)
         parts: list[nn.Module] = []
         if width is not None:
             for before, after in pairwise([size, *[width] * hidden, size]):
@@ -112,6 +117,7 @@ class ConvJetEncoder(nn.Module):
 
     def __init__(self, channels: int, order: int) -> None:
         super().__init__()
+        check_order(order)
         self.layers = nn.Conv2d(channels, order * channels, 1)
 
     def forward(self, code: Float[Tensor, "batch code height width"]) -> Float[Tensor, "batch jet height width"]:

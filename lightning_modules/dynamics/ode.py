@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchdiffeq import odeint
 
-from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times
+from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, check_order
 
 Solver = Literal["euler", "midpoint", "rk4", "dopri5"]
 
@@ -38,8 +38,8 @@ class LatentODE(Dynamics):
             differential equations, the `highest` derivative alone.
 
     Raises:
-        ValueError: if `max_step` is not positive or the order below 1; in a call, if the jet cannot be shared among the
-            orders.
+        ValueError: if `max_step` is not positive or the order none of these; in a call, if the jet cannot be shared
+            among the orders.
     """
 
     def __init__(
@@ -54,8 +54,7 @@ class LatentODE(Dynamics):
         sees: Literal["jet", "highest"] = "jet",
     ) -> None:
         super().__init__()
-        if order < 1:
-            raise ValueError(f"The order of a differential equation is at least 1; got {order}.")
+        check_order(order)
         if not max_step > 0:
             raise ValueError(f"max_step must be positive; got {max_step}.")
         self.field = field

@@ -1,6 +1,8 @@
 """Laws of the temporal generators: orders, stochastic paths, grids, sizes."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from lightning_modules.dynamics import (
+    ConvJetEncoder,
     ConvLSTM,
     Deconvolution1d,
     Dynamics,
@@ -79,8 +82,18 @@ def test_an_oscillator_needs_the_jet_and_the_highest_derivative_alone_decays(see
 def test_a_jet_that_cannot_be_shared_is_refused() -> None:
     with pytest.raises(ValueError, match=r"At order 2 .* gave 3 values.*2 times"):
         LatentODE(Free(2), order=2)(torch.zeros(1, 3), torch.zeros(1, 1))
-    with pytest.raises(ValueError, match="at least 1; got 0"):
-        LatentODE(Free(1), order=0)
+
+
+@pytest.mark.parametrize("order", [0, 4])
+@pytest.mark.parametrize(
+    "member",
+    [partial(LatentODE, Free(1)), partial(matched_ode, 4, 200)]
+    + [partial(part, 4) for part in (VectorField, LeakyConvField, JetEncoder, ConvJetEncoder)],
+    ids=lambda member: member.func.__name__,
+)
+def test_orders_are_one_to_three(member: Callable[..., nn.Module], order: int) -> None:
+    with pytest.raises(ValueError, match=f"of order 1, 2 or 3; got {order}"):
+        member(order=order)
 
 
 def test_without_diffusion_an_sde_is_the_ode_of_its_drift() -> None:
