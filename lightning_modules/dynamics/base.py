@@ -46,6 +46,25 @@ class OffGridError(ValueError):
     """A discrete member is asked for times that it does not know: a dash in a table, for this message's reason."""
 
 
+def check_times(times: Times, name: str) -> None:
+    """Refuse what is no list of moments.
+
+    Args:
+        times: model times.
+        name: of the member, for the message.
+
+    Raises:
+        ValueError: if there are no times, or one is not finite.
+    """
+    if not times.numel():
+        raise ValueError(f"{name} needs at least one time; got times of shape {tuple(times.shape)}. Ask for some.")
+    if not bool(times.isfinite().all()):
+        raise ValueError(
+            f"{name} needs finite times; {int((~times.isfinite()).sum())} of {times.numel()} are not. Look for NaN in "
+            "the times of the data or of the query."
+        )
+
+
 def grid_steps(times: Times, interval: float, name: str, last: int | None = None) -> Int[Tensor, "batch time"]:
     """Which steps of a discrete member's grid the times are.
 
@@ -57,13 +76,21 @@ def grid_steps(times: Times, interval: float, name: str, last: int | None = None
 
     Raises:
         OffGridError: if a time is off the grid, before 0, or beyond the last step.
+        ValueError: if there are no times, or one is not finite.
     """
+    check_times(times, name)
     steps = (times / interval).round()
     off = (times / interval - steps).abs().max().item()
-    if off > 1e-2 or bool((steps < 0).any()):
+    grid = f"{name} only knows times on its grid of {interval:g} model units from 0 on"
+    if bool((times / interval < -1e-2).any()):
         raise OffGridError(
-            f"{name} only knows times on its grid of {interval:g} model units from 0 on; the query is {off:.3g} steps "
-            "off it or before 0. Wrap it in Interpolated, or use LatentODE or LatentSDE."
+            f"{grid}; the query starts at {times.min().item():.4g}. Use LatentODE, which alone answers times before 0."
+        )
+    if off > 1e-2:
+        raise OffGridError(
+            f"{grid}; the query is {off:.3g} steps off it. If that step is meant to be the data's, correct "
+            "seconds_per_unit, the seconds in a model unit; for times between wrap it in Interpolated, or use "
+            "LatentODE or LatentSDE."
         )
     if last is not None and bool((steps > last).any()):
         raise OffGridError(

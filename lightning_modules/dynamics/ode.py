@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchdiffeq import odeint
 
-from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, check_order
+from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, check_order, check_times
 
 Solver = Literal["euler", "midpoint", "rk4", "dopri5"]
 
@@ -73,6 +73,7 @@ class LatentODE(Dynamics):
 
     def forward(self, code: Code, times: Times, *, seeds: Seeds | None = None) -> States:
         """The states at `times`; `seeds` are not needed, nothing here is random."""
+        check_times(times, "LatentODE")
         with torch.autocast(code.device.type, enabled=False):
             precise = torch.promote_types(code.dtype, torch.float32)
             start, times = self.initial(code.to(precise)), times.to(precise)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, grid_steps
+from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, check_times, grid_steps
 from lightning_modules.noise import normal_sequence
 
 
@@ -83,8 +83,12 @@ class Interpolated(Dynamics):
 
     def forward(self, code: Code, times: Times, *, seeds: Seeds | None = None) -> States:
         """The states at any `times` from 0 on."""
+        check_times(times, "Interpolated")
         if bool((times < -1e-4).any()):
-            raise ValueError(f"Interpolated answers times from 0 on; the query starts at {times.min().item():.4g}.")
+            raise ValueError(
+                f"Interpolated answers times from 0 on; the query starts at {times.min().item():.4g}. Use LatentODE "
+                "for times before 0."
+            )
         position = (times / self.interval).clamp(min=0)
         position = torch.where((position - position.round()).abs() < 1e-2, position.round(), position)
         last = int(position.max().ceil())

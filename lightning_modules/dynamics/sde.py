@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times
+from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, check_times
 from lightning_modules.dynamics.brownian import DEPTH, BrownianPaths
 
 ROUNDING = 5e-6
@@ -45,9 +45,10 @@ class LatentSDE(Dynamics):
         """The states at `times` from 0 on.
 
         Raises:
-            ValueError: for a negative time. A path in the sense of Ito cannot be followed backwards: at its start it
-                would have to know where it ends.
+            ValueError: if there are no times, or one is not finite or negative. A path in the sense of Ito cannot be
+                followed backwards: at its start it would have to know where it ends.
         """
+        check_times(times, "LatentSDE")
         position = times.double() / self.step
         moment = position.round()
         on_grid = (position - moment).abs() <= ROUNDING * moment

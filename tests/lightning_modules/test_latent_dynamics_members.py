@@ -15,6 +15,7 @@ from lightning_modules.dynamics import (
     ConvLSTM,
     Deconvolution1d,
     Dynamics,
+    Interpolated,
     JetEncoder,
     LatentODE,
     LatentSDE,
@@ -226,6 +227,20 @@ def test_a_discrete_member_answers_its_grid_and_refuses_the_rest(member: Dynamic
     for times in (GRID[None, :2] + 0.01, -GRID[None, 1:2]):
         with pytest.raises(ValueError, match=f"{type(member).__name__} only knows.*LatentODE"):
             member(code[:1], times)
+
+
+EVERY = [*DISCRETE, Interpolated(NoisyGRU(4, 1 / 15), 1 / 15), LatentODE(Free(1)), LatentSDE(Scaled(), Scaled())]
+
+
+@pytest.mark.parametrize("member", EVERY, ids=lambda member: type(member).__name__)
+def test_times_that_are_no_moments_are_refused(member: Dynamics) -> None:
+    code = torch.randn(1, 4, 3, 3) if isinstance(member, ConvLSTM) else torch.randn(1, 4)
+    name = type(member).__name__
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"{name} needs finite times; 1 of 2 are not"):
+            member(code, torch.tensor([[0.0, bad]]))
+    with pytest.raises(ValueError, match=rf"{name} needs at least one time; got times of shape \(1, 0\)"):
+        member(code, torch.zeros(1, 0))
 
 
 def test_the_deconvolutions_end_after_sixteen_frames() -> None:

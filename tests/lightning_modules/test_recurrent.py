@@ -18,10 +18,17 @@ def test_states_are_the_cell_applied_again_and_again() -> None:
     assert_close(states[..., 0], torch.tensor([[1.0, 2.0, 8.0], [2.0, 4.0, 16.0]]))
 
 
-@pytest.mark.parametrize("times", [[0.0, 0.15], [-0.1, 0.1]])
-def test_times_off_the_grid_are_refused_with_a_way_out(times: list[float]) -> None:
-    with pytest.raises(ValueError, match=r"only knows times on its grid of 0.1 model units.*Wrap it in Interpolated"):
+def test_times_off_the_grid_are_refused_with_a_way_out() -> None:
+    way_out = "is 0.5 steps off it. .*seconds_per_unit.* Interpolated, or use LatentODE or LatentSDE"
+    with pytest.raises(ValueError, match=rf"only knows times on its grid of 0.1 model units.*{way_out}"):
+        Recurrent(Doubling(), interval=0.1)(torch.ones(1, 1), torch.tensor([[0.0, 0.15]]))
+
+
+@pytest.mark.parametrize("times", [[-0.1, 0.1], [-0.05, 0.15]])
+def test_times_before_zero_are_left_to_the_ode_alone(times: list[float]) -> None:
+    with pytest.raises(ValueError, match=rf"from 0 on; the query starts at {times[0]}\. Use LatentODE,") as refusal:
         Recurrent(Doubling(), interval=0.1)(torch.ones(1, 1), torch.tensor([times]))
+    assert not any(name in str(refusal.value) for name in ("Interpolated", "LatentSDE"))
 
 
 def test_interpolated_blends_the_two_neighbours() -> None:
@@ -31,7 +38,7 @@ def test_interpolated_blends_the_two_neighbours() -> None:
 
 
 def test_interpolated_refuses_times_before_zero() -> None:
-    with pytest.raises(ValueError, match=r"answers times from 0 on; the query starts at -0\.1"):
+    with pytest.raises(ValueError, match=r"answers times from 0 on; the query starts at -0\.1\. Use LatentODE"):
         Interpolated(Recurrent(Doubling(), 0.1), 0.1)(torch.ones(1, 1), torch.tensor([[-0.1, 0.1]]))
 
 
