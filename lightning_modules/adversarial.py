@@ -70,6 +70,11 @@ class AdversarialSystem(System, ABC):
         self._logged: Losses = {}
         self._group: list[Batch] = []
 
+    @property
+    def mid_update(self) -> bool:
+        """Whether batches wait for others to make an update with; a checkpoint would lose them."""
+        return bool(self._group)
+
     @abstractmethod
     def draw(self, batch: Batch) -> Any:
         """The generator's fakes for a batch: tensors in any nesting."""

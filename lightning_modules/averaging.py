@@ -1,18 +1,15 @@
 """Averaged weights of the generator, with batch normalisation statistics of their own."""
 
-from collections import deque
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
-from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import update_bn
 
 from datamodules.clip import Batch
 from lightning_modules.adversarial import AdversarialSystem
+from lightning_modules.batch_statistics import LastBatches, normalisations
 from lightning_modules.callbacks import updates_of
 
 
@@ -24,7 +21,8 @@ class WeightAveraging(Callback):
 
     Batch normalisation's running statistics are those of the raw weights, which the average may fit badly, above all
     with small batches: its clips are pale then. `statistics` computes them anew for the average, wherever it is
-    examined or saved, as stochastic weight averaging does (Izmailov et al., 2018). It leaves the training alone.
+    examined or saved, as stochastic weight averaging does (Izmailov et al., 2018). It leaves the training alone. After
+    a break the saved ones hold until there are as many new batches.
 
     Args:
         decay: how much of the average survives an update (0.999, say; 0 copies the weights); None: no averaging.
@@ -51,7 +49,11 @@ class WeightAveraging(Callback):
         self.part = part
         self.statistics = statistics
         self._counted = 0
-        self._batches: deque[Batch] = deque(maxlen=statistics)
+        self._batches = LastBatches(statistics)
+        self._measured: dict[str, Tensor] = {}
+        """The average's statistics, as they were measured last or came with a checkpoint."""
+        self._measured_at: int | None = None
+        """How many batches had been seen then; None: they came with a checkpoint."""
         self._average: dict[str, Tensor] | None = None
         self._raw: dict[str, Tensor] | None = None
         """The raw weights and their statistics, while the average is in the module."""
@@ -63,6 +65,7 @@ class WeightAveraging(Callback):
         self._swap_back(pl_module)
         if self.statistics and (reason := self._no_statistics(pl_module)):
             raise ValueError(f"{reason} Set `averaging.statistics: 0`.")
+        self._batches.clear()
         if self._average is None:
             self._average = _copied(self._weights(pl_module))
             self._counted = updates_of(trainer, pl_module)
@@ -75,7 +78,8 @@ class WeightAveraging(Callback):
         """Average once for each generator update since the last batch."""
         if self.decay is None or self._average is None:
             return
-        self._batches.append(batch)
+        if isinstance(pl_module, AdversarialSystem) and self.statistics:
+            self._batches.add(pl_module, batch)
         updates = updates_of(trainer, pl_module)
         new, self._counted = updates - self._counted, updates
         if new > 0:
@@ -95,6 +99,7 @@ class WeightAveraging(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The module goes into the world with its averaged weights."""
         self._swap_in(trainer, pl_module)
+        self._batches.clear()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """The raw weights, wherever it happened."""
@@ -123,6 +128,7 @@ class WeightAveraging(Callback):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Resuming: the raw weights into the module, the average here. Otherwise the module has what it needs."""
         self._average, self._raw = None, None
+        self._measured, self._measured_at = {}, None
         if trainer.state.fn != "fit":
             return
         raw = checkpoint.get("raw_weights")
@@ -136,8 +142,15 @@ class WeightAveraging(Callback):
         if raw is None:
             rank_zero_warn("The checkpoint holds no averaged weights: the average starts anew from its weights.")
             return
-        self._average = _copied({name: checkpoint["state_dict"][name] for name in self._weights(pl_module)})
-        _put(raw, {**self._weights(pl_module), **self._normalisations(pl_module)})
+        weights, statistics = self._weights(pl_module), self._normalisations(pl_module)
+        if missing := weights.keys() - raw.keys():
+            raise ValueError(
+                f"The checkpoint comes from a training that averaged another part: it has none of {min(missing)}. "
+                "Resume with the same `averaging.part`."
+            )
+        self._average = _copied({name: checkpoint["state_dict"][name] for name in weights})
+        self._measured = _copied({name: checkpoint["state_dict"][name] for name in statistics.keys() & raw.keys()})
+        _put(raw, {**weights, **statistics})
 
     def _weights(self, pl_module: LightningModule) -> dict[str, Tensor]:
         """The averaged part's parameters by their names in the whole system."""
@@ -146,10 +159,9 @@ class WeightAveraging(Callback):
     def _normalisations(self, pl_module: LightningModule) -> dict[str, Tensor]:
         """The running statistics of the averaged part's batch normalisations, by their names in the whole system."""
         return {
-            f"{self.part}.{name}.{buffer}": value
-            for name, module in self._module(pl_module).named_modules()
-            if isinstance(module, _BatchNorm)
-            for buffer, value in module.named_buffers()
+            f"{name}.{buffer}": value
+            for name, norm in normalisations(pl_module, self.part).items()
+            for buffer, value in norm.named_buffers()
         }
 
     def _replaced(self, pl_module: LightningModule) -> dict[str, Tensor]:
@@ -178,8 +190,7 @@ class WeightAveraging(Callback):
             return
         self._raw = _copied(self._replaced(pl_module))
         _put(self._average, self._weights(pl_module))
-        if self._batches:
-            self._measure(trainer, pl_module)
+        _put(self._statistics(trainer, pl_module), self._normalisations(pl_module))
 
     def _swap_back(self, pl_module: LightningModule) -> None:
         if self._raw is None:
@@ -187,29 +198,14 @@ class WeightAveraging(Callback):
         _put(self._raw, self._replaced(pl_module))
         self._raw = None
 
-    def _measure(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the module the statistics of the weights that are in it: the mean over the batches of all processes."""
-        drawing = _Drawing(pl_module, self._module(pl_module))
-        with isolate_rng(), trainer.precision_plugin.forward_context():
-            torch.manual_seed(0)
-            update_bn([[batch] for batch in self._batches], drawing)  # it takes the first of a list
-        for value in self._normalisations(pl_module).values():
-            if value.is_floating_point():
-                value.copy_(trainer.strategy.reduce(value, reduce_op="mean"))
-
-
-class _Drawing(nn.Module):
-    """A batch to the system's fakes, as a module with no parts but the one whose statistics are taken."""
-
-    def __init__(self, system: LightningModule, part: nn.Module) -> None:
-        super().__init__()
-        assert isinstance(system, AdversarialSystem)
-        self.part = part
-        self.draw = system.draw
-        self.training = part.training
-
-    def forward(self, batch: Batch) -> Any:
-        return self.draw(batch)
+    def _statistics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Tensor]:
+        """Those of the average, which is in the module: measured once after each batch."""
+        batches, resumed = self._batches, bool(self._measured) and self._measured_at is None
+        if batches.full if resumed else bool(batches.batches) and self._measured_at != batches.seen:
+            assert isinstance(pl_module, AdversarialSystem)
+            self._measured = batches.statistics(trainer, pl_module, self.part)
+            self._measured_at = batches.seen
+        return self._measured
 
 
 def _copied(values: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -68,6 +68,8 @@ class Checkpoints(ModelCheckpoint):
         updates = updates_of(trainer, pl_module)
         if self._idle(trainer) or updates == self._saved_updates or trainer.is_last_batch:
             return
+        if getattr(pl_module, "mid_update", False):
+            return
         stopping = trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step
         if stopping or self._due(trainer, updates):
             self._save_last(trainer, updates)

@@ -71,7 +71,7 @@ class LatentDynamicsGAN(AdversarialSystem):
         for name, critic in critics.items():
             for part in ("channels", "size", "categories"):
                 theirs, ours = getattr(critic, part, None), getattr(generator, part)
-                if theirs is not None and theirs != ours:
+                if None not in (theirs, ours) and theirs != ours:
                     raise ValueError(
                         f"Generator and critics must be made for the same clips; the generator has {part} {ours}, the "
                         f"{name}_critic {theirs}. Make the {part} of both alike."

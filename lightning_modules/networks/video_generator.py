@@ -21,13 +21,13 @@ class VideoGenerator(nn.Module, ABC):
         dynamics: the temporal generator.
         size: side of a frame.
         categories: how many classes of motion or content the generator is told; 0 for none.
-        channels: of a frame.
+        channels: of a frame, which the critics are compared with; None: they are not.
     """
 
     frames = 16
     """Of a clip as all three families were published; the first to the last are one unit of model time."""
 
-    def __init__(self, dynamics: Dynamics, size: int, categories: int = 0, channels: int = 3) -> None:
+    def __init__(self, dynamics: Dynamics, size: int, categories: int = 0, channels: int | None = None) -> None:
         super().__init__()
         self.size = size
         self.dynamics = dynamics

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 from datamodules.clip import Batch
 from lightning_modules.averaging import WeightAveraging
+from lightning_modules.checkpoints import Checkpoints
 from lightning_modules.random_state import RandomState
 from lightning_modules.system import System
 
@@ -66,6 +67,10 @@ def test_averaging_does_not_end_in_silence(tmp_path: Path) -> None:
     trainer_of(tmp_path, *team(tmp_path), max_epochs=1).fit(TinyGAN(), data())
     with pytest.raises(ValueError, match="this one has averaging off"):
         trainer_of(tmp_path, WeightAveraging()).fit(
+            TinyGAN(), data(), ckpt_path=str(tmp_path / "checkpoints" / "last.ckpt")
+        )
+    with pytest.raises(ValueError, match=r"averaged another part.*none of critics"):
+        trainer_of(tmp_path, WeightAveraging(0.9, part="critics")).fit(
             TinyGAN(), data(), ckpt_path=str(tmp_path / "checkpoints" / "last.ckpt")
         )
     with pytest.raises(ValueError, match="no part 'painter'"):
@@ -141,6 +146,76 @@ def test_statistics_are_the_same_after_a_break(tmp_path: Path) -> None:
     run(tmp_path / "b", 2)
     run(tmp_path / "b", 3, ckpt_path=str(tmp_path / "b" / "checkpoints" / "last.ckpt"))
     assert_same_state(contents(tmp_path / "b"), contents(tmp_path / "a"))
+
+
+def test_statistics_hold_after_a_break_until_there_are_enough_batches(tmp_path: Path) -> None:
+    def run(epochs: int, batches: int, **options: Any) -> dict[str, Any]:
+        callbacks = [RandomState(), WeightAveraging(0.8, statistics=4), *team(tmp_path)[2:]]
+        limits = {"max_epochs": epochs, "limit_train_batches": batches}
+        trainer_of(tmp_path, *callbacks, **limits).fit(TinyGAN(), data(), **options)
+        return contents(tmp_path)
+
+    last = str(tmp_path / "checkpoints" / "last.ckpt")
+    before = run(1, 5)
+    after = run(2, 3, ckpt_path=last)
+    assert not torch.equal(before["state_dict"]["generator.0.weight"], after["state_dict"]["generator.0.weight"])
+    assert all(map(torch.equal, normalisation(before["state_dict"]), normalisation(after["state_dict"])))
+    assert not torch.equal(normalisation(before["raw_weights"])[0], normalisation(after["raw_weights"])[0])
+    enough = run(4, 3, ckpt_path=last)
+    assert not torch.equal(normalisation(enough["state_dict"])[0], normalisation(after["state_dict"])[0])
+    assert int(enough["state_dict"]["generator.1.num_batches_tracked"]) == 4
+
+
+class Mixed(TinyGAN):
+    """A frozen normalisation, one that no draw reaches, and a buffer that moves whenever the generator draws."""
+
+    def __init__(self, broken: bool = False) -> None:
+        super().__init__()
+        self.broken = broken
+        layers: Any = self.generator
+        layers[0] = torch.nn.utils.parametrizations.spectral_norm(layers[0])
+        self.norm = layers[1]
+        self.frozen = layers[2].frozen = torch.nn.BatchNorm1d(64).eval()
+        self.unused = layers[2].unused = torch.nn.BatchNorm1d(4)
+        self.drawn = 0
+
+    def draw(self, batch: Batch) -> Tensor:
+        self.drawn += 1
+        if self.broken and self.norm.momentum is None:
+            raise ArithmeticError("no more")
+        return super().draw(batch)
+
+
+@pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
+def test_measuring_leaves_all_else_as_it_was(tmp_path: Path) -> None:
+    ends = []
+    for count in (0, 3):
+        folder, system = tmp_path / str(count), Mixed()
+        seed_everything(0)
+        system.load_state_dict(Mixed().state_dict())
+        callbacks = [RandomState(), WeightAveraging(0.8, statistics=count), *team(folder)[2:]]
+        trainer_of(folder, *callbacks).fit(system, data())
+        saved = contents(folder)
+        ends.append({**saved["state_dict"], **saved["raw_weights"]})
+        assert bool((system.frozen.running_var == 1).all())
+        assert bool((system.unused.running_var == 1).all())
+        assert not system.frozen.training
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_a_draw_that_breaks_while_measuring_leaves_the_system_whole(tmp_path: Path) -> None:
+    system = Mixed(broken=True)
+    with pytest.raises(ArithmeticError, match="no more"):
+        trainer_of(tmp_path, WeightAveraging(0.8, statistics=3), Checkpoints(dirpath=str(tmp_path))).fit(system, data())
+    assert system.norm.momentum == 0.1
+    assert int(system.norm.num_batches_tracked) == 2 * BATCHES  # both players draw
+
+
+def test_the_same_weights_are_measured_once(tmp_path: Path) -> None:
+    system = Mixed()
+    keeper = Checkpoints(dirpath=str(tmp_path), every_n_seconds=None)
+    trainer_of(tmp_path, WeightAveraging(0.8, statistics=3), keeper, max_epochs=2).fit(system, data())
+    assert system.drawn == 2 * (BATCHES * 2 + 3)  # both players draw; a validation and an end of each epoch
 
 
 @pytest.mark.slow

@@ -129,6 +129,19 @@ def test_accumulated_updates_are_not_broken_in_two(tmp_path: Path) -> None:
     assert_same_state(contents(tmp_path / "b"), contents(tmp_path / "a"))
 
 
+def test_nothing_is_saved_while_batches_wait_for_an_update(tmp_path: Path) -> None:
+    waiting = []
+
+    class Watch(Checkpoints):
+        def _save_last(self, trainer: Trainer, updates: int) -> None:
+            waiting.append(bool(trainer.lightning_module.mid_update))
+
+    keeper = Watch(every_n_updates=None, every_n_seconds=0.0, dirpath=str(tmp_path))
+    trainer_of(tmp_path, keeper, max_epochs=1).fit(TinyGAN(accumulate=2), data())
+    assert len(waiting) > 1
+    assert not any(waiting)
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_equals_straight_on_two_processes(tmp_path: Path) -> None:
     def run(folder: Path, *more: Callback, **options: Any) -> dict[str, Any]:
