@@ -192,7 +192,7 @@ def test_a_motion_is_a_function_of_its_seed(make: Callable[[], LatentODE]) -> No
 
 
 def test_the_rnn_refuses_times_off_its_grid() -> None:
-    with pytest.raises(ValueError, match="Wrap it in Interpolated"):
+    with pytest.raises(ValueError, match="wrap it in Interpolated"):
         motion_gan(gru()).generate(torch.tensor([[0.0, 0.03]]), seeds=torch.tensor([0]))
 
 
