@@ -175,7 +175,8 @@ class Mixed(TinyGAN):
         layers: Any = self.generator
         layers[0] = torch.nn.utils.parametrizations.spectral_norm(layers[0])
         self.norm = layers[1]
-        self.frozen = layers[2].frozen = torch.nn.BatchNorm1d(64).eval()
+        self.frozen = torch.nn.BatchNorm1d(64).eval()
+        layers.append(self.frozen)
         self.unused = layers[2].unused = torch.nn.BatchNorm1d(4)
         self.drawn = 0
 
