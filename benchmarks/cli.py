@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks.errors import UserError, answered, unknown
+from benchmarks.utils.errors import UserError, answered, unknown_name_error
 
 COMMANDS = {
     "run": ("benchmarks.running", "train and test every row of a benchmark, and keep the records"),
@@ -76,7 +76,7 @@ def lightning(arguments: Sequence[str] | None = None) -> NoReturn:
     except UserError as error:
         print(f"lightning: {error}", file=sys.stderr)
         sys.exit(2)
-    from benchmarks.training import main  # five seconds of torch
+    from benchmarks.lightning_cli import main  # five seconds of torch
 
     sys.exit(answered(main, arguments))
 
@@ -88,7 +88,7 @@ def _benchmarks(arguments: list[str]) -> int:
         return 0
     name, *rest = arguments
     if name not in known:
-        raise unknown(
+        raise unknown_name_error(
             "option" if name.startswith("-") else "command", name, ["--help"] if name.startswith("-") else known
         )
     module_name, summary = known[name]
@@ -112,7 +112,7 @@ class Parser(argparse.ArgumentParser):
         parsed, extra = self.parse_known_args(arguments)
         if extra and extra[0].startswith("-"):
             options = [option for option in self._option_string_actions if option.startswith("--")]
-            raise unknown("option", extra[0].partition("=")[0], options)
+            raise unknown_name_error("option", extra[0].partition("=")[0], options)
         if extra:
             raise UserError(f"'{extra[0]}' is one word too many. See `{self.prog} --help`.")
         return parsed
@@ -127,10 +127,10 @@ def _check_lightning(arguments: Sequence[str]) -> None:
     verbs = [word for word in arguments[:1] if not word.startswith("-")]
     for verb in verbs:
         if verb not in LIGHTNING:
-            raise unknown("command", verb, LIGHTNING)
+            raise unknown_name_error("command", verb, LIGHTNING)
     for option, value in _pairs(arguments):
         if option in ("--config", "-c") and not Path(value).is_file() and "\n" not in value and "{" not in value:
-            raise unknown("config file", value, map(str, Path("configs").rglob("*.yaml")))
+            raise unknown_name_error("config file", value, map(str, Path("configs").rglob("*.yaml")))
 
 
 def _pairs(arguments: Sequence[str]) -> list[tuple[str, str]]:

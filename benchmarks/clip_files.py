@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from torch.nn.functional import interpolate
 
 from benchmarks.download import sha256_of
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 from datamodules.video import EXTENSIONS, VideoError, decode
 
 ARRAYS = (".npy", ".npz")

@@ -20,9 +20,9 @@ from benchmarks.sitting import Sitting, check_target, check_times, check_types, 
 from benchmarks.tasks import SEED_STEP, Task
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import Batch
-from lightning_modules.callbacks import updates_of
+from lightning_modules.callbacks.budget import updates_of
+from lightning_modules.callbacks.rng_state import State, capture_random_state, restore_random_state
 from lightning_modules.dynamics.base import OffGridError
-from lightning_modules.random_state import State, capture_random_state, restore_random_state
 
 
 class Evaluation(Callback):

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import NoReturn, TextIO
 
-from benchmarks.errors import answered
+from benchmarks.utils.errors import answered
 
 
 class Forked:
@@ -24,7 +24,7 @@ class Forked:
     stderr: TextIO
 
     def __init__(self, words: Sequence[str]) -> None:
-        from benchmarks.training import main  # before the fork: every child has it
+        from benchmarks.lightning_cli import main  # before the fork: every child has it
 
         sys.stdout.flush()
         sys.stderr.flush()

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from benchmarks.canonical import content_hash, slug, write_text
-from benchmarks.errors import UserError, unknown
 from benchmarks.plan import Plan, Row, read_yaml
 from benchmarks.records import Record, read_record
 from benchmarks.source import class_paths, find, imported_by, lineage, statements_hash
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 EXPERIMENTS = Path("configs/experiment")
 
@@ -80,10 +80,10 @@ class Job:
         """Raise a UserError if a file that the row names is not there."""
         if not self.experiment.is_file():
             known = [path.relative_to(EXPERIMENTS).with_suffix("").as_posix() for path in EXPERIMENTS.rglob("*.yaml")]
-            raise unknown(f"experiment for the row '{self.row.label}':", self._experiment, known)
+            raise unknown_name_error(f"experiment for the row '{self.row.label}':", self._experiment, known)
         for path in self.configs:
             if not path.is_file():
-                raise unknown(
+                raise unknown_name_error(
                     f"overlay for the row '{self.row.label}':", str(path), map(str, Path("configs").rglob("*.yaml"))
                 )
         for stage in self.stages.values():

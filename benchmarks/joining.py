@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from lightning_modules.build import load, save
+from lightning_modules.checkpoints.build import load, save
 from lightning_modules.mode_gan import join
 from lightning_modules.system import Training
 

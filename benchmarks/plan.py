@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from benchmarks.canonical import slug
-from benchmarks.errors import UserError, unknown
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 KINDS = ("table", "curve", "gallery")
 SPLITS = ("test",)
@@ -101,7 +101,7 @@ def read_plan(path: Path) -> Plan:
     if not path.is_file():
         files = list(path.parent.glob("*.yaml")) if path.parent != Path() else []
         files = files or list(Path("configs/benchmark").glob("*.yaml"))
-        raise unknown("benchmark file", str(path), map(str, files))
+        raise unknown_name_error("benchmark file", str(path), map(str, files))
     try:
         return _plan(path.stem, read_yaml(path))
     except UserError as error:
@@ -192,7 +192,7 @@ def _check_keys(content: Mapping[Any, Any], known: Iterable[str], needed: Iterab
     known = list(known)
     for key in content:
         if key not in known:
-            raise unknown("key", str(key), known)
+            raise unknown_name_error("key", str(key), known)
     for key in needed:
         if key not in content:
             raise UserError(f"The key '{key}' is missing.")

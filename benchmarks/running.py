@@ -18,7 +18,6 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks.canonical import write_text
-from benchmarks.errors import UserError, unknown
 from benchmarks.forked import Forked
 from benchmarks.job import Job
 from benchmarks.launching.plan import add_arguments as add_launcher_arguments
@@ -26,6 +25,7 @@ from benchmarks.launching.plan import launch_jobs
 from benchmarks.per_clip import beside, copy_per_clip
 from benchmarks.plan import Plan, read_plan
 from benchmarks.records import Record, RecordError, read_record
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 try:
     import fcntl
@@ -113,7 +113,7 @@ def _jobs(plan: Plan, args: argparse.Namespace) -> list[Job]:
                 f"with its published numbers alone. Rows to run: {', '.join(sorted(labels))}."
             )
         if label not in labels:
-            raise unknown(f"row in {plan.name}:", label, sorted(labels))
+            raise unknown_name_error(f"row in {plan.name}:", label, sorted(labels))
     try:
         seeds = [int(seed) for seed in args.seeds.split(",")] if args.seeds else plan.seeds
     except ValueError as error:

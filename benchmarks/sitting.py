@@ -20,7 +20,7 @@ from benchmarks.records import Measurement, Protocol, Record, Sampling
 from benchmarks.tasks import Case, Task
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
-from lightning_modules.callbacks import Budget, updates_of
+from lightning_modules.callbacks.budget import Budget, updates_of
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.provenance import PACKAGES, ROOT, imported_files
 
-_EXAM = ("benchmarks/training.py", "benchmarks/evaluation.py")
+_EXAM = ("benchmarks/lightning_cli.py", "benchmarks/evaluation.py")
 """Where every run's way through the exam begins."""
 
 

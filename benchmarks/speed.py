@@ -14,10 +14,10 @@ from statistics import median
 from typing import Any
 
 from benchmarks.canonical import write_text
-from benchmarks.errors import UserError
 from benchmarks.plan import read_yaml
 from benchmarks.timing.pipe import Pipe, Report, process
 from benchmarks.timing.table import by_the_first, table
+from benchmarks.utils.errors import UserError
 
 PUBLIC = {
     "models/conv_odegru.py": "benchmarks.timing.vid_ode",

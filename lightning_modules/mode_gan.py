@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from datamodules.clip import KeypointClip, VideoClip
-from lightning_modules.build import build
+from lightning_modules.checkpoints.build import build
 from lightning_modules.motion_gan import MotionGAN
 from lightning_modules.motion_to_video_gan import MotionToVideoGAN
 from lightning_modules.system import System

@@ -9,7 +9,7 @@ import yaml
 from torch import nn
 
 from lightning_modules.adversarial import AdversarialSystem
-from lightning_modules.build import build
+from lightning_modules.checkpoints.build import build
 
 MODELS = Path(__file__).parents[1] / "configs" / "model"
 

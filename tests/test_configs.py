@@ -12,9 +12,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 from torch.testing import assert_close
 
-from benchmarks.training import Command
+from benchmarks.lightning_cli import ChronoReelCLI
 from datamodules.module import ClipDataModule
-from lightning_modules.build import build
+from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import LatentODE
 from lightning_modules.networks.vid_ode_parts import ODEConvGRU, PatchCritic
 from lightning_modules.schedules import FlooredExponentialLR
@@ -221,7 +221,7 @@ def parser() -> LightningArgumentParser:
     parser.add_lightning_class_args(Trainer, "trainer")
     parser.add_lightning_class_args(System, "model", subclass_mode=True)
     parser.add_lightning_class_args(ClipDataModule, "data", subclass_mode=True)
-    Command.add_arguments_to_parser(None, parser)  # type: ignore[arg-type]
+    ChronoReelCLI.add_arguments_to_parser(None, parser)  # type: ignore[arg-type]
     return parser
 
 

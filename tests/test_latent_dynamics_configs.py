@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from benchmarks.plan import read_plan
 from benchmarks.speed import read_config
-from lightning_modules.build import build
+from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import (
     ConvLSTM,
     Deconvolution1d,

@@ -15,8 +15,8 @@ import torch
 import yaml
 
 from benchmarks.cli import COMMANDS, Parser, _check_lightning
+from benchmarks.lightning_cli import ChronoReelCLI, main
 from benchmarks.records import read_record
-from benchmarks.training import Command, main
 from datamodules.source import Origin
 from datamodules.store import ClipStore, StoredClip
 
@@ -66,8 +66,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read_only(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """From here on, `lightning` reads its configuration and does nothing; what it has read."""
     read: list[Any] = []
-    monkeypatch.setattr(Command, "instantiate_classes", lambda self: read.append(self.config))
-    monkeypatch.setattr(Command, "_run_subcommand", lambda self, _: None)
+    monkeypatch.setattr(ChronoReelCLI, "instantiate_classes", lambda self: read.append(self.config))
+    monkeypatch.setattr(ChronoReelCLI, "_run_subcommand", lambda self, _: None)
     return read
 
 

@@ -16,10 +16,10 @@ import torch
 import yaml
 from torch import Tensor
 
+from benchmarks.lightning_cli import main
 from benchmarks.metrics import lpips
 from benchmarks.metrics.features import i3d
 from benchmarks.records import Record, read_record
-from benchmarks.training import main
 from benchmarks.weights import WeightsUnavailable
 from datamodules.video import write_video
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from benchmarks.cli import benchmarks
+from benchmarks.lightning_cli import main
 from benchmarks.records import read_records
-from benchmarks.training import main
 from datamodules.video import write_video
 
 ROOT = Path(__file__).parents[1]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.canonical import slug, write_text
-from benchmarks.errors import UserError, unknown
 from benchmarks.plan import read_yaml
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -56,7 +56,7 @@ def render(spec: Path, folder: Path) -> list[Path]:
 def _check(gallery: Mapping[str, Any]) -> None:
     for key in gallery:
         if key not in _KEYS:
-            raise unknown("key of a gallery", key, _KEYS)
+            raise unknown_name_error("key of a gallery", key, _KEYS)
     title = gallery.get("title", "without a title")
     for key in _KEYS:
         if key not in gallery and key != "finer_data":
@@ -88,7 +88,7 @@ def _task(asked: Mapping[str, Any]) -> "Task":
     name = str(asked.get("class_path")).rpartition(".")[2]
     kinds = [word for word, kind in vars(tasks).items() if isinstance(kind, type) and issubclass(kind, tasks.Task)]
     if name not in kinds or name == "Task":
-        raise unknown("task", name, [kind for kind in kinds if kind != "Task"])
+        raise unknown_name_error("task", name, [kind for kind in kinds if kind != "Task"])
     try:
         task: Task = getattr(tasks, name)(**asked.get("init_args", {}))
     except (TypeError, ValueError) as error:
@@ -101,7 +101,7 @@ def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], d
     import torch
 
     from benchmarks import tasks
-    from benchmarks.data_config import build_data, find_data
+    from benchmarks.config.build import build_data, find_data
 
     task = _task(gallery["task"])
     systems = {row["label"]: _system(row) for row in gallery["rows"]}
@@ -208,7 +208,7 @@ def _frames(source: "Source", clip: int, positions: "Tensor") -> "Float[Tensor, 
 
 
 def _system(row: Mapping[str, Any]) -> Any:
-    from lightning_modules.build import build, load
+    from lightning_modules.checkpoints.build import build, load
 
     try:
         return (load(row["checkpoint"]) if "checkpoint" in row else build(row["model"])).eval()

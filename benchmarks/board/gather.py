@@ -7,9 +7,9 @@ from pathlib import Path
 from benchmarks.board.published import Published, read_table
 from benchmarks.board.ranking import Cell, Standing, among_the_best, budget_of, ranked, standings
 from benchmarks.canonical import plain
-from benchmarks.errors import UserError
 from benchmarks.plan import Plan
 from benchmarks.records import Protocol, Record
+from benchmarks.utils.errors import UserError
 
 Place = tuple[str, str, str, str, str]
 """Table, data, split, protocol and group: what must agree before two rows may share a table."""

@@ -8,7 +8,7 @@ from benchmarks.board.gather import Ranking, Section, columns_of
 from benchmarks.board.published import Published
 from benchmarks.board.ranking import Cell, Standing
 from benchmarks.board.text import arrow, costs, number_text, printed_text, protocol_text, setting_text, title
-from benchmarks.errors import UserError, unknown
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 _HEAD = """# Leaderboard
 
@@ -47,7 +47,7 @@ def with_tables(text: str, board: Sequence[Section]) -> str:
     plans = {part.plan.name: part for part in board}
     for name in re.findall(r"<!-- table of (\w+) -->", text):
         if name not in plans:
-            raise unknown("benchmark for the table of", name, plans)
+            raise unknown_name_error("benchmark for the table of", name, plans)
         start, end = f"<!-- table of {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(start)
         if end not in rest:

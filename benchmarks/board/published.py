@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.errors import UserError, unknown
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 FOLDER = Path(__file__).parents[1] / "published"
 _DIRECTIONS = {"higher": True, "lower": False}
@@ -73,10 +73,10 @@ def read_table(reference: str, folder: Path = FOLDER) -> list[Published]:
     name, _, table = reference.partition("#")
     files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if name.removesuffix(".yaml") not in files:
-        raise unknown("file of published numbers", name, files)
+        raise unknown_name_error("file of published numbers", name, files)
     tables = read_file(files[name.removesuffix(".yaml")])
     if table not in tables:
-        raise unknown("published table", reference, [f"{name}#{known}" for known in tables])
+        raise unknown_name_error("published table", reference, [f"{name}#{known}" for known in tables])
     return tables[table]
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.errors import UserError
 from benchmarks.records import Measurement, RecordError, read_record
+from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmarks.canonical import write_text
 from benchmarks.commands.sync import gather
-from benchmarks.errors import UserError
 from benchmarks.records import Record
+from benchmarks.utils.errors import UserError
 
 AXIS = "generator_updates"
 """What `RunWandbLogger` counts on the x-axis."""

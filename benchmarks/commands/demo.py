@@ -114,7 +114,7 @@ def draw(checkpoint: Path, folder: Path) -> list[Path]:
     from datamodules.module import ClipDataModule
     from datamodules.sampling import Regular
     from datamodules.video import write_video
-    from lightning_modules.build import load
+    from lightning_modules.checkpoints.build import load
 
     system = load(checkpoint)
     assert isinstance(system, Predicts)

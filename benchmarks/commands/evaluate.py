@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.canonical import content_hash, plain, slug, write_text
 from benchmarks.commands.compare import EVALUATION
-from benchmarks.errors import UserError, unknown
 from benchmarks.per_clip import write_per_clip
 from benchmarks.provenance import package_versions
 from benchmarks.records import Measurement, Protocol
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 if TYPE_CHECKING:
     from benchmarks.clip_files import ClipFile
@@ -112,7 +112,7 @@ def main(args: argparse.Namespace) -> int:
     names = list(dict.fromkeys(args.metrics or DEFAULTS[args.paired]))
     for name in names:
         if name not in SETS and name not in PAIRED:
-            raise unknown("metric", name, [*SETS, *PAIRED])
+            raise unknown_name_error("metric", name, [*SETS, *PAIRED])
         if name in PAIRED and not args.paired:
             raise UserError(f"'{name}' compares each clip with its own truth: give --paired, and files of equal names.")
     for option in ("frames", "clips", "size", "fps"):

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from benchmarks.commands.export_card import card
-from benchmarks.errors import UserError
 from benchmarks.records import Record, RecordError, read_record
+from benchmarks.utils.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +32,8 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f"{args.out} holds other things already. Give --out a folder of its own.")
     records = _records(args.record or _of_run(args.checkpoint))
 
-    from lightning_modules.build import load
-    from lightning_modules.hub import push_to_hub, save_pretrained
+    from lightning_modules.checkpoints.build import load
+    from lightning_modules.checkpoints.hub import push_to_hub, save_pretrained
 
     try:
         system = load(args.checkpoint, trust=args.trust)

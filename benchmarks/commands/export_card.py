@@ -42,7 +42,7 @@ def card(
         f"# {name}",
         f"A `{kind}` of ChronoReel" + (f" that {does}." if does else "."),
         "## Use",
-        "```python\nfrom lightning_modules.hub import from_pretrained\n\n"
+        "```python\nfrom lightning_modules.checkpoints.hub import from_pretrained\n\n"
         f'system = from_pretrained("{repository or "this folder"}")\n```',
         "Weights are safetensors, the configuration is JSON: nothing is unpickled.",
     ]

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.errors import UserError, unknown
 from benchmarks.plan import read_plan
 from benchmarks.provenance import ROOT
 from benchmarks.source import descendants, find
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 _CONFIGS = Path("configs")
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print names with one line each."""
     if args.kind is not None and args.kind not in KINDS:
-        raise unknown("kind", args.kind, KINDS)
+        raise unknown_name_error("kind", args.kind, KINDS)
     for kind in [args.kind] if args.kind else KINDS:
         entries = list(KINDS[kind]())
         print(f"{kind}:" if entries else f"{kind}: none here")

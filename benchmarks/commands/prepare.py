@@ -2,8 +2,8 @@
 
 import argparse
 
-from benchmarks.data_config import data_named
-from benchmarks.errors import UserError
+from benchmarks.config.build import data_named
+from benchmarks.utils.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from benchmarks.commands.sampling import (
     writable,
     write,
 )
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -222,7 +222,7 @@ def _test_clip(path: str, index: int) -> "Video":
     """A test clip of the data set that a YAML file describes, with its own times."""
     import numpy as np
 
-    from benchmarks.data_config import build_data, find_data
+    from benchmarks.config.build import build_data, find_data
     from datamodules.video import Video
 
     data = build_data(find_data(path))

@@ -16,7 +16,7 @@ from benchmarks.commands.sampling import (
     writable,
     write,
 )
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.commands.sampling import OF_CLIPS, device_of, finish, loaded, refuse, seconds, writable
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
     from jaxtyping import Float

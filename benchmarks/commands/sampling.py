@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,7 +41,7 @@ def refuse(args: argparse.Namespace, options: Mapping[str, object], why: str) ->
 
 def loaded(checkpoint: str, trust: Sequence[str]) -> "System":
     """The system of a checkpoint, as errors that a person can act on where there is none."""
-    from lightning_modules.build import load
+    from lightning_modules.checkpoints.build import load
 
     for package in trust:
         if find_spec(package.partition(".")[0]) is None:

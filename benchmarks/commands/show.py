@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.data_config import data_named
-from benchmarks.errors import UserError
+from benchmarks.config.build import data_named
+from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np

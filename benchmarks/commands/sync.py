@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 from benchmarks.canonical import content_hash
-from benchmarks.errors import UserError
 from benchmarks.records import Record, RecordError, read_record, read_records
+from benchmarks.utils.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.errors import UserError, unknown
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 if TYPE_CHECKING:
     from benchmarks.weights import Weights
@@ -24,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Do it, and end with code 2 if any of the weights could not be had or are damaged."""
     if args.action not in ACTIONS:
-        raise unknown("action", args.action, ACTIONS)
+        raise unknown_name_error("action", args.action, ACTIONS)
     from benchmarks.weights import SOURCES
 
     for name in args.names:
         if name not in SOURCES:
-            raise unknown("network", name, SOURCES)
+            raise unknown_name_error("network", name, SOURCES)
     ACTIONS[args.action](list(dict.fromkeys(args.names)) or list(SOURCES), bool(args.names))
     return 0
 

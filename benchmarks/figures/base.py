@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.data_config import build_data_of
-from benchmarks.errors import UserError
+from benchmarks.config.build import build_data_of
 from benchmarks.job import Job
 from benchmarks.plan import Plan
 from benchmarks.records import Record
+from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -43,7 +43,7 @@ class Trained:
 
     def system(self) -> "System":
         """The model, in evaluation mode."""
-        from lightning_modules.build import build, load
+        from lightning_modules.checkpoints.build import build, load
 
         return load(self.checkpoint) if self.checkpoint else build(self.config["model"]).eval()
 

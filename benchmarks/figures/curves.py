@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.errors import UserError
 from benchmarks.figures.base import Figure, Trained
 from benchmarks.figures.plotting import canvas, save, save_numbers
+from benchmarks.utils.errors import UserError
 
 
 class RateCurves(Figure):

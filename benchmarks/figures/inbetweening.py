@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.canonical import slug
-from benchmarks.errors import UserError
 from benchmarks.figures.base import Figure, Trained, answered, posed
 from benchmarks.pixels import to_pictures
+from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.errors import UserError
 from benchmarks.figures.base import Trained
+from benchmarks.utils.errors import UserError
 from datamodules.clip import VideoClip
 from datamodules.moving_shapes import MovingShapesSource
 from lightning_modules.latent_dynamics import LatentDynamicsGAN

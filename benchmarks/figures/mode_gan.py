@@ -10,11 +10,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from benchmarks.canonical import slug
-from benchmarks.errors import UserError
 from benchmarks.figures.base import Figure, Trained
 from benchmarks.figures.plotting import canvas, save
 from benchmarks.pixels import to_pixels
 from benchmarks.tasks import Generates
+from benchmarks.utils.errors import UserError
 from datamodules.clip import KeypointClip, VideoClip
 from lightning_modules.mode_gan import ModeGAN
 

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.errors import UserError
 from benchmarks.figures.base import Figure, Trained
 from benchmarks.figures.mode_gan import by_group, clock
 from benchmarks.figures.plotting import canvas, save, save_numbers
+from benchmarks.utils.errors import UserError
 from datamodules.clip import KeypointClip
 from lightning_modules.mode_gan import ModeGAN
 from lightning_modules.motion_gan import MotionGAN

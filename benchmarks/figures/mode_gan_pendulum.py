@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.errors import UserError
 from benchmarks.figures.base import Figure, Trained
 from benchmarks.figures.plotting import canvas, save, save_numbers
+from benchmarks.utils.errors import UserError
 from datamodules.clip import Trajectory
 from lightning_modules.motion_gan import MotionGAN
 

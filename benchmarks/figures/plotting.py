@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.canonical import write_text
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

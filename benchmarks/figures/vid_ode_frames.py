@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.canonical import slug
-from benchmarks.errors import UserError
 from benchmarks.figures.base import Figure, Trained, answered, posed
 from benchmarks.figures.plotting import canvas, save
 from benchmarks.pixels import to_pictures
 from benchmarks.tasks import Case, Interpolate, Interpolates, Predict, Predicts
+from benchmarks.utils.errors import UserError
 from datamodules.clip import VideoClip
 from lightning_modules.vid_ode import VidODE
 

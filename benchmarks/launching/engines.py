@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from benchmarks.errors import UserError, unknown
 from benchmarks.launching.launch import Engine, Handle
 from benchmarks.launching.work import CHILD, Outcome, Work, perform
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 NAMES = ("local", "slurm", "ray")
 
@@ -40,7 +40,7 @@ def engine(name: str, options: Sequence[str], folder: Path, *, command: Sequence
         return Slurm(folder, given, command=command)
     if name == "ray":
         return Ray(command=command, **_known(given, name, address=None, cpus=1, gpus=0))
-    raise unknown("launcher", name, NAMES)
+    raise unknown_name_error("launcher", name, NAMES)
 
 
 class Local:
@@ -248,5 +248,5 @@ def _announced(work: Work, folder: str, command: Sequence[str], signs: Any) -> O
 def _known(given: Mapping[str, Any], name: str, **defaults: Any) -> dict[str, Any]:
     for key in given:
         if key not in defaults:
-            raise unknown(f"option of the launcher {name}:", key, defaults)
+            raise unknown_name_error(f"option of the launcher {name}:", key, defaults)
     return {**defaults, **given}

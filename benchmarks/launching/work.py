@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 
 _TAIL = 20
 CHILD = (sys.executable, "-c", "from benchmarks.launching.work import child; child()")

@@ -22,7 +22,7 @@ from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import KeypointClip, VideoClip, take_times
 from datamodules.module import normalise
 from datamodules.sampling import Regular
-from lightning_modules.build import load
+from lightning_modules.checkpoints.build import load
 from lightning_modules.vid_ode import VidODE
 
 RATE = 20

@@ -22,9 +22,9 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks.canonical import write_text
 from datamodules.clip import Batch, VideoClip
-from lightning_modules.acceleration import channels_last
 from lightning_modules.adversarial import detached, frozen
-from lightning_modules.build import build
+from lightning_modules.callbacks.compile import channels_last
+from lightning_modules.checkpoints.build import build
 from lightning_modules.inbetweening import Fakes, Inbetweening, views
 from lightning_modules.losses.adversarial import non_saturating_fake, non_saturating_real
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 
 _MATMUL = {"cpu": 2048, "cuda": 8192}
 

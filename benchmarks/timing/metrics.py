@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.canonical import write_text
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 
 Report = dict[str, Any]
 

@@ -10,14 +10,14 @@ from jsonargparse import ArgumentParser
 from lightning import Callback, LightningModule, Trainer
 from torch.utils.hooks import RemovableHandle
 
-from benchmarks.errors import UserError
 from benchmarks.timing.dynamics import measured
 from benchmarks.timing.measure import FlopCount, Orders, Stopwatch, matmul_rate, peak_memory, timed
+from benchmarks.utils.errors import UserError
 from benchmarks.verbs import Generates, Inbetweens, Interpolates, Predicts
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from datamodules.module import ClipDataModule
-from lightning_modules.acceleration import Acceleration
-from lightning_modules.build import build
+from lightning_modules.callbacks.compile import Acceleration
+from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics.base import Dynamics
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 from lightning_modules.motion_gan import MotionGAN

@@ -13,10 +13,10 @@ from benchmarks.cli import benchmarks
 from benchmarks.clip_files import find_clips, read_clip
 from benchmarks.commands import evaluate as evaluate_module
 from benchmarks.commands import folder_exam
-from benchmarks.errors import UserError
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.paired import squared_error
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import VideoClip
 from datamodules.video import read_video, write_video

@@ -14,15 +14,15 @@ from baselines.linear_blend import LinearBlend
 from baselines.repeat_last import RepeatLast
 from benchmarks.board.published import read_table
 from benchmarks.cli import benchmarks
-from benchmarks.errors import UserError
 from benchmarks.figures.base import Trained
 from benchmarks.figures.inbetweening import DecodedBlocks, Examples, MeanOfDraws
 from benchmarks.metrics.features import i3d
 from benchmarks.plan import Plan, read_plan
 from benchmarks.records import read_records
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import WeightsUnavailable
 from datamodules.video import read_video
-from lightning_modules.build import build, save
+from lightning_modules.checkpoints.build import build, save
 
 torch.set_num_threads(1)
 

@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from benchmarks.timing.inbetweening import PeakMemory, batch_of, main, memory, our_step, system_of
-from lightning_modules.acceleration import channels_last
+from lightning_modules.callbacks.compile import channels_last
 
 torch.set_num_threads(1)
 

@@ -21,7 +21,7 @@ from benchmarks.metrics.features import c3d, i3d
 from benchmarks.pixels import from_pixels
 from benchmarks.records import read_records
 from benchmarks.weights import WeightsUnavailable
-from lightning_modules.build import build
+from lightning_modules.checkpoints.build import build
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 
 ROOT = Path(__file__).parents[2]

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.errors import UserError
 from benchmarks.launching.engines import engine
 from benchmarks.launching.launch import Engine, Handle, Progress, launch
 from benchmarks.launching.table import LiveTable, Sight, clock, look, look_at_all
 from benchmarks.launching.work import CHILD, Brought, Outcome, Work, child, perform, write_files
+from benchmarks.utils.errors import UserError
 
 WORKER = """
 import os, pathlib, signal, sys, time

@@ -22,10 +22,10 @@ from benchmarks.board.markdown import markdown
 from benchmarks.board.ranking import Cell, Standing, among_the_best, budget_of
 from benchmarks.board.tables import as_csv, as_latex
 from benchmarks.cli import benchmarks
-from benchmarks.errors import UserError
 from benchmarks.intervals import bootstrap_mean_interval, mean_and_half_width, t_quantile
 from benchmarks.plan import Plan, Row, read_plan, read_plans
 from benchmarks.records import Budget, Measurement, Protocol, Record, Sampling, read_records
+from benchmarks.utils.errors import UserError
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")
 

@@ -12,10 +12,10 @@ from record_maker import make_record
 
 from benchmarks.board.gather import section, sections
 from benchmarks.board.html import page
-from benchmarks.errors import UserError
 from benchmarks.leaderboard import CLIPS
 from benchmarks.plan import Plan, Row, read_plans
 from benchmarks.records import Measurement, Protocol, Record, read_records
+from benchmarks.utils.errors import UserError
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")
 Page = Any

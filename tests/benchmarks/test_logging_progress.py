@@ -9,7 +9,7 @@ from lightning import Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 from benchmarks.loggers.progress import Progress
-from lightning_modules.callbacks import Budget
+from lightning_modules.callbacks.budget import Budget
 
 
 class Seen(Progress):

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from record_maker import make_record
 
-from benchmarks.errors import UserError
 from benchmarks.figures.base import Trained
 from benchmarks.figures.mode_gan import (
     FrameRates,
@@ -26,6 +25,7 @@ from benchmarks.figures.mode_gan import (
 from benchmarks.figures.mode_gan_motion import DistanceByFrameRate, KeypointTrails
 from benchmarks.figures.mode_gan_pendulum import PendulumCurves
 from benchmarks.records import Measurement
+from benchmarks.utils.errors import UserError
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.sampling import Regular
 from datamodules.video import read_video

@@ -11,7 +11,7 @@ from PIL import Image
 from baselines.linear_blend import LinearBlend
 from benchmarks.board.clips import render
 from benchmarks.cli import benchmarks
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 from datamodules.bouncing_balls import BouncingBallsSource
 from datamodules.clip import VideoClip
 

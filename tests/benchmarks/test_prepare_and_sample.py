@@ -9,7 +9,7 @@ import torch
 from benchmarks.cli import benchmarks
 from benchmarks.commands.sampling import seconds
 from datamodules.video import read_video, write_video
-from lightning_modules.build import build, save
+from lightning_modules.checkpoints.build import build, save
 
 
 def run(*words: str) -> int:

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from benchmarks import tasks as task_file
 from benchmarks.evaluation import Evaluation
+from benchmarks.lightning_cli import main
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.records import Record, read_record
 from benchmarks.sitting import labels, without_gaps
 from benchmarks.tasks import Generate, Inbetween, Interpolate, Predict
-from benchmarks.training import main
 from datamodules.clip import Batch, VideoClip, sample_id
 from lightning_modules.dynamics.base import OffGridError, grid_steps
 

@@ -202,10 +202,15 @@ def test_records_import_no_torch() -> None:
 
 
 def test_the_code_of_a_run_is_what_its_classes_are_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    imported = [module.file for module in source.modules().values() if module.file != "lightning_modules/health.py"]
+    imported = [
+        module.file for module in source.modules().values() if module.file != "lightning_modules/callbacks/nan_guard.py"
+    ]
     monkeypatch.setattr(source, "imported_files", lambda root: imported)
     config = {"model": {"class_path": "RepeatLast"}, "trainer": {"logger": "LinearBlend"}}
     files = set(make_record(class_path="baselines.repeat_last.RepeatLast", config=config).code_files)
     assert {"baselines/repeat_last.py", "lightning_modules/system.py", "datamodules/clip.py"} <= files
     assert {"benchmarks/evaluation.py", "benchmarks/tasks.py", "benchmarks/metrics/base.py"} <= files
-    assert not {"baselines/linear_blend.py", "lightning_modules/vid_ode.py", "lightning_modules/health.py"} & files
+    assert (
+        not {"baselines/linear_blend.py", "lightning_modules/vid_ode.py", "lightning_modules/callbacks/nan_guard.py"}
+        & files
+    )

@@ -9,13 +9,13 @@ import torch
 from test_running import PLAN, Run, calls, run  # noqa: F401 (a fixture)
 
 from benchmarks import running
-from benchmarks.errors import UserError
 from benchmarks.figures.base import Figure, Trained, build_figure, trained
 from benchmarks.job import Job
 from benchmarks.joining import main as join_main
 from benchmarks.plan import read_plan
 from benchmarks.records import read_records
-from lightning_modules.build import build, load, save
+from benchmarks.utils.errors import UserError
+from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.system import Training
 
 HEAD = "title: Tiny\nseeds: [0, 1]\ntasks: [{class_path: benchmarks.tasks.Predict}]\n"

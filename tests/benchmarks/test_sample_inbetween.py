@@ -13,9 +13,9 @@ from baselines.linear_blend import LinearBlend
 from baselines.repeat_last import RepeatLast
 from benchmarks.cli import benchmarks
 from benchmarks.commands.sample_inbetween import draw_between, read_pictures
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 from datamodules.video import read_video
-from lightning_modules.build import build, save
+from lightning_modules.checkpoints.build import build, save
 from lightning_modules.inbetweening import Inbetweening
 
 torch.set_num_threads(1)

@@ -12,9 +12,9 @@ from torch.testing import assert_close
 from benchmarks.cli import benchmarks
 from benchmarks.commands.sample import add_arguments, main
 from benchmarks.commands.sample_modes import Slowed, drawn, mode_gan, moments, slowed
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 from datamodules.video import read_video
-from lightning_modules.build import build, save
+from lightning_modules.checkpoints.build import build, save
 from lightning_modules.mode_gan import ModeGAN, join
 
 MLP = "lightning_modules.dynamics.mlp.MLP"

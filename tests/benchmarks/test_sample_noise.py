@@ -12,9 +12,9 @@ from torch.testing import assert_close
 from benchmarks.cli import benchmarks
 from benchmarks.commands.sample_modes import Slowed, moments
 from benchmarks.commands.sample_noise import Clock, drawn, of_training, painter, way_out
-from benchmarks.errors import UserError
+from benchmarks.utils.errors import UserError
 from datamodules.video import read_video
-from lightning_modules.build import build, save
+from lightning_modules.checkpoints.build import build, save
 from lightning_modules.dynamics.base import OffGridError
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 

@@ -13,7 +13,7 @@ from benchmarks.timing.dynamics import Call, kept_bytes, measured, solvers
 from benchmarks.timing.table import table
 from benchmarks.timing.worker import _batch, _usual_rate
 from datamodules.clip import VideoClip
-from lightning_modules.build import build
+from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import LatentODE, VectorField
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.errors import UserError
 from benchmarks.timing import latent_dynamics
 from benchmarks.timing.latent_dynamics import MEMBERS, PublicMoCoGAN, PublicTGAN, family_and_member, public
+from benchmarks.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "configs" / "model"

@@ -15,10 +15,10 @@ import yaml
 from safetensors.torch import load_file
 from training_folder import DATA, EXAM, EXPERIMENT, QUIET, RUN, here, write
 
-import benchmarks.training as training
+import benchmarks.lightning_cli as training
+from benchmarks.lightning_cli import ChronoReelCLI, main
 from benchmarks.records import read_record
-from benchmarks.training import Command, main
-from lightning_modules.build import load, save
+from lightning_modules.checkpoints.build import load, save
 
 __all__ = ["here"]
 
@@ -66,7 +66,7 @@ def test_a_run_is_continued_not_overwritten(here: Path, capsys: pytest.CaptureFi
 
 def test_the_groups_stand_beside_the_callbacks_of_the_trainer(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = []
-    monkeypatch.setattr(Command, "_run_subcommand", lambda self, _: commands.append(self))
+    monkeypatch.setattr(ChronoReelCLI, "_run_subcommand", lambda self, _: commands.append(self))
     callbacks = [{"class_path": "lightning.pytorch.callbacks.LearningRateMonitor"}]
     mine = write("mine.yaml", trainer={"callbacks": callbacks}, budget={"generator_updates": 3})
     assert main(["fit", EXPERIMENT, mine, "--trainer.max_epochs=null"]) == 0
@@ -98,7 +98,7 @@ def test_the_logger_configs_write_to_the_folder_of_the_run(
     name: str, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[Any] = []
-    monkeypatch.setattr(Command, "_run_subcommand", lambda self, _: commands.append(self))
+    monkeypatch.setattr(ChronoReelCLI, "_run_subcommand", lambda self, _: commands.append(self))
     monkeypatch.delenv("WANDB_MODE", raising=False)
     configs = Path(training.__file__).parents[1] / "configs"
     shutil.copytree(configs / "logger", "configs/logger")
@@ -111,8 +111,8 @@ def test_the_logger_configs_write_to_the_folder_of_the_run(
 def test_the_trainer_configs_are_what_a_trainer_takes(name: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configs = Path(training.__file__).parents[1] / "configs"
     taken: list[Any] = []
-    monkeypatch.setattr(Command, "instantiate_classes", lambda self: taken.append(self.config.test.trainer))
-    monkeypatch.setattr(Command, "_run_subcommand", lambda self, _: None)
+    monkeypatch.setattr(ChronoReelCLI, "instantiate_classes", lambda self: taken.append(self.config.test.trainer))
+    monkeypatch.setattr(ChronoReelCLI, "_run_subcommand", lambda self, _: None)
     assert main(["test", EXPERIMENT, f"--trainer={configs / 'trainer' / name}.yaml"]) == 0
     content = yaml.safe_load((configs / "trainer" / f"{name}.yaml").read_text())
     for wanted, got in zip(content.pop("callbacks", []), taken[0]["callbacks"] or [], strict=True):

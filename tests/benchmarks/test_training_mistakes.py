@@ -10,9 +10,9 @@ from training_folder import DATA, EXAM, EXPERIMENT, QUIET, RUN, here, write
 
 from benchmarks.cli import lightning
 from benchmarks.forked import Forked
+from benchmarks.lightning_cli import main
 from benchmarks.provenance import ROOT
-from benchmarks.training import main
-from lightning_modules.build import load, save
+from lightning_modules.checkpoints.build import load, save
 
 __all__ = ["here"]
 

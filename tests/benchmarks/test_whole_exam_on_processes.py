@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.lightning_cli import main
 from benchmarks.records import Record, read_record
-from benchmarks.training import main
 
 MODEL = Path(__file__).parents[2] / "configs/model/mocogan_ode1.yaml"
 CLIPS = 13

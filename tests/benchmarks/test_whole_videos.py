@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from benchmarks.lightning_cli import main
 from benchmarks.metrics.paired import MSE
 from benchmarks.records import read_record
 from benchmarks.tasks import Inbetween
-from benchmarks.training import main
 from datamodules.clip import Batch, VideoClip
 
 torch.set_num_threads(1)

@@ -7,7 +7,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from datamodules.clip import Batch, VideoClip
-from lightning_modules.acceleration import Acceleration, stacks
+from lightning_modules.callbacks.compile import Acceleration, stacks
 from lightning_modules.dynamics import ConvField, LatentODE
 from lightning_modules.networks.vid_ode import VidODENetwork
 from lightning_modules.networks.vid_ode_parts import ODEConvGRU, PatchCritic

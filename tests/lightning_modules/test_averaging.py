@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from datamodules.clip import Batch
-from lightning_modules.averaging import WeightAveraging
-from lightning_modules.checkpoints import Checkpoints
-from lightning_modules.random_state import RandomState
+from lightning_modules.callbacks.checkpoint import Checkpoints
+from lightning_modules.callbacks.rng_state import RandomState
+from lightning_modules.callbacks.weight_averaging import WeightAveraging
 from lightning_modules.system import System
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 from vid_ode_maker import batch, config
 
-from lightning_modules.build import build, load, save
+from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.vid_ode import VidODE
 
 

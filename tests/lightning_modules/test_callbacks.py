@@ -14,10 +14,10 @@ import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from tiny_systems import BATCHES, Plain, TinyGAN, assert_same_state, contents, data, team, trainer_of
 
-from lightning_modules.callbacks import Budget, UpdateAxis
-from lightning_modules.checkpoints import Checkpoints
-from lightning_modules.health import Health, NotFiniteError
-from lightning_modules.random_state import capture_random_state, restore_random_state
+from lightning_modules.callbacks.budget import Budget, UpdateAxis
+from lightning_modules.callbacks.checkpoint import Checkpoints
+from lightning_modules.callbacks.nan_guard import Health, NotFiniteError
+from lightning_modules.callbacks.rng_state import capture_random_state, restore_random_state
 from lightning_modules.system import System
 
 

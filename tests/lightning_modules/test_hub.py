@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lightning_modules import hub
-from lightning_modules.build import build, load
-from lightning_modules.hub import CONFIG, WEIGHTS, HubError, from_pretrained, hub_mixin, save_pretrained
+from lightning_modules.checkpoints import hub
+from lightning_modules.checkpoints.build import build, load
+from lightning_modules.checkpoints.hub import CONFIG, WEIGHTS, HubError, from_pretrained, hub_mixin, save_pretrained
 from lightning_modules.system import System, Training
 
 SYSTEM = {"class_path": "baselines.constant.Constant", "init_args": {"value": "mean"}}

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from benchmarks.tasks import Inbetween, Inbetweens
 from datamodules.clip import Batch, Trajectory, VideoClip
-from lightning_modules.build import build
+from lightning_modules.checkpoints.build import build
 from lightning_modules.inbetweening import Fakes, Inbetweening
 from lightning_modules.losses.penalties import weighted_logit_penalty
 

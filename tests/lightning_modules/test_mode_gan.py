@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from benchmarks.tasks import Generates
 from datamodules.clip import Batch, KeypointClip, VideoClip, check_clip
-from lightning_modules.build import build, load, save
+from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.mode_gan import ModeGAN, join
 from lightning_modules.motion_gan import MotionGAN
 from lightning_modules.motion_to_video_gan import MotionToVideoGAN

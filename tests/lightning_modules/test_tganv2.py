@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.adversarial import detached
-from lightning_modules.build import build
+from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import ConvJetEncoder, ConvLSTM, Dynamics, LatentODE, LatentSDE, LeakyConvField
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 from lightning_modules.networks.tganv2 import TGANv2Critic, TGANv2Generator

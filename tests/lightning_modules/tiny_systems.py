@@ -15,11 +15,11 @@ from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, VideoClip
 from datamodules.sampling import Regular
 from lightning_modules.adversarial import AdversarialSystem, Losses
-from lightning_modules.averaging import WeightAveraging
-from lightning_modules.callbacks import Budget, UpdateAxis
-from lightning_modules.checkpoints import Checkpoints
-from lightning_modules.health import Health
-from lightning_modules.random_state import RandomState
+from lightning_modules.callbacks.budget import Budget, UpdateAxis
+from lightning_modules.callbacks.checkpoint import Checkpoints
+from lightning_modules.callbacks.nan_guard import Health
+from lightning_modules.callbacks.rng_state import RandomState
+from lightning_modules.callbacks.weight_averaging import WeightAveraging
 from lightning_modules.system import System
 
 BATCHES = 5

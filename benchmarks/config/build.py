@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from benchmarks.errors import UserError, unknown
 from benchmarks.plan import read_yaml
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 if TYPE_CHECKING:
     from datamodules.module import ClipDataModule
@@ -19,7 +19,7 @@ def find_data(name: str) -> Path:
     """A data .yaml, an experiment .yaml whose `data:` is meant, or the name of a file in configs/data."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name.replace('-', '_')}.yaml"
     if not path.is_file():
-        raise unknown("data", name, [known.stem for known in FOLDER.glob("*.yaml")])
+        raise unknown_name_error("data", name, [known.stem for known in FOLDER.glob("*.yaml")])
     content = read_yaml(path)
     if isinstance(content.get("data"), str):
         return path.parent / content["data"]
@@ -59,7 +59,7 @@ def build_data_of(content: Mapping[str, Any], name: str) -> "ClipDataModule":
     """The data module that `class_path` and `init_args` describe; messages call it `name`."""
     from jsonargparse import ArgumentParser
 
-    from benchmarks.mistakes import explain
+    from benchmarks.config.errors import explain
     from datamodules.module import ClipDataModule
 
     parser = ArgumentParser(exit_on_error=False)

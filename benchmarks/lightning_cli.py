@@ -18,21 +18,21 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import WandbLogger
 
 from benchmarks.canonical import slug, write_text
-from benchmarks.errors import UserError, unknown
+from benchmarks.config.errors import explain, import_ours
 from benchmarks.evaluation import Evaluation
 from benchmarks.loggers.csv_log import CsvLog
 from benchmarks.loggers.progress import Progress
 from benchmarks.loggers.progress_bar import use_budget_bar
-from benchmarks.mistakes import explain, import_ours
+from benchmarks.utils.errors import UserError, unknown_name_error
 from datamodules.module import ClipDataModule
 from datamodules.video import VideoError
 from datamodules.video_folder import FolderError
-from lightning_modules.averaging import WeightAveraging
-from lightning_modules.build import class_paths, load, misfit
-from lightning_modules.callbacks import Budget, UpdateAxis
-from lightning_modules.checkpoints import Checkpoints
-from lightning_modules.health import Health
-from lightning_modules.random_state import RandomState
+from lightning_modules.callbacks.budget import Budget, UpdateAxis
+from lightning_modules.callbacks.checkpoint import Checkpoints
+from lightning_modules.callbacks.nan_guard import Health
+from lightning_modules.callbacks.rng_state import RandomState
+from lightning_modules.callbacks.weight_averaging import WeightAveraging
+from lightning_modules.checkpoints.build import class_paths, load, misfit
 from lightning_modules.system import System, with_config
 
 COMMANDS = ("fit", "validate", "test", "predict")
@@ -46,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     import_ours()
     try:
-        Command(arguments)
+        ChronoReelCLI(arguments)
     except (UserError, VideoError, FolderError) as error:
         print(f"lightning: {error}", file=sys.stderr)
         return 2
@@ -66,7 +66,7 @@ class SaveConfig(SaveConfigCallback):
                 logger.log_hyperparams(yaml.safe_load(text))
 
 
-class Command(LightningCLI):
+class ChronoReelCLI(LightningCLI):
     """LightningCLI with any `System` as `model:`, any `ClipDataModule` as `data:`, and groups of our own.
 
     `evaluation:`, `averaging:`, `budget:` and `checkpoints:` configure callbacks that run beside `trainer.callbacks`.
@@ -199,7 +199,7 @@ class Command(LightningCLI):
         path = options.get("ckpt_path")
         if path not in (None, "last", "best") and not Path(path).is_file():
             found = [file for kind in ("ckpt", "safetensors") for file in Path().glob(f"runs/**/*.{kind}")]
-            raise unknown("checkpoint", path, (str(file) for file in found if ".clips." not in file.name))
+            raise unknown_name_error("checkpoint", path, (str(file) for file in found if ".clips." not in file.name))
         file = self.folder / "checkpoints" / "last.ckpt" if path == "last" else Path(path or "")
         if file.is_file() and (reason := misfit(self.model, file)):
             raise UserError(

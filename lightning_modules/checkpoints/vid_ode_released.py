@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.build import build
+from lightning_modules.checkpoints.build import build
 from lightning_modules.system import System
 
 NAMES = {
@@ -35,7 +35,7 @@ def from_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if before is None:
             raise ValueError(
                 f"The weight {name} is none of Vid-ODE's released names, which begin with {', '.join(NAMES)}. "
-                "A checkpoint of this suite loads with `lightning_modules.build.load`."
+                "A checkpoint of this suite loads with `lightning_modules.checkpoints.build.load`."
             )
         renamed[NAMES[before] + name.removeprefix(before)] = value
     return renamed

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from lightning_modules.build import load, save
+from lightning_modules.checkpoints.build import load, save
 from lightning_modules.system import System
 
 if TYPE_CHECKING:

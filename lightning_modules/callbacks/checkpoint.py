@@ -9,7 +9,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lightning_modules.callbacks import updates_of
+from lightning_modules.callbacks.budget import updates_of
 
 
 class Checkpoints(ModelCheckpoint):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from datamodules.clip import Batch
 from lightning_modules.adversarial import AdversarialSystem
-from lightning_modules.batch_statistics import LastBatches, normalisations
-from lightning_modules.callbacks import updates_of
+from lightning_modules.callbacks.batch_statistics import LastBatches, normalisations
+from lightning_modules.callbacks.budget import updates_of
 
 
 class WeightAveraging(Callback):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lightning_modules.callbacks import updates_of
+from lightning_modules.callbacks.budget import updates_of
 
 
 class NotFiniteError(ArithmeticError):

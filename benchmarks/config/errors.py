@@ -9,7 +9,7 @@ from pkgutil import walk_packages
 
 from jsonargparse import ArgumentParser
 
-from benchmarks.errors import UserError, unknown
+from benchmarks.utils.errors import UserError, unknown_name_error
 
 PACKAGES = ("lightning_modules", "baselines", "datamodules", "benchmarks")
 
@@ -24,7 +24,7 @@ def import_ours() -> None:
 def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> UserError:
     """The one sentence that helps, from jsonargparse's report of all that it tried."""
     if found := re.search(r"argument subcommand: invalid choice: '([^']*)' \(choose from (.*)\)", message):
-        return unknown("command", found[1], re.findall(r"'([^']*)'", found[2]))
+        return unknown_name_error("command", found[1], re.findall(r"'([^']*)'", found[2]))
     if found := re.search(r"unrecognized arguments: (\S+)", message):
         return _unknown_option(found[1].partition("=")[0].lstrip("-"), parser)
     if found := re.search(r"does not accept option '([^']*)'", message):
@@ -33,19 +33,19 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> UserE
     owners = re.findall(r"Problem with given class_path '([^']*)'", message)
     if found := re.search(r"Option '([^']*)' is not accepted", message):
         owner = owners[-1] if owners else ""
-        return unknown(f"{owner.rpartition('.')[2]} argument".strip(), found[1], _arguments_of(owner))
+        return unknown_name_error(f"{owner.rpartition('.')[2]} argument".strip(), found[1], _arguments_of(owner))
     if (found := re.search(r"No module named '([^'.]*)", message)) and found[1] not in PACKAGES:
         return UserError(
             f"There is no module '{found[1]}' that Python finds from here. Start the command in the folder that holds "
             "it, set PYTHONPATH, or install it."
         )
     if found := re.search(r"(?:No module named|has no attribute) '([^']*)'", message):
-        return unknown("class", owners[-1] if owners else found[1], _class_paths())
+        return unknown_name_error("class", owners[-1] if owners else found[1], _class_paths())
     if found := re.search(r"Expected a dot import path string: (\S+)", message):
-        return unknown("class", found[1], (path.rpartition(".")[2] for path in _class_paths()))
+        return unknown_name_error("class", found[1], (path.rpartition(".")[2] for path in _class_paths()))
     if found := re.search(r"(?:import path format: |File does not exist: )'?([^\s']+\.ya?ml)", message):
         file = found[1].removeprefix(f"{Path.cwd()}/")
-        return unknown("config file", file, map(str, Path("configs").rglob("*.yaml")))
+        return unknown_name_error("config file", file, map(str, Path("configs").rglob("*.yaml")))
     if found := re.search(r"arguments are required: (.*)", message):
         missing = ", ".join(name.strip().split(".", 1)[-1] for name in found[1].split(","))
         owner = f" of {owners[-1].rpartition('.')[2]}" if owners else ""
@@ -55,7 +55,7 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> UserE
 
 def _unknown_option(word: str, parser: ArgumentParser) -> UserError:
     options = {name.lstrip("-") for name in parser._option_string_actions if name.startswith("--")}
-    return unknown("option", word, (name for name in options if not name.endswith("+")))
+    return unknown_name_error("option", word, (name for name in options if not name.endswith("+")))
 
 
 def _arguments_of(class_path: str) -> list[str]:

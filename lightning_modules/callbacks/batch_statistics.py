@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from datamodules.clip import Batch
 from lightning_modules.adversarial import AdversarialSystem
-from lightning_modules.random_state import capture_random_state, restore_random_state
+from lightning_modules.callbacks.rng_state import capture_random_state, restore_random_state
 
 
 class LastBatches:

@@ -45,7 +45,7 @@ def answered(main: Callable[[list[str]], int], arguments: list[str]) -> int:
 def _said_by_us(error: Exception) -> bool:
     """Whether a `raise` of this project made the error, and so a sentence for a person, rather than a slip of code."""
     made = traceback.extract_tb(error.__traceback__)[-1]
-    return Path(made.filename).is_relative_to(Path(__file__).parents[1]) and (made.line or "").startswith("raise ")
+    return Path(made.filename).is_relative_to(Path(__file__).parents[2]) and (made.line or "").startswith("raise ")
 
 
 def _innermost(message: str) -> str:
@@ -61,7 +61,7 @@ def _innermost(message: str) -> str:
     return f"{'.'.join(key)}: {text}" if key else text
 
 
-def unknown(what: str, word: str, known: Iterable[str]) -> UserError:
+def unknown_name_error(what: str, word: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist: says the nearest one that does, or all of them if they are few."""
     known = sorted(set(known))
     lowered = {name.lower(): name for name in known}

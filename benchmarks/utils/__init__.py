@@ -1,0 +1,1 @@
+"""What every other package of the benchmark may use and that uses none of them."""
