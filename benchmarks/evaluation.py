@@ -14,8 +14,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from benchmarks.gallery import Gallery
 from benchmarks.loggers.results import log_measurements, log_records
 from benchmarks.metrics.base import ClipMetric
-from benchmarks.per_clip import write_per_clip
-from benchmarks.records import Measurement
+from benchmarks.records.clip_scores import write_per_clip
+from benchmarks.records.record import Measurement
 from benchmarks.sitting import Sitting, check_target, check_times, check_types, labels, without_gaps
 from benchmarks.tasks import SEED_STEP, Task
 from benchmarks.weights import WeightsUnavailable

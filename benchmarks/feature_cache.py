@@ -11,9 +11,9 @@ from torch import Tensor
 
 from benchmarks.canonical import content_hash
 from benchmarks.metrics.features.extractor import Extractor
-from benchmarks.per_clip import PerClipError, read_arrays, write_arrays
-from benchmarks.provenance import code_hash
-from benchmarks.source import imported_by
+from benchmarks.records.provenance import code_hash
+from benchmarks.records.source_tree import imported_by
+from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays
 
 FORMAT = 1
 

@@ -10,8 +10,8 @@ import yaml
 
 from benchmarks.canonical import content_hash, slug, write_text
 from benchmarks.plan import Plan, Row, read_yaml
-from benchmarks.records import Record, read_record
-from benchmarks.source import class_paths, find, imported_by, lineage, statements_hash
+from benchmarks.records.record import Record, read_record
+from benchmarks.records.source_tree import class_paths, find, imported_by, lineage, statements_hash
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 EXPERIMENTS = Path("configs/experiment")

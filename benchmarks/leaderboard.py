@@ -11,7 +11,7 @@ from benchmarks.board.markdown import markdown, with_tables
 from benchmarks.board.tables import as_csv, as_latex
 from benchmarks.canonical import write_text
 from benchmarks.plan import read_plans
-from benchmarks.records import RecordError, read_records
+from benchmarks.records.record import RecordError, read_records
 from benchmarks.utils.errors import UserError
 
 CLIPS = Path(__file__).with_name("board") / "page" / "clips"

@@ -22,9 +22,9 @@ from benchmarks.forked import Forked
 from benchmarks.job import Job
 from benchmarks.launching.plan import add_arguments as add_launcher_arguments
 from benchmarks.launching.plan import launch_jobs
-from benchmarks.per_clip import beside, copy_per_clip
 from benchmarks.plan import Plan, read_plan
-from benchmarks.records import Record, RecordError, read_record
+from benchmarks.records.clip_scores import beside, copy_per_clip
+from benchmarks.records.record import Record, RecordError, read_record
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 try:

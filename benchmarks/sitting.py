@@ -14,9 +14,10 @@ from lightning import Trainer
 from torch import Tensor
 
 from benchmarks.metrics.base import ClipMetric
-from benchmarks.metrics.paired import PairedMetric, PerClip
-from benchmarks.records import Budget as Cost
-from benchmarks.records import Measurement, Protocol, Record, Sampling
+from benchmarks.metrics.paired import PairedMetric
+from benchmarks.records.clip_scores import PerClip
+from benchmarks.records.record import Budget as Cost
+from benchmarks.records.record import Measurement, Protocol, Record, Sampling
 from benchmarks.tasks import Case, Task
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip

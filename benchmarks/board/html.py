@@ -12,7 +12,7 @@ from benchmarks.board.gather import Ranking, Section, columns_of
 from benchmarks.board.published import Published
 from benchmarks.board.ranking import Cell, Standing
 from benchmarks.board.text import arrow, costs, number_text, printed_text, protocol_text, setting_text, title
-from benchmarks.records import Number, Record
+from benchmarks.records.record import Number, Record
 from benchmarks.utils.errors import UserError
 
 FOLDER = Path(__file__).with_name("page")

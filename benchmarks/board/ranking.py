@@ -7,8 +7,8 @@ from functools import cache
 from statistics import fmean
 
 from benchmarks.intervals import bootstrap_mean_interval, mean_and_half_width
-from benchmarks.provenance import code_hash
-from benchmarks.records import Measurement, Number, Record
+from benchmarks.records.provenance import code_hash
+from benchmarks.records.record import Measurement, Number, Record
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from statistics import fmean
 from benchmarks.board.gather import Ranking
 from benchmarks.board.published import Published
 from benchmarks.board.ranking import Cell, Standing
-from benchmarks.records import Record
+from benchmarks.records.record import Record
 
 
 def number_text(cell: Cell) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.records import Measurement, RecordError, read_record
+from benchmarks.records.record import Measurement, RecordError, read_record
 from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmarks.metrics.difference import Difference
-    from benchmarks.metrics.paired import PerClip
+    from benchmarks.records.clip_scores import PerClip
 
 EVALUATION = "chronoreel evaluation"
 """What `benchmarks evaluate --json` writes calls itself so."""
@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print, for each metric both have, the two values, their difference with its interval, and p."""
-    from benchmarks.per_clip import PerClipError, read_per_clip
+    from benchmarks.records.clip_scores import read_per_clip
+    from benchmarks.utils.arrays import PerClipError
 
     first, second = _read(args.first), _read(args.second)
     _check_same("protocol", first.protocol, second.protocol, "n, frames, rate, size, networks or selection differ")

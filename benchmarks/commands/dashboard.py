@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.canonical import write_text
 from benchmarks.commands.sync import gather
-from benchmarks.records import Record
+from benchmarks.records.record import Record
 from benchmarks.utils.errors import UserError
 
 AXIS = "generator_updates"

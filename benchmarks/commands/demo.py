@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks import running
 from benchmarks.plan import Plan, read_plan
-from benchmarks.records import Record, read_records
+from benchmarks.records.record import Record, read_records
 
 PLAN = Path("configs/benchmark/demo.yaml")
 OURS = "Vid-ODE, extrapolate, 200 s"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.canonical import content_hash, plain, slug, write_text
 from benchmarks.commands.compare import EVALUATION
-from benchmarks.per_clip import write_per_clip
-from benchmarks.provenance import package_versions
-from benchmarks.records import Measurement, Protocol
+from benchmarks.records.clip_scores import write_per_clip
+from benchmarks.records.provenance import package_versions
+from benchmarks.records.record import Measurement, Protocol
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.commands.export_card import card
-from benchmarks.records import Record, RecordError, read_record
+from benchmarks.records.record import Record, RecordError, read_record
 from benchmarks.utils.errors import UserError
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.records import Measurement, Record
+from benchmarks.records.record import Measurement, Record
 
 _VERBS = {
     "predict": "continues a clip, at any later times",

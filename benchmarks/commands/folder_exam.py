@@ -16,9 +16,10 @@ from benchmarks.feature_cache import cached_features, key_of
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.metrics.featured import SetMetric, rows_of
 from benchmarks.metrics.features.extractor import Extractor
-from benchmarks.metrics.paired import PairedMetric, PerClip
+from benchmarks.metrics.paired import PairedMetric
 from benchmarks.pixels import from_pixels
-from benchmarks.records import Measurement
+from benchmarks.records.clip_scores import PerClip
+from benchmarks.records.record import Measurement
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import VideoClip, sample_id
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.plan import read_plan
-from benchmarks.provenance import ROOT
-from benchmarks.source import descendants, find
+from benchmarks.records.provenance import ROOT
+from benchmarks.records.source_tree import descendants, find
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 _CONFIGS = Path("configs")

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from benchmarks.canonical import content_hash
-from benchmarks.records import Record, RecordError, read_record, read_records
+from benchmarks.records.record import Record, RecordError, read_record, read_records
 from benchmarks.utils.errors import UserError
 
 

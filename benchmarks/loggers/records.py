@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.canonical import slug
-from benchmarks.per_clip import beside
-from benchmarks.records import Record
+from benchmarks.records.clip_scores import beside
+from benchmarks.records.record import Record
 
 
 def wait_for_a_free_name(folder: Path, run_id: str) -> None:

@@ -1,7 +1,7 @@
 """Metrics that compare an answer with the one truth, frame by frame: MSE, PSNR and SSIM."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -11,19 +11,13 @@ from benchmarks.metrics.base import Summary
 from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.kept import KeepsRows
 from benchmarks.metrics.ssim import structural_similarity
+from benchmarks.records.clip_scores import PerClip
 from datamodules.clip import Sample, source_of
 
 PerFrame = Float[Tensor, "batch time"]
 PEAK = 100.0
 """The PSNR of frames that agree exactly, in dB: the mean squared error is taken to be 1e-10 at least."""
 _CELLS = 1 << 16
-
-
-class PerClip(NamedTuple):
-    """A value for every clip, by rising id: what a paired test of two systems compares."""
-
-    ids: Int[Tensor, " clip"]
-    values: Float[Tensor, " clip"]
 
 
 class PairedMetric(KeepsRows, ABC):

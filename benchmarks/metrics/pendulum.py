@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.metrics.base import Summary
 from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.kept import KeepsRows
-from benchmarks.metrics.paired import PerClip
+from benchmarks.records.clip_scores import PerClip
 from datamodules.clip import Sample, Trajectory, source_of
 
 PerMotion = Float[Tensor, " batch"]

@@ -17,7 +17,7 @@ from benchmarks.canonical import write_text
 from benchmarks.metrics.balls import BallPositionError
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.metrics.paired import SSIM
-from benchmarks.provenance import git_state
+from benchmarks.records.provenance import git_state
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import KeypointClip, VideoClip, take_times
 from datamodules.module import normalise

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records import Budget, Measurement, Protocol, Record
+from benchmarks.records.record import Budget, Measurement, Protocol, Record
 
 
 def make_record(**changes: Any) -> Record:

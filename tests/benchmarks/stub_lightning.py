@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from record_maker import make_record
 
-from benchmarks.records import Protocol
+from benchmarks.records.record import Protocol
 
 STEPS, INTERVAL = 10, 2
 

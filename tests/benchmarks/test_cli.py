@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import provenance
 from benchmarks.cli import COMMANDS, benchmarks, lightning
-from benchmarks.source import descendants, find, imported_by, lineage, statements_hash
+from benchmarks.records import provenance
+from benchmarks.records.source_tree import descendants, find, imported_by, lineage, statements_hash
 
 EXISTING = [name for name, (module, _) in COMMANDS.items() if find_spec(module)]
 

@@ -17,10 +17,11 @@ from benchmarks.cli import benchmarks
 from benchmarks.evaluation import Evaluation
 from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.difference import paired_difference
-from benchmarks.metrics.paired import MSE, PerClip, PooledPSNR, decibel
-from benchmarks.per_clip import PerClipError, beside, read_per_clip, write_per_clip
-from benchmarks.records import Measurement, Protocol, Record, read_record
+from benchmarks.metrics.paired import MSE, PooledPSNR, decibel
+from benchmarks.records.clip_scores import PerClip, beside, read_per_clip, write_per_clip
+from benchmarks.records.record import Measurement, Protocol, Record, read_record
 from benchmarks.tasks import Predict
+from benchmarks.utils.arrays import PerClipError
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import sample_id
 from datamodules.sampling import Regular

@@ -25,7 +25,7 @@ from benchmarks.metrics.diversity import Diversity
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.metrics.paired import MSE, SSIM
-from benchmarks.records import Sampling, read_record
+from benchmarks.records.record import Sampling, read_record
 from benchmarks.tasks import Generate, Interpolate, Predict
 from benchmarks.weights import WeightsUnavailable
 from datamodules.bouncing_balls import BouncingBalls

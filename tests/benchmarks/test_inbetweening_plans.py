@@ -18,7 +18,7 @@ from benchmarks.figures.base import Trained
 from benchmarks.figures.inbetweening import DecodedBlocks, Examples, MeanOfDraws
 from benchmarks.metrics.features import i3d
 from benchmarks.plan import Plan, read_plan
-from benchmarks.records import read_records
+from benchmarks.records.record import read_records
 from benchmarks.utils.errors import UserError
 from benchmarks.weights import WeightsUnavailable
 from datamodules.video import read_video

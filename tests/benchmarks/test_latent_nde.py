@@ -19,7 +19,7 @@ from benchmarks.figures.latent_gan import shapes_of
 from benchmarks.figures.latent_trajectories import LatentTrajectories
 from benchmarks.metrics.features import c3d, i3d
 from benchmarks.pixels import from_pixels
-from benchmarks.records import read_records
+from benchmarks.records.record import read_records
 from benchmarks.weights import WeightsUnavailable
 from lightning_modules.checkpoints.build import build
 from lightning_modules.latent_dynamics import LatentDynamicsGAN

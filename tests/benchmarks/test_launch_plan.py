@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import provenance
 from benchmarks.cli import benchmarks
 from benchmarks.job import Job
 from benchmarks.launching.engines import engine
 from benchmarks.launching.plan import trainings_of
 from benchmarks.plan import Plan, Row, Stage
-from benchmarks.records import read_records
+from benchmarks.records import provenance
+from benchmarks.records.record import read_records
 
 STUB = Path(__file__).with_name("stub_lightning.py")
 CHILD = f"""

@@ -15,7 +15,6 @@ import pytest
 from record_maker import make_record
 from scipy import stats
 
-from benchmarks import provenance
 from benchmarks.board.gather import section, sections
 from benchmarks.board.html import page
 from benchmarks.board.markdown import markdown
@@ -24,7 +23,8 @@ from benchmarks.board.tables import as_csv, as_latex
 from benchmarks.cli import benchmarks
 from benchmarks.intervals import bootstrap_mean_interval, mean_and_half_width, t_quantile
 from benchmarks.plan import Plan, Row, read_plan, read_plans
-from benchmarks.records import Budget, Measurement, Protocol, Record, Sampling, read_records
+from benchmarks.records import provenance
+from benchmarks.records.record import Budget, Measurement, Protocol, Record, Sampling, read_records
 from benchmarks.utils.errors import UserError
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")

@@ -14,7 +14,7 @@ from benchmarks.board.gather import section, sections
 from benchmarks.board.html import page
 from benchmarks.leaderboard import CLIPS
 from benchmarks.plan import Plan, Row, read_plans
-from benchmarks.records import Measurement, Protocol, Record, read_records
+from benchmarks.records.record import Measurement, Protocol, Record, read_records
 from benchmarks.utils.errors import UserError
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.cli import benchmarks
 from benchmarks.commands.listing import facts_of
-from benchmarks.source import descendants
+from benchmarks.records.source_tree import descendants
 from datamodules.facts import Facts
 
 PUBLISHED = [entry.path for entry in descendants("datamodules.prepared.PreparedData")]

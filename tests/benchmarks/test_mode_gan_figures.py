@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.records import read_record
+from benchmarks.records.record import read_record
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,7 +16,7 @@ from benchmarks.lightning_cli import main
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.fvd import FrechetVideoDistance
-from benchmarks.records import Record, read_record
+from benchmarks.records.record import Record, read_record
 from benchmarks.sitting import labels, without_gaps
 from benchmarks.tasks import Generate, Inbetween, Interpolate, Predict
 from datamodules.clip import Batch, VideoClip, sample_id

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from record_maker import make_record
 
-from benchmarks import canonical, provenance, source
+from benchmarks import canonical
 from benchmarks.canonical import content_hash, plain, slug, write_text
-from benchmarks.records import Measurement, Protocol, Record, RecordError, Sampling, read_record, read_records
+from benchmarks.records import provenance, source_tree
+from benchmarks.records.record import Measurement, Protocol, Record, RecordError, Sampling, read_record, read_records
 
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:
@@ -195,7 +196,9 @@ def test_git_state_sees_code_but_not_results(tmp_path: Path) -> None:
 
 
 def test_records_import_no_torch() -> None:
-    code = "import sys, benchmarks.records as r; assert 'torch' not in sys.modules and 'jsonschema' not in sys.modules"
+    code = (
+        "import sys, benchmarks.records.record\nassert 'torch' not in sys.modules and 'jsonschema' not in sys.modules"
+    )
     environment = {**os.environ, "PYTHONPATH": str(provenance.ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
@@ -203,9 +206,11 @@ def test_records_import_no_torch() -> None:
 
 def test_the_code_of_a_run_is_what_its_classes_are_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     imported = [
-        module.file for module in source.modules().values() if module.file != "lightning_modules/callbacks/nan_guard.py"
+        module.file
+        for module in source_tree.modules().values()
+        if module.file != "lightning_modules/callbacks/nan_guard.py"
     ]
-    monkeypatch.setattr(source, "imported_files", lambda root: imported)
+    monkeypatch.setattr(source_tree, "imported_files", lambda root: imported)
     config = {"model": {"class_path": "RepeatLast"}, "trainer": {"logger": "LinearBlend"}}
     files = set(make_record(class_path="baselines.repeat_last.RepeatLast", config=config).code_files)
     assert {"baselines/repeat_last.py", "lightning_modules/system.py", "datamodules/clip.py"} <= files

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import provenance, running
+from benchmarks import running
 from benchmarks.cli import benchmarks
 from benchmarks.job import Job
 from benchmarks.plan import read_plan
-from benchmarks.records import read_records
+from benchmarks.records import provenance
+from benchmarks.records.record import read_records
 
 STUB = Path(__file__).with_name("stub_lightning.py")
 

@@ -13,7 +13,7 @@ from benchmarks.figures.base import Figure, Trained, build_figure, trained
 from benchmarks.job import Job
 from benchmarks.joining import main as join_main
 from benchmarks.plan import read_plan
-from benchmarks.records import read_records
+from benchmarks.records.record import read_records
 from benchmarks.utils.errors import UserError
 from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.system import Training

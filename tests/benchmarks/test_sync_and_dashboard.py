@@ -14,7 +14,7 @@ from record_maker import make_record
 from benchmarks.cli import benchmarks
 from benchmarks.commands.dashboard import exams, text
 from benchmarks.commands.sync import run_id
-from benchmarks.records import Measurement
+from benchmarks.records.record import Measurement
 
 # wandb-workspaces is written for pydantic 1
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")

@@ -17,7 +17,7 @@ from training_folder import DATA, EXAM, EXPERIMENT, QUIET, RUN, here, write
 
 import benchmarks.lightning_cli as training
 from benchmarks.lightning_cli import ChronoReelCLI, main
-from benchmarks.records import read_record
+from benchmarks.records.record import read_record
 from lightning_modules.checkpoints.build import load, save
 
 __all__ = ["here"]

@@ -11,7 +11,7 @@ from training_folder import DATA, EXAM, EXPERIMENT, QUIET, RUN, here, write
 from benchmarks.cli import lightning
 from benchmarks.forked import Forked
 from benchmarks.lightning_cli import main
-from benchmarks.provenance import ROOT
+from benchmarks.records.provenance import ROOT
 from lightning_modules.checkpoints.build import load, save
 
 __all__ = ["here"]

@@ -12,7 +12,7 @@ from record_maker import make_record
 from benchmarks.board.published import read_table
 from benchmarks.figures.base import Trained, build_figure
 from benchmarks.plan import read_plan
-from benchmarks.records import Measurement
+from benchmarks.records.record import Measurement
 from benchmarks.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]

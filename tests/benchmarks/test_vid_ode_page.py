@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.records import Record, read_record
+from benchmarks.records.record import Record, read_record
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "vid_ode.md").read_text()

