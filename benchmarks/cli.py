@@ -13,14 +13,14 @@ from typing import NoReturn
 from benchmarks.utils.errors import UserError, answered, unknown_name_error
 
 COMMANDS = {
-    "run": ("benchmarks.running", "train and test every row of a benchmark, and keep the records"),
-    "leaderboard": ("benchmarks.leaderboard", "make LEADERBOARD.md, CSV, LaTeX and a page from the records"),
+    "run": ("benchmarks.commands.run", "train and test every row of a benchmark, and keep the records"),
+    "leaderboard": ("benchmarks.commands.leaderboard", "make LEADERBOARD.md, CSV, LaTeX and a page from the records"),
     "evaluate": (
         "benchmarks.commands.evaluate",
         "score any folder of videos, made by any model, against reference videos",
     ),
     "compare": ("benchmarks.commands.compare", "test whether two records of the same clips differ by more than chance"),
-    "sample": ("benchmarks.commands.sample", "draw, continue or slow down a clip with a trained model"),
+    "sample": ("benchmarks.commands.sample.cli", "draw, continue or slow down a clip with a trained model"),
     "export": (
         "benchmarks.commands.export",
         "make a checkpoint a folder of safetensors, configuration and card, and share it",
@@ -28,16 +28,16 @@ COMMANDS = {
     "sync": ("benchmarks.commands.sync", "send the records of past runs to Weights & Biases"),
     "dashboard": ("benchmarks.commands.dashboard", "lay out a W&B workspace and report for the records"),
     "prepare": ("benchmarks.commands.prepare", "make a data set ready"),
-    "show": (
-        "benchmarks.commands.show",
+    "inspect": (
+        "benchmarks.commands.inspect",
         "show what a model will see: a contact sheet, a GIF, keypoints, times, movement",
     ),
     "list": (
-        "benchmarks.commands.listing",
+        "benchmarks.commands.list",
         "show what there is: experiments, benchmarks, data, models, metrics, baselines",
     ),
     "weights": ("benchmarks.commands.weights", "list, fetch and verify the pretrained networks of the metrics"),
-    "speed": ("benchmarks.speed", "time the training step, sampling and loading of a config"),
+    "speed": ("benchmarks.commands.speed", "time the training step, sampling and loading of a config"),
 }
 """Each command's module, with `add_arguments(parser)` and `main(args) -> exit code`; it imports torch inside `main`."""
 

@@ -132,7 +132,7 @@ def test_importing_stays_cheap() -> None:
     assert json.loads(run.stdout.splitlines()[-1]) == {}
 
 
-@pytest.mark.parametrize("module", ["benchmarks.cli", "benchmarks.records.record", "benchmarks.leaderboard"])
+@pytest.mark.parametrize("module", ["benchmarks.cli", "benchmarks.records.record", "benchmarks.commands.leaderboard"])
 def test_commands_that_need_no_model_import_no_torch(module: str) -> None:
     script = f"import sys, {module}\nassert 'torch' not in sys.modules"
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)

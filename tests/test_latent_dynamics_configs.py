@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from benchmarks.plan import read_plan
-from benchmarks.speed import read_config
+from benchmarks.commands.speed import read_config
+from benchmarks.runs.spec import read_plan
 from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import (
     ConvLSTM,

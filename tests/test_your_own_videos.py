@@ -55,7 +55,7 @@ def test_every_step_works(here: Path, capfd: pytest.CaptureFixture[str]) -> None
                 assert end.value.code == 0, (line, capfd.readouterr().err[-2000:])
             done.append(" ".join([command, words[0]]))
     assert done == [
-        *["benchmarks prepare"] * 2, "benchmarks show", "lightning fit", "lightning test", "benchmarks run",
+        *["benchmarks prepare"] * 2, "benchmarks inspect", "lightning fit", "lightning test", "benchmarks run",
         "benchmarks leaderboard",
     ]  # fmt: skip
     assert list(Path("runs/show").glob("my_videos-train.*"))

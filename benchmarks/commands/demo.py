@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import running
-from benchmarks.plan import Plan, read_plan
+from benchmarks.commands import run
 from benchmarks.records.record import Record, read_records
+from benchmarks.runs.spec import Plan, read_plan
 
 PLAN = Path("configs/benchmark/demo.yaml")
 OURS = "Vid-ODE, extrapolate, 200 s"
@@ -27,8 +27,8 @@ def main(folder: Path = Path("runs/demo")) -> int:
     plan = read_plan(PLAN)
     results = folder / "results"
     parser = argparse.ArgumentParser()
-    running.add_arguments(parser)
-    code = running.main(parser.parse_args([str(PLAN), "--runs", str(folder), "--results", str(results), "--fork"]))
+    run.add_arguments(parser)
+    code = run.main(parser.parse_args([str(PLAN), "--runs", str(folder), "--results", str(results), "--fork"]))
     records = list(read_records(results).values())
     for task in ("predict", "interpolate"):
         for table in tables(plan, [record for record in records if record.task["name"] == task], task):
@@ -105,7 +105,7 @@ def draw(checkpoint: Path, folder: Path) -> list[Path]:
     import numpy as np
     import torch
 
-    from benchmarks.commands.sample import continued
+    from benchmarks.commands.sample.cli import continued
     from benchmarks.gallery import picture
     from benchmarks.pixels import from_pixels, to_pictures
     from benchmarks.verbs import Predicts

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.config.build import build_data_of
-from benchmarks.job import Job
-from benchmarks.plan import Plan
 from benchmarks.records.record import Record
+from benchmarks.runs.job import Job
+from benchmarks.runs.spec import Plan
 from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from PIL import Image
 
 from baselines.linear_blend import LinearBlend
 from baselines.repeat_last import RepeatLast
-from benchmarks.board.published import read_table
 from benchmarks.cli import benchmarks
 from benchmarks.figures.base import Trained
 from benchmarks.figures.inbetweening import DecodedBlocks, Examples, MeanOfDraws
+from benchmarks.leaderboard.published import read_table
 from benchmarks.metrics.features import i3d
-from benchmarks.plan import Plan, read_plan
 from benchmarks.records.record import read_records
+from benchmarks.runs.spec import Plan, read_plan
 from benchmarks.utils.errors import UserError
 from benchmarks.weights import WeightsUnavailable
 from datamodules.video import read_video

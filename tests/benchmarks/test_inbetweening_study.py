@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from benchmarks.timing.inbetweening import PeakMemory, batch_of, main, memory, our_step, system_of
+from benchmarks.profiling.inbetweening import PeakMemory, batch_of, main, memory, our_step, system_of
 from lightning_modules.callbacks.compile import channels_last
 
 torch.set_num_threads(1)
@@ -48,7 +48,7 @@ def test_checkpointing_takes_less_memory() -> None:
 def test_the_study_prints_and_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("benchmarks.timing.inbetweening.memory", lambda *_: 2**30)
+    monkeypatch.setattr("benchmarks.profiling.inbetweening.memory", lambda *_: 2**30)
     out = tmp_path / "study.json"
     words = ["--size=16", "--width=4", "--clips=1", "--steps=1", "--threads=1", f"--json={out}"]
     assert main(words) == 0

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.launching.engines import engine
-from benchmarks.launching.launch import Engine, Handle, Progress, launch
-from benchmarks.launching.table import LiveTable, Sight, clock, look, look_at_all
-from benchmarks.launching.work import CHILD, Brought, Outcome, Work, child, perform, write_files
+from benchmarks.runs.launchers.backends import engine
+from benchmarks.runs.launchers.scheduler import Engine, Handle, Progress, launch
+from benchmarks.runs.launchers.status_table import LiveTable, Sight, clock, look, look_at_all
+from benchmarks.runs.launchers.worker import CHILD, Brought, Outcome, Work, child, perform, write_files
 from benchmarks.utils.errors import UserError
 
 WORKER = """
@@ -242,7 +242,7 @@ def test_a_job_ends_with_its_worker(here: Path) -> None:
         "import benchmarks.cli, pathlib, time\n"
         "def hang(): pathlib.Path('up').write_text(''); time.sleep(60)\n"
         "benchmarks.cli.benchmarks = hang\n"
-        "from benchmarks.launching.work import child; child()"
+        "from benchmarks.runs.launchers.worker import child; child()"
     )
     command = (sys.executable, "-c", code)
     worker = os.fork()

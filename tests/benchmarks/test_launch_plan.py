@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cli import benchmarks
-from benchmarks.job import Job
-from benchmarks.launching.engines import engine
-from benchmarks.launching.plan import trainings_of
-from benchmarks.plan import Plan, Row, Stage
 from benchmarks.records import provenance
 from benchmarks.records.record import read_records
+from benchmarks.runs.job import Job
+from benchmarks.runs.launchers.backends import engine
+from benchmarks.runs.launchers.submit import trainings_of
+from benchmarks.runs.spec import Plan, Row, Stage
 
 STUB = Path(__file__).with_name("stub_lightning.py")
 CHILD = f"""
 import sys
-from benchmarks import running
-from benchmarks.launching.work import child
-running.LIGHTNING = (sys.executable, {str(STUB)!r})
+from benchmarks.runs import runner
+from benchmarks.runs.launchers.worker import child
+runner.LIGHTNING = (sys.executable, {str(STUB)!r})
 child()
 """
 PLAN = """
@@ -44,7 +44,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(provenance.ROOT), str(STUB.parent)]))
     command = (sys.executable, "-c", CHILD)
-    monkeypatch.setattr("benchmarks.launching.plan.engine", lambda *words: engine(*words, command=command))
+    monkeypatch.setattr("benchmarks.runs.launchers.submit.engine", lambda *words: engine(*words, command=command))
     for name, text in FILES.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)

@@ -15,16 +15,16 @@ import pytest
 from record_maker import make_record
 from scipy import stats
 
-from benchmarks.board.gather import section, sections
-from benchmarks.board.html import page
-from benchmarks.board.markdown import markdown
-from benchmarks.board.ranking import Cell, Standing, among_the_best, budget_of
-from benchmarks.board.tables import as_csv, as_latex
 from benchmarks.cli import benchmarks
 from benchmarks.intervals import bootstrap_mean_interval, mean_and_half_width, t_quantile
-from benchmarks.plan import Plan, Row, read_plan, read_plans
+from benchmarks.leaderboard.csv_latex import as_csv, as_latex
+from benchmarks.leaderboard.html import page
+from benchmarks.leaderboard.markdown import markdown
+from benchmarks.leaderboard.ranking import Cell, Standing, among_the_best, budget_of
+from benchmarks.leaderboard.sections import section, sections
 from benchmarks.records import provenance
 from benchmarks.records.record import Budget, Measurement, Protocol, Record, Sampling, read_records
+from benchmarks.runs.spec import Plan, Row, read_plan, read_plans
 from benchmarks.utils.errors import UserError
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")

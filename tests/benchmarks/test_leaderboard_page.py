@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from record_maker import make_record
 
-from benchmarks.board.gather import section, sections
-from benchmarks.board.html import page
-from benchmarks.leaderboard import CLIPS
-from benchmarks.plan import Plan, Row, read_plans
+from benchmarks.commands.leaderboard import CLIPS
+from benchmarks.leaderboard.html import page
+from benchmarks.leaderboard.sections import section, sections
 from benchmarks.records.record import Measurement, Protocol, Record, read_records
+from benchmarks.runs.spec import Plan, Row, read_plans
 from benchmarks.utils.errors import UserError
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.listing import facts_of
+from benchmarks.commands.list import facts_of
 from benchmarks.records.source_tree import descendants
 from datamodules.facts import Facts
 
@@ -40,7 +40,7 @@ def test_the_list_prints_them(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_it_needs_no_torch() -> None:
     code = (
-        "import sys; from benchmarks.commands.listing import facts_of; assert facts_of('datamodules.kth.KTH'); "
+        "import sys; from benchmarks.commands.list import facts_of; assert facts_of('datamodules.kth.KTH'); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from baselines.linear_blend import LinearBlend
-from benchmarks.board.clips import render
 from benchmarks.cli import benchmarks
+from benchmarks.leaderboard.clips import render
 from benchmarks.utils.errors import UserError
 from datamodules.bouncing_balls import BouncingBallsSource
 from datamodules.clip import VideoClip

@@ -7,8 +7,8 @@ from jsonargparse import ArgumentParser
 
 from benchmarks.evaluation import Evaluation
 from benchmarks.figures.base import build_figure
-from benchmarks.job import Job
-from benchmarks.plan import read_plan
+from benchmarks.runs.job import Job
+from benchmarks.runs.spec import read_plan
 
 ROOT = Path(__file__).parents[2]
 PLANS = sorted((ROOT / "configs" / "benchmark").glob("*.yaml"))

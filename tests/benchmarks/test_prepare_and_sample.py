@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.sampling import seconds
+from benchmarks.commands.sample.common import seconds
 from datamodules.video import read_video, write_video
 from lightning_modules.checkpoints.build import build, save
 
@@ -175,7 +175,7 @@ def test_something_must_be_asked_for(tmp_path: Path, clip: Path, capsys: pytest.
 def test_simulated_pendulums_are_prepared_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("prepare", "pendulum", "--set=train_clips=70", "--set=test_clips=9") == 0
     assert "70 clips" in capsys.readouterr().out
-    assert run("show", "pendulum") == 2
+    assert run("inspect", "pendulum") == 2
     assert "pendulum has no pictures to show" in capsys.readouterr().err
 
 
@@ -189,7 +189,7 @@ def test_a_folder_whose_name_is_a_data_sets_is_meant_with_a_path(
     assert "00sequences" in capsys.readouterr().err
     assert run("prepare", "./kth", f"--set=root={tmp_path}") == 2
     assert "kth has no videos" in capsys.readouterr().err
-    assert run("show", "./films") == 2
+    assert run("inspect", "./films") == 2
     assert "There is no folder ./films. Name one with videos" in capsys.readouterr().err
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.board.published import FOLDER, Published, read_file, read_table
-from benchmarks.plan import read_plans
+from benchmarks.leaderboard.published import FOLDER, Published, read_file, read_table
+from benchmarks.runs.spec import read_plans
 from benchmarks.utils.errors import UserError
 
 PAPERS = Path(__file__).parents[2].parent / "shared" / "papers"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import running
 from benchmarks.cli import benchmarks
-from benchmarks.job import Job
-from benchmarks.plan import read_plan
 from benchmarks.records import provenance
 from benchmarks.records.record import read_records
+from benchmarks.runs import runner
+from benchmarks.runs.job import Job
+from benchmarks.runs.spec import read_plan
 
 STUB = Path(__file__).with_name("stub_lightning.py")
 
@@ -37,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`benchmarks run` in a small project whose `lightning` is the stub."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(provenance.ROOT), str(STUB.parent)]))
-    monkeypatch.setattr(running, "LIGHTNING", (sys.executable, str(STUB)))
+    monkeypatch.setattr(runner, "LIGHTNING", (sys.executable, str(STUB)))
     files = {
         "configs/benchmark/tiny.yaml": PLAN,
         "configs/model/learns.yaml": "{class_path: baselines.constant.Constant, init_args: {value: mean}}",
@@ -264,7 +264,8 @@ def test_a_mistyped_file_is_found_before_anything_runs(
 def started(run: Run, monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen[bytes]:
     """`benchmarks run` in a process of its own, in the middle of a training."""
     monkeypatch.setenv("STUB_SECONDS", "0.3")
-    code = f"from benchmarks import cli, running; running.LIGHTNING = {running.LIGHTNING!r}; cli.benchmarks()"
+    code = "from benchmarks import cli; from benchmarks.runs import runner; "
+    code += f"runner.LIGHTNING = {runner.LIGHTNING!r}; cli.benchmarks()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "run", "tiny", "--seeds=0"],
         stderr=subprocess.PIPE,

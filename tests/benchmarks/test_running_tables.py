@@ -8,12 +8,12 @@ import pytest
 import torch
 from test_running import PLAN, Run, calls, run  # noqa: F401 (a fixture)
 
-from benchmarks import running
 from benchmarks.figures.base import Figure, Trained, build_figure, trained
-from benchmarks.job import Job
-from benchmarks.joining import main as join_main
-from benchmarks.plan import read_plan
 from benchmarks.records.record import read_records
+from benchmarks.runs import runner
+from benchmarks.runs.job import Job
+from benchmarks.runs.join_stages import main as join_main
+from benchmarks.runs.spec import read_plan
 from benchmarks.utils.errors import UserError
 from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.system import Training
@@ -79,7 +79,7 @@ def joins(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for the joining of networks: their texts, one after the other."""
     code = "import sys; from pathlib import Path as P; a, b, o = map(P, sys.argv[1:]); o.parent.mkdir(parents=True, \
 exist_ok=True); o.write_text(a.read_text() + b.read_text())"
-    monkeypatch.setattr(running, "JOIN", (sys.executable, "-c", code))
+    monkeypatch.setattr(runner, "JOIN", (sys.executable, "-c", code))
 
 
 @pytest.mark.usefixtures("joins")

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from baselines.linear_blend import LinearBlend
 from baselines.repeat_last import RepeatLast
 from benchmarks.cli import benchmarks
-from benchmarks.commands.sample_inbetween import draw_between, read_pictures
+from benchmarks.commands.sample.inbetween import draw_between, read_pictures
 from benchmarks.utils.errors import UserError
 from datamodules.video import read_video
 from lightning_modules.checkpoints.build import build, save

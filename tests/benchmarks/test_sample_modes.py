@@ -10,8 +10,8 @@ import torch
 from torch.testing import assert_close
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.sample import add_arguments, main
-from benchmarks.commands.sample_modes import Slowed, drawn, mode_gan, moments, slowed
+from benchmarks.commands.sample.cli import add_arguments, main
+from benchmarks.commands.sample.motion_appearance import Slowed, drawn, mode_gan, moments, slowed
 from benchmarks.utils.errors import UserError
 from datamodules.video import read_video
 from lightning_modules.checkpoints.build import build, save

@@ -10,8 +10,8 @@ import torch
 from torch.testing import assert_close
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.sample_modes import Slowed, moments
-from benchmarks.commands.sample_noise import Clock, drawn, of_training, painter, way_out
+from benchmarks.commands.sample.generate import Clock, drawn, of_training, painter, way_out
+from benchmarks.commands.sample.motion_appearance import Slowed, moments
 from benchmarks.utils.errors import UserError
 from datamodules.video import read_video
 from lightning_modules.checkpoints.build import build, save

@@ -7,9 +7,9 @@ import yaml
 from torch import nn
 
 from benchmarks.cli import benchmarks
-from benchmarks.speed import ratios, read_config
-from benchmarks.timing.measure import FlopCount, peak_memory
-from benchmarks.timing.table import by_the_first, table
+from benchmarks.commands.speed import ratios, read_config
+from benchmarks.profiling.measure import FlopCount, peak_memory
+from benchmarks.profiling.table import by_the_first, table
 
 FIELD = {"class_path": "lightning_modules.dynamics.ConvField", "init_args": {"channels": 8, "hidden": 4}}
 PARTS = "lightning_modules.networks.vid_ode_parts"
@@ -150,7 +150,7 @@ def test_mistakes_are_one_line(
     Path("empty.yaml").write_text("trainer: {max_epochs: 1}\n")
     Path("laid_over.yaml").write_text("model: {init_args: {observe: 3}}\n")
     Path("half.yaml").write_text("model: tiny.yaml\ndata: {init_args: {batch_size: 2}}\n")
-    monkeypatch.setattr("benchmarks.speed.process", None)  # no mistake takes a process to find
+    monkeypatch.setattr("benchmarks.commands.speed.process", None)  # no mistake takes a process to find
     assert _run(*words) == 2
     assert message in capsys.readouterr().err
 

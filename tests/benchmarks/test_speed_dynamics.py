@@ -8,10 +8,10 @@ import torch
 import yaml
 
 from benchmarks.cli import benchmarks
-from benchmarks.timing import dynamics
-from benchmarks.timing.dynamics import Call, kept_bytes, measured, solvers
-from benchmarks.timing.table import table
-from benchmarks.timing.worker import _batch, _usual_rate
+from benchmarks.profiling import dynamics
+from benchmarks.profiling.dynamics import Call, kept_bytes, measured, solvers
+from benchmarks.profiling.table import table
+from benchmarks.profiling.worker import _batch, _usual_rate
 from datamodules.clip import VideoClip
 from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import LatentODE, VectorField

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmarks.cli import benchmarks
 from benchmarks.metrics import lpips
 from benchmarks.metrics.features import extractor
-from benchmarks.timing.metrics import Contest, line, measured
+from benchmarks.profiling.metrics import Contest, line, measured
 from benchmarks.weights import WeightsUnavailable
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cli import benchmarks
-from benchmarks.timing.worker import _batch, _learned, _rate, _rendered, _sampling, _shape
+from benchmarks.profiling.worker import _batch, _learned, _rate, _rendered, _sampling, _shape
 from datamodules.clip import KeypointClip, Trajectory, VideoClip, check_clip
 from datamodules.sampling import Regular
 from datamodules.video_folder import VideoFolder

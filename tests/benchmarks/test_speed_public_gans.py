@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.timing import latent_dynamics
-from benchmarks.timing.latent_dynamics import MEMBERS, PublicMoCoGAN, PublicTGAN, family_and_member, public
+from benchmarks.profiling import latent_dynamics
+from benchmarks.profiling.latent_dynamics import MEMBERS, PublicMoCoGAN, PublicTGAN, family_and_member, public
 from benchmarks.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]

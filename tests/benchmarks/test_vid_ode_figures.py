@@ -9,10 +9,10 @@ import pytest
 import yaml
 from record_maker import make_record
 
-from benchmarks.board.published import read_table
 from benchmarks.figures.base import Trained, build_figure
-from benchmarks.plan import read_plan
+from benchmarks.leaderboard.published import read_table
 from benchmarks.records.record import Measurement
+from benchmarks.runs.spec import read_plan
 from benchmarks.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]

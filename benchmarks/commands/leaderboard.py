@@ -1,0 +1,96 @@
+"""`benchmarks leaderboard`: records in; Markdown, CSV, LaTeX and a page out, the same bytes every time. No torch."""
+
+import argparse
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.canonical import write_text
+from benchmarks.leaderboard.csv_latex import as_csv, as_latex
+from benchmarks.leaderboard.html import page
+from benchmarks.leaderboard.markdown import markdown, with_tables
+from benchmarks.leaderboard.sections import sections
+from benchmarks.records.record import RecordError, read_records
+from benchmarks.runs.spec import read_plans
+from benchmarks.utils.errors import UserError
+
+CLIPS = Path(__file__).parents[1] / "leaderboard" / "page" / "clips"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `benchmarks leaderboard`."""
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of records")
+    parser.add_argument("--plans", type=Path, default=Path("configs/benchmark"), help="folder of benchmark files")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("LEADERBOARD.md"),
+        help="the Markdown, which is committed; a README.md beside it gets the tables that its marks ask for",
+    )
+    parser.add_argument(
+        "--site", type=Path, default=Path("site"), help="folder of leaderboard.html, .csv and .tex, which git ignores"
+    )
+    parser.add_argument("--clips", type=Path, default=CLIPS, help="folder of the page's clips, made by --render")
+    parser.add_argument("--render", type=Path, metavar="YAML", help="draw the clips that this file names into --clips")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write what has changed, or with `--check` say whether all is up to date; returns the exit code."""
+    if args.render:
+        if args.check:
+            raise UserError("--render writes and --check writes nothing; give one of them.")
+        from benchmarks.leaderboard.clips import render
+
+        print(f"Wrote {len(render(args.render, args.clips))} clips to {args.clips}.")
+    for folder, option in ((args.results, "--results"), (args.plans, "--plans")):
+        if not folder.is_dir():
+            raise UserError(f"There is no folder {folder} here. Run this in the project's folder or give {option}.")
+    if args.site.is_file() or args.output.is_dir():
+        raise UserError(f"--output must be a file and --site a folder; {args.output} and {args.site} are not.")
+    try:
+        records = read_records(args.results)
+    except RecordError as error:
+        raise UserError(f"{error} Delete it or make it again with `benchmarks run`.") from error
+    board = sections(records, read_plans(args.plans))
+    outputs = {
+        args.output: markdown(board, args.results.as_posix()),
+        args.site / "leaderboard.csv": as_csv(board),
+        args.site / "leaderboard.tex": as_latex(board),
+        args.site / "leaderboard.html": page(board, args.clips),
+    }
+    readme = args.output.with_name("README.md")
+    if (text := _old(readme)) is not None:
+        outputs[readme] = with_tables(text, board)
+    if args.check:
+        # what git ignores is not there after a clone, and what is not there is not out of date
+        return _check({path: text for path, text in outputs.items() if path == args.output or path.is_file()})
+    for path, text in outputs.items():
+        if _old(path) == text:
+            print(f"{path} is up to date.")
+        else:
+            write_text(path, text)
+            print(f"Wrote {path} from {len(records)} records.")
+    return 0
+
+
+def _check(outputs: Mapping[Path, str]) -> int:
+    code = 0
+    for path, text in outputs.items():
+        old = _old(path)
+        if old == text:
+            print(f"{path} is up to date.")
+            continue
+        code = 1
+        print(f"{path} is out of date. Refresh it with `benchmarks leaderboard`. First changes:")
+        changes = difflib.unified_diff((old or "").splitlines(), text.splitlines(), n=0, lineterm="")
+        for line, _ in zip(list(changes)[2:], range(8), strict=False):
+            print(f"  {line:.160}")
+    return code
+
+
+def _old(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:  # as the bytes are: no line ending is changed
+        return file.read()

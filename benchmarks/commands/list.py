@@ -1,0 +1,111 @@
+"""The list of what there is, from configs and source alone. Imports no torch."""
+
+import argparse
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.records.provenance import ROOT
+from benchmarks.records.source_tree import descendants, find
+from benchmarks.runs.spec import read_plan
+from benchmarks.utils.errors import UserError, unknown_name_error
+
+_CONFIGS = Path("configs")
+
+Entries = Iterator[tuple[str, str]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `benchmarks list`."""
+    parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}; everything if left out")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print names with one line each."""
+    if args.kind is not None and args.kind not in KINDS:
+        raise unknown_name_error("kind", args.kind, KINDS)
+    for kind in [args.kind] if args.kind else KINDS:
+        entries = list(KINDS[kind]())
+        print(f"{kind}:" if entries else f"{kind}: none here")
+        longest = max((len(name) for name, _ in entries), default=0)
+        for name, summary in entries:
+            print(f"  {name:{longest}}  {_sentence(summary)}".rstrip())
+            if args.kind == "data":
+                for fact, value in facts_of(name).items():
+                    print(f"      {fact:9} {value}")
+    return 0
+
+
+def facts_of(class_path: str, root: Path = ROOT) -> dict[str, str]:
+    """The `facts` that the body of a data set's class writes down, read from its source; empty for simulated data."""
+    found = find(class_path, root)
+    tree = ast.parse((root / found.file).read_text(encoding="utf-8")) if found else ast.Module([], [])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name == class_path.rpartition(".")[2]:
+            for entry in node.body:
+                if isinstance(entry, ast.Assign) and ast.unparse(entry.targets[0]) == "facts":
+                    assert isinstance(entry.value, ast.Call)
+                    return {str(word.arg): ast.literal_eval(word.value) for word in entry.value.keywords}
+    return {}
+
+
+def _experiments() -> Entries:
+    folder = _CONFIGS / "experiment"
+    for path in sorted(folder.rglob("*.yaml")):
+        yield path.relative_to(folder).with_suffix("").as_posix(), _comment(path)
+
+
+def _benchmarks() -> Entries:
+    for path in sorted((_CONFIGS / "benchmark").glob("*.yaml")):
+        try:
+            plan = read_plan(path)
+        except UserError as error:
+            yield path.stem, f"broken: {error}"
+        else:
+            yield path.stem, f"{plan.title} ({len(plan.rows)} row{'s' * (len(plan.rows) != 1)})"
+
+
+def _data() -> Entries:
+    return _classes("datamodules.module.ClipDataModule")
+
+
+def _models() -> Entries:
+    return _classes("lightning_modules.system.System", "lightning_modules.")
+
+
+def _metrics() -> Entries:
+    return _classes("benchmarks.metrics.base.ClipMetric")
+
+
+def _baselines() -> Entries:
+    return _classes("lightning_modules.system.System", "baselines.")
+
+
+def _classes(base: str, prefix: str = "") -> Entries:
+    return ((entry.path, entry.summary) for entry in descendants(base) if entry.path.startswith(prefix))
+
+
+def _comment(path: Path) -> str:
+    """The first sentence of the comment that a config begins with."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# ").strip())
+    return _sentence(" ".join(lines))
+
+
+def _sentence(text: str) -> str:
+    """The first one; "Fig. 4" does not end it."""
+    return re.split(r"\.\s+(?=[A-Z])", text)[0].rstrip(".")
+
+
+KINDS: dict[str, Callable[[], Entries]] = {
+    "experiments": _experiments,
+    "benchmarks": _benchmarks,
+    "data": _data,
+    "models": _models,
+    "metrics": _metrics,
+    "baselines": _baselines,
+}

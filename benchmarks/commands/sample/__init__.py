@@ -1,0 +1,1 @@
+"""`benchmarks sample`: predict, slow down, inbetween, generate, recombine."""

@@ -1,0 +1,166 @@
+"""`benchmarks sample --checkpoint C` without a clip: a video from nothing but a seed, at any times the model knows."""
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchmarks.commands.sample.common import OF_CLIPS, device_of, finish, loaded, refuse, writable
+from benchmarks.commands.sample.motion_appearance import moments
+from benchmarks.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from benchmarks.verbs import Generates
+    from lightning_modules.system import System
+
+OFF_GRID = 0.01
+"""How far from a step of its grid a discrete member takes a time to be on it, in steps."""
+
+
+class Clock(NamedTuple):
+    """What a clip of the training was: frames per second, and how many seconds they fill."""
+
+    rate: float
+    length: float
+
+
+def wanted(args: argparse.Namespace) -> bool:
+    """Whether the command asks for a video by a checkpoint alone."""
+    return args.checkpoint is not None and args.input is None
+
+
+def main(args: argparse.Namespace) -> int:
+    """Draw, write."""
+    for option, left_out in OF_CLIPS.items():
+        if getattr(args, option) != left_out:
+            raise UserError(
+                f"--{option} speaks of a clip: give it as --input, or leave --{option} out to draw from nothing."
+            )
+    refuse(args, {"size": None}, "asks for a size, and what --checkpoint draws from nothing has its own")
+    refuse(
+        args, {"motion_seed": None, "appearance_seed": None}, "goes with --motion-from, and --checkpoint with --seed"
+    )
+    out = writable(args.out)
+    model = loaded(args.checkpoint, args.trust)
+    system, device, clock = painter(model, args.checkpoint), device_of(args.device), of_training(model)
+    model.to(device)
+    fps, length = args.fps or clock.rate, clock.length if args.length is None else args.length
+    times = moments(length, fps, args.slow, args.before or 0.0)
+    try:
+        frames = drawn(system, times, args.seed, device)
+    except ValueError as error:
+        raise UserError(way_out(error, model, times, fps)) from error
+    finish(args, out, frames, times, fps, f"at {fps:g} frames per second")
+    return 0
+
+
+def painter(system: "System", place: str) -> "Generates":
+    """The system, if it draws pictures from nothing.
+
+    Raises:
+        UserError: if it needs a clip, or is one of MODE-GAN's stages; says which option takes it.
+    """
+    from benchmarks.verbs import Generates
+    from datamodules.clip import KeypointClip, VideoClip
+    from lightning_modules.motion_to_video_gan import MotionToVideoGAN
+
+    name = type(system).__name__
+    if isinstance(system, MotionToVideoGAN):
+        raise UserError(
+            f"{place} is a {name}, which draws the appearance of a given motion: use it as --appearance-from, with a "
+            "motion_gan as --motion-from."
+        )
+    if not isinstance(system, Generates):
+        raise UserError(
+            f"The following arguments are required: --input. {place} is a {name}, which cannot draw from nothing."
+        )
+    if system.sample_type is KeypointClip:
+        raise UserError(
+            f"{place} is a {name}, which draws keypoints and no pictures: use it as --motion-from, with a "
+            "motion_to_video_gan as --appearance-from."
+        )
+    if system.sample_type is not VideoClip:
+        raise UserError(
+            f"{place} is a {name} whose samples are of type {system.sample_type.__name__}: numbers and no pictures, of "
+            "which no video can be made. Use a checkpoint that was trained on frames."
+        )
+    return system
+
+
+def of_training(system: "System") -> Clock:
+    """The frame rate and length of a clip as the checkpoint tells them; 25 frames per second for 1 s where it does not.
+
+    A clip of a LatentDynamicsGAN has `generator.frames` frames, whose first to last are one unit of model time; a
+    discrete member has its own `interval`.
+    """
+    from lightning_modules.networks.video_generator import VideoGenerator
+
+    generator = getattr(system, "generator", None)
+    if not isinstance(generator, VideoGenerator):
+        return Clock(25.0, 1.0)
+    interval = getattr(generator.dynamics, "interval", 1 / (generator.frames - 1))
+    rate = 1 / (interval * system.seconds_per_unit)
+    if abs(rate - round(rate)) < 1e-5 * rate:  # configurations round 1 / 15
+        rate = float(round(rate))
+    return Clock(rate, generator.frames / rate)
+
+
+def drawn(
+    system: "Generates", times: Sequence[float], seed: int, device: str = "cpu"
+) -> "Float[Tensor, 'time channel height width']":
+    """One clip at these seconds, without a label; a function of its seed.
+
+    Raises:
+        ValueError: if the system does not know these times.
+    """
+    import torch
+
+    from datamodules.clip import VideoClip
+
+    asked = torch.tensor([times], dtype=torch.float32, device=device)
+    with torch.inference_mode():
+        clip = system.generate(asked, seeds=torch.tensor([seed], device=device))
+    assert isinstance(clip, VideoClip)
+    return clip.frames[0]
+
+
+def way_out(error: ValueError, system: "System", times: Sequence[float], fps: float) -> str:
+    """Why a temporal generator refuses these times, and what to ask for instead, in the words of the command line."""
+    from lightning_modules.dynamics import Interpolated
+    from lightning_modules.dynamics.base import OffGridError
+    from lightning_modules.networks.video_generator import VideoGenerator
+
+    generator = getattr(system, "generator", None)
+    if not isinstance(generator, VideoGenerator) or system.first_time:
+        return str(error)
+    dynamics, rate = generator.dynamics, of_training(system).rate
+    if times[0] < 0:
+        return (
+            f"{type(dynamics).__name__} knows no times before 0, and --before asks for {-times[0]:g} s of them; only "
+            "ODEs have a past. Leave --before out; --backwards plays what comes after 0 the other way round."
+        )
+    if not isinstance(error, OffGridError):
+        return str(error)
+    if not isinstance(dynamics, Interpolated) and any(_off_grid(time * rate) for time in times):
+        cause, remedy = "--slow asks", "Leave it out"
+        if _off_grid(rate / fps):
+            cause, remedy = f"--fps {fps:g} asks", f"Ask for --fps {rate:g}"
+        return (
+            f"{type(dynamics).__name__} knows {rate:g} frames per second and nothing between them, for which {cause}. "
+            f"{remedy}; --speed 0.5 shows them half as fast."
+        )
+    inner = dynamics.dynamics if isinstance(dynamics, Interpolated) else dynamics
+    last = (getattr(inner, "frames", generator.frames) - 1) / rate
+    beyond = next((time for time in times if time > last + OFF_GRID / rate), None)
+    if beyond is None:
+        return str(error)
+    return (
+        f"{type(inner).__name__} draws nothing after {last:.4g} s, and --length asks for more. Ask for --length "
+        f"{f'{beyond:.6f}'.rstrip('0').rstrip('.')}s at most; recurrent members, ODEs and SDEs go on."
+    )
+
+
+def _off_grid(steps: float) -> bool:
+    return abs(steps - round(steps)) > OFF_GRID

@@ -1,0 +1,156 @@
+"""The board as CSV, one line per number, and as LaTeX, one tabular per ranking."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from benchmarks.leaderboard.formatting import arrow, number_text, printed_text, title
+from benchmarks.leaderboard.published import Published
+from benchmarks.leaderboard.ranking import Cell
+from benchmarks.leaderboard.sections import Ranking, Section
+
+HEADINGS = [
+    "benchmark", "source", "group", "data", "split", "task", "protocol", "budget", "rank", "row", "metric",
+    "higher_is_better", "value", "low", "high", "interval_over", "seeds", "clips", "best", "stale", "mixed",
+    "samples_per_second", "comparable", "measured_by", "note",
+]  # fmt: skip
+"""The columns of the CSV. `source` is `ours`, `paper` or `reported`; a published number has no rank, and `measured_by`
+is the metric of ours that measures the same."""
+
+_LATEX_HEAD = r"""% Made by `benchmarks leaderboard`; do not edit it by hand. It needs \usepackage{booktabs,amssymb}.
+% Bold: the best, and every row that cannot be told from it (95 % intervals overlap). Italic: published, not ranked.
+% A dagger: the code behind a number has changed since; a double dagger: seeds of different settings.
+"""
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$", "–": "--", "≁": r"$\nsim$", "°": r"$^\circ$", "†": r"$^\dagger$", "‡": r"$^\ddagger$",
+    "Δ": r"$\Delta$", "²": r"$^2$", "³": r"$^3$",
+}  # fmt: skip
+
+
+def as_csv(board: Sequence[Section]) -> str:
+    """Every number, ours and theirs, on a line of its own."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, HEADINGS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for part in board:
+        for ranking in part.rankings:
+            writer.writerows(_ours(ranking))
+        writer.writerows(_theirs(part.plan.name, number) for number in part.published)
+    return file.getvalue()
+
+
+def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
+    columns = {metric: ranking.cells(metric) for metric in ranking.metrics}
+    for index, row in enumerate(ranking.rows):
+        paces = [record.sampling.samples_per_second for record in row.records if record.sampling]
+        for metric, cells in columns.items():
+            cell, best = cells[index]
+            clips = [record.metrics[metric].n for record in row.records if metric in record.metrics]
+            first = columns[ranking.metrics[0]][index][0]
+            yield {
+                "benchmark": ranking.plan.name,
+                "source": "ours",
+                "group": ranking.group,
+                "data": ranking.data,
+                "split": ranking.split,
+                "task": ranking.task,
+                "protocol": ranking.protocol.id,
+                "budget": ranking.budget,
+                "rank": index + 1 if first.value is not None else "",
+                "row": row.row,
+                "metric": metric,
+                "higher_is_better": ranking.better[metric],
+                "value": "" if cell.value is None else repr(cell.value),
+                "low": "" if cell.value is None else repr(cell.low),
+                "high": "" if cell.value is None else repr(cell.high),
+                "interval_over": _interval_over(cell),
+                "seeds": len(row.records),
+                "clips": max(clips, default=0),
+                "best": best,
+                "stale": row.stale,
+                "mixed": row.mixed,
+                "samples_per_second": repr(fmean(paces)) if paces else "",
+                "note": cell.reason or "",
+            }
+
+
+def _interval_over(cell: Cell) -> str:
+    if cell.low == cell.high:
+        return ""
+    return "clips" if not cell.over_seeds else "seeds, bootstrap" if cell.bootstrapped else "seeds"
+
+
+def _theirs(benchmark: str, number: Published) -> dict[str, object]:
+    low, high = number.interval or (number.value, number.value)
+    return {
+        "benchmark": benchmark,
+        "source": "reported" if number.reported else "paper",
+        "group": number.group,
+        "data": number.data,
+        "task": number.task,
+        "protocol": number.protocol,
+        "row": number.row,
+        "metric": number.metric,
+        "higher_is_better": number.higher_is_better,
+        "value": repr(number.value),
+        "low": repr(low),
+        "high": repr(high),
+        "interval_over": "" if number.interval is None else "seeds",
+        "comparable": number.comparable,
+        "measured_by": number.ours,
+        "note": f"{number.paper}, {number.table}",
+    }
+
+
+def as_latex(board: Sequence[Section]) -> str:
+    """A `table` for every ranking, to be copied or `\\input` into a paper."""
+    return "\n".join([_LATEX_HEAD, *(_tabular(ranking) for part in board for ranking in part.rankings)])
+
+
+def _tabular(ranking: Ranking) -> str:
+    columns = []
+    for name in ranking.metrics:
+        columns.append(
+            (f"{title(name)} {arrow(ranking.better[name])}", [_ours_cell(*one) for one in ranking.cells(name)])
+        )
+        columns += _published(ranking.published_beside(name))
+    columns += _published(ranking.published_beside(None))
+    headings = ["", *(heading for heading, _ in columns)]
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{_escaped(f'{ranking.plan.title}: {ranking.title}')}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}",
+        r"\toprule",
+        " & ".join(_escaped(heading) for heading in headings) + r" \\",
+        r"\midrule",
+    ]
+    for index, row in enumerate(ranking.rows):
+        entries = [_escaped(row.row + "†" * row.stale + "‡" * row.mixed)]
+        entries += [column[index] for _, column in columns]
+        lines.append(" & ".join(entries) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    return "\n".join(lines)
+
+
+def _ours_cell(cell: Cell, best: bool) -> str:
+    text = _escaped(number_text(cell))
+    return rf"\textbf{{{text}}}" if best else text
+
+
+def _published(columns: dict[str, list[Published | None]]) -> list[tuple[str, list[str]]]:
+    return [
+        (
+            f"published {title(metric)}",
+            [rf"\textit{{{_escaped(printed_text(number))}}}" if number else "" for number in column],
+        )
+        for metric, column in columns.items()
+    ]
+
+
+def _escaped(text: str) -> str:
+    escaped = re.sub("|".join(map(re.escape, _LATEX)), lambda match: _LATEX[match[0]], text)
+    return "{}" * text.startswith("[") + escaped  # after a line's end a bracket would be its argument

@@ -1,0 +1,95 @@
+"""Words and numbers of the board, the same in every output."""
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+from benchmarks.leaderboard.published import Published
+from benchmarks.leaderboard.ranking import Cell, Standing
+from benchmarks.leaderboard.sections import Ranking
+from benchmarks.records.record import Record
+
+
+def number_text(cell: Cell) -> str:
+    """Four significant digits of the value; its interval to as many places."""
+    if cell.value is None:
+        return "–"
+    places = 4 if cell.value == 0 else min(8, max(0, 3 - math.floor(math.log10(abs(cell.value)))))
+    value, low, high = (f"{round(number, places) + 0.0:.{places}f}" for number in (cell.value, cell.low, cell.high))
+    if cell.over_seeds and not cell.bootstrapped:
+        return f"{value} ± {cell.high - cell.value:.{places}f}"
+    return value if cell.low == cell.high else f"{value} [{low}, {high}]"
+
+
+def printed_text(number: Published) -> str:
+    """A published number as the paper prints it, its unit and its marks."""
+    exponent = round(math.log10(number.value / float(number.printed.split()[0]))) if number.value else 0
+    unit = f" × 10^{exponent}" if exponent else ""
+    return f"{number.printed}{unit}" + " ≁" * (not number.comparable) + " °" * number.reported
+
+
+def costs(rows: Sequence[Standing]) -> list[tuple[str, list[str]]]:
+    """How many seeds and clips, and what the training cost: the mean over seeds."""
+
+    def column(heading: str, show: Callable[[list[Record]], str]) -> tuple[str, list[str]]:
+        return heading, [show(row.records) if row.records else "–" for row in rows]
+
+    def clips(records: list[Record]) -> str:
+        counts = sorted({entry.n for record in records for entry in record.metrics.values() if entry.value is not None})
+        return " to ".join(str(count) for count in (counts if len(counts) < 2 else [counts[0], counts[-1]])) or "–"
+
+    def evaluations(records: list[Record]) -> str:
+        counts = [record.function_evaluations for record in records if record.function_evaluations is not None]
+        return f"{fmean(counts):.4g}" if counts else "–"
+
+    def speed(records: list[Record]) -> str:
+        known = [record.sampling for record in records if record.sampling]
+        where = sorted({f"{one.device}, {one.batch} at once" for one in known})
+        if not known:
+            return "–"
+        pace = fmean(one.samples_per_second for one in known)
+        return f"{f'{pace:,.0f}' if pace >= 1000 else f'{pace:.4g}'} ({'; '.join(where)})"
+
+    columns = [
+        column("seeds", lambda records: str(len(records))),
+        column("clips", clips),
+        column("updates", lambda records: f"{fmean(record.budget.generator_updates for record in records):,.0f}"),
+        column("training", lambda records: duration(fmean(record.budget.seconds for record in records))),
+        column("device", lambda records: ", ".join(sorted({record.budget.device for record in records}))),
+        column("parameters", lambda records: f"{fmean(record.parameters for record in records):,.0f}"),
+    ]
+    known = [column("evaluations", evaluations), column("samples per second", speed)]
+    return [*columns, *((heading, texts) for heading, texts in known if set(texts) != {"–"})]
+
+
+def protocol_text(ranking: Ranking, code: str = "") -> str:
+    """One sentence each on data, protocol and budget."""
+    settings = ", ".join(f"{key} {setting_text(value)}" for key, value in sorted(ranking.protocol.settings.items()))
+    budget = f" Budget: {ranking.budget}." if ranking.budget else ""
+    runs = " Of several seeds: the mean and its percentile bootstrap." if ranking.plan.interval == "bootstrap" else ""
+    return f"Data: {code}{ranking.data}{code}, {ranking.split} split. Protocol: {settings}.{budget}{runs}"
+
+
+def setting_text(value: object) -> str:
+    """A setting of a protocol in words."""
+    if isinstance(value, dict):
+        inside = (f"{key} {setting_text(entry)}" for key, entry in sorted(value.items()) if entry is not None)
+        return f"({', '.join(inside)})"
+    return str(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def title(metric: str) -> str:
+    """A metric's name in words."""
+    return metric.replace("_", " ")
+
+
+def arrow(higher_is_better: bool) -> str:
+    """The direction in which better lies."""
+    return "↑" if higher_is_better else "↓"

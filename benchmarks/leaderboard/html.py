@@ -1,0 +1,263 @@
+"""The board as one HTML page that holds all it needs: tables, plots, clips, style, scripts and their licences."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from benchmarks.leaderboard.formatting import (
+    arrow,
+    costs,
+    number_text,
+    printed_text,
+    protocol_text,
+    setting_text,
+    title,
+)
+from benchmarks.leaderboard.published import Published
+from benchmarks.leaderboard.ranking import Cell, Standing
+from benchmarks.leaderboard.sections import Ranking, Section, columns_of
+from benchmarks.records.record import Number, Record
+from benchmarks.utils.errors import UserError
+
+FOLDER = Path(__file__).with_name("page")
+_COSTS: dict[str, Callable[[Record], Number | None]] = {
+    "seconds per sample": lambda record: 1 / record.sampling.samples_per_second if record.sampling else None,
+    "training time (s)": lambda record: record.budget.seconds,
+    "generator updates": lambda record: record.budget.generator_updates,
+    "function evaluations per batch": lambda record: record.function_evaluations,
+    "parameters": lambda record: record.parameters,
+}
+
+
+def page(board: Sequence[Section], clips: Path) -> str:
+    """The page; without an index of clips in the folder it has no gallery."""
+    run = [part for part in board if part.rankings]
+    published = [part for part in board if not part.rankings and part.published]
+    later = [part for part in board if not part.rankings and not part.published]
+    parts = {
+        "style": _read("vendor/uPlot.min.css") + _read("page.css"),
+        "contents": _links(run),
+        "published": _links(published),
+        "tables": "\n".join(_section(part) for part in run + published),
+        "later": "".join(
+            f"<li>{escape(part.plan.title)}: <code>benchmarks run configs/benchmark/{part.plan.name}.yaml</code></li>"
+            for part in later
+        ),
+        "data": _json(_data(board)),
+        "clips": _json(_clips(clips)),
+        "sort": _read("vendor/tablesort.min.js"),
+        "plot": _read("vendor/uPlot.iife.min.js"),
+        "script": _read("page.js"),
+        "licences": escape(_read("vendor/tablesort.LICENCE.txt") + "\n" + _read("vendor/uPlot.LICENSE.txt")),
+    }
+    template = _read("page.html")
+    pieces = template.split("{{")
+    return pieces[0] + "".join(parts[name] + rest for name, _, rest in (piece.partition("}}") for piece in pieces[1:]))
+
+
+def _links(board: Sequence[Section]) -> str:
+    return "".join(f'<li><a href="#{part.plan.name}">{escape(part.plan.title)}</a></li>' for part in board)
+
+
+def _section(part: Section) -> str:
+    lines = [f'<section id="{part.plan.name}" class="benchmark"><h3>{escape(part.plan.title)}</h3>']
+    if part.plan.paper:
+        lines.append(f"<p>Paper: {escape(part.plan.paper)}</p>")
+    lines += [_ranking(ranking) for ranking in part.rankings]
+    if not part.rankings:
+        lines.append(f"<p>Not run yet: <code>benchmarks run configs/benchmark/{part.plan.name}.yaml</code>.</p>")
+        lines += _printed(part)
+    return "\n".join([*lines, "</section>"])
+
+
+def _ranking(ranking: Ranking) -> str:
+    columns: list[tuple[str, list[str]]] = []
+    for index, name in enumerate(ranking.metrics):
+        first = ("descending" if ranking.better[name] else "ascending") if index == 0 else ""
+        heading = _heading(f"{title(name)} {arrow(ranking.better[name])}", "measure", first)
+        columns.append((heading, [_number(*one) for one in ranking.cells(name)]))
+        columns += _published(ranking.published_beside(name))
+    columns += _published(ranking.published_beside(None))
+    for heading, entries in costs(ranking.rows):
+        columns.append(
+            (_heading(heading, "text" if heading == "device" else "measure"), [_cost(one) for one in entries])
+        )
+    lines = [f"<p>{escape(protocol_text(ranking))}</p>"]
+    if ranking.wrong:
+        asked = ", ".join(f"{key} {setting_text(value)}" for key, value in ranking.wrong.items())
+        lines.append(f"<p><strong>Not this benchmark's protocol</strong>, which asks for {escape(asked)}.</p>")
+    head = [_heading("row", "text"), *(heading for heading, _ in columns)]
+    rows = []
+    for index, row in enumerate(ranking.rows):
+        marks = _mark("†", "stale: the code has changed since") * row.stale
+        marks += _mark("‡", "its seeds were run with different settings") * row.mixed
+        cells = [f'<th scope="row" data-sort="{escape(row.row)}">{escape(row.row)}{marks}</th>']
+        cells += [entries[index] for _, entries in columns]
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return "\n".join(
+        [f"<h4>{escape(ranking.title)}</h4>", *lines, _table(f"{ranking.plan.title}: {ranking.title}", head, rows)]
+    )
+
+
+def _printed(part: Section) -> list[str]:
+    lines = []
+    for group, task in dict.fromkeys((number.group, number.task) for number in part.published):
+        numbers = [number for number in part.published if (number.group, number.task) == (group, task)]
+        rows = list(dict.fromkeys(number.row for number in numbers))
+        columns = columns_of(numbers, [(row, group) for row in rows])
+        filled = _published(columns)
+        head = [_heading("row", "text"), *(heading for heading, _ in filled)]
+        body = [
+            f'<tr><th scope="row">{escape(row)}</th>' + "".join(entries[index] for _, entries in filled) + "</tr>"
+            for index, row in enumerate(rows)
+        ]
+        name = ", ".join([*([group] if group else []), task])
+        caption = f"{name}, as published in {numbers[0].table}"
+        lines += [f"<h4>{escape(caption)}</h4>", _table(f"{part.plan.title}: {caption}", head, body)]
+    return lines
+
+
+def _table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table class="board">'
+        f'<caption class="unseen">{escape(caption)}</caption><thead><tr>{"".join(head)}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _heading(text: str, method: str, sorted_by: str = "") -> str:
+    order = f' aria-sort="{sorted_by}"' if sorted_by else ""
+    return f'<th scope="col" data-sort-method="{method}"{order}>{escape(text)}</th>'
+
+
+def _number(cell: Cell, best: bool) -> str:
+    text = escape(number_text(cell))
+    note = f' title="{escape(cell.reason)}"' if cell.reason else ""
+    said = f'<span class="unseen"> {escape(cell.reason)}</span>' if cell.reason else ""
+    return f'<td data-sort="{_key(cell.value)}"{note}>{f"<strong>{text}</strong>" if best else text}{said}</td>'
+
+
+def _published(columns: Mapping[str, Sequence[Published | None]]) -> list[tuple[str, list[str]]]:
+    """A heading and its cells for each metric that papers print."""
+    return [
+        (_heading(_published_title(metric, column), "measure"), [_theirs(number) for number in column])
+        for metric, column in columns.items()
+    ]
+
+
+def _theirs(number: Published | None) -> str:
+    if number is None:
+        return '<td class="published" data-sort="nan"><span class="unseen">not published</span></td>'
+    where = escape(f"{number.paper}, {number.table}. {number.protocol}")
+    return f'<td class="published" data-sort="{_key(number.value)}" title="{where}">{escape(printed_text(number))}</td>'
+
+
+def _cost(text: str) -> str:
+    number = text.replace(",", "").split()
+    scale = {"min": 60.0, "h": 3600.0}.get(number[-1], 1.0)
+    try:
+        key = _key(float(number[0]) * scale)
+    except ValueError:
+        key = escape(text)
+    return f'<td data-sort="{key}">{escape(text)}</td>'
+
+
+def _published_title(metric: str, column: Sequence[Published | None]) -> str:
+    better = next(number for number in column if number).higher_is_better
+    return f"published {title(metric)} {arrow(better)}"
+
+
+def _mark(sign: str, meaning: str) -> str:
+    return f' <abbr title="{meaning}">{sign}</abbr><span class="unseen"> ({meaning})</span>'
+
+
+def _key(value: Number | None) -> str:
+    return "nan" if value is None else repr(float(value))
+
+
+def _data(board: Sequence[Section]) -> dict[str, Any]:
+    """What the plots draw: every ranking's rows with value, interval, values per frame, costs and frame rate."""
+    rankings = []
+    for part in board:
+        for ranking in part.rankings:
+            rows = [row for row in ranking.rows if row.records]
+            lengths = {name: max((_frames(row, name) for row in rows), default=0) for name in ranking.metrics}
+            rankings.append(
+                {
+                    "title": f"{part.plan.title}: {ranking.title}",
+                    "benchmark": part.plan.name,
+                    "group": ranking.group,
+                    "task": ranking.task,
+                    "fps": _asked_rate(ranking),
+                    "metrics": [
+                        {"name": title(name), "higher": ranking.better[name], "frames": lengths[name]}
+                        for name in ranking.metrics
+                    ],
+                    "rows": [
+                        {
+                            "label": row.row,
+                            "values": [_triple(row.cell(name)) for name in ranking.metrics],
+                            "frames": [
+                                [row.frame_cell(name, frame).value for frame in range(1, lengths[name] + 1)]
+                                for name in ranking.metrics
+                            ],
+                            "costs": [_mean([cost(record) for record in row.records]) for cost in _COSTS.values()],
+                        }
+                        for row in rows
+                    ],
+                }
+            )
+    return {"rankings": rankings, "costs": list(_COSTS)}
+
+
+def _asked_rate(ranking: Ranking) -> Number | None:
+    """Frames per second that are asked for: the task's, or the data's; None where the times are irregular."""
+    settings = ranking.protocol.settings
+    task = settings.get("task")
+    asked = (task.get("fps") if isinstance(task, dict) else None) or settings.get("fps")
+    return asked if isinstance(asked, int | float) else None
+
+
+def _frames(row: Standing, metric: str) -> int:
+    entries = [record.metrics[metric] for record in row.records if metric in record.metrics]
+    return max((len(entry.per_frame or []) for entry in entries), default=0)
+
+
+def _triple(cell: Cell) -> list[Number] | None:
+    return None if cell.value is None else [cell.value, cell.low, cell.high]
+
+
+def _mean(values: Sequence[Number | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _clips(folder: Path) -> Mapping[str, Any]:
+    """The index of the clips with the sheets inside, as data addresses."""
+    index = folder / "clips.json"
+    if not index.is_file():
+        return {"galleries": []}
+    content: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+    for gallery in content["galleries"]:
+        for clip in gallery["clips"]:
+            for cell in clip["cells"]:
+                sheet = folder / cell.pop("file")
+                if not sheet.is_file():
+                    raise UserError(f"{index} names {sheet.name}, which is not there. Draw the clips again: --render.")
+                cell["sheet"] = "data:image/webp;base64," + base64.b64encode(sheet.read_bytes()).decode()
+    return content
+
+
+def _json(value: object) -> str:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+@cache
+def _read(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Runs: every row of a benchmark with every seed, trained, evaluated and filed."""

@@ -1,0 +1,279 @@
+"""Jobs: one row of a benchmark with one seed; where its files are, what it asks for, and whether that is done."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.canonical import content_hash, slug, write_text
+from benchmarks.records.clip_scores import beside, copy_per_clip
+from benchmarks.records.record import Record, read_record
+from benchmarks.records.source_tree import class_paths, find, imported_by, lineage, statements_hash
+from benchmarks.runs.spec import Plan, Row, read_yaml
+from benchmarks.utils.errors import UserError, unknown_name_error
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing keeps two runs off one folder there
+    fcntl = None  # type: ignore[assignment]
+
+EXPERIMENTS = Path("configs/experiment")
+
+
+class RowError(Exception):
+    """A row could not be done; the others go on."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row with one seed. Two jobs that train the same thing share a folder, and so the training."""
+
+    plan: Plan
+    row: Row
+    seed: int
+    runs: Path
+    results: Path
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return f"{self.row.name}, seed {self.seed}"
+
+    @property
+    def experiment(self) -> Path:
+        """The row's config file."""
+        return EXPERIMENTS / f"{self._experiment}.yaml"
+
+    @property
+    def stages(self) -> dict[str, "Job"]:
+        """The trainings that a joined row is made of, by name; shared with rows that train the same."""
+        rows = {name: Row(f"{self.row.name} ({name})", **vars(stage)) for name, stage in self.row.join.items()}
+        return {name: replace(self, row=row) for name, row in rows.items()}
+
+    @property
+    def joined(self) -> Path:
+        """Where the networks of the stages are joined."""
+        return self.exam_folder / "joined.safetensors"
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file that is tested instead of training, if the row names one or joins two."""
+        if self.row.join:
+            return self.joined
+        return None if self.row.checkpoint is None else Path(self.row.checkpoint.format(seed=self.seed))
+
+    @property
+    def folder(self) -> Path:
+        """`runs/<experiment>/<seed>`; overlays are part of the experiment's name."""
+        name = self._experiment
+        if self.row.overlays:
+            words = slug(
+                "_".join(Path(overlay).stem if _is_file(overlay) else overlay for overlay in self.row.overlays)
+            )
+            name += f"+{words[:40]}-{content_hash(self.row.overlays)[:8]}"
+        return self.runs / name / str(self.seed)
+
+    @property
+    def exam_folder(self) -> Path:
+        """Where the test run of this table and row writes its records."""
+        return self.folder / self.plan.name / slug(self.row.name)
+
+    @property
+    def configs(self) -> list[Path]:
+        """The files that say what is trained, in the order of their application."""
+        return [self.experiment, *(Path(overlay) for overlay in self.row.overlays if _is_file(overlay))]
+
+    def check(self) -> None:
+        """Raise a UserError if a file that the row names is not there."""
+        if not self.experiment.is_file():
+            known = [path.relative_to(EXPERIMENTS).with_suffix("").as_posix() for path in EXPERIMENTS.rglob("*.yaml")]
+            raise unknown_name_error(f"experiment for the row '{self.row.label}':", self._experiment, known)
+        for path in self.configs:
+            if not path.is_file():
+                raise unknown_name_error(
+                    f"overlay for the row '{self.row.label}':", str(path), map(str, Path("configs").rglob("*.yaml"))
+                )
+        for stage in self.stages.values():
+            stage.check()
+        if self.checkpoint is not None and not self.row.join and not self.checkpoint.is_file():
+            raise UserError(f"The checkpoint of the row '{self.row.label}', {self.checkpoint}, is not there.")
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What is trained: the contents of the experiment and its overlays, and of the files that they name."""
+        texts = [overlay for overlay in self.row.overlays if not _is_file(overlay)]
+        return {"configs": [_inline(read_yaml(path), path.parent) for path in self.configs], "options": texts}
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to learn: no checkpoint is given and the model has a `training_step`."""
+        models = [config["model"] for config in self.settings["configs"] if config.get("model")]
+        paths = [model if isinstance(model, str) else model.get("class_path", "") for model in models]
+        ancestry = list(lineage(next((path for path in reversed(paths) if path), "")))
+        learns = any("training_step" in link.methods for link in ancestry) or not ancestry
+        return learns and self.checkpoint is None
+
+    @property
+    def training_code(self) -> dict[str, str]:
+        """The project files that the model and the data are made of, with a hash of each one's statements."""
+        configs = self.settings["configs"]
+        named = {path for config in configs for group in ("model", "data") for path in class_paths(config.get(group))}
+        files = imported_by({found.file for path in named if (found := find(path))})
+        return {file: statements_hash(file) for file in files}
+
+    @property
+    def training_request(self) -> str:
+        """A hash of what is trained. How it is examined does not matter for that."""
+        configs = [{key: value for key, value in c.items() if key != "evaluation"} for c in self.settings["configs"]]
+        return content_hash({**self.settings, "configs": configs})
+
+    @property
+    def request(self) -> str:
+        """A hash of what is asked for: training, weights, exam. Not the seed, so a row's records share it."""
+        weights: Any = None
+        if self.row.join:
+            weights = {name: stage.training_request for name, stage in self.stages.items()}
+        elif self.checkpoint:
+            weights = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
+        return content_hash({**self.settings, "exam": self.exam, "weights": weights})
+
+    @property
+    def exam(self) -> dict[str, Any]:
+        """What the plan asks of every row, over the experiment's own `evaluation` settings."""
+        return {**self.plan.evaluation, **({"tasks": self.plan.tasks} if self.plan.tasks else {})}
+
+    @property
+    def options(self) -> list[str]:
+        """What `lightning fit` and `lightning test` are both told."""
+        words = [f"--config={self.experiment}"]
+        words += [f"--config={overlay}" if _is_file(overlay) else f"--{overlay}" for overlay in self.row.overlays]
+        return [*words, f"--seed_everything={self.seed}", f"--trainer.default_root_dir={self.folder}"]
+
+    def fit_command(self) -> list[str]:
+        """The words after `lightning` that train the row, from its last checkpoint if there is one."""
+        last = self.trained_checkpoint("last")
+        return ["fit", *self.options, *([f"--ckpt_path={last}"] if last else [])]
+
+    def test_command(self) -> list[str]:
+        """The words after `lightning` that examine the row; writes the config that they name."""
+        config = self.exam_folder / "evaluation.yaml"
+        filing = {
+            "table": self.plan.name,
+            "row": self.row.label,
+            "folder": str(self.exam_folder),
+            "request": self.request,
+            **({"group": self.row.group} if self.row.group else {}),
+        }
+        write_text(config, yaml.safe_dump({"evaluation": {**self.exam, **filing}}, sort_keys=False, allow_unicode=True))
+        weights = self.selected
+        return ["test", *self.options, f"--config={config}", *([f"--ckpt_path={weights}"] if weights else [])]
+
+    def filed(self) -> dict[Path, Record]:
+        """The row's records among the results, whatever was asked."""
+        paths = sorted((self.results / self.plan.name).glob(f"{slug(self.row.label)}-s{self.seed}-*.json"))
+        found = {path: read_record(path) for path in paths}
+        place = self.row.group, self.row.label
+        return {path: record for path, record in found.items() if (record.group, record.row) == place}
+
+    def trained_checkpoint(self, which: str) -> Path | None:
+        """`last.ckpt` or `best.ckpt` of the training, the newest if several sessions left one."""
+        found = sorted(self.folder.rglob(f"{which}.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+        return found[-1] if found else None
+
+    @property
+    def _experiment(self) -> str:
+        if self.row.experiment is None:
+            raise UserError(f"The row '{self.row.name}' has no experiment: its model is not here.")
+        return self.row.experiment.removesuffix(".yaml")
+
+    @property
+    def selected(self) -> Path | None:
+        """The weights that are examined: given, joined or trained; None if there is nothing to learn, or not yet."""
+        return self.checkpoint or (self.trained_checkpoint(self._selection) if self.trains else None)
+
+    @property
+    def _selection(self) -> str:
+        chosen = [config.get("evaluation", {}).get("selection", "") for config in self.settings["configs"]]
+        chosen.append(self.exam.get("selection", ""))
+        return "best" if next((word for word in reversed(chosen) if word), "last").startswith("best") else "last"
+
+
+def valid_records(job: Job, accept_stale: bool) -> list[Record]:
+    """The row's records of exactly what is asked for, by the code as it is now."""
+    records = [record for record in job.filed().values() if record.request == job.request]
+    return [] if any(record.stale for record in records) and not accept_stale else records
+
+
+def collect_records(job: Job, accept_stale: bool) -> list[Path]:
+    """Copy the exam's records to the results, in the place of those they supersede."""
+    found = {path: read_record(path) for path in sorted(job.exam_folder.glob("record*.json"))}
+    if not accept_stale and any(record.stale for record in found.values()):
+        return []
+    folder = job.results / job.plan.name
+    written = []
+    for source, record in found.items():
+        path = folder / record.file_name
+        if not path.is_file() or read_record(path) != record:
+            record.write(path)
+        if beside(source).is_file():
+            copy_per_clip(source, path)
+        written.append(path)
+    for path in job.filed():
+        if written and path not in written:
+            path.unlink()
+            beside(path).unlink(missing_ok=True)
+    return written
+
+
+def count_of_records(records: Sequence[Record]) -> str:
+    """In words, such as `2 valid records`."""
+    return f"{len(records)} valid record{'s' if len(records) != 1 else ''}"
+
+
+def unused_folder(folder: Path) -> Path:
+    """`<folder>.old-<n>` with the lowest n that is free."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    return aside
+
+
+@contextmanager
+def folder_lock(job: Job) -> Iterator[int | None]:
+    """Keep other runs off the job's folder, until this process and the one it started have ended."""
+    if fcntl is None:
+        yield None
+        return
+    path = job.folder.with_name(f"{job.folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RowError(f"Another process is working in {job.folder}. Wait for it, or stop it.") from error
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_file(overlay: str) -> bool:
+    """Whether an overlay is a config file; else it is an option, `key=value`."""
+    return overlay.endswith((".yaml", ".yml")) and "=" not in overlay
+
+
+def _inline(value: Any, folder: Path) -> Any:
+    """The configuration with the files that it names by path (`model: ../../model/x.yaml`) read in their places."""
+    if isinstance(value, dict):
+        return {key: _inline(entry, folder) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_inline(entry, folder) for entry in value]
+    if isinstance(value, str) and value.endswith((".yaml", ".yml")) and (folder / value).is_file():
+        return _inline(read_yaml(folder / value), (folder / value).parent)
+    return value

@@ -1,0 +1,30 @@
+"""Joins the stages of a ModeGAN: `python -m benchmarks.runs.join_stages motion.ckpt video.ckpt out`."""
+
+import sys
+from pathlib import Path
+
+from lightning_modules.checkpoints.build import load, save
+from lightning_modules.mode_gan import join
+from lightning_modules.system import Training
+
+
+def main(motion: str, video: str, out: str) -> int:
+    """Write the joined system, which cost what its stages cost; returns 1, and says why, if the two do not fit."""
+    try:
+        stages = [load(motion), load(video)]
+        joined = join(*stages)
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    costs = [stage.trained for stage in stages if stage.trained]
+    if len(costs) == len(stages):
+        devices = ", ".join(sorted({cost.device for cost in costs}))
+        joined.trained = Training(
+            sum(cost.generator_updates for cost in costs), sum(cost.seconds for cost in costs), devices
+        )
+    save(joined, Path(out))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

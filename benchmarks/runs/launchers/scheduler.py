@@ -1,0 +1,141 @@
+"""Launching: many jobs at once on this machine, a SLURM cluster or a Ray cluster; records come home. Imports no torch.
+
+A job is one `benchmarks run` of one row and seed, so whatever a lost worker has done up to its last checkpoint is kept
+where the folders are shared.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from benchmarks.runs.launchers.worker import Outcome, Work, write_files
+
+State = Literal["waiting", "running", "done", "failed"]
+
+
+@runtime_checkable
+class Handle(Protocol):
+    """A job that an engine has taken."""
+
+    def poll(self) -> Outcome | bool:
+        """The outcome when there is one; else whether the job is running, not still queueing."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop it."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Where jobs run."""
+
+    @property
+    def capacity(self) -> int | None:
+        """How many jobs are handed over at once; None: all, the engine has a queue of its own."""
+        ...
+
+    def submit(self, work: Work) -> Handle:
+        """Take a job."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was started for the engine."""
+        ...
+
+
+@dataclass
+class Progress:
+    """What is known of one job while the others run.
+
+    Args:
+        work: what is asked.
+        state: waiting, running, done or failed.
+        started: when it began to run, on the monotonic clock.
+        seconds: how long it ran, once it has ended.
+        lost: how many workers were lost under it.
+        outcome: how it ended.
+    """
+
+    work: Work
+    state: State = "waiting"
+    started: float | int | None = None
+    seconds: float | int = 0.0
+    lost: int = 0
+    outcome: Outcome | None = None
+    handle: Handle | None = field(default=None, repr=False)
+    not_before: float | int = 0.0
+
+
+def launch(
+    works: Sequence[Work],
+    engine: Engine,
+    *,
+    retries: int = 2,
+    pause: float | int = 10.0,
+    interval: float | int = 0.5,
+    show: Callable[[Sequence[Progress]], None] = lambda _: None,
+    home: Path = Path(),
+) -> list[Progress]:
+    """Run every job to its end; two jobs that share a folder never run at the same time.
+
+    A job whose worker is lost (killed, its machine gone) is handed over again; one that fails by itself is not. Any
+    exception, Ctrl-C for one, cancels what runs.
+
+    Args:
+        works: in order of preference.
+        engine: where they run.
+        retries: how often a job is handed over again after its worker was lost.
+        pause: seconds before that, in which what is left of it may end.
+        interval: seconds between two looks.
+        show: called at every look.
+        home: the folder that the records' paths are relative to.
+    """
+    jobs = [Progress(work) for work in works]
+    try:
+        while any(job.outcome is None for job in jobs):
+            for job in jobs:
+                if job.handle is not None:
+                    _look(job, retries, pause, home)
+            _hand_over(jobs, engine)
+            show(jobs)
+            if any(job.outcome is None for job in jobs):
+                time.sleep(interval)
+    finally:
+        for job in jobs:
+            if job.handle is not None:
+                job.handle.cancel()
+        engine.close()
+    return jobs
+
+
+def _hand_over(jobs: Sequence[Progress], engine: Engine) -> None:
+    active = [job for job in jobs if job.handle is not None]
+    busy = {folder for job in active for folder in job.work.folders}
+    for job in jobs:
+        if engine.capacity is not None and len(active) >= engine.capacity:
+            return
+        ready = job.handle is None and job.outcome is None and time.monotonic() >= job.not_before
+        if ready and busy.isdisjoint(job.work.folders):
+            job.handle = engine.submit(job.work)
+            active.append(job)
+            busy.update(job.work.folders)
+
+
+def _look(job: Progress, retries: int, pause: float | int, home: Path) -> None:
+    assert job.handle is not None
+    found, now = job.handle.poll(), time.monotonic()
+    if not isinstance(found, Outcome):
+        if found and job.state == "waiting":
+            job.state, job.started = "running", now
+        return
+    job.handle = None
+    job.seconds = now - job.started if job.started is not None else 0.0
+    if found.lost and job.lost < retries:
+        job.lost += 1
+        job.state, job.started, job.not_before = "waiting", None, now + pause
+        return
+    write_files(found.files, home)
+    job.outcome, job.state = found, "done" if found.code == 0 and not found.lost else "failed"

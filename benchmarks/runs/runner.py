@@ -1,0 +1,151 @@
+"""Runner: trains and tests one row with one seed in `lightning` processes of its own. Imports no torch.
+
+Each row is a process: whatever happens to it, the others go on, and a run that is killed loses no more than what its
+training did since its last checkpoint.
+"""
+
+import json
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+
+from benchmarks.canonical import write_text
+from benchmarks.forked import Forked
+from benchmarks.records.clip_scores import beside
+from benchmarks.runs.job import (
+    Job,
+    RowError,
+    collect_records,
+    count_of_records,
+    folder_lock,
+    unused_folder,
+    valid_records,
+)
+
+LIGHTNING = (sys.executable, "-c", "from benchmarks.cli import lightning; lightning()")
+"""The `lightning` command of this very installation."""
+
+JOIN = (sys.executable, "-m", "benchmarks.runs.join_stages")
+"""Joins two checkpoints to one: `motion video out`."""
+
+_TAIL = 12
+
+
+def run_job(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> str:
+    """Train and test one row, or skip it if it has valid records; returns "done" or "skipped".
+
+    Args:
+        job: the row and seed.
+        accept_stale: keep what was trained or recorded by code that has changed since.
+        lock: the descriptor of the folder's lock, which the child process inherits.
+        fork: start `lightning` as a copy of this process.
+
+    Raises:
+        RowError: if training or testing failed.
+    """
+    marker = job.exam_folder / "done"
+    if marker.is_file() and marker.read_text(encoding="utf-8") == job.request:
+        collect_records(job, accept_stale)
+    if found := valid_records(job, accept_stale):
+        print(f"  has {count_of_records(found)}: skipped", flush=True)
+        return "skipped"
+    for stage in job.stages.values():
+        with folder_lock(stage) as own:
+            print(f"  {stage.row.label}:", flush=True)
+            _train(stage, accept_stale, own, fork)
+    if job.stages:
+        _join(job)
+    if job.trains:
+        _train(job, accept_stale, lock, fork)
+    marker.unlink(missing_ok=True)
+    for old in job.exam_folder.glob("record*.json"):
+        old.unlink()
+        beside(old).unlink(missing_ok=True)
+    _lightning(job, "test", job.test_command(), lock, fork)
+    write_text(marker, job.request)
+    if not collect_records(job, accept_stale=True):
+        print("  wrote no record: the model answers none of the tasks", flush=True)
+    return "done"
+
+
+def _train(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> None:
+    """Train to the end, from the last checkpoint if what it was trained with is what is asked for now."""
+    path = job.folder / "training.json"
+    state = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    code = job.training_code
+    reason = ""
+    if state is not None and state["request"] != job.training_request:
+        reason = "its settings have changed"
+    elif state is not None and state["code"] != code and not accept_stale:
+        changed = sorted(file for file in {**code, **state["code"]} if code.get(file) != state["code"].get(file))
+        reason = f"its code has changed ({', '.join(changed[:4])}{', ...' if len(changed) > 4 else ''})"
+        reason += "; --accept-stale would keep it"
+    if reason:
+        aside = unused_folder(job.folder)
+        job.folder.rename(aside)
+        print(f"  training anew, because {reason}; the old run is now {aside}", flush=True)
+        state = None
+    if state is not None and state["finished"] and job.trained_checkpoint("last"):
+        print("  is trained already", flush=True)
+        return
+    state = state or {"request": job.training_request, "code": code}
+    write_text(path, json.dumps({**state, "finished": False}, indent=1))
+    last = job.trained_checkpoint("last")
+    print(f"  training{f', from {last}' if last else ''}", flush=True)
+    _lightning(job, "fit", job.fit_command(), lock, fork)
+    if job.trained_checkpoint("last") is None:
+        raise RowError(f"`lightning fit` ended well but left no last.ckpt below {job.folder}.")
+    write_text(path, json.dumps({**state, "finished": True}, indent=1))
+
+
+def _join(job: Job) -> None:
+    """Make one network of the two stages', in a process of its own."""
+    stages = [str(stage.trained_checkpoint("last")) for stage in job.stages.values()]
+    done = subprocess.run([*JOIN, *stages, str(job.joined)], stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise RowError(f"The stages could not be joined: {done.stderr.strip()}")
+
+
+def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None, fork: bool) -> None:
+    """Run `lightning`; what it says as errors also goes to a log, whose end is shown if it fails."""
+    log = job.folder / f"{step}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tail: deque[str] = deque(maxlen=_TAIL)
+    with log.open("a", encoding="utf-8") as file, _started(words, lock, fork) as child:
+        file.write(f"$ lightning {' '.join(words)}\n")
+        try:
+            for line in child.stderr or ():
+                sys.stderr.write(line)
+                file.write(line)
+                file.flush()
+                tail.append(line)
+            code = child.wait()
+        except BaseException:
+            _stop(child)
+            raise
+    if code:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        raise RowError(f"`lightning {step}` {how}. The whole log is {log}; its end:\n{''.join(tail).rstrip()}")
+
+
+def _started(words: Sequence[str], lock: int | None, fork: bool) -> "subprocess.Popen[str] | Forked":
+    """The command, running; it holds the lock too, because it may outlive a killed parent."""
+    if fork:
+        return Forked(words)
+    return subprocess.Popen(
+        [*LIGHTNING, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        pass_fds=() if lock is None else (lock,),
+    )
+
+
+def _stop(child: "subprocess.Popen[str] | Forked") -> None:
+    child.terminate()
+    try:
+        child.wait(timeout=20.0)
+    except subprocess.TimeoutExpired:
+        child.kill()
