@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from datamodules.clip import Batch, Trajectory, VideoClip
+from datamodules.errors import UserError
 from lightning_modules.system import System
 
 
@@ -53,9 +54,9 @@ class Constant(System):
         if self.total.numel() == 0 and self._trainer is not None and self.trainer.sanity_checking:
             return VideoClip(frames.new_zeros(shape), times)  # Lightning's rehearsal before the first training batch
         if self.total.numel() == 0:
-            raise ValueError("Constant(value='mean') has seen no training frame yet. Run one epoch of `lightning fit`.")
+            raise UserError("Constant(value='mean') has seen no training frame yet. Run one epoch of `lightning fit`.")
         if self.total.shape != frames.shape[-3:]:
-            raise ValueError(
+            raise UserError(
                 f"Constant(value='mean') was fitted to frames of {tuple(self.total.shape)} (channel, height, width); "
                 f"these are {tuple(frames.shape[-3:])}. Fit it to this data."
             )
@@ -76,7 +77,7 @@ class Constant(System):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Add the batch's frames to the running sum."""
         if isinstance(batch.clip, Trajectory):
-            raise ValueError("Constant is a picture; this data has trajectories, without pixels. Choose other data.")
+            raise UserError("Constant is a picture; this data has trajectories, without pixels. Choose other data.")
         frames = batch.clip.frames.to(torch.float64)
         weight = batch.present[:, :, None, None, None]
         if batch.valid is not None:

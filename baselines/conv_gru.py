@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.base import grid_steps
 from lightning_modules.networks.conv_gru import ConvGRUCell
 from lightning_modules.networks.recurrent_frames import RecurrentFrames
@@ -32,7 +33,7 @@ class ConvGRU(PairedSystem):
         self, interval: float = 0.1, channels: int = 3, width: int = 32, downs: int = 2, **paired: Any
     ) -> None:
         if not interval > 0:
-            raise ValueError(f"interval must be positive; got {interval}.")
+            raise UserError(f"interval must be positive; got {interval}.")
         super().__init__(RecurrentFrames(Cell, channels, width, downs), **paired)
         self.interval = interval
 
@@ -40,12 +41,12 @@ class ConvGRU(PairedSystem):
         """Frames at `times`; nothing is random, so seeds change nothing.
 
         Raises:
-            ValueError: if a time is not a whole number of intervals after the last shown frame.
+            UserError: if a time is not a whole number of intervals after the last shown frame.
         """
         last = shown.time_of("last")
         steps = grid_steps(times - last[:, None], self.interval, "ConvGRU")
         if bool((steps < 1).any()):
-            raise ValueError(
+            raise UserError(
                 "ConvGRU draws what comes after the last shown frame; the query begins at or before it. Ask `predict` "
                 "for later times, or use a continuous model."
             )

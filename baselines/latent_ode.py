@@ -9,6 +9,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from datamodules.clip import Batch
+from datamodules.errors import UserError
 from lightning_modules.adversarial import Losses
 from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.dynamics.ode import LatentODE
@@ -67,7 +68,7 @@ class FrameLatentODE(InterpolatingPaired):
         **paired: Any,
     ) -> None:
         if not (noise > 0 and samples >= 1):
-            raise ValueError(f"noise must be positive and samples at least 1; got noise {noise}, samples {samples}.")
+            raise UserError(f"noise must be positive and samples at least 1; got noise {noise}, samples {samples}.")
         network = LatentODENetwork(channels, size, width, downs, latent, state, hidden, encoder_step, max_step)
         super().__init__(network, optimizer=optimizer, schedule=schedule, **paired)
         self.latent = latent

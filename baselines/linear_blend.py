@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from datamodules.clip import VideoClip
+from datamodules.errors import UserError
 from lightning_modules.system import System
 
 
@@ -22,7 +23,7 @@ class LinearBlend(System):
         """The blend of the present frames around each asked time; before the first and after the last, that frame."""
         known = torch.ones_like(observed.times, dtype=torch.bool) if present is None else present
         if not bool(known.any(dim=1).all()):
-            raise ValueError("LinearBlend blends present frames; a clip of this batch has none. Drop it.")
+            raise UserError("LinearBlend blends present frames; a clip of this batch has none. Drop it.")
         position = torch.arange(known.shape[1], device=known.device)
         before = known[:, None] & (observed.times[:, None] <= times[:, :, None])  # batch asked shown
         after = known[:, None] & (observed.times[:, None] >= times[:, :, None])

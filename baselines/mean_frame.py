@@ -4,6 +4,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from datamodules.clip import VideoClip
+from datamodules.errors import UserError
 from lightning_modules.system import System
 
 
@@ -24,7 +25,7 @@ class MeanFrame(System):
             mean = frames.mean(dim=1)
         else:
             if not bool(present.any(dim=1).all()):
-                raise ValueError("MeanFrame averages the present frames; a clip of this batch has none. Drop it.")
+                raise UserError("MeanFrame averages the present frames; a clip of this batch has none. Drop it.")
             weight = present[:, :, None, None, None].to(frames.dtype)
             mean = frames.mul(weight).sum(dim=1) / weight.sum(dim=1)
         return VideoClip(mean[:, None].expand(-1, times.shape[1], -1, -1, -1).contiguous(), times)

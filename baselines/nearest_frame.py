@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from datamodules.clip import VideoClip
+from datamodules.errors import UserError
 from lightning_modules.system import System
 
 
@@ -23,7 +24,7 @@ class NearestFrame(System):
         distance = (times[:, :, None] - observed.times[:, None]).abs()  # batch asked shown
         if present is not None:
             if not bool(present.any(dim=1).all()):
-                raise ValueError("NearestFrame shows a present frame; a clip of this batch has none. Drop it.")
+                raise UserError("NearestFrame shows a present frame; a clip of this batch has none. Drop it.")
             distance = distance.masked_fill(~present[:, None], torch.inf)
         # The middle between two frames, where interpolation at stride 2 always asks, is a tie only up to rounding.
         tie = distance <= distance.amin(dim=2, keepdim=True) + 1e-5 * (1 + times[:, :, None].abs())

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from datamodules.clip import Batch
+from datamodules.errors import UserError
 from lightning_modules.adversarial import Losses
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.noise import normal
@@ -281,11 +282,11 @@ class ODE2VAENetwork(nn.Module):
         """Each clip's first `amortised` frames that are there (the last of them again, if fewer), and the first's time.
 
         Raises:
-            ValueError: if a clip has none.
+            UserError: if a clip has none.
         """
         there = present.sum(dim=1)
         if not bool((there > 0).all()):
-            raise ValueError("ODE2VAE starts from present frames; a clip of this batch has none. Drop it.")
+            raise UserError("ODE2VAE starts from present frames; a clip of this batch has none. Drop it.")
         order = (~present).long().argsort(dim=1, stable=True)
         rows = torch.arange(len(frames), device=frames.device)[:, None]
         taken = torch.arange(self.amortised, device=frames.device)[None].minimum(there[:, None] - 1)

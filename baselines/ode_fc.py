@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
@@ -83,7 +84,7 @@ class ODEFCNetwork(nn.Module):
         """The frames at `times`; a missing frame is a black one."""
         maps = self.image_encoder(shown.side_by_side(self.observe, "ODE-FC"))
         if tuple(maps.shape[1:]) != self.shape:
-            raise ValueError(
+            raise UserError(
                 f"ODE-FC was built for images that its encoder brings to {self.shape[1]}x{self.shape[2]} and is shown "
                 f"{shown.frames.shape[-2]}x{shown.frames.shape[-1]} pixels. Set `size` to the data's."
             )

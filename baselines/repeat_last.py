@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from datamodules.clip import VideoClip
+from datamodules.errors import UserError
 from lightning_modules.system import System
 
 
@@ -25,7 +26,7 @@ class RepeatLast(System):
             last = frames[:, -1]
         else:
             if not bool(present.any(dim=1).all()):
-                raise ValueError("RepeatLast repeats the last present frame; a clip of this batch has none. Drop it.")
+                raise UserError("RepeatLast repeats the last present frame; a clip of this batch has none. Drop it.")
             position = torch.arange(present.shape[1], device=present.device)
             index = torch.where(present, position, -1).amax(dim=1)
             last = frames[torch.arange(len(frames), device=frames.device), index]

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from benchmarks.utils.errors import UserError
 from benchmarks.verbs import Seeds, Times
 from datamodules.clip import Sample
 from datamodules.draws import LOSE, uniforms
@@ -37,7 +38,7 @@ class Case(NamedTuple):
 def check_rate(rate: float | None) -> None:
     """Raise ValueError unless the rate is a share."""
     if rate is not None and not 0 < rate <= 1:
-        raise ValueError(f"rate is the share of shown frames that is there, above 0 and up to 1; got {rate}.")
+        raise UserError(f"rate is the share of shown frames that is there, above 0 and up to 1; got {rate}.")
 
 
 def bears_gaps(verb: Callable[..., Sample]) -> bool:

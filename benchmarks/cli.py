@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks.utils.errors import UserError, answered, unknown_name_error
+from benchmarks.utils.errors import UserError, run_with_user_errors, unknown_name_error
 
 COMMANDS = {
     "run": ("benchmarks.commands.run", "train and test every row of a benchmark, and keep the records"),
@@ -53,10 +53,7 @@ def benchmarks(arguments: Sequence[str] | None = None) -> NoReturn:
     """The `benchmarks` command."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        sys.exit(_benchmarks(arguments))
-    except UserError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(run_with_user_errors("benchmarks", lambda: _benchmarks(arguments)))
     except BrokenPipeError:  # `benchmarks list | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -71,14 +68,11 @@ def lightning(arguments: Sequence[str] | None = None) -> NoReturn:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview("lightning", LIGHTNING))
         sys.exit(0)
-    try:
-        _check_lightning(arguments)
-    except UserError as error:
-        print(f"lightning: {error}", file=sys.stderr)
-        sys.exit(2)
+    if code := run_with_user_errors("lightning", lambda: _check_lightning(arguments)):
+        sys.exit(code)
     from benchmarks.lightning_cli import main  # five seconds of torch
 
-    sys.exit(answered(main, arguments))
+    sys.exit(main(arguments))
 
 
 def _benchmarks(arguments: list[str]) -> int:

@@ -18,6 +18,7 @@ from benchmarks.records.clip_scores import write_per_clip
 from benchmarks.records.record import Measurement
 from benchmarks.sitting import Sitting, check_target, check_times, check_types, labels, without_gaps
 from benchmarks.tasks import SEED_STEP, Task
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import Batch
 from lightning_modules.callbacks.budget import updates_of
@@ -65,18 +66,18 @@ class Evaluation(Callback):
     ) -> None:
         super().__init__()
         if min(every_n_epochs, draws) < 1 or gallery < 0:
-            raise ValueError(
+            raise UserError(
                 "every_n_epochs and draws must be at least 1 and gallery at least 0; got "
                 f"{every_n_epochs}, {draws} and {gallery}."
             )
         if (seed + 1) * draws > 2**15:
-            raise ValueError(
+            raise UserError(
                 f"Every draw has a seed of its own: (seed + 1) * draws must not exceed {2**15}; got seed {seed} and "
                 f"{draws} draws. Lower one."
             )
         repeated = [name for name, count in Counter(metric.name for metric in metrics or []).items() if count > 1]
         if repeated:
-            raise ValueError(f"Metrics must differ in name; {', '.join(repeated)} appears twice. Remove one.")
+            raise UserError(f"Metrics must differ in name; {', '.join(repeated)} appears twice. Remove one.")
         self.tasks = tasks or []
         self.metrics = metrics or []
         self.seed = seed

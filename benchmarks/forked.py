@@ -9,8 +9,6 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import NoReturn, TextIO
 
-from benchmarks.utils.errors import answered
-
 
 class Forked:
     """What `subprocess.Popen` is to a program, to the `lightning` command, without its ten seconds of imports.
@@ -77,7 +75,7 @@ def _run(main: Callable[[list[str]], int], words: list[str], reading: int, writi
         os.close(reading)
         os.dup2(writing, 2)
         sys.argv = ["lightning", *words]
-        code = answered(main, words)
+        code = main(words)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:

@@ -8,12 +8,12 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import yaml
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 
@@ -23,10 +23,9 @@ from benchmarks.evaluation import Evaluation
 from benchmarks.loggers.csv_log import CsvLog
 from benchmarks.loggers.progress import Progress
 from benchmarks.loggers.progress_bar import use_budget_bar
-from benchmarks.utils.errors import UserError, unknown_name_error
+from benchmarks.utils.errors import UserError, run_with_user_errors, unknown_name_error
+from datamodules.errors import user_error_in
 from datamodules.module import ClipDataModule
-from datamodules.video import VideoError
-from datamodules.video_folder import FolderError
 from lightning_modules.callbacks.budget import Budget, UpdateAxis
 from lightning_modules.callbacks.checkpoint import Checkpoints
 from lightning_modules.callbacks.nan_guard import Health
@@ -45,12 +44,11 @@ def main(args: Sequence[str] | None = None) -> int:
     # lightning 2.6 calls a name of torch that torch 2.15 deprecates; nobody who trains can do anything about it
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     import_ours()
-    try:
+
+    def run() -> None:
         ChronoReelCLI(arguments)
-    except (UserError, VideoError, FolderError) as error:
-        print(f"lightning: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return run_with_user_errors("lightning", run)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -136,8 +134,12 @@ class ChronoReelCLI(LightningCLI):
         _place_loggers(self.config[self.config.subcommand].trainer, self.folder)
         try:
             super().instantiate_classes()
-        except (ValueError, FileNotFoundError) as error:
-            raise UserError(str(error)) from error
+        except ValueError as error:
+            if told := user_error_in(error):
+                raise told from error
+            raise
+        except MisconfigurationException as error:  # what the Trainer calls a mistake in its arguments
+            raise UserError(" ".join(str(error).split())) from error
         with_config(self.model, self.plain["model"])
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
@@ -231,7 +233,7 @@ def _with_model_of_checkpoint(arguments: list[str]) -> list[str]:
         return arguments
     try:
         system = load(paths[0], trust=sorted(_named(pairs)))
-    except (ValueError, UnpicklingError) as error:
+    except UserError as error:
         raise UserError(f"{paths[0]} cannot be used as a checkpoint. {' '.join(str(error).split())[:400]}") from error
     return [arguments[0], "--config", yaml.safe_dump({"model": system.config}), *arguments[1:]]
 

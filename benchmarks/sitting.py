@@ -19,6 +19,7 @@ from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.record import Budget as Cost
 from benchmarks.records.record import Measurement, Protocol, Record, Sampling
 from benchmarks.tasks import Case, Task
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from lightning_modules.callbacks.budget import Budget, updates_of
@@ -202,7 +203,7 @@ def labels(tasks: list[Task]) -> list[str]:
         names.append("-".join([task.name, *differing]))
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise ValueError(f"Tasks must differ; {', '.join(repeated)} is asked twice. Remove the repetition.")
+        raise UserError(f"Tasks must differ; {', '.join(repeated)} is asked twice. Remove the repetition.")
     return names
 
 
@@ -210,19 +211,19 @@ def check_types(system: Any, metrics: list[ClipMetric], data_type: type[Sample] 
     """Raise a ValueError that names what does not fit: system to data, or a metric to either."""
     ours = system.sample_type
     if data_type is not None and not set(ours._fields) <= set(data_type._fields):
-        raise ValueError(
+        raise UserError(
             f"{type(system).__name__} works on {ours.__name__}s, the data has {data_type.__name__}s. "
             f"Choose data with {_lacking(ours, data_type)}."
         )
     for metric in metrics:
         answer, truth = metric.accepts
         if not _serves(ours, answer):
-            raise ValueError(
+            raise UserError(
                 f"The metric '{metric.name}' measures {answer.__name__}s, {type(system).__name__} answers with "
                 f"{ours.__name__}s. Remove the metric for this system."
             )
         if data_type is not None and not _serves(data_type, truth):
-            raise ValueError(
+            raise UserError(
                 f"The metric '{metric.name}' compares with {truth.__name__}s, the data has {data_type.__name__}s. "
                 f"Choose data with {_lacking(truth, data_type)}, or remove the metric."
             )
@@ -231,7 +232,7 @@ def check_types(system: Any, metrics: list[ClipMetric], data_type: type[Sample] 
 def check_times(system: Any, label: str, case: Case, answer: Sample) -> None:
     """Raise a ValueError if a verb has not answered at the times it was asked."""
     if not torch.equal(answer.times, case.times):
-        raise ValueError(
+        raise UserError(
             f"{type(system).__name__} was asked the task '{label}' at {_few(case.times)} s and "
             f"answered at {_few(answer.times)} s. A verb must return exactly the times it is asked."
         )
@@ -249,7 +250,7 @@ def check_target(batch: Batch, task: Task) -> None:
     mask = task.mask(task.frames or batch.present.shape[-1])
     hidden = batch.present[:, : len(mask)][:, (~mask).to(batch.present.device)]
     if not bool(hidden.all()):
-        raise ValueError(
+        raise UserError(
             f"The task '{task.name}' asks for frames that are missing from the data: {int((~hidden).sum())} in this "
             "batch. Nothing can be compared with them; use an evaluation sampling that has them all."
         )

@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.case import GAPS, bears_gaps, check_rate, missing, with_losses, with_shown
 from benchmarks.case import Case as Case
+from benchmarks.utils.errors import UserError
 from benchmarks.verbs import Generates as Generates
 from benchmarks.verbs import Inbetweens as Inbetweens
 from benchmarks.verbs import Interpolates as Interpolates
@@ -70,7 +71,7 @@ class Task(ABC):
         if self.frames is not None:
             length = clip.times.shape[-1]
             if self.frames > length:
-                raise ValueError(
+                raise UserError(
                     f"The task '{self.name}' looks at {self.frames} frames but the data's evaluation clips have "
                     f"{length}. Lengthen the evaluation sampling or lower `frames`."
                 )
@@ -105,9 +106,9 @@ class Generate(Task):
 
     def __post_init__(self) -> None:
         if self.seconds is not None and self.fps is None:
-            raise ValueError("`seconds` says how long a clip at another rate is: give `fps` with it, or leave it out.")
+            raise UserError("`seconds` says how long a clip at another rate is: give `fps` with it, or leave it out.")
         if not all(value is None or value > 0 for value in (self.fps, self.seconds, self.centre)):
-            raise ValueError(
+            raise UserError(
                 f"fps, seconds and centre must be positive; got {self.fps}, {self.seconds} and {self.centre}."
             )
 
@@ -130,13 +131,13 @@ class Generate(Task):
         target = self.measured(case.target)
         asked, compared = times.shape[1], self.centre or times.shape[1]
         if compared > asked or compared != target.times.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f"The task '{self.name}' asks for {asked} frames and compares {compared} of them with "
                 f"{target.times.shape[1]} true ones; these must be equal. Set `centre` to a number of frames that "
                 f"both have ({case.target.times.shape[1]} in the data), or lengthen the evaluation sampling."
             )
         if case.valid is not None and (self.fps is not None or self.centre is not None):
-            raise ValueError(f"The task '{self.name}' with `fps` or `centre` needs data without missing pixels.")
+            raise UserError(f"The task '{self.name}' with `fps` or `centre` needs data without missing pixels.")
         return case._replace(target=target, times=times)
 
     def ask(self, system: Any, case: Case) -> Sample:
@@ -208,7 +209,7 @@ class Interpolate(Task):
     def mask(self, num_frames: int) -> Mask:
         """True where a frame is shown."""
         if (num_frames - 1) % self.stride:
-            raise ValueError(
+            raise UserError(
                 f"Interpolation at stride {self.stride} needs 1 + a multiple of {self.stride} frames, so that the last "
                 f"is shown and nothing is extrapolated; got {num_frames}. Set `frames: "
                 f"{num_frames - (num_frames - 1) % self.stride}`."

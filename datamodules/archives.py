@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from datamodules.errors import UserError
+
 ENDINGS = ("", ".zip", ".rar", ".tar", ".tar.gz", ".tgz", ".txt", ".nc", ".npz")
 """How an archive `x` may lie there: as a folder (or file) `x` that is already unpacked, or packed."""
 
@@ -29,7 +31,7 @@ class Archive(NamedTuple):
     """Empty where the owner publishes none; then the first one seen here is noted beside the file and kept to."""
 
 
-class MissingData(ValueError):
+class MissingData(UserError):
     """What a data set is made of is not there; says what was found, what to request and where to put it."""
 
 

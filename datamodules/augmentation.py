@@ -10,6 +10,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from datamodules.clip import Batch, KeypointClip, Trajectory, VideoClip
 from datamodules.draws import AUGMENT, uniforms
+from datamodules.errors import UserError
 
 Flips = Bool[Tensor, " batch"]
 Angles = Float[Tensor, " batch"]
@@ -30,7 +31,7 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0 <= self.rotate_degrees <= 180:
-            raise ValueError(f"rotate_degrees must be from 0 to 180; got {self.rotate_degrees}.")
+            raise UserError(f"rotate_degrees must be from 0 to 180; got {self.rotate_degrees}.")
 
     def draw(self, ids: Int[Tensor, " batch"], *, seed: int, epoch: int) -> tuple[Flips, Angles]:
         """Whether each clip is mirrored and by how many radians it is turned (counter-clockwise)."""
@@ -85,7 +86,7 @@ def rotate(batch: Batch, angles: Angles) -> Batch:
 
 def _pictures(batch: Batch) -> VideoClip | KeypointClip:
     if isinstance(batch.clip, Trajectory):
-        raise ValueError("A Trajectory has no pixels to mirror or turn; set `augmentation: null`.")
+        raise UserError("A Trajectory has no pixels to mirror or turn; set `augmentation: null`.")
     return batch.clip
 
 

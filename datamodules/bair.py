@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.archives import Archive
+from datamodules.errors import UserError
 from datamodules.facts import Facts
 from datamodules.pieces import Piece
 from datamodules.prepared import PreparedData
@@ -104,9 +105,9 @@ def _clip(path: Path, start: int, length: int, size: tuple[int, int], channels: 
         entries = features(file.read(length))
     count = sum(key.endswith("/image_aux1/encoded") for key in entries)
     if not count:
-        raise ValueError("the record has no image_aux1")
+        raise UserError("the record has no image_aux1")
     for number in range(count):
         pixels = np.frombuffer(entries[f"{number}/image_aux1/encoded"], dtype=np.uint8)
         if pixels.size != 64 * 64 * 3:
-            raise ValueError(f"frame {number} has {pixels.size} bytes instead of 64x64x3")
+            raise UserError(f"frame {number} has {pixels.size} bytes instead of 64x64x3")
         yield fit(pixels.reshape(64, 64, 3), size, channels), number / rate

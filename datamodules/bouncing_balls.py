@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
+from datamodules.errors import UserError
 from datamodules.module import Split
 from datamodules.simulated import SimulatedData, SimulatedSource
 from datamodules.source import Indices, Positions
@@ -58,7 +59,7 @@ def initial_state(seed: int, balls: int = 3) -> tuple[Float64[np.ndarray, "balls
         gaps = np.linalg.norm(position[:, None] - position[None], axis=2)[np.triu_indices(balls, 1)]
         if (position >= RADIUS).all() and (position <= BOX - RADIUS).all() and (gaps >= 2 * RADIUS).all():
             return position, velocity
-    raise ValueError(f"No room was found for {balls} balls of radius {RADIUS} in a box of {BOX}; ask for fewer.")
+    raise UserError(f"No room was found for {balls} balls of radius {RADIUS} in a box of {BOX}; ask for fewer.")
 
 
 def simulate(positions: Points, velocities: Points, duration: float) -> Motion:
@@ -197,7 +198,7 @@ class BouncingBalls(SimulatedData):
         **loading: Any,
     ) -> None:
         if size < 4:
-            raise ValueError(f"Balls need a picture of at least 4 pixels; got {size}.")
+            raise UserError(f"Balls need a picture of at least 4 pixels; got {size}.")
         super().__init__(clips=(train_clips, val_clips, test_clips), length=length, size=(size, size), **loading)
         self.frame_rate = frame_rate
 

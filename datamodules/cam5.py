@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from datamodules.archives import Archive, MissingData
+from datamodules.errors import UserError
 from datamodules.facts import Facts
 from datamodules.fields import FieldData, basins, moments, ranged
 from datamodules.pieces import names_of
@@ -79,7 +80,7 @@ class Cam5(FieldData):
         """Each hurricane."""
         paths = sorted(places["cam5"].rglob("*.nc"))
         if not paths:
-            raise ValueError(f"{self.folder} has no .nc file in cam5. {self.request}")
+            raise UserError(f"{self.folder} has no .nc file in cam5. {self.request}")
         tracks = sorted(places["cam5"].rglob("hurricanes.csv"))
         if tracks:
             yield from _cut([read_axes(path) for path in paths], read_tracks(tracks[0]), self.variables, self._size)
@@ -130,12 +131,12 @@ def read_axes(path: Path) -> Axes:
 
     Raises:
         MissingData: if the reader is not installed.
-        ValueError: if it is no NetCDF file, a coordinate is missing, or time has no unit that is known.
+        UserError: if it is no NetCDF file, a coordinate is missing, or time has no unit that is known.
     """
     with _opened(path, ("time", "lat", "lon")) as file:
         unit = str(file["time"].attrs.get("units", "")).partition(" since ")[0].strip().lower()
         if unit not in _UNITS:
-            raise ValueError(f"{path}: time must be in {', '.join(_UNITS)} since a date; its unit is '{unit}'.")
+            raise UserError(f"{path}: time must be in {', '.join(_UNITS)} since a date; its unit is '{unit}'.")
         clock, lat, lon = (file[name].to_numpy().astype(np.float64) for name in ("time", "lat", "lon"))
     return Axes(path, clock, _UNITS[unit], lat, lon)
 
@@ -144,7 +145,7 @@ def read_maps(part: Part, variables: Sequence[str]) -> Float32[np.ndarray, "time
     """The variables of a part of a NetCDF file; gaps are NaN.
 
     Raises:
-        ValueError: if it is no NetCDF file or lacks a variable.
+        UserError: if it is no NetCDF file or lacks a variable.
     """
     with _opened(part.path, variables) as file:
         chosen = {"time": part.when, "lat": part.rows, "lon": part.columns}
@@ -160,7 +161,7 @@ def read_tracks(path: Path) -> list[Track]:
         numbers = [[float(row[key]) for key in ("start", "end", "lat", "lon")] for row in rows]
         return [Track(row["name"], *values) for row, values in zip(rows, numbers, strict=True)]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} must have the columns name, start, end, lat and lon ({error} is wrong).") from error
+        raise UserError(f"{path} must have the columns name, start, end, lat and lon ({error} is wrong).") from error
 
 
 def arrange(store: ClipStore, name: str, val_share: float, val_seed: int) -> Splits:
@@ -183,11 +184,11 @@ def _opened(path: Path, needed: Sequence[str]) -> Any:
         # CAM's calendar has no leap years, which xarray decodes only with another package; differences need no calendar
         file = xarray.open_dataset(path, decode_times=False)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is no NetCDF file ({error}). Fetch it again.") from error
+        raise UserError(f"{path} is no NetCDF file ({error}). Fetch it again.") from error
     if lacking := [name for name in needed if name not in file.variables]:
         there = ", ".join(map(str, file.variables))
         file.close()
-        raise ValueError(f"{path} has no {', '.join(lacking)}; it has {there}.")
+        raise UserError(f"{path} has no {', '.join(lacking)}; it has {there}.")
     return file
 
 
@@ -204,7 +205,7 @@ def _cut(
                 basin, rows, columns = _basin(file, track)
                 parts.append(Part(file.path, slice(first, last), rows, columns))
         if not parts:
-            raise ValueError(f"No file of maps has the time of {track.name}. Fetch what is missing.")
+            raise UserError(f"No file of maps has the time of {track.name}. Fetch what is missing.")
         notes: dict[str, Any] = {"side": ""}
         yield Recording(f"{track.name}-{basin}", partial(_film, parts, variables, size, notes), about=notes)
 
@@ -215,14 +216,14 @@ def _basin(file: Axes, track: Track) -> tuple[str, slice, slice]:
     for name, rows, columns in basins(file.lat, file.lon):
         if rows.start <= row < rows.stop and columns.start <= column < columns.stop:
             return name, rows, columns
-    raise ValueError(f"{track.name} at {track.lat} N, {track.lon} E lies in no basin of 60 x 160 degrees.")
+    raise UserError(f"{track.name} at {track.lat} N, {track.lon} E lies in no basin of 60 x 160 degrees.")
 
 
 def _film(parts: Sequence[Part], variables: Sequence[str], size: tuple[int, int], notes: dict[str, Any]) -> Moments:
     """The maps and their times; the range of each variable goes into `notes`."""
     values = np.concatenate([read_maps(part, variables) for part in parts])
     if values.shape[2:] != size:
-        raise ValueError(
+        raise UserError(
             f"{parts[0].path}: a tile has {values.shape[2]}x{values.shape[3]} points and is never resized; "
             f"set size: [{values.shape[2]}, {values.shape[3]}], not {list(size)}"
         )

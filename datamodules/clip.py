@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
+from datamodules.errors import UserError
+
 Frames = Num[Tensor, "*batch time channel height width"]
 Times = Float[Tensor, "*batch time"]
 
@@ -68,7 +70,7 @@ _START_BITS = 24
 def sample_id(source: int, start: int) -> int:
     """The stable id of the window that begins at frame `start` of the data set's clip number `source`."""
     if not 0 <= start < 2**_START_BITS:
-        raise ValueError(f"A window must start at a frame from 0 to {2**_START_BITS - 1}; got {start}.")
+        raise UserError(f"A window must start at a frame from 0 to {2**_START_BITS - 1}; got {start}.")
     return (source << _START_BITS) | start
 
 
@@ -91,21 +93,21 @@ def check_clip(sample: Sample) -> None:
     """Raise a ValueError that names the broken rule if a sample does not keep the contract."""
     times = sample.times
     if not bool(torch.isfinite(times).all()):
-        raise ValueError("The times of a clip must be finite; some are NaN or infinite.")
+        raise UserError("The times of a clip must be finite; some are NaN or infinite.")
     steps = times.diff(dim=-1)
     if bool((steps <= 0).any()):
-        raise ValueError(
+        raise UserError(
             f"The times of a clip must increase strictly; the smallest step is {float(steps.min()):.6g} s. "
             "Sort the query and drop repeated times."
         )
     for name, value in sample._asdict().items():
         length = value.shape[value.ndim + TIME_AXIS[name]]
         if length != times.shape[-1]:
-            raise ValueError(f"`{name}` has {length} moments but `times` has {times.shape[-1]}; they must agree.")
+            raise UserError(f"`{name}` has {length} moments but `times` has {times.shape[-1]}; they must agree.")
     if isinstance(sample, VideoClip | KeypointClip) and sample.frames.is_floating_point() and sample.frames.numel():
         low, high = (float(x) for x in sample.frames.aminmax())
         if not (low >= -1 - 1e-3 and high <= 1 + 1e-3):  # written so that NaN is refused too
-            raise ValueError(
+            raise UserError(
                 f"Frames must lie in [-1, 1]; these reach from {low:.4g} to {high:.4g}. "
                 "Frames in [0, 1] become 2 * x - 1, uint8 frames x / 127.5 - 1."
             )

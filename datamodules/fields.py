@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from datamodules.errors import UserError
 from datamodules.module import Split
 from datamodules.pieces import Pieces
 from datamodules.prepared import PreparedData
@@ -37,9 +38,9 @@ class FieldData(PreparedData, ABC):
         super().__init__(channels=3, **shared)
         self._bounds = None if bounds is None else [(float(low), float(high)) for low, high in bounds]
         if self._bounds is not None and len(self._bounds) != len(self.variables):
-            raise ValueError(f"bounds must be one pair for each of {', '.join(self.variables)}; got {self._bounds}.")
+            raise UserError(f"bounds must be one pair for each of {', '.join(self.variables)}; got {self._bounds}.")
         if any(low >= high for low, high in self._bounds or ()):
-            raise ValueError(f"In bounds the lower value stands first; got {self._bounds}.")
+            raise UserError(f"In bounds the lower value stands first; got {self._bounds}.")
 
     @property
     def channels(self) -> int:
@@ -98,11 +99,11 @@ def ranged(values: Grid) -> dict[str, list[float]]:
     """What the index should note of a clip: the least and the largest value of each variable, gaps aside.
 
     Raises:
-        ValueError: if a variable has no value at all.
+        UserError: if a variable has no value at all.
     """
     flat = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
     if np.isnan(flat).all(axis=1).any():
-        raise ValueError("a variable has no value at all")
+        raise UserError("a variable has no value at all")
     return {"low": np.nanmin(flat, axis=1).tolist(), "high": np.nanmax(flat, axis=1).tolist()}
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
+from datamodules.errors import UserError
 from datamodules.store import ClipStore, StoreError
 
 Points = Float32[np.ndarray, "frames joints 2"]
@@ -75,13 +76,13 @@ def write(store: ClipStore, kind: str, clips: Iterable[tuple[np.ndarray, np.ndar
         made_by: the detector, or the file that they come from.
 
     Raises:
-        ValueError: if a clip has another number of frames than the store's.
+        UserError: if a clip has another number of frames than the store's.
     """
     points, scores, dropped = [], [], []
     for entry, (found, score) in zip(store.index["clips"], clips, strict=True):
         name = entry["origin"][0]
         if len(found) != entry["length"] or len(score) != entry["length"]:
-            raise ValueError(
+            raise UserError(
                 f"{made_by} has {len(found)} frames of {name}, which has {entry['length']} in {store.path}."
             )
         if missing_share(score) > MOST_MISSING:
@@ -178,13 +179,13 @@ def joints_kept(count: int, drop: Sequence[int]) -> list[int]:
     """The numbers of the joints that are left.
 
     Raises:
-        ValueError: if a number is no joint's, or none is left.
+        UserError: if a number is no joint's, or none is left.
     """
     if strangers := [joint for joint in drop if not 0 <= joint < count]:
-        raise ValueError(f"drop_joints must be from 0 to {count - 1}; got {', '.join(map(str, strangers))}.")
+        raise UserError(f"drop_joints must be from 0 to {count - 1}; got {', '.join(map(str, strangers))}.")
     kept = [joint for joint in range(count) if joint not in set(drop)]
     if not kept:
-        raise ValueError("drop_joints leaves no joint.")
+        raise UserError("drop_joints leaves no joint.")
     return kept
 
 
@@ -199,7 +200,7 @@ def weights_of(count: int, weights: Mapping[int, float] | None) -> Float32[np.nd
     values = np.ones(count, dtype=np.float32)
     for joint, weight in (weights or {}).items():
         if not 0 <= joint < count or not 0 <= weight <= 1:
-            raise ValueError(f"joint_weights are from 0 to 1, for joints from 0 to {count - 1}; got {joint}: {weight}.")
+            raise UserError(f"joint_weights are from 0 to 1, for joints from 0 to {count - 1}; got {joint}: {weight}.")
         values[joint] = weight
     return values
 
@@ -208,14 +209,14 @@ def given(path: Path, names: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray
     """Ready-made keypoints: an .npz with an array (frames, joints, 3) of x, y and score for each name.
 
     Raises:
-        ValueError: if a name is missing or an array has another shape.
+        UserError: if a name is missing or an array has another shape.
     """
     with np.load(path, allow_pickle=False) as content:
         if lacking := [name for name in names if name not in content]:
-            raise ValueError(f"{path} has no keypoints of {', '.join(lacking[:5])}.")
+            raise UserError(f"{path} has no keypoints of {', '.join(lacking[:5])}.")
         arrays: list[Any] = [content[name].astype(np.float32) for name in names]
     if wrong := [name for name, array in zip(names, arrays, strict=True) if array.ndim != 3 or array.shape[2] != 3]:
-        raise ValueError(f"{path}: {wrong[0]} must be (frames, joints, 3).")
+        raise UserError(f"{path}: {wrong[0]} must be (frames, joints, 3).")
     return [(array[..., :2], array[..., 2]) for array in arrays]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datamodules.archives import Archive
+from datamodules.errors import UserError
 from datamodules.facts import Facts
 from datamodules.pieces import Piece
 from datamodules.prepared import PreparedData
@@ -69,7 +70,7 @@ class KTH(PreparedData):
         default = {"vid_ode": VID_ODE_ACTIONS, "mode_gan": ACTIONS[:3], "mode_gan_held_out": ACTIONS[:3]}
         self.actions = tuple(actions) if actions is not None else default.get(protocol, ACTIONS)
         if strangers := set(self.actions) - set(ACTIONS):
-            raise ValueError(f"There is no action {', '.join(sorted(strangers))}; there are {', '.join(ACTIONS)}.")
+            raise UserError(f"There is no action {', '.join(sorted(strangers))}; there are {', '.join(ACTIONS)}.")
         self.protocol: Protocol = protocol
         self.sequences = sequences
         self._published = actions is None and not sequences

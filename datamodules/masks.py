@@ -5,6 +5,7 @@ from jaxtyping import Bool
 from torch import Generator, Tensor
 
 from datamodules.clip import AnySample, take_times
+from datamodules.errors import UserError
 
 Mask = Bool[Tensor, " time"]
 """True where a frame is shown."""
@@ -48,4 +49,4 @@ def split(sample: AnySample, mask: Mask) -> tuple[AnySample, AnySample]:
 
 def _check(num_frames: int, holds: bool, rule: str) -> None:
     if not holds:
-        raise ValueError(f"For a clip of {num_frames} frames, {rule}.")
+        raise UserError(f"For a clip of {num_frames} frames, {rule}.")

@@ -14,6 +14,7 @@ from lightning import LightningDataModule
 
 from datamodules.augmentation import Augmentation
 from datamodules.clip import Batch, KeypointClip, VideoClip
+from datamodules.errors import UserError
 from datamodules.loading import ClipDataset, ClipLoader, eval_order, train_order
 from datamodules.sampling import Sampling
 from datamodules.source import Source
@@ -67,7 +68,7 @@ class ClipDataModule(LightningDataModule, ABC):
         super().__init__()
         for argument, value in [("batch_size", batch_size), ("windows_per_clip", windows_per_clip)]:
             if value < 1:
-                raise ValueError(f"{argument} must be at least 1; got {value}.")
+                raise UserError(f"{argument} must be at least 1; got {value}.")
         self.sampling = sampling
         self.eval_sampling = eval_sampling or sampling
         self.batch_size = batch_size
@@ -81,7 +82,7 @@ class ClipDataModule(LightningDataModule, ABC):
         self.joint_pairs = joint_pairs
         self.examined: Split = examined
         if examined == "train" and self.eval_sampling.span > sampling.span:
-            raise ValueError(
+            raise UserError(
                 "The test shows the training clips (`examined: train`), so its samples must not reach over more frames "
                 f"than the training's: {self.eval_sampling.span} against {sampling.span}. Shorten `eval_sampling`."
             )
@@ -110,7 +111,7 @@ class ClipDataModule(LightningDataModule, ABC):
         """Open all splits, prove that they share no clip, and find the clips that are long enough.
 
         Raises:
-            ValueError: if two splits share an origin, or a clip is too short and `short_clips` is "raise".
+            UserError: if two splits share an origin, or a clip is too short and `short_clips` is "raise".
         """
         if self._sources:
             return
@@ -128,7 +129,7 @@ class ClipDataModule(LightningDataModule, ABC):
         """The samples of a split; `evaluated` are the training clips as an evaluation sees them."""
         source = self.source(split)
         if not len(self._used[split]):
-            raise ValueError(
+            raise UserError(
                 f"{self.name} has no {split} clips. Give it some, or leave the stage out "
                 f"(`--trainer.limit_{split}_batches=0`)."
             )
@@ -151,7 +152,7 @@ class ClipDataModule(LightningDataModule, ABC):
         rank, world = self._place()
         count = len(dataset) * self.windows_per_clip
         if count < self.batch_size * world:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} has {count} training samples per epoch, less than one batch of {self.batch_size} on "
                 f"{world} process(es). Lower `batch_size` to at most {count // world}, or raise `windows_per_clip`."
             )
@@ -185,7 +186,7 @@ class ClipDataModule(LightningDataModule, ABC):
         rank, world = self._place()
         if len(dataset) < world:
             # Lightning leaves a process without a batch out of the stage, and the others wait for its metrics for ever
-            raise ValueError(
+            raise UserError(
                 f"{self.name} has {len(dataset)} {split} clips, fewer than the {world} processes, and none is read "
                 f"twice. Evaluate on at most {len(dataset)} (`--trainer.devices={len(dataset)}`)."
             )
@@ -219,7 +220,7 @@ class ClipDataModule(LightningDataModule, ABC):
                 f"{len(short)} of {len(source)} {split} clips of {self.name} have less than the {sampling.span} frames"
             )
             if self.short_clips == "raise":
-                raise ValueError(
+                raise UserError(
                     f"{rule} that {sampling} reaches over: {listed}. Sample fewer frames, "
                     "or leave such clips out with `short_clips: exclude`."
                 )
@@ -231,11 +232,11 @@ def shape_of(size: int | tuple[int, int]) -> tuple[int, int]:
     """Height and width, of a side or of both.
 
     Raises:
-        ValueError: if one is below 1.
+        UserError: if one is below 1.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 1:
-        raise ValueError(f"size is the side of the frames in pixels, at least 1, or (height, width); got {size}.")
+        raise UserError(f"size is the side of the frames in pixels, at least 1, or (height, width); got {size}.")
     return height, width
 
 
@@ -262,7 +263,7 @@ def check_disjoint(sources: dict[Split, Source]) -> None:
                 other, name = seen.setdefault(key, (split, origin.name))
                 if other != split:
                     same = "is in both" if name == origin.name else f"and {name} have the same content"
-                    raise ValueError(
+                    raise UserError(
                         f"The {other} and {split} splits must share no clip, but {origin.name} {same}. "
                         "Numbers measured like that would be false; take it out of one of them."
                     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.archives import Archive
+from datamodules.errors import UserError
 from datamodules.facts import Facts
 from datamodules.prepared import PreparedData
 from datamodules.recordings import Recording
@@ -46,7 +47,7 @@ class MovingGif(PreparedData):
     ) -> None:
         super().__init__(**shared)
         if assumed_rate is not None and not assumed_rate > 0:
-            raise ValueError(f"assumed_rate must be positive, or null for each file's own; got {assumed_rate}.")
+            raise UserError(f"assumed_rate must be positive, or null for each file's own; got {assumed_rate}.")
         self.assumed_rate, self.val_share, self.val_seed = assumed_rate, val_share, val_seed
 
     @property
@@ -73,7 +74,7 @@ class MovingGif(PreparedData):
         for side in ("train", "test"):
             folders = sorted(path for path in places["moving-gif"].rglob(side) if path.is_dir())
             if not folders:
-                raise ValueError(f"{self.folder} has no folder `{side}` in moving-gif. {self.request}")
+                raise UserError(f"{self.folder} has no folder `{side}` in moving-gif. {self.request}")
             paths = sorted(path for path in folders[0].iterdir() if path.suffix.lower() in EXTENSIONS)
             for path in paths:
                 read = partial(_film, path, self._size, self._store_channels, self.assumed_rate)

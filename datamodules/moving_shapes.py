@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from datamodules.draws import SCENE, uniforms
+from datamodules.errors import UserError
 from datamodules.module import Split
 from datamodules.simulated import SimulatedData, SimulatedSource
 from datamodules.source import Indices, Positions
@@ -127,9 +128,9 @@ class MovingShapes(SimulatedData):
         **loading: Any,
     ) -> None:
         if classes not in (2, 4):
-            raise ValueError(f"There are 2 classes of motion, or 4 with both directions; got {classes}.")
+            raise UserError(f"There are 2 classes of motion, or 4 with both directions; got {classes}.")
         if size < 16:
-            raise ValueError(f"A shape needs a picture of at least 16 pixels; got {size}.")
+            raise UserError(f"A shape needs a picture of at least 16 pixels; got {size}.")
         super().__init__(clips=(train_clips, val_clips, test_clips), length=length, size=(size, size), **loading)
         self.frame_rate = frame_rate
         self.classes = classes

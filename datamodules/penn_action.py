@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.archives import Archive
+from datamodules.errors import UserError
 from datamodules.facts import Facts
 from datamodules.prepared import PreparedData
 from datamodules.recordings import Recording
@@ -64,7 +65,7 @@ class PennAction(PreparedData):
     def __init__(self, *, assumed_rate: float = 25.0, val_share: float = 0.0, val_seed: int = 0, **shared: Any) -> None:
         super().__init__(**shared)
         if not assumed_rate > 0:
-            raise ValueError(f"assumed_rate must be positive; got {assumed_rate}.")
+            raise UserError(f"assumed_rate must be positive; got {assumed_rate}.")
         self.assumed_rate, self.val_share, self.val_seed = assumed_rate, val_share, val_seed
 
     @property
@@ -86,7 +87,7 @@ class PennAction(PreparedData):
         """Each labelled film; one whose frames are missing is left out by name."""
         labels = sorted(places["Penn_Action"].rglob("labels/*.mat"))
         if not labels:
-            raise ValueError(f"{self.folder} has no labels/*.mat in Penn_Action. {self.request}")
+            raise UserError(f"{self.folder} has no labels/*.mat in Penn_Action. {self.request}")
         for path in labels:
             label = read_label(path)
             frames = path.parents[1] / "frames" / path.stem
@@ -106,7 +107,7 @@ def read_label(path: Path) -> dict[str, Any]:
     """The action's name and the side of the split that a label file says.
 
     Raises:
-        ValueError: if it is no MATLAB file or lacks either.
+        UserError: if it is no MATLAB file or lacks either.
     """
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
@@ -116,4 +117,4 @@ def read_label(path: Path) -> dict[str, Any]:
         side = int(np.asarray(content["train"]).flat[0])
         return {"action": str(np.asarray(content["action"]).flat[0]), "train": side == 1}
     except (MatReadError, OSError, ValueError, KeyError, TypeError, IndexError, NotImplementedError) as error:
-        raise ValueError(f"{path} is no label of Penn Action ({error}). Fetch the archive again.") from error
+        raise UserError(f"{path} is no label of Penn Action ({error}). Fetch the archive again.") from error

@@ -4,6 +4,7 @@ from abc import ABC
 from collections.abc import Sequence
 from typing import Any
 
+from datamodules.errors import UserError
 from datamodules.pieces import Piece
 from datamodules.prepared import PreparedData
 from datamodules.splits import Splits
@@ -29,7 +30,7 @@ class PeopleData(PreparedData, ABC):
         """By person.
 
         Raises:
-            ValueError: if a name is nobody's, or somebody would be in two splits.
+            UserError: if a name is nobody's, or somebody would be in two splits.
         """
         people = [entry["person"] for entry in store.index["clips"]]
         check_people(sorted(set(people)), self.val_people, self.test_people)
@@ -44,6 +45,6 @@ class PeopleData(PreparedData, ABC):
 def check_people(known: Sequence[str], val_people: Sequence[str], test_people: Sequence[str]) -> None:
     """Raise a ValueError if a name is nobody's, or somebody would be in two splits."""
     if strangers := [person for person in (*val_people, *test_people) if person not in known]:
-        raise ValueError(f"There is nobody called {', '.join(strangers)}; there are {', '.join(known)}.")
+        raise UserError(f"There is nobody called {', '.join(strangers)}; there are {', '.join(known)}.")
     if both := set(val_people) & set(test_people):
-        raise ValueError(f"Nobody may be in two splits; {', '.join(sorted(both))} is in val_people and test_people.")
+        raise UserError(f"Nobody may be in two splits; {', '.join(sorted(both))} is in val_people and test_people.")

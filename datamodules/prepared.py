@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from datamodules.archives import Archive, check_noted, find, unpacked
+from datamodules.errors import UserError
 from datamodules.facts import Facts
 from datamodules.keypoints import Detector, Kind, detected, enlarged, file_of, given, read, write
 from datamodules.module import Split, side_of
@@ -149,7 +150,7 @@ class PreparedData(StoredData, ABC):
         found = find(self.folder, wanted, request=self.request, optional=optional, download=self.download)
         for path in found.values():
             if problem := check_noted(path):
-                raise ValueError(problem)
+                raise UserError(problem)
         about = {**settings, "archives": sorted(found)}
 
         def make() -> ClipStore:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from datamodules.draws import ERASE, LOSE, PICK, PLACE, uniforms
+from datamodules.errors import UserError
 
 Start = Literal["random", "first", "centre"]
 Lengths = Int64[np.ndarray, " batch"]
@@ -18,7 +19,7 @@ Present = Bool[np.ndarray, "batch time"]
 Valid = Bool[np.ndarray, "batch time 1 height width"]
 
 
-class ShortClipError(ValueError):
+class ShortClipError(UserError):
     """A clip has fewer frames than a sample reaches over."""
 
 
@@ -103,7 +104,7 @@ class Regular(_Window):
 
     def __post_init__(self) -> None:
         if self.num_frames < 1 or self.stride < 1:
-            raise ValueError(f"num_frames and stride must be at least 1; got {self.num_frames} and {self.stride}.")
+            raise UserError(f"num_frames and stride must be at least 1; got {self.num_frames} and {self.stride}.")
 
     @property
     def span(self) -> int:
@@ -136,7 +137,7 @@ class Irregular(_Window):
     def __post_init__(self) -> None:
         half = self.window // 2
         if self.window % 2 or not (1 <= self.inputs <= half and 1 <= self.outputs <= half):
-            raise ValueError(
+            raise UserError(
                 f"window must be even and each half must have the frames that are kept of it; "
                 f"got window {self.window}, inputs {self.inputs}, outputs {self.outputs}."
             )
@@ -175,7 +176,7 @@ class IrregularBetween(_Window):
 
     def __post_init__(self) -> None:
         if not 2 <= self.count <= self.window:
-            raise ValueError(f"count must be from 2 to the window's {self.window} frames; got {self.count}.")
+            raise UserError(f"count must be from 2 to the window's {self.window} frames; got {self.count}.")
 
     @property
     def num_frames(self) -> int:
@@ -214,7 +215,7 @@ class IrregularThenRegular(_Window):
 
     def __post_init__(self) -> None:
         if not (2 <= self.inputs <= self.window and self.outputs >= 1):
-            raise ValueError(
+            raise UserError(
                 f"inputs must be from 2 to the window's {self.window} frames and outputs at least 1; got "
                 f"{self.inputs} and {self.outputs}."
             )
@@ -246,9 +247,9 @@ class _Losing(Sampling, ABC):
 
     def __post_init__(self) -> None:
         if not 0 < self.rate <= 1:
-            raise ValueError(f"rate is the share that is there, above 0 and up to 1; got {self.rate}.")
+            raise UserError(f"rate is the share that is there, above 0 and up to 1; got {self.rate}.")
         if not 1 <= self.given <= self.num_frames:
-            raise ValueError(f"given must be from 1 to the sample's {self.num_frames} frames; got {self.given}.")
+            raise UserError(f"given must be from 1 to the sample's {self.num_frames} frames; got {self.given}.")
 
     @property
     def num_frames(self) -> int:
@@ -313,7 +314,7 @@ class MissingPixels(_Losing):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.block < 1:
-            raise ValueError(f"block must be at least 1; got {self.block}.")
+            raise UserError(f"block must be at least 1; got {self.block}.")
 
     def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
         """The frames that are there without the loss."""

@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 
+from datamodules.errors import UserError
 from datamodules.module import SPLITS, Split
 from datamodules.pieces import Piece, names_of
 from datamodules.store import ClipStore
@@ -28,7 +29,7 @@ def by_side(sides: Sequence[str], store: ClipStore, val_share: float, val_seed: 
 def carve(pieces: Sequence[Piece], share: float, seed: int, names: Sequence[str]) -> tuple[list[Piece], list[Piece]]:
     """Train and val: `share` of the pieces by a hash of their names, so that the choice depends on no order."""
     if not 0 <= share < 1:
-        raise ValueError(f"val_share must be from 0 to below 1; got {share}.")
+        raise UserError(f"val_share must be from 0 to below 1; got {share}.")
     order = sorted(pieces, key=lambda piece: hashlib.sha256(f"{seed} {names[piece.clip]}".encode()).digest())
     held = set(order[: round(share * len(order))])
     return [piece for piece in pieces if piece not in held], [piece for piece in pieces if piece in held]

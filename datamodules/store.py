@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from datamodules.errors import UserError
 from datamodules.frames import open_frames, shard_names
 from datamodules.remote import RemoteFolder, is_remote
 from datamodules.source import Indices, Origin, Pixels, Positions
@@ -27,7 +28,7 @@ _FRAMES = {"uint8": "frames.u8", "float32": "frames.f32"}
 PixelType = Literal["uint8", "float32"]
 
 
-class StoreError(ValueError):
+class StoreError(UserError):
     """A store that is not there, not whole or not of this format; names the folder, what is wrong and the way out."""
 
 
@@ -144,7 +145,7 @@ class ClipStore:
             shard_bytes: begin another file of frames after a clip with which one has so many; None keeps one file.
 
         Raises:
-            ValueError: if a frame has another shape or type, times do not increase, or there is no clip at all.
+            UserError: if a frame has another shape or type, times do not increase, or there is no clip at all.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +178,7 @@ class ClipStore:
                 _settle(times)
             if not entries:
                 reasons = "".join(f"\n  {item['reason']}" for item in skipped)
-                raise ValueError(f"There is no clip to put into {path}.{reasons}")
+                raise UserError(f"There is no clip to put into {path}.{reasons}")
             index = {
                 "format": FORMAT,
                 "channels": channels,
@@ -271,7 +272,7 @@ def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[in
     digest, moments = hashlib.sha256(), []
     for picture, time in clip.moments:
         if picture.shape != shape or picture.dtype != dtype:
-            raise ValueError(
+            raise UserError(
                 f"{clip.origin.name}: frames of this store are {dtype} {shape}; got {picture.dtype} {picture.shape}."
             )
         pixels = picture.tobytes()
@@ -279,7 +280,7 @@ def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[in
         digest.update(pixels)
         moments.append(time)
     if not moments or moments[0] != 0 or (np.diff(moments) <= 0).any():
-        raise ValueError(f"{clip.origin.name}: times must begin at 0 and increase strictly; got {moments[:5]} ...")
+        raise UserError(f"{clip.origin.name}: times must begin at 0 and increase strictly; got {moments[:5]} ...")
     origin = clip.origin._replace(digest=clip.origin.digest or digest.hexdigest())
     stamps = np.array(moments, dtype="<f8").tobytes()
     times.write(stamps)

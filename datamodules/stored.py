@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from datamodules.errors import UserError
 from datamodules.keypoints import Detector, Kind
 from datamodules.module import ClipDataModule, shape_of
 from datamodules.pieces import Joints, joints_of
@@ -46,9 +47,9 @@ class StoredData(ClipDataModule, ABC):
             self.joints, pairs = joints_of(keypoints, drop_joints, joint_weights)
             self.joint_pairs = self.joint_pairs or pairs
         elif drop_joints or joint_weights:
-            raise ValueError("drop_joints and joint_weights are of keypoints; set `keypoints` too.")
+            raise UserError("drop_joints and joint_weights are of keypoints; set `keypoints` too.")
         if frame_rate is not None and not frame_rate > 0:
-            raise ValueError(f"frame_rate must be positive; got {frame_rate}.")
+            raise UserError(f"frame_rate must be positive; got {frame_rate}.")
         self._size = shape_of(size)
         self._channels = channels
         self.frame_rate = frame_rate
@@ -82,10 +83,10 @@ class StoredData(ClipDataModule, ABC):
 
         Raises:
             MissingData: if the detector's weights or the files cannot be had.
-            ValueError: if the store is another's.
+            UserError: if the store is another's.
         """
 
     def check_own(self) -> None:
         """Raise a ValueError if the store is another's, to which no keypoints can be added."""
         if self.store is not None:
-            raise ValueError(f"Keypoints are found where a store is prepared, not in {self.store}; leave `store` out.")
+            raise UserError(f"Keypoints are found where a store is prepared, not in {self.store}; leave `store` out.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datamodules.archives import Archive
+from datamodules.errors import UserError
 from datamodules.facts import Facts
 from datamodules.prepared import PreparedData
 from datamodules.recordings import Recording
@@ -73,7 +74,7 @@ class UCF101(PreparedData):
                 del lists[name]
         if lists:
             some = ", ".join(sorted(lists)[:5])
-            raise ValueError(f"The lists name {len(lists)} videos that UCF101 lacks ({some}, ...). Fetch it again.")
+            raise UserError(f"The lists name {len(lists)} videos that UCF101 lacks ({some}, ...). Fetch it again.")
 
     def splits(self, store: ClipStore) -> Splits:
         """By the owner's list, and validation drawn from its train part."""

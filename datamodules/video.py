@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float64, UInt8
 from torch.nn.functional import interpolate
 
+from datamodules.errors import UserError
+
 if TYPE_CHECKING:
     import av
 
@@ -30,7 +32,7 @@ GIF_TICK = 100
 """A GIF counts time in 1/100 s, and viewers slow down frames of less than two ticks."""
 
 
-class VideoError(ValueError):
+class VideoError(UserError):
     """A file that cannot be decoded from its first frame to its last; names the file and the reason."""
 
     def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
@@ -86,7 +88,7 @@ def decode(
         VideoError: when the file cannot be opened, a picture is damaged, times do not increase, or its end is missing.
     """
     if channels not in (1, 3):
-        raise ValueError(f"channels must be 1 (grey) or 3 (colour); got {channels}.")
+        raise UserError(f"channels must be 1 (grey) or 3 (colour); got {channels}.")
     moments = _moments(Path(path), size, channels)
     return moments if frame_rate is None else resample(moments, frame_rate)
 
@@ -121,16 +123,16 @@ def write_video(path: str | os.PathLike[str], frames: Pictures, frame_rate: floa
         frame_rate: frames per second.
 
     Raises:
-        ValueError: if the path has another ending, or frames and rate are not what they should be.
+        UserError: if the path has another ending, or frames and rate are not what they should be.
     """
     path = Path(path)
     writers = {".mp4": _write_mp4, ".gif": _write_gif}
     if path.suffix.lower() not in writers:
-        raise ValueError(f"Videos are written as .mp4 or .gif; got {path.name!r}.")
+        raise UserError(f"Videos are written as .mp4 or .gif; got {path.name!r}.")
     if frames.shape[0] < 1 or frames.shape[1] not in (1, 3):
-        raise ValueError(f"frames must be (time, 1 or 3, height, width), at least one; got {frames.shape}.")
+        raise UserError(f"frames must be (time, 1 or 3, height, width), at least one; got {frames.shape}.")
     if not (math.isfinite(frame_rate) and frame_rate > 0):
-        raise ValueError(f"frame_rate must be a positive number; got {frame_rate}.")
+        raise UserError(f"frame_rate must be a positive number; got {frame_rate}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = np.ascontiguousarray(np.broadcast_to(frames, (len(frames), 3, *frames.shape[2:])).transpose(0, 2, 3, 1))
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
@@ -222,7 +224,7 @@ def _fitted(
 def resample(moments: Iterable[tuple[Picture, float]], frame_rate: float | int) -> Iterator[tuple[Picture, float]]:
     """Pictures at 0, 1, 2, ... / `frame_rate` seconds up to the last one's time: each the nearest in time."""
     if not frame_rate > 0:
-        raise ValueError(f"frame_rate must be positive; got {frame_rate}.")
+        raise UserError(f"frame_rate must be positive; got {frame_rate}.")
     number = 0
     before: tuple[Picture, float] | None = None
     for picture, time in moments:

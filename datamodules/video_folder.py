@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from datamodules.archives import file_sha256
+from datamodules.errors import UserError
 from datamodules.keypoints import Detector, Kind, detected, enlarged, write
 from datamodules.module import SPLITS, Split, side_of
 from datamodules.parallel import ahead, cores
@@ -39,7 +40,7 @@ class VideoFile(NamedTuple):
     label: int
 
 
-class FolderError(ValueError):
+class FolderError(UserError):
     """A folder that cannot be used as a data set."""
 
 
@@ -139,7 +140,7 @@ def prepare_folder(
     """The store at `path` with the videos of `folder`, decoded anew when a file, its date or a setting has changed.
 
     Raises:
-        ValueError: for a broken file, with `on_error="raise"` (its message names the file and the reason), and if the
+        UserError: for a broken file, with `on_error="raise"` (its message names the file and the reason), and if the
             folder is not there, or has no video.
     """
     import av
@@ -167,7 +168,7 @@ def prepare_folder(
 
     store = ClipStore.prepare(path, about, make)
     if store.skipped and on_error == "raise":
-        raise ValueError(f"{store.skipped[0]['reason']}. {_REMEDY}.")
+        raise UserError(f"{store.skipped[0]['reason']}. {_REMEDY}.")
     return store
 
 
@@ -175,19 +176,19 @@ def find_videos(folder: Path) -> list[VideoFile]:
     """The videos of a folder in the order of their names; `split` is empty where the folder does not say it.
 
     Raises:
-        ValueError: if the folder is not there, has no video, or has some beside its train, val and test.
+        UserError: if the folder is not there, has no video, or has some beside its train, val and test.
     """
     if not folder.is_dir():
         raise FolderError(f"There is no folder {folder}; `folder` must name one with videos.")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
     if not paths:
-        raise ValueError(f"{folder} has no videos, nor have its sub-folders: no file ends in {', '.join(EXTENSIONS)}.")
+        raise UserError(f"{folder} has no videos, nor have its sub-folders: no file ends in {', '.join(EXTENSIONS)}.")
     parts = [path.relative_to(folder).parts for path in paths]
     told = any((folder / split).is_dir() for split in SPLITS)
     if told:
         for path, names in zip(paths, parts, strict=True):
             if names[0] not in SPLITS or len(names) == 1:
-                raise ValueError(
+                raise UserError(
                     f"{folder} has sub-folders train, val or test, so every video must be in one; {path} is not. "
                     "Move it, or rename the sub-folders to have all files split at random."
                 )
@@ -203,9 +204,7 @@ def find_videos(folder: Path) -> list[VideoFile]:
 def split_at_random(digests: list[str], val_share: float, test_share: float, seed: int) -> list[str]:
     """The split of each file: those with one digest stay together, and at least one goes where a share is above 0."""
     if not (val_share >= 0 and test_share >= 0 and val_share + test_share < 1):
-        raise ValueError(
-            f"val_share and test_share must leave something to train on; got {val_share} and {test_share}."
-        )
+        raise UserError(f"val_share and test_share must leave something to train on; got {val_share} and {test_share}.")
     order = sorted(set(digests), key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
     counts = {"test": test_share, "val": val_share}
     splits: dict[str, str] = {}

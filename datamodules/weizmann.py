@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.archives import Archive
+from datamodules.errors import UserError
 from datamodules.facts import Facts
 from datamodules.people import PeopleData, check_people
 from datamodules.pieces import Piece
@@ -116,7 +117,7 @@ class WeizmannStrips(PeopleData):
     ) -> None:
         super().__init__(val_people=list(map(str, val_people)), test_people=list(map(str, test_people)), **shared)
         if pieces is not None and pieces < 1:
-            raise ValueError(f"pieces is a number of frames, 1 at least, or None; got {pieces}.")
+            raise UserError(f"pieces is a number of frames, 1 at least, or None; got {pieces}.")
         self.pieces = pieces
         check_people([str(person) for person in range(len(PEOPLE))], self.val_people, self.test_people)
 
@@ -168,7 +169,7 @@ def _strip(path: Path, size: tuple[int, int], channels: int) -> Moments:
         row = np.asarray(picture.convert("RGB"))
     height, width = row.shape[:2]
     if width % height:
-        raise ValueError(f"a strip's width must be a multiple of its height; this one is {width}x{height}")
+        raise UserError(f"a strip's width must be a multiple of its height; this one is {width}x{height}")
     for number in range(width // height):
         frame = np.ascontiguousarray(row[:, number * height : (number + 1) * height])
         yield fit(frame, size, channels), number / 25

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from datamodules.clip import Batch
+from datamodules.errors import UserError
 from lightning_modules.system import System
 
 Scalar = Float[Tensor, ""]
@@ -49,7 +50,7 @@ class AdversarialSystem(System, ABC):
         super().__init__(seconds_per_unit=seconds_per_unit, first_time=first_time)
         self.automatic_optimization = False
         if critic_updates < 1 or accumulate < 1:
-            raise ValueError(
+            raise UserError(
                 f"critic_updates and accumulate must be at least 1; got critic_updates {critic_updates} and "
                 f"accumulate {accumulate}."
             )

@@ -8,6 +8,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from datamodules.clip import Batch, KeypointClip, VideoClip
+from datamodules.errors import UserError
 from lightning_modules import noise
 from lightning_modules.adversarial import AdversarialSystem, Losses
 from lightning_modules.losses.adversarial import non_saturating_fake, non_saturating_generator, non_saturating_real
@@ -41,7 +42,7 @@ class Inbetweening(AdversarialSystem):
         adversarial: see `AdversarialSystem`.
 
     Raises:
-        ValueError: if generator and critics are made for other frames.
+        UserError: if generator and critics are made for other frames.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Inbetweening(AdversarialSystem):
             for part in ("channels", "size", "frames"):
                 theirs, ours = getattr(critic, part, None), getattr(generator, part)
                 if theirs is not None and theirs != ours:
-                    raise ValueError(
+                    raise UserError(
                         f"Generator and critics must be made for the same frames; the generator has {part} {ours}, "
                         f"the {name} {theirs}. Set `{part}` alike in both."
                     )
@@ -95,7 +96,7 @@ class Inbetweening(AdversarialSystem):
             seeds: one per clip.
 
         Raises:
-            ValueError: if a time lies outside the key frames or off the grid, or there are fewer than two key frames.
+            UserError: if a time lies outside the key frames or off the grid, or there are fewer than two key frames.
         """
         gap, step = self._place(observed.times, times)
         rows = torch.arange(len(times), device=times.device)
@@ -159,22 +160,20 @@ class Inbetweening(AdversarialSystem):
     def _training_frames(self, batch: Batch) -> Frames:
         clip, length = batch.clip, self.network.frames
         if not isinstance(clip, VideoClip | KeypointClip):
-            raise ValueError(
-                "Inbetweening draws frames; this data has trajectories, without pixels. Choose other data."
-            )
+            raise UserError("Inbetweening draws frames; this data has trajectories, without pixels. Choose other data.")
         if clip.frames.shape[1] != length:
-            raise ValueError(
+            raise UserError(
                 f"This system draws clips of {length} frames; those of the data have {clip.frames.shape[1]}. Set the "
                 f"data's `sampling.init_args.num_frames: {length}`, or the generator's `frames`."
             )
         if batch.valid is not None or not bool(batch.present.all()):
-            raise ValueError(
+            raise UserError(
                 "Inbetweening is trained on whole clips: its critics would learn to tell missing frames or pixels. "
                 "Choose data, or a sampling, that leaves nothing out."
             )
         steps = clip.times.diff(dim=1)
         if bool((steps.amax(dim=1) - steps.amin(dim=1) > 0.01 * steps.mean(dim=1)).any()):
-            raise ValueError(
+            raise UserError(
                 "Inbetweening knows equal steps only, and the times of these clips are irregular. Choose "
                 "`sampling: {class_path: datamodules.sampling.Regular}`; Vid-ODE learns from irregular times."
             )
@@ -185,7 +184,7 @@ class Inbetweening(AdversarialSystem):
     ) -> tuple[Int[Tensor, "batch time"], Int[Tensor, "batch time"]]:
         """For each asked time the gap between key frames that it lies in, and its step in that gap, from 0 to T - 1."""
         if known.shape[1] < 2:
-            raise ValueError(f"Inbetweening needs a start and an end frame at least; {known.shape[1]} shown.")
+            raise UserError(f"Inbetweening needs a start and an end frame at least; {known.shape[1]} shown.")
         last = self.network.frames - 1
         gap = torch.searchsorted(known.contiguous(), asked.contiguous(), right=True) - 1
         gap = gap.clamp(0, known.shape[1] - 2)
@@ -196,7 +195,7 @@ class Inbetweening(AdversarialSystem):
         if bool((off > OFF_GRID).any()):
             worst = off.argmax()
             time, low, high = (float(t.flatten()[worst]) for t in (asked, before, after))
-            raise ValueError(
+            raise UserError(
                 f"This system draws {last - 1} frames between two key frames, at equal steps: between {low:.6g} s and "
                 f"{high:.6g} s every {(high - low) / last:.6g} s. Asked for {time:.6g} s. Ask for times of this grid, "
                 "or a continuous system such as Vid-ODE (or LinearBlend), which knows any time."

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from datamodules.clip import Batch, KeypointClip, VideoClip
+from datamodules.errors import UserError
 from lightning_modules import noise
 from lightning_modules.adversarial import AdversarialSystem, Losses
 from lightning_modules.losses import adversarial as losses
@@ -48,7 +49,7 @@ class LatentDynamicsGAN(AdversarialSystem):
         adversarial: see `AdversarialSystem`.
 
     Raises:
-        ValueError: if generator and critics are made for other clips, or labels or categories weigh something and the
+        UserError: if generator and critics are made for other clips, or labels or categories weigh something and the
             generator has none; or if the loss is neither of the two.
     """
 
@@ -72,7 +73,7 @@ class LatentDynamicsGAN(AdversarialSystem):
             for part in ("channels", "size", "categories"):
                 theirs, ours = getattr(critic, part, None), getattr(generator, part)
                 if None not in (theirs, ours) and theirs != ours:
-                    raise ValueError(
+                    raise UserError(
                         f"Generator and critics must be made for the same clips; the generator has {part} {ours}, the "
                         f"{name}_critic {theirs}. Make the {part} of both alike."
                     )
@@ -85,12 +86,12 @@ class LatentDynamicsGAN(AdversarialSystem):
             **adversarial,
         )
         if (label_weight or infogan_weight) and not generator.categories:
-            raise ValueError(
+            raise UserError(
                 f"label_weight {label_weight} and infogan_weight {infogan_weight} weigh categories, but the generator "
                 "has none. Give it `categories`, and the video critic as many, or set both weights to 0."
             )
         if loss not in get_args(Loss):
-            raise ValueError(f"The loss must be {' or '.join(get_args(Loss))}; got {loss!r}. Name one of them.")
+            raise UserError(f"The loss must be {' or '.join(get_args(Loss))}; got {loss!r}. Name one of them.")
         self.loss = loss
         self.clip_every = clip_every
         self.penalty_weight = penalty_weight
@@ -123,9 +124,9 @@ class LatentDynamicsGAN(AdversarialSystem):
     def draw(self, batch: Batch) -> "Fakes":
         """As many clips as the batch has, at its times; for the image critic one frame each of as many others."""
         if not isinstance(batch.clip, VideoClip | KeypointClip):
-            raise ValueError("LatentDynamicsGAN draws frames; this data has trajectories. Choose data with pixels.")
+            raise UserError("LatentDynamicsGAN draws frames; this data has trajectories. Choose data with pixels.")
         if not bool(batch.present.all()) or batch.valid is not None:
-            raise ValueError(
+            raise UserError(
                 "LatentDynamicsGAN learns from whole clips; this batch lacks frames or pixels, which its critics would "
                 "tell from fakes. Use sampling without gaps."
             )
@@ -153,7 +154,7 @@ class LatentDynamicsGAN(AdversarialSystem):
             terms["penalty"] = self.penalty_weight * zero_centred_penalty(self._verdict, reals)
         if self.label_weight:
             if bool((batch.labels < 0).any()):
-                raise ValueError("label_weight needs a label for every clip; this data has clips without. Set it to 0.")
+                raise UserError("label_weight needs a label for every clip; this data has clips without. Set it to 0.")
             terms["labels"] = self.label_weight * cross_entropy(classes.mean(-1), batch.labels)
         return terms
 
@@ -197,7 +198,7 @@ class LatentDynamicsGAN(AdversarialSystem):
         if not count:
             return None
         if labels is not None and bool((labels >= count).any()):
-            raise ValueError(f"The generator has categories 0 to {count - 1}; got label {int(labels.max())}.")
+            raise UserError(f"The generator has categories 0 to {count - 1}; got label {int(labels.max())}.")
         drawn = noise.integers(seeds, batch, count, stream="category").to(self.device)
         return drawn if labels is None else torch.where(labels < 0, drawn, labels.to(self.device))
 

@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from datamodules.clip import KeypointClip, VideoClip
+from datamodules.errors import UserError
 from lightning_modules.checkpoints.build import build
 from lightning_modules.motion_gan import MotionGAN
 from lightning_modules.motion_to_video_gan import MotionToVideoGAN
@@ -30,7 +31,7 @@ class ModeGAN(System):
     def __init__(self, motion: MotionGAN, video: MotionToVideoGAN) -> None:
         super().__init__(seconds_per_unit=motion.seconds_per_unit, first_time=motion.first_time)
         if motion.heatmaps is None:
-            raise ValueError("ModeGAN needs a MotionGAN of keypoints; this one draws trajectories. Give it `heatmaps`.")
+            raise UserError("ModeGAN needs a MotionGAN of keypoints; this one draws trajectories. Give it `heatmaps`.")
         self.motion = motion
         self.video = video
 
@@ -71,15 +72,15 @@ def join(motion: System, video: System) -> ModeGAN:
     """A ModeGAN with the generators of two trained stages, in evaluation mode; their critics stay behind.
 
     Raises:
-        ValueError: if the systems are not two stages, or were not built from configurations.
+        UserError: if the systems are not two stages, or were not built from configurations.
     """
     if not (isinstance(motion, MotionGAN) and isinstance(video, MotionToVideoGAN)):
-        raise ValueError(
+        raise UserError(
             f"A ModeGAN is a MotionGAN and a MotionToVideoGAN, in this order; got {type(motion).__name__} and "
             f"{type(video).__name__}."
         )
     if motion.config is None or video.config is None:
-        raise ValueError("Only systems made by `build` (or by the command line) remember the configuration to embed.")
+        raise UserError("Only systems made by `build` (or by the command line) remember the configuration to embed.")
     joined = build(
         {
             "class_path": f"{ModeGAN.__module__}.{ModeGAN.__name__}",

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory
+from datamodules.errors import UserError
 from lightning_modules.adversarial import Scalar
 from lightning_modules.losses.diversity import diversity_loss
 from lightning_modules.networks.heatmaps import Heatmaps
@@ -98,7 +99,7 @@ class MotionGAN(TwoCriticGAN):
             return Motions(real, values * batch.present[..., None], code)
         keypoints = _pairs(values)
         if keypoints.shape[-2] != real.shape[2]:
-            raise ValueError(
+            raise UserError(
                 f"The generator draws {keypoints.shape[-2]} keypoints but the data have {real.shape[2]}; the readout's "
                 f"last width must be {2 * real.shape[2]}."
             )
@@ -119,13 +120,13 @@ class MotionGAN(TwoCriticGAN):
         clip = batch.clip
         if self.heatmaps is None:
             if not isinstance(clip, Trajectory):
-                raise ValueError(
+                raise UserError(
                     f"MotionGAN without `heatmaps` learns trajectories; this data has {type(clip).__name__}s. Set "
                     "`heatmaps` for keypoints, or choose other data."
                 )
             return clip.values * batch.present[..., None]
         if not isinstance(clip, KeypointClip):
-            raise ValueError(
+            raise UserError(
                 f"MotionGAN with `heatmaps` learns keypoints; this data has {type(clip).__name__}s. Choose data with "
                 "keypoints (bouncing balls, say), or leave `heatmaps` out for trajectories."
             )

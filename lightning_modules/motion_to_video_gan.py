@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from datamodules.clip import Batch, KeypointClip, VideoClip
+from datamodules.errors import UserError
 from lightning_modules.adversarial import Scalar
 from lightning_modules.losses.diversity import diversity_loss
 from lightning_modules.networks.heatmaps import Heatmaps
@@ -45,7 +46,7 @@ class MotionToVideoGAN(TwoCriticGAN):
     ) -> None:
         super().__init__(generator, frame_critic, sequence_critic, **judged)
         if heatmaps.size != generator.size:
-            raise ValueError(
+            raise UserError(
                 f"Heatmaps and frames lie side by side before the critics, so their sizes must agree; got "
                 f"{heatmaps.size} and {generator.size}."
             )
@@ -65,10 +66,10 @@ class MotionToVideoGAN(TwoCriticGAN):
         chunk's own.
 
         Raises:
-            ValueError: if the motion has other keypoints than the generator.
+            UserError: if the motion has other keypoints than the generator.
         """
         if motion.keypoints.shape[-2] != self.network.joints:
-            raise ValueError(
+            raise UserError(
                 f"This MotionToVideoGAN draws {self.network.joints} keypoints, the motion has "
                 f"{motion.keypoints.shape[-2]}. Take the motion of a MotionGAN that learned the same joints."
             )
@@ -83,13 +84,13 @@ class MotionToVideoGAN(TwoCriticGAN):
         """A made clip for every real one, with the same motion."""
         clip = batch.clip
         if not isinstance(clip, KeypointClip):
-            raise ValueError(
+            raise UserError(
                 f"MotionToVideoGAN needs the keypoints of its clips; this data has {type(clip).__name__}s. Choose data "
                 "with keypoints (bouncing balls, say)."
             )
         size = (self.network.size, self.network.size)
         if clip.frames.shape[-2:] != size:
-            raise ValueError(
+            raise UserError(
                 f"The generator draws frames of {size}, the data's are {tuple(clip.frames.shape[-2:])}. Set `size` of "
                 "the data, or of the generator, the heatmaps and the critics."
             )

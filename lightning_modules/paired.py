@@ -9,6 +9,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from datamodules.clip import Batch, KeypointClip, VideoClip
+from datamodules.errors import UserError
 from lightning_modules.adversarial import AdversarialSystem, Losses
 from lightning_modules.losses.reconstruction import frame_error
 from lightning_modules.networks.vid_ode import Start, start_index
@@ -43,10 +44,10 @@ class Shown(NamedTuple):
         """The frames' channels in a row, for an encoder of `count` frames; a missing frame is a black one.
 
         Raises:
-            ValueError: if another number of frames is shown; `model` is the name that the message uses.
+            UserError: if another number of frames is shown; `model` is the name that the message uses.
         """
         if self.frames.shape[1] != count:
-            raise ValueError(
+            raise UserError(
                 f"{model} was built for {count} frames side by side and is shown {self.frames.shape[1]}. Set `observe` "
                 "to the number of shown frames, or use a recurrent encoder, which takes any number."
             )
@@ -66,11 +67,11 @@ def lowered(size: int | tuple[int, int], downs: int) -> tuple[int, int]:
     """Height and width of an image of `size` (a side, or height and width) after `downs` halvings.
 
     Raises:
-        ValueError: if a side cannot be halved so often.
+        UserError: if a side cannot be halved so often.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if height % 2**downs or width % 2**downs:
-        raise ValueError(f"The sides of the image must be multiples of 2**downs = {2**downs}; got {height}x{width}.")
+        raise UserError(f"The sides of the image must be multiples of 2**downs = {2**downs}; got {height}x{width}.")
     return height // 2**downs, width // 2**downs
 
 
@@ -156,10 +157,10 @@ class PairedSystem(AdversarialSystem, ABC):
         """What training shows and asks of a batch.
 
         Raises:
-            ValueError: if the data have no pixels, or too few frames for `observe`.
+            UserError: if the data have no pixels, or too few frames for `observe`.
         """
         if not isinstance(batch.clip, VideoClip | KeypointClip):
-            raise ValueError(
+            raise UserError(
                 f"{type(self).__name__} draws frames; this data has trajectories, without pixels. Choose other data."
             )
         frames, times = self._inwards(batch.clip.frames), self.model_time(batch.clip.times)
@@ -172,7 +173,7 @@ class PairedSystem(AdversarialSystem, ABC):
             return Question(Shown(frames, times, batch.present, "first"), times, frames, known)
         k = self.observe
         if not 0 < k < frames.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f"Extrapolation shows the first {k} of {frames.shape[1]} frames and asks the rest; `observe` must be "
                 f"from 1 to {frames.shape[1] - 1}. Change `observe` or the number of frames of the data's sampling."
             )

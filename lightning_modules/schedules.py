@@ -4,6 +4,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from datamodules.errors import UserError
+
 
 class FlooredExponentialLR(LRScheduler):
     """lr = max(decay**(epoch + 1), floor) times the first one: decayed already in epoch 0, never below the floor.
@@ -18,7 +20,7 @@ class FlooredExponentialLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, decay: float = 0.99, floor: float = 0.1, last_epoch: int = -1) -> None:
         if not (0 < decay <= 1 and 0 <= floor <= 1):
-            raise ValueError(f"decay must be in (0, 1] and floor in [0, 1]; got decay {decay} and floor {floor}.")
+            raise UserError(f"decay must be in (0, 1] and floor in [0, 1]; got decay {decay} and floor {floor}.")
         self.decay = decay
         self.floor = floor
         super().__init__(optimizer, last_epoch)

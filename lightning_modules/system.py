@@ -8,6 +8,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from datamodules.clip import Batch, Sample, VideoClip
+from datamodules.errors import UserError
 
 
 class Training(NamedTuple):
@@ -46,7 +47,7 @@ class System(LightningModule):
     def __init__(self, *, seconds_per_unit: float = 1.0, first_time: float = 0.0) -> None:
         super().__init__()
         if not seconds_per_unit > 0:
-            raise ValueError(f"seconds_per_unit must be positive; got {seconds_per_unit}.")
+            raise UserError(f"seconds_per_unit must be positive; got {seconds_per_unit}.")
         self.seconds_per_unit = seconds_per_unit
         self.first_time = first_time
 

@@ -8,6 +8,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from datamodules.clip import Batch, KeypointClip, VideoClip
+from datamodules.errors import UserError
 from lightning_modules.adversarial import AdversarialSystem, Losses
 from lightning_modules.losses.adversarial import least_squares_fake, least_squares_generator, least_squares_real
 from lightning_modules.losses.reconstruction import difference_error, frame_error
@@ -138,7 +139,7 @@ class VidODE(AdversarialSystem):
     def draw(self, batch: Batch) -> "Fakes":
         """Predicted (or reconstructed) frames with their real counterparts."""
         if not isinstance(batch.clip, VideoClip | KeypointClip):
-            raise ValueError("VidODE draws frames; this data has trajectories, without pixels. Choose other data.")
+            raise UserError("VidODE draws frames; this data has trajectories, without pixels. Choose other data.")
         frames, times = self._inwards(batch.clip.frames), self.model_time(batch.clip.times)
         known = None if bool(batch.present.all()) and batch.valid is None else _known(batch)
         if known is not None:  # what is missing shows as zero, whatever its place held
@@ -148,7 +149,7 @@ class VidODE(AdversarialSystem):
             return Fakes(decoded.frames, decoded.differences, frames, frames, batch.present, known)
         k = self.observe
         if not 0 < k < frames.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f"Extrapolation shows the first {k} of {frames.shape[1]} frames and asks the rest; `observe` must be "
                 f"from 1 to {frames.shape[1] - 1}. Change `observe` or the number of frames of the data's sampling."
             )

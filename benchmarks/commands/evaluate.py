@@ -132,14 +132,11 @@ def main(args: argparse.Namespace) -> int:
     generated, reference = _chosen(generated, number), _chosen(reference, number)
     reading = Reading(args.frames or FRAMES, args.size, args.fps)
     exam = FolderExam(generated, reference, reading, _device(args.device))
-    try:
-        metrics = [_build(name, reading.frames, number) for name in names]
-        results = exam.measure(metrics)
-        half = number // 2
-        compared = [name for name in names if name in SETS and SETS[name].path != _IS] if args.gates else []
-        gates = exam.gates([_build(name, reading.frames, half) for name in compared], half)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    metrics = [_build(name, reading.frames, number) for name in names]
+    results = exam.measure(metrics)
+    half = number // 2
+    compared = [name for name in names if name in SETS and SETS[name].path != _IS] if args.gates else []
+    gates = exam.gates([_build(name, reading.frames, half) for name in compared], half)
     way = "paired" if args.paired else "unpaired"
     settings = {
         **asdict(reading),

@@ -35,10 +35,7 @@ def main(args: argparse.Namespace) -> int:
     from lightning_modules.checkpoints.build import load
     from lightning_modules.checkpoints.hub import push_to_hub, save_pretrained
 
-    try:
-        system = load(args.checkpoint, trust=args.trust)
-    except (FileNotFoundError, ValueError) as error:
-        raise UserError(str(error)) from error
+    system = load(args.checkpoint, trust=args.trust)
     assert system.config is not None  # `load` has built it
     for record in records:
         if record.model["class_path"] != system.config["class_path"]:

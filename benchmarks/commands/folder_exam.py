@@ -20,6 +20,7 @@ from benchmarks.metrics.paired import PairedMetric
 from benchmarks.pixels import from_pixels
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.record import Measurement
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import VideoClip, sample_id
 
@@ -90,7 +91,7 @@ class FolderExam:
         """What each metric finds; one whose weights cannot be had is a dash with its reason.
 
         Raises:
-            ValueError: if clips that are compared one by one differ in shape, or are too small for a metric.
+            UserError: if clips that are compared one by one differ in shape, or are too small for a metric.
         """
         dashes: dict[str, str] = {}
         for metric in metrics:
@@ -150,7 +151,7 @@ class FolderExam:
         for number, (mine, real) in enumerate(track(pairs, description="Comparing", transient=True)):
             answer, truth = (self.reading.frames_of(clip).to(self.device)[None] for clip in (mine, real))
             if answer.shape != truth.shape:
-                raise ValueError(
+                raise UserError(
                     f"'{mine.name}' is {_shape(answer)} as generated and {_shape(truth)} in the reference: frame by "
                     "frame only equal sizes compare. Give --size to bring both to one."
                 )

@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
         try:
             data.prepare_data()
             batch = first_batch(data, args.split, args.clips)
-        except (ValueError, OSError) as error:
+        except OSError as error:
             raise UserError(str(error)) from error
         clips, moved = shown(batch), movement(batch)
         label = Path(name).stem
@@ -93,7 +93,7 @@ def first_batch(data: "ClipDataModule", split: str, clips: int) -> "Batch":
     batch = next(iter(loader()))
     batch = data.on_after_batch_transfer(batch, 0)
     if isinstance(batch.clip, Trajectory) or not batch.clip.frames.shape[2]:
-        raise ValueError(f"{data.name} has no pictures to show.")
+        raise UserError(f"{data.name} has no pictures to show.")
     if split == "train" and data.augmentation is not None:
         batch = data.augmentation(batch, seed=data.seed, epoch=0, joint_pairs=data.joint_pairs)
     return batch

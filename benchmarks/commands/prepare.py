@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
             data.prepare_data()
         problems = data.verify() if args.verify and isinstance(data, PreparedData) else []
         data.setup()
-    except (ValueError, OSError) as error:
+    except OSError as error:
         raise UserError(str(error)) from error
     if problems:
         raise UserError("\n".join(problems))

@@ -11,6 +11,10 @@ from jsonargparse import ArgumentParser
 
 from benchmarks.utils.errors import UserError, unknown_name_error
 
+_ALTERNATIVES = re.compile(
+    r"Parser key|Does not validate against|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|"
+    r"Expected a path but|Problem with given class_path"
+)
 PACKAGES = ("lightning_modules", "baselines", "datamodules", "benchmarks")
 
 
@@ -50,7 +54,20 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> UserE
         missing = ", ".join(name.strip().split(".", 1)[-1] for name in found[1].split(","))
         owner = f" of {owners[-1].rpartition('.')[2]}" if owners else ""
         return UserError(f"Required{owner} and not given: {missing}.{_config_hint(arguments)}")
-    return UserError(message)
+    return UserError(_innermost(message))
+
+
+def _innermost(message: str) -> str:
+    """What is left of a report without the alternatives that every value has been tried against."""
+    key = re.findall(r'Parser key "([^"]*)"', message)
+    lines = [line.strip(" -") for line in message.splitlines()]
+    lines = [line for line in lines if line and not _ALTERNATIVES.match(line)]
+    value = re.search(r"Given value: (.*)", message)
+    text = "; ".join(dict.fromkeys(lines)) or message.strip()
+    text = text.replace("typing.", "").replace("<class '", "").replace("'>", "")
+    if value and "Got value" not in text and not value[1].startswith("Namespace("):
+        text += f". Got value: {value[1][:80]}"
+    return f"{'.'.join(key)}: {text}" if key else text
 
 
 def _unknown_option(word: str, parser: ArgumentParser) -> UserError:

@@ -32,7 +32,7 @@ class _Strips(Figure):
 
     def __init__(self, clips: int = 2, scale: int = 2) -> None:
         if clips < 1 or scale < 1:
-            raise ValueError(f"clips and scale must be at least 1; got {clips} and {scale}.")
+            raise UserError(f"clips and scale must be at least 1; got {clips} and {scale}.")
         self.clips = clips
         self.scale = scale
 
@@ -87,7 +87,7 @@ class MeanOfDraws(_Strips):
     def __init__(self, clips: int = 2, scale: int = 2, draws: int = 100) -> None:
         super().__init__(clips, scale)
         if draws < 1:
-            raise ValueError(f"draws must be at least 1; got {draws}.")
+            raise UserError(f"draws must be at least 1; got {draws}.")
         self.draws = draws
 
     def videos(self, system: "System", case: "Case") -> "Float[Tensor, 'clip 2 time channel height width']":
@@ -128,10 +128,7 @@ class DecodedBlocks(_Strips):
                 f"This figure decodes the blocks of Inbetweening's latent generator; {type(system).__name__} has none. "
                 "Leave the row out of the plan."
             )
-        try:
-            return torch.stack(system.decode_blocks(case.observed, seeds=case.seeds, last=self.last), dim=1)
-        except ValueError as error:
-            raise UserError(str(error)) from error
+        return torch.stack(system.decode_blocks(case.observed, seeds=case.seeds, last=self.last), dim=1)
 
 
 def whole(

@@ -117,7 +117,7 @@ class UnseenTimes(Figure):
 
     def __init__(self, stride: int = 2, shown: int = 5, first: int = 2, parts: int = 4, clips: int = 2) -> None:
         if not (stride >= 1 and parts >= 1 and 0 <= first < shown - 1):
-            raise ValueError(
+            raise UserError(
                 f"stride and parts must be at least 1 and first from 0 to {shown - 2}; got {stride}, {parts}, {first}."
             )
         self.stride = stride
@@ -169,7 +169,7 @@ class FrameRates(Figure):
         clips: int = 1,
     ) -> None:
         if min(shown_rate, *rates) <= 0 or shown < 2:
-            raise ValueError(f"Rates must be positive and shown at least 2; got {shown_rate}, {rates} and {shown}.")
+            raise UserError(f"Rates must be positive and shown at least 2; got {shown_rate}, {rates} and {shown}.")
         self.verb = verb
         self.shown = shown
         self.stride = stride
@@ -258,7 +258,7 @@ def _between(row: Trained, observed: VideoClip, times: Tensor, verb: str = "inte
     try:
         with torch.inference_mode():
             answer = getattr(system, verb)(observed, times, seeds=seeds)
-    except ValueError as error:
+    except UserError as error:
         raise UserError(f"'{row.label}': {error}") from error
     assert isinstance(answer, VideoClip)
     return answer.frames

@@ -30,7 +30,7 @@ class WindVectors(Figure):
 
     def __init__(self, given: int = 5, clips: int = 1, arrows: int = 24) -> None:
         if min(given, clips, arrows) < 1:
-            raise ValueError(f"given, clips and arrows must be at least 1; got {given}, {clips} and {arrows}.")
+            raise UserError(f"given, clips and arrows must be at least 1; got {given}, {clips} and {arrows}.")
         self.given = given
         self.clips = clips
         self.arrows = arrows

@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from benchmarks.metrics.paired import PairedMetric, PerFrame
+from benchmarks.utils.errors import UserError
 from datamodules.clip import KeypointClip, Sample, VideoClip
 
 Images = Float[Tensor, "frame height width"]
@@ -43,7 +44,7 @@ class BallPositionError(PairedMetric):
     def __init__(self, radius: float = 1.2 / 10 * 32, visible: float = 1 / 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not (radius > 0 and 0 < visible < 1):
-            raise ValueError(f"radius must be positive and visible between 0 and 1; got {radius} and {visible}.")
+            raise UserError(f"radius must be positive and visible between 0 and 1; got {radius} and {visible}.")
         self.radius = radius
         self.visible = visible
 
@@ -55,13 +56,13 @@ class BallPositionError(PairedMetric):
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
         """The mean over balls for each frame."""
         if not isinstance(target, KeypointClip):
-            raise ValueError(f"{self.name} needs the true centres; the target is a {type(target).__name__}.")
+            raise UserError(f"{self.name} needs the true centres; the target is a {type(target).__name__}.")
         images = ((sample.frames.double() + 1) / 2).mean(-3).flatten(0, 1)  # type: ignore[union-attr]
         height, width = images.shape[-2:]
         span = torch.tensor([width - 1, height - 1], dtype=torch.float64, device=images.device)
         truth = (target.keypoints.double().flatten(0, 1) + 1) / 2 * span  # -1 and 1 are centres of pixels
         if not bool(truth.isfinite().all()):
-            raise ValueError("The true centres of the balls must be finite; some are NaN or infinite.")
+            raise UserError("The true centres of the balls must be finite; some are NaN or infinite.")
         chunks = images.split(max(1, (_CELLS_CPU if images.device.type == "cpu" else _CELLS) // (height * width)))
         found = [find_balls(chunk, truth.shape[1], self.radius) for chunk in chunks]
         centres = torch.cat([balls.centres for balls in found])

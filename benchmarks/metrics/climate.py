@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 
 from benchmarks.metrics.paired import PairedMetric, PerFrame, squared_error
+from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample
 
 
@@ -41,9 +42,9 @@ class FieldError(PairedMetric):
     def __init__(self, variable: str, channel: int, low: float, high: float, unit: str) -> None:
         super().__init__()
         if not low < high:
-            raise ValueError(f"low must be below high; got {low} and {high}.")
+            raise UserError(f"low must be below high; got {low} and {high}.")
         if channel < 0:
-            raise ValueError(f"channel must be 0 or more; got {channel}.")
+            raise UserError(f"channel must be 0 or more; got {channel}.")
         self.variable, self.channel, self.low, self.high, self.unit = variable, channel, low, high, unit
 
     @property
@@ -60,7 +61,7 @@ class FieldError(PairedMetric):
         """The root of the mean over the measured places of each frame."""
         answer, truth = sample.frames.double(), target.frames.double()  # type: ignore[union-attr]
         if self.channel >= truth.shape[2]:
-            raise ValueError(f"{self.variable} is channel {self.channel}, but the data have {truth.shape[2]}.")
+            raise UserError(f"{self.variable} is channel {self.channel}, but the data have {truth.shape[2]}.")
         known = (truth != 0).any(dim=2)
         difference = (answer - truth)[:, :, self.channel] * (self.high - self.low) / 2
         squared = torch.where(known, difference.square(), 0).sum((-2, -1))

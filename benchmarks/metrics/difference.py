@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from benchmarks.utils.errors import UserError
+
 RESAMPLES = 2000
 _CELLS = 1 << 22
 
@@ -47,10 +49,10 @@ def paired_difference(
         seed: of the draws.
 
     Raises:
-        ValueError: if there are no clips.
+        UserError: if there are no clips.
     """
     if not len(first):
-        raise ValueError("A paired test needs one clip at least, measured under both systems; there is none.")
+        raise UserError("A paired test needs one clip at least, measured under both systems; there is none.")
     unique, place = sources.unique(return_inverse=True)
     count = len(unique)
     sums = torch.zeros(2, count, dtype=torch.float64)

@@ -14,6 +14,7 @@ from benchmarks.metrics.featured import FeatureMetric
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.paired import PairedMetric, PerFrame
 from benchmarks.metrics.ssim import structural_similarity
+from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of
 
 
@@ -80,7 +81,7 @@ class BestOfSSIM(PairedMetric):
 
     def __init__(self, draws: int = 100, **kwargs: Any) -> None:
         if draws < 2:
-            raise ValueError(f"The best of {draws} draws is `SSIM`; ask for 2 at least.")
+            raise UserError(f"The best of {draws} draws is `SSIM`; ask for 2 at least.")
         super().__init__(**{"repeated": "all", **kwargs})
         self.draws = draws
 

@@ -15,6 +15,7 @@ from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
 from benchmarks.metrics.jackknife import delete_group_jackknife
 from benchmarks.metrics.kept import KeepsRows
 from benchmarks.metrics.paired import check_pair
+from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of
 
 Side = Literal["answer", "truth"]
@@ -55,13 +56,13 @@ class FeatureMetric(KeepsRows, ABC):
     ) -> None:
         super().__init__(*sides, repeated=repeated, **kwargs)
         if start is not None and start < 0:
-            raise ValueError(f"start is the first frame that is looked at, 0 or later; got {start}.")
+            raise UserError(f"start is the first frame that is looked at, 0 or later; got {start}.")
         network = network or I3DFeatures()
         least = 1 if each_frame else network.fewest_frames
         if frames < least:
-            raise ValueError(f"{network.name} needs clips of {least} frames at least; got frames {frames}.")
+            raise UserError(f"{network.name} needs clips of {least} frames at least; got frames {frames}.")
         if each_frame and network.fewest_frames > 1:
-            raise ValueError(
+            raise UserError(
                 f"'{measure}' looks at single frames, {network.name} needs {network.fewest_frames}. Choose a network "
                 "of images, or a metric of clips."
             )
@@ -92,18 +93,18 @@ class FeatureMetric(KeepsRows, ABC):
         """Keep the features.
 
         Raises:
-            ValueError: if the clips have another number of frames, or frames are not in [-1, 1].
+            UserError: if the clips have another number of frames, or frames are not in [-1, 1].
             WeightsUnavailable: when the network cannot be had.
         """
         check_pair(sample, target, ids)
         length = target.times.shape[-1]
         if self.start is None and length != self.frames:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} compares clips of {self.frames} frames; these have {length}. Set the metric's `frames` "
                 f"to {length}, let the task ask for {self.frames}, or say from which frame on with `start`."
             )
         if self.start is not None and length < self.start + self.frames:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} looks at frames {self.start} to {self.start + self.frames - 1}; these clips have "
                 f"{length}. Lower `start`, or let the task ask for more frames."
             )
@@ -138,7 +139,7 @@ class SetMetric(FeatureMetric, ABC):
     ) -> None:
         super().__init__(measure + ("" if clips is None else str(clips)), network, sides, **kwargs)
         if clips is not None and clips < least:
-            raise ValueError(f"'{measure}' needs {least} clips at least; got clips {clips}.")
+            raise UserError(f"'{measure}' needs {least} clips at least; got clips {clips}.")
         self.clips = clips
         self.least = least
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from benchmarks.metrics.moments import Matrix, finite
 from benchmarks.metrics.moments import Moments as Moments
+from benchmarks.utils.errors import UserError
 
 Features = Float[Tensor, "_clips _features"]
 _BLOCK = 256
@@ -85,13 +86,13 @@ def _lower_product(factor: Matrix, inside: Matrix) -> Matrix:
 def _distance(between: Tensor, traces: Tensor, root: Tensor) -> float:
     distance = float(between.square().sum() + traces - 2 * root)
     if distance != distance:  # NaN
-        raise ValueError("The Fréchet distance of these features is not a number: they are too large to be squared.")
+        raise UserError("The Fréchet distance of these features is not a number: they are too large to be squared.")
     return max(distance, 0.0)
 
 
 def _checked(features: Features) -> Features:
     if len(features) < 2:
-        raise ValueError(f"A Fréchet distance needs two clips on either side at least; got {len(features)}.")
+        raise UserError(f"A Fréchet distance needs two clips on either side at least; got {len(features)}.")
     return finite(features)
 
 

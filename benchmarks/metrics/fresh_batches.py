@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from benchmarks.metrics.base import ClipMetric, Summary
+from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample
 
 
@@ -25,7 +26,7 @@ class FreshBatches(ClipMetric):
         kwargs: settings of `torchmetrics.Metric`.
 
     Raises:
-        ValueError: for fewer than two batches.
+        UserError: for fewer than two batches.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class FreshBatches(ClipMetric):
     ) -> None:
         super().__init__(**kwargs)
         if batches < 2:
-            raise ValueError(f"Fresh batches are compared, so there are 2 at least; got batches {batches}.")
+            raise UserError(f"Fresh batches are compared, so there are 2 at least; got batches {batches}.")
         self.parts = nn.ModuleList(deepcopy(metric) for _ in range(batches))
         self.report = report
         self._asked: Tensor | None = None

@@ -10,6 +10,7 @@ from benchmarks.metrics.featured import Features, SetMetric
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.streamed import FrechetMetric
+from benchmarks.utils.errors import UserError
 
 POINTS = 4
 """The extrapolation fits the distances of all clips, of halves, thirds and quarters."""
@@ -65,11 +66,11 @@ def extrapolated_distance(x: Float[Tensor, "_n _width"], y: Float[Tensor, "_n _w
         y: as many features of the other.
 
     Raises:
-        ValueError: for sets of different sizes, or of fewer than 16.
+        UserError: for sets of different sizes, or of fewer than 16.
     """
     count = len(x)
     if len(y) != count or count < _FEWEST:
-        raise ValueError(f"The extrapolation needs as many of either set, {_FEWEST} at least; got {count}, {len(y)}.")
+        raise UserError(f"The extrapolation needs as many of either set, {_FEWEST} at least; got {count}, {len(y)}.")
     generator = torch.Generator().manual_seed(0)
     x, y = (rows[torch.randperm(count, generator=generator)] for rows in (x, y))
     inverse, distances = [], []

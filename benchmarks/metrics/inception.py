@@ -9,6 +9,7 @@ from torch import Tensor
 
 from benchmarks.metrics.featured import Features, SetMetric, Side
 from benchmarks.metrics.features.extractor import Extractor
+from benchmarks.utils.errors import UserError
 
 
 class InceptionScore(SetMetric):
@@ -36,7 +37,7 @@ class InceptionScore(SetMetric):
         **kwargs: Any,
     ) -> None:
         if of not in ("answer", "truth") or splits < 1:
-            raise ValueError(f"`of` must be answer or truth and splits 1 at least; got {of!r} and {splits}.")
+            raise UserError(f"`of` must be answer or truth and splits 1 at least; got {of!r} and {splits}.")
         suffix = "" if splits == 10 else f"_{splits}splits"
         measure = "is" if of == "answer" else "is_real"
         super().__init__(measure, network, (of,), least=2 * splits, suffix=suffix, **kwargs)
@@ -53,10 +54,10 @@ def inception_score(logits: Float[Tensor, "_clip _class"], splits: int = 1) -> f
     """The mean over consecutive parts of exp(mean KL(p(y|x) || p(y))), in float64.
 
     Raises:
-        ValueError: for fewer clips than parts.
+        UserError: for fewer clips than parts.
     """
     if len(logits) < splits:
-        raise ValueError(f"{len(logits)} clips cannot be cut into {splits} parts. Lower `splits`.")
+        raise UserError(f"{len(logits)} clips cannot be cut into {splits} parts. Lower `splits`.")
     scores = []
     for part in logits.double().tensor_split(splits):
         conditional = part.log_softmax(1)

@@ -12,6 +12,7 @@ from torch import distributed as dist
 from torch.nn.functional import pad
 
 from benchmarks.metrics.base import ClipMetric
+from benchmarks.utils.errors import UserError
 
 Rows = Float[Tensor, "clip width"]
 Ids = Int[Tensor, " clip"]
@@ -44,7 +45,7 @@ class KeepsRows(ClipMetric, ABC):
         """Append the rows of these clips."""
         kept: list[Tensor] = getattr(self, f"{kind}_rows")
         if kept and kept[0].shape[1] != rows.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f"The metric '{self.name}' has taken in rows of {kept[0].shape[1]} and now gets {rows.shape[1]}: all "
                 "clips of an evaluation must have the same number of frames. Evaluate each length by itself."
             )

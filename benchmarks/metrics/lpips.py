@@ -8,6 +8,7 @@ from torch import Tensor
 
 from benchmarks.metrics.features.lpips import Backbone, PerceptualDistance
 from benchmarks.metrics.paired import PairedMetric, PerFrame
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import SOURCES
 from datamodules.clip import Sample
 
@@ -53,7 +54,7 @@ class LPIPS(PairedMetric):
         height, width = x.shape[-2:]
         if min(height, width) < _SMALLEST[self.backbone]:
             least = _SMALLEST[self.backbone]
-            raise ValueError(
+            raise UserError(
                 f"The network of {self.name} needs frames of {least} x {least} pixels at least; these are "
                 f"{height} x {width}. Leave the metric out for such data."
             )
@@ -74,5 +75,5 @@ def _coloured(sample: Sample) -> Tensor:
     """All frames, float32, in three channels."""
     frames = sample.frames.float().flatten(0, 1)  # type: ignore[union-attr]
     if frames.shape[1] not in (1, 3):
-        raise ValueError(f"LPIPS compares grey or colour frames; these have {frames.shape[1]} channels.")
+        raise UserError(f"LPIPS compares grey or colour frames; these have {frames.shape[1]} channels.")
     return frames.expand(-1, 3, -1, -1)

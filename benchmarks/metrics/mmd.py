@@ -8,6 +8,7 @@ from torch import Tensor
 
 from benchmarks.metrics.featured import Features, SetMetric
 from benchmarks.metrics.features.extractor import Extractor
+from benchmarks.utils.errors import UserError
 
 _CELLS = 1 << 24
 
@@ -37,10 +38,10 @@ def polynomial_mmd(x: Float[Tensor, "_n _width"], y: Float[Tensor, "_m _width"])
     """The U-statistic of the squared MMD under (x . y / d + 1)^3 (Bińkowski et al., 2018, Eq. 4), in float64.
 
     Raises:
-        ValueError: for fewer than two rows on a side.
+        UserError: for fewer than two rows on a side.
     """
     if min(len(x), len(y)) < 2:
-        raise ValueError(f"An unbiased MMD needs two rows on either side at least; got {len(x)} and {len(y)}.")
+        raise UserError(f"An unbiased MMD needs two rows on either side at least; got {len(x)} and {len(y)}.")
     x, y = x.double(), y.double()
     within = sum(
         (_total(rows, rows) - _kernel((rows * rows).sum(1), x)) / (len(rows) * (len(rows) - 1)) for rows in (x, y)

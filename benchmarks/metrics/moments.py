@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from benchmarks.metrics.jackknife import GROUPS
+from benchmarks.utils.errors import UserError
 
 Matrix = Float[Tensor, "feature feature"]
 
@@ -99,5 +100,5 @@ def finite(features: Float[Tensor, "_clips _features"]) -> Float[Tensor, "_clips
         ValueError: when some are not finite.
     """
     if not bool(features.isfinite().all()):
-        raise ValueError("Features must be finite; some are NaN or infinite, so the network or its input is broken.")
+        raise UserError("Features must be finite; some are NaN or infinite, so the network or its input is broken.")
     return features.double()

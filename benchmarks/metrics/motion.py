@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmarks.metrics.base import Summary
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.kept import KeepsRows
+from benchmarks.utils.errors import UserError
 from datamodules.clip import KeypointClip, Sample, Trajectory
 
 
@@ -106,7 +107,7 @@ class FrechetStepDistance(KeepsRows):
         if self.standardised:
             spread = real.std(dim=0)
             if not bool((spread > 0).all()):
-                raise ValueError(
+                raise UserError(
                     f"{int((spread == 0).sum())} of the data's {self._width} numbers never change, so they have no "
                     "spread to be measured in; leave `standardised` out, or drop those joints."
                 )
@@ -126,12 +127,12 @@ def _path(sample: Sample) -> Float[Tensor, "batch width"]:
         return sample.keypoints.flatten(1).float()
     if isinstance(sample, Trajectory):
         return sample.values.flatten(1).float()
-    raise ValueError(f"A motion is a KeypointClip or a Trajectory; got a {type(sample).__name__}.")
+    raise UserError(f"A motion is a KeypointClip or a Trajectory; got a {type(sample).__name__}.")
 
 
 def _poses(sample: Sample) -> Float[Tensor, "batch time width"]:
     if not isinstance(sample, KeypointClip):
-        raise ValueError(f"Poses are those of a KeypointClip; got a {type(sample).__name__}.")
+        raise UserError(f"Poses are those of a KeypointClip; got a {type(sample).__name__}.")
     return sample.keypoints.flatten(2).float()
 
 

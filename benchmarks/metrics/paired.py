@@ -12,6 +12,7 @@ from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.kept import KeepsRows
 from benchmarks.metrics.ssim import structural_similarity
 from benchmarks.records.clip_scores import PerClip
+from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of
 
 PerFrame = Float[Tensor, "batch time"]
@@ -42,7 +43,7 @@ class PairedMetric(KeepsRows, ABC):
         """Measure a batch and keep the values.
 
         Raises:
-            ValueError: if sample, target and ids do not fit together, or frames are not in [-1, 1].
+            UserError: if sample, target and ids do not fit together, or frames are not in [-1, 1].
         """
         check_pair(sample, target, ids)
         self.keep("values", ids, self.measure(sample, target))
@@ -183,16 +184,16 @@ def check_pair(sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> No
     """Raise unless the frames can be compared; one look at the device for all four ends of the two ranges."""
     answer, truth = sample.frames, target.frames  # type: ignore[union-attr]
     if answer.shape != truth.shape or len(ids) != len(truth):
-        raise ValueError(
+        raise UserError(
             f"Answer, truth and ids must fit together; got frames of {tuple(answer.shape)} and {tuple(truth.shape)} "
             f"and {len(ids)} ids."
         )
     if not answer.numel():
-        raise ValueError(f"There are no pixels to compare in frames of {tuple(answer.shape)}.")
+        raise UserError(f"There are no pixels to compare in frames of {tuple(answer.shape)}.")
     ends = torch.stack([*answer.aminmax(), *truth.aminmax()]).tolist()
     for whose, low, high in (("answer", *ends[:2]), ("truth", *ends[2:])):
         if not (low >= -1 - 1e-3 and high <= 1 + 1e-3):  # written so that NaN is refused too
-            raise ValueError(
+            raise UserError(
                 f"Frames must lie in [-1, 1]; those of the {whose} reach from {low:.4g} to {high:.4g}. "
                 "Frames in [0, 1] become 2 * x - 1, uint8 frames x / 127.5 - 1."
             )

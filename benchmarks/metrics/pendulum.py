@@ -11,6 +11,7 @@ from benchmarks.metrics.base import Summary
 from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.kept import KeepsRows
 from benchmarks.records.clip_scores import PerClip
+from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, Trajectory, source_of
 
 PerMotion = Float[Tensor, " batch"]
@@ -46,7 +47,7 @@ class _OfMotion(KeepsRows):
         """Measure a batch and keep the values."""
         motion = sample if self.of == "sample" else target
         if not isinstance(motion, Trajectory):
-            raise ValueError(f"{type(self).__name__} measures trajectories; got a {type(motion).__name__}.")
+            raise UserError(f"{type(self).__name__} measures trajectories; got a {type(motion).__name__}.")
         self.keep("values", ids, self.measure(motion)[:, None])
 
     def compute(self) -> Float[Tensor, ""]:
@@ -79,7 +80,7 @@ class Roughness(_OfMotion):
     def measure(self, motion: Trajectory) -> PerMotion:
         """Over all moments but the first and last, and all values."""
         if motion.values.shape[1] < 3:
-            raise ValueError(f"A second difference needs 3 moments; got {motion.values.shape[1]}.")
+            raise UserError(f"A second difference needs 3 moments; got {motion.values.shape[1]}.")
         return motion.values.double().diff(n=2, dim=1).square().mean((1, 2))
 
 
@@ -100,7 +101,7 @@ class PendulumResidual(_OfMotion):
     def measure(self, motion: Trajectory) -> PerMotion:
         """The fraction that the best pendulum leaves."""
         if motion.values.shape[-1] != 2:
-            raise ValueError(
+            raise UserError(
                 f"A pendulum's state is its angle and angular velocity; these trajectories have "
                 f"{motion.values.shape[-1]} values."
             )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from benchmarks.metrics.featured import Features, SetMetric
 from benchmarks.metrics.features.extractor import Extractor
+from benchmarks.utils.errors import UserError
 
 _CELLS = 1 << 20
 _PAIRS = 1 << 14
@@ -38,7 +39,7 @@ class PrecisionRecall(SetMetric):
         **kwargs: Any,
     ) -> None:
         if which not in ("precision", "recall") or neighbours < 1:
-            raise ValueError(f"Ask for precision or recall with 1 neighbour at least; got {which!r} and {neighbours}.")
+            raise UserError(f"Ask for precision or recall with 1 neighbour at least; got {which!r} and {neighbours}.")
         suffix = "" if neighbours == 3 else f"_k{neighbours}"
         super().__init__(which, network, least=neighbours + 1, suffix=suffix, **kwargs)
         self.which = which
@@ -60,10 +61,10 @@ def within_reach(
     nearly all pairs; those that it leaves in doubt are measured exactly, so ties and doubles count as they are.
 
     Raises:
-        ValueError: for a manifold of no more points than neighbours.
+        UserError: for a manifold of no more points than neighbours.
     """
     if len(manifold) <= neighbours:
-        raise ValueError(f"A {neighbours}-th neighbour needs {neighbours + 1} points at least; got {len(manifold)}.")
+        raise UserError(f"A {neighbours}-th neighbour needs {neighbours + 1} points at least; got {len(manifold)}.")
     points, manifold = points.double(), manifold.double()
     step = max(1, _CELLS // len(manifold))
     reach = torch.cat([_reach(part, manifold, neighbours) for part in manifold.split(step)])

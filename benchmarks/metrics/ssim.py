@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.utils.errors import UserError
+
 WINDOW = 11
 _GAUSSIAN = [math.exp(-0.5 * ((place - WINDOW // 2) / 1.5) ** 2) for place in range(WINDOW)]
 _TAPS = [weight / sum(_GAUSSIAN) for weight in _GAUSSIAN]
@@ -24,11 +26,11 @@ def structural_similarity(
     In float64, because the variances are differences of nearly equal squares.
 
     Raises:
-        ValueError: for images smaller than the window.
+        UserError: for images smaller than the window.
     """
     height, width = x.shape[-2:]
     if min(height, width) < WINDOW:
-        raise ValueError(
+        raise UserError(
             f"SSIM's window has {WINDOW} x {WINDOW} pixels; frames of {height} x {width} are too small for it."
         )
     step = max(1, (_CELLS_CPU if x.device.type == "cpu" else _CELLS) // (height * width))

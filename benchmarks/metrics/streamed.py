@@ -15,6 +15,7 @@ from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance, frechet_distance_of_moments
 from benchmarks.metrics.jackknife import GROUPS, jackknife_interval
 from benchmarks.metrics.moments import Grouped, grouped, merged, merged_groups, packed, unpacked
+from benchmarks.utils.errors import UserError
 from datamodules.clip import source_of
 
 CAP = 50_000
@@ -49,7 +50,7 @@ class FrechetMetric(SetMetric, ABC):
         suffix = ("" if ddof else "_ddof0") + (f"_mean_of_{draws}" if draws > 1 else "")
         super().__init__(measure, network, suffix=suffix, repeated="all" if draws > 1 else "first", **kwargs)
         if ddof not in (0, 1) or cap < 2 or draws < 1:
-            raise ValueError(
+            raise UserError(
                 f"ddof must be 0 or 1, cap 2 at least and draws 1 at least; got ddof {ddof}, cap {cap}, draws {draws}."
             )
         self.ddof = ddof

@@ -32,7 +32,7 @@ def main() -> None:
     orders = Orders()
     try:
         _serve(orders)
-    except (UserError, ValueError, FileNotFoundError) as error:
+    except UserError as error:
         orders.answer(error=str(error))
 
 
@@ -246,7 +246,7 @@ def _sampling(system: Any, batch: Batch, fps: float, device: str, spec: dict[str
             for rate, query in (("1x", times[:, asked]), ("4x", fine[:, after : asked.stop])):
                 try:
                     seconds = timed(partial(ask, query), device, spec["steps"])
-                except ValueError:
+                except UserError:
                     if rate == "1x":
                         raise
                     continue  # a discrete dynamics does not know these times
@@ -262,7 +262,7 @@ def _loading(data: ClipDataModule | None) -> str:
     try:
         data.prepare_data()
         data.setup("fit")
-    except (FileNotFoundError, ValueError) as error:
+    except (UserError, OSError) as error:
         return f"the data are not here ({error})"
     loader = data.train_dataloader()
     for _ in loader:

@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks.canonical import content_hash, plain, slug, write_text
 from benchmarks.records.provenance import code_hash, git_state, package_versions
 from benchmarks.records.source_tree import code_of_run
+from benchmarks.utils.errors import UserError
 
 VERSION = 1
 SCHEMA = Path(__file__).with_name("record.schema.json")
@@ -20,7 +21,7 @@ SCHEMA = Path(__file__).with_name("record.schema.json")
 Number = float | int
 
 
-class RecordError(ValueError):
+class RecordError(UserError):
     """A file is not a record that this version can read, or a record would break its schema."""
 
 

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from benchmarks.utils.errors import UserError
 from lightning_modules.checkpoints.build import load, save
 from lightning_modules.mode_gan import join
 from lightning_modules.system import Training
@@ -13,7 +14,7 @@ def main(motion: str, video: str, out: str) -> int:
     try:
         stages = [load(motion), load(video)]
         joined = join(*stages)
-    except (FileNotFoundError, ValueError) as error:
+    except UserError as error:
         print(error, file=sys.stderr)
         return 1
     costs = [stage.trained for stage in stages if stage.trained]

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.utils.errors import UserError
+
 if TYPE_CHECKING:
     import numpy as np
 
 
-class PerClipError(ValueError):
+class PerClipError(UserError):
     """A file of arrays is missing, damaged or belongs to another record; the message says which and what to do."""
 
 

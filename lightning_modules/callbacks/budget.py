@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from datamodules.errors import UserError
+
 
 def updates_of(trainer: Trainer, pl_module: LightningModule) -> int:
     """Generator updates so far: the system's own count, or optimiser steps of a system that does not count."""
@@ -46,7 +48,7 @@ class Budget(Callback):
         super().__init__()
         for name, limit in (("generator_updates", generator_updates), ("seconds", seconds)):
             if limit is not None and not limit > 0:
-                raise ValueError(f"The budget's {name} must be positive, or None for no limit; got {limit}.")
+                raise UserError(f"The budget's {name} must be positive, or None for no limit; got {limit}.")
         self.generator_updates = generator_updates
         self.seconds = seconds
         self._spent = 0.0

@@ -9,6 +9,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from datamodules.errors import UserError
 from lightning_modules.callbacks.budget import updates_of
 
 
@@ -82,7 +83,7 @@ class Checkpoints(ModelCheckpoint):
         score = trainer.callback_metrics.get(self.monitor)
         if score is None:
             known = ", ".join(sorted(name for name in trainer.callback_metrics if "/" in name)) or "none"
-            raise ValueError(f"The best checkpoint goes by '{self.monitor}', which nothing logs. Logged: {known}.")
+            raise UserError(f"The best checkpoint goes by '{self.monitor}', which nothing logs. Logged: {known}.")
         self._judged_updates = updates
         sign = 1.0 if self.mode == "min" else -1.0
         best = self.best_model_score

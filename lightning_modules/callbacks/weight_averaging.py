@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from datamodules.clip import Batch
+from datamodules.errors import UserError
 from lightning_modules.adversarial import AdversarialSystem
 from lightning_modules.callbacks.batch_statistics import LastBatches, normalisations
 from lightning_modules.callbacks.budget import updates_of
@@ -37,9 +38,9 @@ class WeightAveraging(Callback):
     ) -> None:
         super().__init__()
         if decay is not None and not 0 <= decay < 1:
-            raise ValueError(f"decay must be from 0 to below 1, or None for no averaging; got {decay}.")
+            raise UserError(f"decay must be from 0 to below 1, or None for no averaging; got {decay}.")
         if statistics < 0 or (statistics and decay is None):
-            raise ValueError(
+            raise UserError(
                 "The averaging's `statistics` are those of averaged weights, of 0 or more batches; got "
                 f"{statistics} with decay {decay}. Set `averaging.decay` (0 just copies the weights), or "
                 "`averaging.statistics: 0`."
@@ -64,7 +65,7 @@ class WeightAveraging(Callback):
             return
         self._swap_back(pl_module)
         if self.statistics and (reason := self._no_statistics(pl_module)):
-            raise ValueError(f"{reason} Set `averaging.statistics: 0`.")
+            raise UserError(f"{reason} Set `averaging.statistics: 0`.")
         self._batches.clear()
         if self._average is None:
             self._average = _copied(self._weights(pl_module))
@@ -134,7 +135,7 @@ class WeightAveraging(Callback):
         raw = checkpoint.get("raw_weights")
         if self.decay is None:
             if raw is not None:
-                raise ValueError(
+                raise UserError(
                     "The checkpoint comes from a training with averaged weights; this one has averaging off. Resume "
                     "with the same `averaging.decay`."
                 )
@@ -144,7 +145,7 @@ class WeightAveraging(Callback):
             return
         weights, statistics = self._weights(pl_module), self._normalisations(pl_module)
         if missing := weights.keys() - raw.keys():
-            raise ValueError(
+            raise UserError(
                 f"The checkpoint comes from a training that averaged another part: it has none of {min(missing)}. "
                 "Resume with the same `averaging.part`."
             )
@@ -171,7 +172,7 @@ class WeightAveraging(Callback):
     def _module(self, pl_module: LightningModule) -> nn.Module:
         part = getattr(pl_module, self.part, None)
         if not isinstance(part, nn.Module):
-            raise ValueError(
+            raise UserError(
                 f"{type(pl_module).__name__} has no part '{self.part}' whose weights could be averaged. Name another "
                 "in `averaging.part`, or set `averaging.decay: null`."
             )

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from datamodules.errors import MissingFileError, UserError
 from lightning_modules.system import System, Training, with_config
 
 TRUSTED = ("lightning_modules", "baselines", "torch.nn", "torch.optim")
@@ -26,12 +27,12 @@ def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
         trust: packages beyond ours whose classes the configuration may name, such as your own.
 
     Raises:
-        ValueError: if the configuration names a class from elsewhere, or does not fit the class's arguments.
+        UserError: if the configuration names a class from elsewhere, or does not fit the class's arguments.
     """
     allowed = (*TRUSTED, *trust)
     for path in class_paths(config):
         if "." in path and not any(path == name or path.startswith(f"{name}.") for name in allowed):
-            raise ValueError(
+            raise UserError(
                 f"The configuration names the class {path}, which is none of {', '.join(allowed)}. If you trust it, "
                 f"pass trust=['{path.split('.')[0]}'], or name it on the command line (`--model {path}`)."
             )
@@ -40,7 +41,7 @@ def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
     try:
         parsed = parser.parse_object({"model": dict(config)})
     except Exception as error:
-        raise ValueError(f"No system can be built from this configuration: {error}") from error
+        raise UserError(f"No system can be built from this configuration: {error}") from error
     return with_config(parser.instantiate(parsed).model, config)
 
 
@@ -50,7 +51,7 @@ def save(system: System, path: Path) -> None:
     One safetensors file, written whole or not at all.
     """
     if system.config is None:
-        raise ValueError("Only a system made by `build` (or by the command line) remembers the configuration to save.")
+        raise UserError("Only a system made by `build` (or by the command line) remembers the configuration to save.")
     weights = {k: v.contiguous() for k, v in system.state_dict().items() if not k.startswith("critics.")}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -67,28 +68,26 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
     Nothing is unpickled but tensors and plain data.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file holds no configuration, or weights that do not fit it.
+        MissingFileError: if there is no such file.
+        UserError: if the file holds no configuration, or weights that do not fit it.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no checkpoint at {path}.")
+        raise MissingFileError(f"There is no checkpoint at {path}.")
     try:
         config, weights, trained = _read(path)
     except (UnpicklingError, EOFError, SafetensorError, RuntimeError, AttributeError, KeyError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is not a checkpoint that can be read ({type(error).__name__}): it is damaged, of another kind, or "
             "holds more than tensors and plain data, which is never opened. Give a .ckpt of a run, or a .safetensors."
         ) from error
     if config is None:
-        raise ValueError(
-            f"{path} holds no `config`; it was not written by this suite, or by code that built no config."
-        )
+        raise UserError(f"{path} holds no `config`; it was not written by this suite, or by code that built no config.")
     system = build(config, trust=trust)
     missing, unexpected = system.load_state_dict(weights, strict=False)
     missing = [key for key in missing if not key.startswith("critics.")]
     if missing or unexpected:
-        raise ValueError(
+        raise UserError(
             f"The weights in {path} do not fit its configuration: missing {missing[:3]}, unexpected {unexpected[:3]}."
         )
     system.trained = trained

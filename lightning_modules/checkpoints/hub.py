@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from datamodules.errors import UserError
 from lightning_modules.checkpoints.build import load, save
 from lightning_modules.system import System
 
@@ -16,7 +17,7 @@ PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 """Endings of files that run code when they are opened as their makers meant them to be."""
 
 
-class HubError(ValueError):
+class HubError(UserError):
     """A folder or repository holds no system that may be loaded; the message says why and what to do."""
 
 

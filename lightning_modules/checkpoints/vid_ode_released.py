@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datamodules.errors import UserError
 from lightning_modules.checkpoints.build import build
 from lightning_modules.system import System
 
@@ -27,13 +28,13 @@ def from_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of the released `VidODE` (its `state_dict`) under the names of `VidODENetwork`.
 
     Raises:
-        ValueError: if a name is none of the released code's.
+        UserError: if a name is none of the released code's.
     """
     renamed = {}
     for name, value in weights.items():
         before = next((before for before in NAMES if name.startswith(before)), None)
         if before is None:
-            raise ValueError(
+            raise UserError(
                 f"The weight {name} is none of Vid-ODE's released names, which begin with {', '.join(NAMES)}. "
                 "A checkpoint of this suite loads with `lightning_modules.checkpoints.build.load`."
             )
@@ -52,14 +53,14 @@ def load_released(path: str | os.PathLike[str], config: Mapping[str, Any]) -> Sy
         config: as under `model:` in `configs/model/vid_ode_released.yaml`, or another of its sizes.
 
     Raises:
-        ValueError: if the file holds anything but Vid-ODE's weights, or they do not fit the configuration.
+        UserError: if the file holds anything but Vid-ODE's weights, or they do not fit the configuration.
     """
     weights = torch.load(Path(path), map_location="cpu", weights_only=True)
     if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f"{path} is no released Vid-ODE checkpoint: those hold named tensors and nothing else.")
+        raise UserError(f"{path} is no released Vid-ODE checkpoint: those hold named tensors and nothing else.")
     system = build(config)
     try:
         system.generator.load_state_dict(from_released(weights))  # type: ignore[union-attr]
     except RuntimeError as error:
-        raise ValueError(f"The weights in {path} do not fit the configuration. {error}") from error
+        raise UserError(f"The weights in {path} do not fit the configuration. {error}") from error
     return system.eval()

@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
+
 Code = Float[Tensor, "batch *code"]
 Times = Float[Tensor, "batch time"]
 States = Float[Tensor, "batch time *state"]
@@ -33,16 +35,16 @@ def check_order(order: int) -> None:
     """Refuse orders of a differential equation that no member knows.
 
     Raises:
-        ValueError: if the order is not 1, 2 or 3.
+        UserError: if the order is not 1, 2 or 3.
     """
     if order not in (1, 2, 3):
-        raise ValueError(
+        raise UserError(
             f"A differential equation here is of order 1, 2 or 3; got {order}. Write a higher one as an equation of "
             "order 1 of all its derivatives."
         )
 
 
-class OffGridError(ValueError):
+class OffGridError(UserError):
     """A discrete member is asked for times that it does not know: a dash in a table, for this message's reason."""
 
 
@@ -54,12 +56,12 @@ def check_times(times: Times, name: str) -> None:
         name: of the member, for the message.
 
     Raises:
-        ValueError: if there are no times, or one is not finite.
+        UserError: if there are no times, or one is not finite.
     """
     if not times.numel():
-        raise ValueError(f"{name} needs at least one time; got times of shape {tuple(times.shape)}. Ask for some.")
+        raise UserError(f"{name} needs at least one time; got times of shape {tuple(times.shape)}. Ask for some.")
     if not bool(times.isfinite().all()):
-        raise ValueError(
+        raise UserError(
             f"{name} needs finite times; {int((~times.isfinite()).sum())} of {times.numel()} are not. Look for NaN in "
             "the times of the data or of the query."
         )
@@ -76,7 +78,7 @@ def grid_steps(times: Times, interval: float, name: str, last: int | None = None
 
     Raises:
         OffGridError: if a time is off the grid, before 0, or beyond the last step.
-        ValueError: if there are no times, or one is not finite.
+        UserError: if there are no times, or one is not finite.
     """
     check_times(times, name)
     steps = (times / interval).round()

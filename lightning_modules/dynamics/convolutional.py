@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, grid_steps
 
 
@@ -26,7 +27,7 @@ class Deconvolution1d(Dynamics):
     def __init__(self, code: int = 100, size: int = 100, width: int = 128, interval: float = 1 / 15) -> None:
         super().__init__()
         if not interval > 0:
-            raise ValueError(f"interval must be positive; got {interval}.")
+            raise UserError(f"interval must be positive; got {interval}.")
         self.interval = interval
         parts: list[nn.Module] = [nn.ConvTranspose1d(code, 4 * width, 1)]
         before = 4 * width
@@ -56,7 +57,7 @@ class ConvLSTM(Dynamics):
     def __init__(self, channels: int = 1024, interval: float = 1 / 15) -> None:
         super().__init__()
         if not interval > 0:
-            raise ValueError(f"interval must be positive; got {interval}.")
+            raise UserError(f"interval must be positive; got {interval}.")
         self.interval = interval
         self.of_input = nn.Conv2d(channels, 4 * channels, 3, padding=1)
         self.of_state = nn.Conv2d(channels, 4 * channels, 3, padding=1, bias=False)

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.fields import JetEncoder, VectorField
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.dynamics.sde import LatentSDE
@@ -23,7 +24,7 @@ def matched_ode(
         max_step: longest step of RK4, in units of model time.
 
     Raises:
-        ValueError: if no width comes within 1 %.
+        UserError: if no width comes within 1 %.
     """
     initial = JetEncoder(size, order, encoder_width)
     field = _field(size, order, parameters - count(initial), parameters)
@@ -54,7 +55,7 @@ def _field(size: int, order: int, wanted: int, total: int, fields: int = 1) -> V
             best = (miss, hidden, *biases)
     assert best is not None
     if best[0] > 0.01 * total:
-        raise ValueError(
+        raise UserError(
             f"No hidden width makes a member of order {order} with {size} values have {total} parameters to 1 %; the "
             f"nearest is {best[0]} off. Choose a smaller `encoder_width`, or more parameters."
         )

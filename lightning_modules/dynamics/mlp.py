@@ -7,6 +7,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
+
 Activation = Literal["relu", "leaky_relu", "tanh"]
 _LAYERS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -29,7 +31,7 @@ class MLP(nn.Module):
     def __init__(self, widths: Sequence[int], activation: Activation = "relu", even: bool = False) -> None:
         super().__init__()
         if len(widths) < 2 or min(widths) < 1:
-            raise ValueError(f"An MLP needs at least two positive widths, input and output; got {list(widths)}.")
+            raise UserError(f"An MLP needs at least two positive widths, input and output; got {list(widths)}.")
         self.widths = tuple(widths)
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, grid_steps
 from lightning_modules.noise import normal_sequence
 
@@ -21,7 +22,7 @@ class MotionRNN(Dynamics):
     def __init__(self, size: int, initial: nn.Module | None = None, interval: float = 1 / 16) -> None:
         super().__init__()
         if not interval > 0:
-            raise ValueError(f"interval must be positive; got {interval}.")
+            raise UserError(f"interval must be positive; got {interval}.")
         self.cell = nn.GRUCell(size, size)
         self.initial = initial if initial is not None else nn.Identity()
         self.interval = interval

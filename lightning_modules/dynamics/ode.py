@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchdiffeq import odeint
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, check_order, check_times
 
 Solver = Literal["euler", "midpoint", "rk4", "dopri5"]
@@ -38,7 +39,7 @@ class LatentODE(Dynamics):
             differential equations, the `highest` derivative alone.
 
     Raises:
-        ValueError: if `max_step` is not positive or the order none of these; in a call, if the jet cannot be shared
+        UserError: if `max_step` is not positive or the order none of these; in a call, if the jet cannot be shared
             among the orders.
     """
 
@@ -56,7 +57,7 @@ class LatentODE(Dynamics):
         super().__init__()
         check_order(order)
         if not max_step > 0:
-            raise ValueError(f"max_step must be positive; got {max_step}.")
+            raise UserError(f"max_step must be positive; got {max_step}.")
         self.field = field
         self.initial = initial if initial is not None else nn.Identity()
         self.solver = solver
@@ -78,7 +79,7 @@ class LatentODE(Dynamics):
             precise = torch.promote_types(code.dtype, torch.float32)
             start, times = self.initial(code.to(precise)), times.to(precise)
             if start.shape[1] % self.order:
-                raise ValueError(
+                raise UserError(
                     f"At order {self.order} the jet holds the state and its derivatives in equal shares; `initial` gave"
                     f" {start.shape[1]} values, which {self.order} does not divide. Let it give {self.order} times the "
                     "state's size."

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, check_times, grid_steps
 from lightning_modules.noise import normal_sequence
 
@@ -20,7 +21,7 @@ class Recurrent(Dynamics):
     def __init__(self, cell: nn.Module, interval: float) -> None:
         super().__init__()
         if not interval > 0:
-            raise ValueError(f"interval must be positive; got {interval}.")
+            raise UserError(f"interval must be positive; got {interval}.")
         self.cell = cell
         self.interval = interval
 
@@ -47,7 +48,7 @@ class NoisyGRU(Dynamics):
     def __init__(self, size: int, interval: float) -> None:
         super().__init__()
         if not interval > 0:
-            raise ValueError(f"interval must be positive; got {interval}.")
+            raise UserError(f"interval must be positive; got {interval}.")
         self.cell = nn.GRUCell(size, size)
         self.interval = interval
 
@@ -85,7 +86,7 @@ class Interpolated(Dynamics):
         """The states at any `times` from 0 on."""
         check_times(times, "Interpolated")
         if bool((times < -1e-4).any()):
-            raise ValueError(
+            raise UserError(
                 f"Interpolated answers times from 0 on; the query starts at {times.min().item():.4g}. Use LatentODE "
                 "for times before 0."
             )

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times, check_times
 from lightning_modules.dynamics.brownian import DEPTH, BrownianPaths
 
@@ -29,7 +30,7 @@ class LatentSDE(Dynamics):
     def __init__(self, drift: nn.Module, diffusion: nn.Module, initial: nn.Module | None = None, step: float = 1 / 30):
         super().__init__()
         if not step > 0:
-            raise ValueError(f"step must be positive; got {step}.")
+            raise UserError(f"step must be positive; got {step}.")
         self.drift = drift
         self.diffusion = diffusion
         self.initial = initial if initial is not None else nn.Identity()
@@ -45,7 +46,7 @@ class LatentSDE(Dynamics):
         """The states at `times` from 0 on.
 
         Raises:
-            ValueError: if there are no times, or one is not finite or negative. A path in the sense of Ito cannot be
+            UserError: if there are no times, or one is not finite or negative. A path in the sense of Ito cannot be
                 followed backwards: at its start it would have to know where it ends.
         """
         check_times(times, "LatentSDE")
@@ -54,7 +55,7 @@ class LatentSDE(Dynamics):
         on_grid = (position - moment).abs() <= ROUNDING * moment
         ticks = (torch.where(on_grid, moment, position) * 2**DEPTH).round().long()
         if bool((ticks < 0).any()):
-            raise ValueError(
+            raise UserError(
                 f"LatentSDE answers times from 0 on, an Ito path has no way back; the query starts at "
                 f"{times.min().item():.4g}. Use LatentODE for times before 0."
             )

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
+
 
 def gaussian_heatmaps(
     keypoints: Float[Tensor, "*batch joint 2"], size: tuple[int, int], sigma: float
@@ -35,7 +37,7 @@ class Heatmaps(nn.Module):
     def __init__(self, size: int = 64, sigma: float = 0.0494) -> None:
         super().__init__()
         if size < 2 or not sigma > 0:
-            raise ValueError(f"Heatmaps need a size of at least 2 and a positive sigma; got {size} and {sigma}.")
+            raise UserError(f"Heatmaps need a size of at least 2 and a positive sigma; got {size} and {sigma}.")
         self.size = size
         self.sigma = sigma
 

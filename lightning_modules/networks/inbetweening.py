@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
 from lightning_modules.networks.recomputing import in_pairs, recomputed
 
 Image = Float[Tensor, "batch channel height width"]
@@ -41,7 +42,7 @@ class InbetweeningNetwork(nn.Module):
             again when they are taken. Less memory for more time; the numbers are the same.
 
     Raises:
-        ValueError: if the size or the number of frames cannot be reached by doubling, or the blocks not be shared out.
+        UserError: if the size or the number of frames cannot be reached by doubling, or the blocks not be shared out.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class InbetweeningNetwork(nn.Module):
         self.latents: LatentGenerator | StackedEnds
         if variant == "naive":
             if doublings > levels:
-                raise ValueError(
+                raise UserError(
                     f"The naive variant doubles the time where it doubles the size: {levels} times at {size} px, which "
                     f"makes at most {2 ** (levels + 1)} frames; got {frames}. Lower `frames` or raise `size`."
                 )
@@ -85,7 +86,7 @@ class InbetweeningNetwork(nn.Module):
         """E(x_s) and E(x_e); in training one batch normalisation sees both."""
         if start.shape[1:] != (self.channels, self.size, self.size):
             channels, height, width = start.shape[1:]
-            raise ValueError(
+            raise UserError(
                 f"This network draws {self.channels} x {self.size} x {self.size} frames (channels, rows, columns); the "
                 f"given ones are {channels} x {height} x {width}. Resize them, or train a network of other `channels` "
                 "and `size`."
@@ -97,11 +98,11 @@ class InbetweeningNetwork(nn.Module):
         """The videos that the video generator makes of the last blocks' outputs, the final one last (Fig. 4).
 
         Raises:
-            ValueError: if there are not so many blocks at the full length, or no blocks at all (`naive`).
+            UserError: if there are not so many blocks at the full length, or no blocks at all (`naive`).
         """
         full = 0 if isinstance(self.latents, StackedEnds) else self.latents.blocks_per_length
         if not 1 <= last <= full:
-            raise ValueError(
+            raise UserError(
                 f"Only the blocks at the full length can be decoded: this network has {full}; got last {last}."
             )
         assert isinstance(self.latents, LatentGenerator)
@@ -148,7 +149,7 @@ class LatentGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if blocks < 1 or blocks % doublings:
-            raise ValueError(
+            raise UserError(
                 f"{2 ** (doublings + 1)} frames are made at {doublings} lengths, among which the blocks are shared out "
                 f"evenly; got {blocks} blocks. Make `blocks` a multiple of {doublings}."
             )
@@ -275,12 +276,12 @@ def octaves(value: int, smallest: int, name: str) -> int:
     """How often `smallest` is doubled to make `value`, at least once.
 
     Raises:
-        ValueError: if it is not.
+        UserError: if it is not.
     """
     count = value.bit_length() - smallest.bit_length()
     if count < 1 or value != smallest * 2**count:
         nearest = smallest * 2 ** max(count, 1)
-        raise ValueError(
+        raise UserError(
             f"`{name}` must be {smallest} times a power of two, {2 * smallest} at the least: every level doubles it; "
             f"got {value}. Choose {nearest} or {2 * nearest}."
         )

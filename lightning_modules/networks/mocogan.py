@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from datamodules.errors import UserError
 from lightning_modules import noise
 from lightning_modules.dynamics.base import Dynamics
 from lightning_modules.networks.video_generator import (
@@ -67,7 +68,7 @@ class MoCoGANGenerator(VideoGenerator):
         parts = [noise.normal(seeds, batch, (self.content,), stream="content", device=device)]
         if self.categories:
             if labels is None:
-                raise ValueError(f"This generator has {self.categories} categories; give each clip its label.")
+                raise UserError(f"This generator has {self.categories} categories; give each clip its label.")
             parts.append(one_hot(labels.to(device), self.categories).float())
         moving = chosen(self.states(code, times, seeds), only)
         still = torch.cat(parts, dim=1)[:, None].expand(-1, moving.shape[1], -1)
@@ -106,7 +107,7 @@ class MoCoGANVideoCritic(nn.Module):
     def forward(self, frames: Frames) -> Float[Tensor, "batch logit times"]:
         """Logits (B, 1 + categories, places in time)."""
         if frames.shape[1] < self.shortest:
-            raise ValueError(
+            raise UserError(
                 f"At this size of frame the video critic looks at {self.shortest} frames or more; got "
                 f"{frames.shape[1]}. Lengthen the data's sampling."
             )

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.base import Dynamics, Seeds
 from lightning_modules.dynamics.mlp import MLP
 
@@ -73,7 +74,7 @@ class VideoGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if size < 8 or size & (size - 1):
-            raise ValueError(f"Blocks double frames from 4x4 on: `size` must be a power of two from 8 on; got {size}.")
+            raise UserError(f"Blocks double frames from 4x4 on: `size` must be a power of two from 8 on; got {size}.")
         blocks = int(math.log2(size)) - 2
         widths = [8 * width, *[max(1, 8 * width >> index) for index in range(blocks)]]  # 512: 512, 256, 128, 64, 32
         feature = widths[0] * 16

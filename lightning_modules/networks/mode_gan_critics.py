@@ -5,6 +5,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.mlp import MLP
 
 Scores = Float[Tensor, " batch"]
@@ -111,13 +112,13 @@ class TrajectoryCritic(nn.Module):
 
 def _widths(width: int, size: int) -> list[int]:
     if size < 8 or size & (size - 1):
-        raise ValueError(f"The critics halve frames down to 4x4: `size` must be a power of two from 8 on; got {size}.")
+        raise UserError(f"The critics halve frames down to 4x4: `size` must be a power of two from 8 on; got {size}.")
     return [width * 2**index for index in range(int(math.log2(size)) - 2)]
 
 
 def _check_length(length: int, factor: int) -> None:
     if length % factor:
-        raise ValueError(
+        raise UserError(
             f"This critic halves time until {factor} moments are one, so a clip's length must be a multiple of "
             f"{factor}; got {length}. Sample {max(factor, length - length % factor)} frames."
         )

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
 from lightning_modules import noise
 from lightning_modules.dynamics.base import Dynamics
 from lightning_modules.networks.video_generator import (
@@ -79,7 +80,7 @@ class TGANCritic(nn.Module):
     def __init__(self, channels: int = 3, size: int = 64, width: int = 64, batch_norm: bool = True) -> None:
         super().__init__()
         if size < 16 or size % 16:
-            raise ValueError(f"TGAN's critic halves frames four times: sizes are multiples of 16; got {size}.")
+            raise UserError(f"TGAN's critic halves frames four times: sizes are multiples of 16; got {size}.")
         self.channels = channels
         self.size = size
         parts: list[nn.Module] = []
@@ -99,7 +100,7 @@ class TGANCritic(nn.Module):
     def forward(self, frames: Frames) -> Float[Tensor, "batch times"]:
         """Scores (B, frames / 16)."""
         if frames.shape[1] < 16:
-            raise ValueError(f"TGAN's critic looks at 16 frames or more; got {frames.shape[1]}. Lengthen the sampling.")
+            raise UserError(f"TGAN's critic looks at 16 frames or more; got {frames.shape[1]}. Lengthen the sampling.")
         features = self.layers(frames.transpose(1, 2)).transpose(1, 2)
         return self.last(features.flatten(0, 1)).unflatten(0, features.shape[:2]).flatten(1)
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, avg_pool3d, interpolate
 
+from datamodules.errors import UserError
 from lightning_modules import noise
 from lightning_modules.dynamics.base import Dynamics
 from lightning_modules.networks.video_generator import Frames, Index, Seeds, Times, VideoGenerator, chosen
@@ -46,7 +47,7 @@ class TGANv2Generator(VideoGenerator):
     ) -> None:
         super().__init__(dynamics, side << len(widths), channels=image_channels)
         if not 1 <= levels <= len(widths):
-            raise ValueError(f"There can be 1 to {len(widths)} levels with as many blocks; got {levels}.")
+            raise UserError(f"There can be 1 to {len(widths)} levels with as many blocks; got {levels}.")
         self.code = code
         self.stride = stride
         self.count = levels
@@ -117,7 +118,7 @@ class TGANv2Critic(nn.Module):
     def forward(self, *levels: Frames) -> Float[Tensor, "batch level"]:
         """Scores (B, levels)."""
         if len(levels) != len(self.levels):
-            raise ValueError(f"This critic judges {len(self.levels)} levels together; got {len(levels)}.")
+            raise UserError(f"This critic judges {len(self.levels)} levels together; got {len(levels)}.")
         scores = []
         for frames, blocks, last in zip(levels, self.levels, self.last, strict=True):
             x = frames.transpose(1, 2)

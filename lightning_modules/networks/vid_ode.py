@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.base import Dynamics
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder, Latent, Latents, Present, Times
 from lightning_modules.networks.warping import warp
@@ -79,7 +80,7 @@ class VidODENetwork(nn.Module):
         self.code_time = code_time
         if still is not None:
             if composition != "mask":
-                raise ValueError(f"`still` sets the mask that the composition '{composition}' does not have; leave it.")
+                raise UserError(f"`still` sets the mask that the composition '{composition}' does not have; leave it.")
             self._begin_still(still)
 
     def forward(
@@ -155,7 +156,7 @@ class VidODENetwork(nn.Module):
         position = (times - first[:, None]) / grid
         parent = (position + _ON_GRID).floor().long()  # -1 is the start frame itself
         if bool((parent < (-1 if start == "last" else 0)).any()):
-            raise ValueError(
+            raise UserError(
                 f"Frames are decoded onwards from the {start} observed frame; the query is "
                 f"{float((anchor[:, None] - times).max()):.4g} model units before it. "
                 "Ask `predict` for times after the observed frames and `interpolate` for times between them."

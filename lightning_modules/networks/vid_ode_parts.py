@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.conv_gru import ConvGRUCell
 
@@ -92,7 +93,7 @@ class FrameStack(nn.Module):
     def forward(self, embeddings: Latents, times: Times, present: Present) -> Latent:
         """The code; the times do not enter, which is what the ablation removes."""
         if embeddings.shape[1] != self.frames:
-            raise ValueError(
+            raise UserError(
                 f"FrameStack was built for {self.frames} observed frames and got {embeddings.shape[1]}. "
                 "Set `frames` to the number of observed frames, or use ODEConvGRU, which takes any number."
             )

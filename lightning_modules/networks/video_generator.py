@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
 from lightning_modules.dynamics.base import Dynamics
 
 Frames = Float[Tensor, "batch _ channel _ _"]
@@ -61,11 +62,11 @@ def doublings(size: int, smallest: int = 4) -> int:
     """How often `smallest` must be doubled to make `size`.
 
     Raises:
-        ValueError: if it cannot.
+        UserError: if it cannot.
     """
     count = (size // smallest).bit_length() - 1
     if size < 2 * smallest or smallest << count != size:
-        raise ValueError(f"The size of a frame must be {smallest} times a power of 2; got {size}. Resize the data.")
+        raise UserError(f"The size of a frame must be {smallest} times a power of 2; got {size}. Resize the data.")
     return count
 
 

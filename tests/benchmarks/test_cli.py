@@ -59,15 +59,15 @@ def test_list_needs_no_torch_and_finds_the_classes() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lst"], "There is no command 'lst'. Did you mean 'list'?"),
-        (["frobnicate"], "There is no command 'frobnicate'. There are:"),
-        (["--hepl"], "There is no option '--hepl'. Did you mean '--help'?"),
-        (["list", "metrix"], "There is no kind 'metrix'. Did you mean 'metrics'?"),
+        (["lst"], "Unknown command 'lst'. Did you mean 'list'?"),
+        (["frobnicate"], "Unknown command 'frobnicate'. Available:"),
+        (["--hepl"], "Unknown option '--hepl'. Did you mean '--help'?"),
+        (["list", "metrix"], "Unknown kind 'metrix'. Did you mean 'metrics'?"),
         (["list", "data", "now"], "'now' is one word too many. See `benchmarks list --help`."),
-        (["leaderboard", "--chck"], "There is no option '--chck'. Did you mean '--check'?"),
+        (["leaderboard", "--chck"], "Unknown option '--chck'. Did you mean '--check'?"),
         (["leaderboard", "--output"], "Argument --output: expected one argument. See `benchmarks leaderboard --help`."),
         (["run"], "The following arguments are required: plan. See `benchmarks run --help`."),
-        (["run", "configs/benchmark/dmo.yaml"], "There is no benchmark file 'configs/benchmark/dmo.yaml'"),
+        (["run", "configs/benchmark/dmo.yaml"], "Unknown benchmark file 'configs/benchmark/dmo.yaml'"),
     ],
 )
 def test_mistakes_get_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,9 +95,9 @@ def test_a_mistyped_benchmark_gets_the_nearest(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fti"], "There is no command 'fti'. Did you mean 'fit'?"),
-        (["fit", "--config", "confgs/x.yaml"], "There is no config file 'confgs/x.yaml'"),
-        (["fit", "--config=confgs/x.yaml"], "There is no config file 'confgs/x.yaml'"),
+        (["fti"], "Unknown command 'fti'. Did you mean 'fit'?"),
+        (["fit", "--config", "confgs/x.yaml"], "Unknown config file 'confgs/x.yaml'"),
+        (["fit", "--config=confgs/x.yaml"], "Unknown config file 'confgs/x.yaml'"),
     ],
 )
 def test_lightning_catches_slips_before_torch(
@@ -175,4 +175,4 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 def test_a_plan_that_is_not_there_shows_those_that_are() -> None:
     done = fresh("run", "nope.yaml")
     assert done.returncode == 2
-    assert "There is no benchmark file 'nope.yaml'. There are: configs/benchmark/demo.yaml" in done.stderr
+    assert "Unknown benchmark file 'nope.yaml'. Available: configs/benchmark/demo.yaml" in done.stderr

@@ -22,31 +22,31 @@ MISTAKES = {
         ["--model=no_such_module.Drift"],
         "There is no module 'no_such_module' that Python finds from here.",
     ),
-    "class": (["--model=Constnat"], "There is no class 'Constnat'. Did you mean 'Constant'?"),
+    "class": (["--model=Constnat"], "Unknown class 'Constnat'. Did you mean 'Constant'?"),
     "class path": (
         ["--model=baselines.constant.Constnat"],
-        "There is no class 'baselines.constant.Constnat'. Did you mean 'baselines.constant.Constant'?",
+        "Unknown class 'baselines.constant.Constnat'. Did you mean 'baselines.constant.Constant'?",
     ),
     "module": (
         ["--model=baselines.constnat.Constant"],
-        "There is no class 'baselines.constnat.Constant'. Did you mean 'baselines.constant.Constant'?",
+        "Unknown class 'baselines.constnat.Constant'. Did you mean 'baselines.constant.Constant'?",
     ),
-    "option": (["--modle=Constant"], "There is no option 'modle'. Did you mean 'model'?"),
-    "group": (["--evaluation.taks=[]"], "There is no option 'evaluation.taks'. Did you mean 'evaluation.tasks'?"),
-    "argument": (["--model.valu=mean"], "There is no Constant argument 'valu'. Did you mean 'value'?"),
+    "option": (["--modle=Constant"], "Unknown option 'modle'. Did you mean 'model'?"),
+    "group": (["--evaluation.taks=[]"], "Unknown option 'evaluation.taks'. Did you mean 'evaluation.tasks'?"),
+    "argument": (["--model.valu=mean"], "Unknown Constant argument 'valu'. Did you mean 'value'?"),
     "value": (["--model.value=meen"], "Literal['black', 'mean']. Got value: meen"),
     "type": (["--trainer.max_epochs=three"], "trainer.max_epochs: Expected a int. Got value: three"),
     "task": (
         ["--evaluation.tasks=[{class_path: Predict, init_args: {givn: 3}}]"],
-        "There is no Predict argument 'givn'. Did you mean 'given'?",
+        "Unknown Predict argument 'givn'. Did you mean 'given'?",
     ),
-    "metric": (["--evaluation.metrics=[{class_path: SIMM}]"], "There is no class 'SIMM'. Did you mean 'SSIM'?"),
+    "metric": (["--evaluation.metrics=[{class_path: SIMM}]"], "Unknown class 'SIMM'. Did you mean 'SSIM'?"),
     "file": (
         ["--config=configs/experiment/predict_balls/maen.yaml"],
-        "There is no config file 'configs/experiment/predict_balls/maen.yaml'. Did you mean "
+        "Unknown config file 'configs/experiment/predict_balls/maen.yaml'. Did you mean "
         "'configs/experiment/predict_balls/mean.yaml'?",
     ),
-    "checkpoint": (["--ckpt_path=runs/x.ckpt"], "There is no checkpoint 'runs/x.ckpt'"),
+    "checkpoint": (["--ckpt_path=runs/x.ckpt"], "Unknown checkpoint 'runs/x.ckpt'"),
     "constructor": (["--budget.seconds=-3"], "The budget's seconds must be positive, or None for no limit; got -3.0."),
 }
 
@@ -63,13 +63,13 @@ def test_a_mistake_is_one_line_with_the_nearest_right_name(
 
 def test_mistakes_in_a_file_are_named_too(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["test", write("a.yaml", modle="Constant", data=DATA)]) == 2
-    assert "There is no option 'modle'. Did you mean 'model'?" in capfd.readouterr().err
+    assert "Unknown option 'modle'. Did you mean 'model'?" in capfd.readouterr().err
     assert main(["test", write("b.yaml", data=DATA)]) == 2
     assert "Required and not given: model." in capfd.readouterr().err
     assert main(["test", write("c.yaml", model="RepeatLast", data="BouncingBalls")]) == 2
     assert "Required of BouncingBalls and not given: sampling." in capfd.readouterr().err
     assert main(["fti", EXPERIMENT]) == 2
-    assert "There is no command 'fti'. Did you mean 'fit'?" in capfd.readouterr().err
+    assert "Unknown command 'fti'. Did you mean 'fit'?" in capfd.readouterr().err
 
 
 def test_nothing_to_fit(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> int:
     import torch
 
     from benchmarks.tasks import Interpolates, Predicts
-    from datamodules.video import VideoError, read_video
+    from datamodules.video import read_video
 
     for option in ("fps", "speed", "scale", "given", "size"):
         value = getattr(args, option)
@@ -100,12 +100,9 @@ def main(args: argparse.Namespace) -> int:
         )
     out = writable(args.out)
     system = loaded(args.checkpoint, args.trust)
-    try:
-        channels = _channels(system)
-        from_data = Path(args.input).suffix in (".yaml", ".yml")
-        video = _test_clip(args.input, args.clip) if from_data else read_video(args.input, channels=channels)
-    except (FileNotFoundError, VideoError, ValueError) as error:
-        raise UserError(str(error)) from error
+    channels = _channels(system)
+    from_data = Path(args.input).suffix in (".yaml", ".yml")
+    video = _test_clip(args.input, args.clip) if from_data else read_video(args.input, channels=channels)
     verb = Predicts if args.predict is not None else Interpolates
     if not isinstance(system, verb):
         wanted = "continue a clip (--predict)" if verb is Predicts else "fill in between frames (--fps)"

@@ -48,8 +48,8 @@ def loaded(checkpoint: str, trust: Sequence[str]) -> "System":
             raise UserError(f"--trust names packages that can be imported here; '{package}' is none.")
     try:
         return load(checkpoint, trust=trust)
-    except (FileNotFoundError, ValueError) as error:
-        raise UserError(str(error)) from error
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{checkpoint} cannot be read as a checkpoint: {error}. Copy or train it again.") from error
 

@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
     times = moments(length, fps, args.slow, args.before or 0.0)
     try:
         frames = drawn(system, times, args.seed, device)
-    except ValueError as error:
+    except UserError as error:
         raise UserError(way_out(error, model, times, fps)) from error
     finish(args, out, frames, times, fps, f"at {fps:g} frames per second")
     return 0
@@ -126,7 +126,7 @@ def drawn(
     return clip.frames[0]
 
 
-def way_out(error: ValueError, system: "System", times: Sequence[float], fps: float) -> str:
+def way_out(error: UserError, system: "System", times: Sequence[float], fps: float) -> str:
     """Why a temporal generator refuses these times, and what to ask for instead, in the words of the command line."""
     from lightning_modules.dynamics import Interpolated
     from lightning_modules.dynamics.base import OffGridError

@@ -108,10 +108,7 @@ def draw_between(
     observed, times = VideoClip(keys, known.float().to(device)), asked.float().to(device)
     seeds = torch.tensor([seed], device=device)
     ask = system.inbetween if isinstance(system, Inbetweens) else system.interpolate
-    try:
-        drawn = ask(observed, times, seeds=seeds)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    drawn = ask(observed, times, seeds=seeds)
     assert isinstance(drawn, VideoClip)
     frames = drawn.frames[0].clone()
     frames[::steps] = keys[0]  # a system that interpolates may redraw what it was given
@@ -125,7 +122,7 @@ def read_pictures(
     import numpy as np
 
     from benchmarks.pixels import from_pixels
-    from datamodules.video import VideoError, read_video
+    from datamodules.video import read_video
 
     if len(pictures) < 2:
         raise UserError(f"--inbetween takes two pictures or more; got {len(pictures)}.")
@@ -136,10 +133,7 @@ def read_pictures(
     shape = None if own is None else (int(own), int(own))
     keys = []
     for path in pictures:
-        try:
-            video = read_video(path, size=shape, channels=channels)
-        except (FileNotFoundError, VideoError) as error:
-            raise UserError(str(error)) from error
+        video = read_video(path, size=shape, channels=channels)
         if len(video.times) != 1:
             raise UserError(
                 f"A key frame is one picture; {Path(path).name} has {len(video.times)} frames. To slow a clip down, "

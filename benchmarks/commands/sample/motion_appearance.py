@@ -85,10 +85,7 @@ def mode_gan(motion: str, appearance: str, trust: Sequence[str] = ()) -> "ModeGA
     from lightning_modules.mode_gan import join
 
     parts = _motion(loaded(motion, trust), motion), _video(loaded(appearance, trust), appearance)
-    try:
-        return join(*parts)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    return join(*parts)
 
 
 def moments(duration: float, fps: float, slow: Sequence[Slowed] = (), before: float = 0.0) -> list[float]:
@@ -134,13 +131,10 @@ def drawn(
 
     seeds = [torch.tensor([seed], device=device) for seed in (motion_seed, appearance_seed)]
     with torch.inference_mode():
-        try:
-            clip = system.generate(
-                torch.tensor([times], dtype=torch.float32, device=device),
-                seeds=seeds[0], motion_seeds=seeds[0], appearance_seeds=seeds[1],
-            )  # fmt: skip
-        except ValueError as error:
-            raise UserError(str(error)) from error
+        clip = system.generate(
+            torch.tensor([times], dtype=torch.float32, device=device),
+            seeds=seeds[0], motion_seeds=seeds[0], appearance_seeds=seeds[1],
+        )  # fmt: skip
     return clip.frames[0]
 
 

@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate, max_pool3d, relu
 
 from benchmarks.metrics.features.extractor import Extractor, Frames, Rows, coloured, in_parts, resized
 from benchmarks.metrics.features.loading import load_named
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import WeightsUnavailable, identity, path_of
 
 Output = Literal["logits", "fc7"]
@@ -75,10 +76,10 @@ class C3DFeatures(Extractor):
         """The features of clips of 16 frames.
 
         Raises:
-            ValueError: for clips of another length, which the network's first linear layer cannot take.
+            UserError: for clips of another length, which the network's first linear layer cannot take.
         """
         if frames.shape[1] != FRAMES:
-            raise ValueError(
+            raise UserError(
                 f"C3D sees clips of {FRAMES} frames exactly; these have {frames.shape[1]}. Ask for {FRAMES}."
             )
         mean = _mean_clip().to(frames.device)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool3d, interpolate
 
 from benchmarks.metrics.features.i3d import FEWEST_FRAMES, I3D, SIZE, Output
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import SOURCES
 
 Frames = Float[Tensor, "batch time channel height width"]
@@ -148,10 +149,10 @@ def coloured(frames: Frames) -> Float[Tensor, "batch time 3 height width"]:
     """Colour clips as they are, grey ones in three channels.
 
     Raises:
-        ValueError: for another number of channels.
+        UserError: for another number of channels.
     """
     if frames.shape[2] not in (1, 3):
-        raise ValueError(f"Video networks see grey or colour frames; these have {frames.shape[2]} channels.")
+        raise UserError(f"Video networks see grey or colour frames; these have {frames.shape[2]} channels.")
     return frames.expand(-1, -1, 3, -1, -1)
 
 

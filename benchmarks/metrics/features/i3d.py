@@ -8,6 +8,7 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, conv3d, max_pool3d, pad, relu
 
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import path_of
 
 Output = Literal["logits", "mixed5c"]
@@ -61,10 +62,10 @@ class I3D(nn.Module):
         """The features of clips of 224 x 224 pixels in [-1, 1].
 
         Raises:
-            ValueError: for clips of fewer than 9 frames, which the network has no answer for.
+            UserError: for clips of fewer than 9 frames, which the network has no answer for.
         """
         if video.shape[2] < FEWEST_FRAMES:
-            raise ValueError(
+            raise UserError(
                 f"I3D needs {FEWEST_FRAMES} frames at least; these clips have {video.shape[2]}. Ask for longer clips: "
                 "repeating frames gives another number than the published one."
             )

@@ -10,6 +10,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
 from benchmarks.metrics.features.extractor import Extractor, Frames, Rows, coloured, in_parts, resized
 from benchmarks.metrics.features.loading import load_named
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import identity
 
 SIZE = 299
@@ -48,10 +49,10 @@ class InceptionFeatures(Extractor):
         """The features of clips of one frame.
 
         Raises:
-            ValueError: for longer clips: a distance of images has a row for each image.
+            UserError: for longer clips: a distance of images has a row for each image.
         """
         if frames.shape[1] != 1:
-            raise ValueError(
+            raise UserError(
                 f"FID compares single frames: {self.name} wants clips of one frame, and these have {frames.shape[1]}. "
                 "Make each frame a clip of its own: frames.flatten(0, 1)[:, None]."
             )

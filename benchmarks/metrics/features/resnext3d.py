@@ -10,6 +10,7 @@ from torch.nn.functional import max_pool3d, relu
 
 from benchmarks.metrics.features.extractor import Extractor, Frames, Rows, coloured, in_parts, resized
 from benchmarks.metrics.features.loading import load_named
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import identity
 
 SIZE = 112
@@ -50,10 +51,10 @@ class ResNeXt3DFeatures(Extractor):
         """The features of clips of 16 frames or more.
 
         Raises:
-            ValueError: for shorter clips.
+            UserError: for shorter clips.
         """
         if frames.shape[1] < self.fewest_frames:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} was trained on clips of {self.fewest_frames} frames; these have {frames.shape[1]}. Ask "
                 "for longer clips: fewer frames give another number than the published one."
             )

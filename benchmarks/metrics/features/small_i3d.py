@@ -9,6 +9,7 @@ from torch import Tensor
 
 from benchmarks.metrics.features.extractor import Extractor, Frames, Rows, coloured, in_parts, resized
 from benchmarks.metrics.features.i3d import FEWEST_FRAMES, I3D
+from benchmarks.utils.errors import UserError
 from benchmarks.weights import SOURCES
 
 
@@ -22,7 +23,7 @@ class SmallI3DFeatures(Extractor):
         size: side of the frames that the network sees, at least 32.
 
     Raises:
-        ValueError: for a smaller size.
+        UserError: for a smaller size.
     """
 
     trained: ClassVar[bool] = True
@@ -30,7 +31,7 @@ class SmallI3DFeatures(Extractor):
 
     def __init__(self, size: int = 32) -> None:
         if size < 32:
-            raise ValueError(f"I3D halves frames five times, so they have 32 pixels at least; got {size}.")
+            raise UserError(f"I3D halves frames five times, so they have 32 pixels at least; got {size}.")
         self.size = size
 
     @property
