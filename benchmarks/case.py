@@ -11,8 +11,8 @@ from torch import Tensor
 
 from benchmarks.utils.errors import UserError
 from benchmarks.verbs import Seeds, Times
+from datamodules.base.rng import LOSE, uniforms
 from datamodules.clip import Sample
-from datamodules.draws import LOSE, uniforms
 
 GAPS = ", where shown frames are missing"
 """What a refusal says besides when the verb has no `present`."""

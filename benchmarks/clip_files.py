@@ -14,9 +14,9 @@ import torch
 from jaxtyping import UInt8
 from torch.nn.functional import interpolate
 
-from benchmarks.download import sha256_of
+from benchmarks.pretrained.download import sha256_of
 from benchmarks.utils.errors import UserError
-from datamodules.video import EXTENSIONS, VideoError, decode
+from datamodules.storage.video import EXTENSIONS, VideoError, decode
 
 ARRAYS = (".npy", ".npz")
 _BROKEN = (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.canonical import content_hash
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.records.provenance import code_hash
 from benchmarks.records.source_tree import imported_by
 from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays
+from benchmarks.utils.io import content_hash
 
 FORMAT = 1
 
@@ -34,7 +34,7 @@ def key_of(content: Any, reading: dict[str, Any], network: Extractor) -> str:
         network: what makes the features.
     """
     file = type(network).__module__.replace(".", "/") + ".py"
-    code = code_hash(["datamodules/video.py", "benchmarks/clip_files.py", *imported_by([file])])
+    code = code_hash(["datamodules/storage/video.py", "benchmarks/clip_files.py", *imported_by([file])])
     return content_hash(
         [FORMAT, content, reading, network.name, network.protocol, code, torch.__version__.partition("+")[0]]
     )

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from benchmarks.loggers.results import log_gallery
-from benchmarks.pixels import to_pixels
 from benchmarks.tasks import Case
+from benchmarks.utils.pixels import to_pixels
 from datamodules.clip import Sample, Trajectory
 
 GIVEN = (64, 192, 96)
@@ -53,7 +53,7 @@ class Gallery:
 
     def save(self, folder: Path, stage: str, step: int, loggers: list[Logger]) -> list[Path]:
         """Write `<stage>-<task>-<step>.mp4` for each task, and show it in the loggers."""
-        from datamodules.video import write_video
+        from datamodules.storage.video import write_video
 
         paths = []
         for label, rows in self._rows.items():

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from datamodules.base.rng import AUGMENT, uniforms
 from datamodules.clip import Batch, KeypointClip, Trajectory, VideoClip
-from datamodules.draws import AUGMENT, uniforms
 from datamodules.errors import UserError
 
 Flips = Bool[Tensor, " batch"]

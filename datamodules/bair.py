@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.archives import Archive
+from datamodules.base.metadata import Facts
+from datamodules.base.published import PreparedData
+from datamodules.base.splits import Splits
 from datamodules.errors import UserError
-from datamodules.facts import Facts
-from datamodules.pieces import Piece
-from datamodules.prepared import PreparedData
-from datamodules.recordings import Moments, Recording
-from datamodules.splits import Splits
-from datamodules.store import ClipStore
-from datamodules.tfrecord import features, records
-from datamodules.video import fit
+from datamodules.storage.archives import Archive
+from datamodules.storage.clip_views import Piece
+from datamodules.storage.decoding import Moments, Recording
+from datamodules.storage.store import ClipStore
+from datamodules.storage.tfrecord import features, records
+from datamodules.storage.video import fit
 
 _NAME = "bair_robot_pushing_dataset_v0"
 _SITE = "http://rail.eecs.berkeley.edu/datasets"

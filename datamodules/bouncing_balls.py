@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
+from datamodules.base.clip_source import Indices, Positions
+from datamodules.base.module import Split
+from datamodules.base.simulated import SimulatedData, SimulatedSource
 from datamodules.errors import UserError
-from datamodules.module import Split
-from datamodules.simulated import SimulatedData, SimulatedSource
-from datamodules.source import Indices, Positions
 
 BOX = 10.0
 RADIUS = 1.2

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from datamodules.archives import Archive, MissingData
+from datamodules.base.gridded import FieldData, basins, moments, ranged
+from datamodules.base.metadata import Facts
+from datamodules.base.splits import Splits, by_side, check_sizes
 from datamodules.errors import UserError
-from datamodules.facts import Facts
-from datamodules.fields import FieldData, basins, moments, ranged
-from datamodules.pieces import names_of
-from datamodules.recordings import Moments, Recording
-from datamodules.splits import Splits, by_side, check_sizes
-from datamodules.store import ClipStore
+from datamodules.storage.archives import Archive, MissingData
+from datamodules.storage.clip_views import names_of
+from datamodules.storage.decoding import Moments, Recording
+from datamodules.storage.store import ClipStore
 
 _UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 
@@ -35,7 +35,7 @@ class Cam5(FieldData):
     - tiles: one file for each film with the variables over (time, lat, lon), in `train` and `test` where the split is
       known; otherwise the last 39 by the order of their names are tested on (ours: the paper has no list).
     - whole maps, any number of files, and `hurricanes.csv` with the columns name, start, end (the file's own unit of
-      time), lat, lon: each becomes a film of the basin that its place lies in (`datamodules.fields.basins`).
+      time), lat, lon: each becomes a film of the basin that its place lies in (`datamodules.base.gridded.basins`).
 
     A missing value (_FillValue) is a gap: `Batch.valid` is False there.
 

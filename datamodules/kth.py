@@ -6,15 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.archives import Archive
+from datamodules.base.metadata import Facts
+from datamodules.base.published import PreparedData
+from datamodules.base.splits import Splits, check_sizes
 from datamodules.errors import UserError
-from datamodules.facts import Facts
-from datamodules.pieces import Piece
-from datamodules.prepared import PreparedData
-from datamodules.recordings import Recording
-from datamodules.splits import Splits, check_sizes
-from datamodules.store import ClipStore
-from datamodules.video import decode
+from datamodules.storage.archives import Archive
+from datamodules.storage.clip_views import Piece
+from datamodules.storage.decoding import Recording
+from datamodules.storage.store import ClipStore
+from datamodules.storage.video import decode
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 VID_ODE_ACTIONS = ("boxing", "handclapping", "handwaving", "walking")

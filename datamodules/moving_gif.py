@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datamodules.archives import Archive
+from datamodules.base.metadata import Facts
+from datamodules.base.published import PreparedData
+from datamodules.base.splits import Splits, by_side, check_sizes
 from datamodules.errors import UserError
-from datamodules.facts import Facts
-from datamodules.prepared import PreparedData
-from datamodules.recordings import Recording
-from datamodules.splits import Splits, by_side, check_sizes
-from datamodules.store import ClipStore
-from datamodules.video import EXTENSIONS, decode
+from datamodules.storage.archives import Archive
+from datamodules.storage.decoding import Recording
+from datamodules.storage.store import ClipStore
+from datamodules.storage.video import EXTENSIONS, decode
 
 
 class MovingGif(PreparedData):

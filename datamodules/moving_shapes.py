@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
-from datamodules.draws import SCENE, uniforms
+from datamodules.base.clip_source import Indices, Positions
+from datamodules.base.module import Split
+from datamodules.base.rng import SCENE, uniforms
+from datamodules.base.simulated import SimulatedData, SimulatedSource
 from datamodules.errors import UserError
-from datamodules.module import Split
-from datamodules.simulated import SimulatedData, SimulatedSource
-from datamodules.source import Indices, Positions
 
 CROSSING = 31 / 16
 """Seconds from one border to the other."""

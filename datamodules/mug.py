@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from datamodules.archives import Archive
-from datamodules.facts import Facts
-from datamodules.people import PeopleData
-from datamodules.recordings import Recording
-from datamodules.stills import numbered, stills
+from datamodules.base.metadata import Facts
+from datamodules.base.subject_split import PeopleData
+from datamodules.storage.archives import Archive
+from datamodules.storage.decoding import Recording
+from datamodules.storage.image_sequences import numbered, stills
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from datamodules.archives import Archive
-from datamodules.facts import Facts
-from datamodules.fields import FieldData, basins, moments, ranged
-from datamodules.pieces import Piece
-from datamodules.recordings import Recording
-from datamodules.splits import Splits
-from datamodules.store import ClipStore
+from datamodules.base.gridded import FieldData, basins, moments, ranged
+from datamodules.base.metadata import Facts
+from datamodules.base.splits import Splits
+from datamodules.storage.archives import Archive
+from datamodules.storage.clip_views import Piece
+from datamodules.storage.decoding import Recording
+from datamodules.storage.store import ClipStore
 
 KINDS = {"navy": ("navy_winds_uv", ("u", "v")), "coads": ("coads_climatology", ("UWND", "VWND", "SLP"))}
 MONTH = 730.485 * 3600
@@ -26,9 +26,9 @@ class NoaaWinds(FieldData):
     Source: two files that NOAA's Ferret distributes, as .npz. `navy`: winds u, v of the FNOC analysis at 2.5 degrees,
     132 months from 1982, no gaps. `coads`: the COADS climatology at 2 degrees, wind U, V and sea-level pressure, the
     twelve months of a mean year, 45 % of the points (land) missing. Four basins do not overlap
-    (`datamodules.fields.basins`). navy: each basin's first 84 months are trained on, the next 24 validated, the last 24
-    tested. coads: the two basins from 0 to 160 degrees of the map are trained on, the third validated, the fourth
-    tested. Ours.
+    (`datamodules.base.gridded.basins`). navy: each basin's first 84 months are trained on, the next 24 validated, the
+    last 24 tested. coads: the two basins from 0 to 160 degrees of the map are trained on, the third validated, the
+    fourth tested. Ours.
 
     Args:
         kind: which of the two.

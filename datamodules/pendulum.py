@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
+from datamodules.base.clip_source import Indices, Positions
+from datamodules.base.module import Split
+from datamodules.base.simulated import SimulatedData, SimulatedSource
 from datamodules.clip import Batch, KeypointClip, Trajectory
-from datamodules.module import Split
-from datamodules.simulated import SimulatedData, SimulatedSource
-from datamodules.source import Indices, Positions
 
 GRAVITY = 9.81
 STEP = 0.1

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.archives import Archive
+from datamodules.base.metadata import Facts
+from datamodules.base.published import PreparedData
+from datamodules.base.splits import Splits, by_side, check_sizes
 from datamodules.errors import UserError
-from datamodules.facts import Facts
-from datamodules.prepared import PreparedData
-from datamodules.recordings import Recording
-from datamodules.splits import Splits, by_side, check_sizes
-from datamodules.stills import numbered, stills
-from datamodules.store import ClipStore
+from datamodules.storage.archives import Archive
+from datamodules.storage.decoding import Recording
+from datamodules.storage.image_sequences import numbered, stills
+from datamodules.storage.store import ClipStore
 
 ACTIONS = (
     "baseball_pitch",

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from datamodules.draws import ERASE, LOSE, PICK, PLACE, uniforms
+from datamodules.base.rng import ERASE, LOSE, PICK, PLACE, uniforms
 from datamodules.errors import UserError
 
 Start = Literal["random", "first", "centre"]

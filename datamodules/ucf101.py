@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.archives import Archive
+from datamodules.base.metadata import Facts
+from datamodules.base.published import PreparedData
+from datamodules.base.splits import Splits, by_side
 from datamodules.errors import UserError
-from datamodules.facts import Facts
-from datamodules.prepared import PreparedData
-from datamodules.recordings import Recording
-from datamodules.splits import Splits, by_side
-from datamodules.store import ClipStore
-from datamodules.video import decode
+from datamodules.storage.archives import Archive
+from datamodules.storage.decoding import Recording
+from datamodules.storage.store import ClipStore
+from datamodules.storage.video import decode
 
 _SITE = "https://www.crcv.ucf.edu/data/UCF101"
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from datamodules.archives import Archive
-from datamodules.facts import Facts
-from datamodules.people import PeopleData
-from datamodules.recordings import Recording
-from datamodules.video import EXTENSIONS, decode
+from datamodules.base.metadata import Facts
+from datamodules.base.subject_split import PeopleData
+from datamodules.storage.archives import Archive
+from datamodules.storage.decoding import Recording
+from datamodules.storage.video import EXTENSIONS, decode
 
 SMILES = ("deliberate", "spontaneous")
 _FILE = re.compile(r"(\d+)_(deliberate|spontaneous)_smile", re.IGNORECASE)

@@ -13,16 +13,16 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from datamodules.archives import file_sha256
+from datamodules.base.clip_source import Origin, Source
+from datamodules.base.module import SPLITS, Split, side_of
+from datamodules.base.stored import StoredData
 from datamodules.errors import UserError
-from datamodules.keypoints import Detector, Kind, detected, enlarged, write
-from datamodules.module import SPLITS, Split, side_of
-from datamodules.parallel import ahead, cores
-from datamodules.pieces import KeypointPieces, Piece, with_sights
-from datamodules.source import Origin, Source
-from datamodules.store import ClipStore, StoredClip
-from datamodules.stored import StoredData
-from datamodules.video import EXTENSIONS, Picture, VideoError, decode, resample
+from datamodules.storage.archives import file_sha256
+from datamodules.storage.clip_views import KeypointPieces, Piece, with_sights
+from datamodules.storage.keypoints import Detector, Kind, detected, enlarged, write
+from datamodules.storage.prefetch import ahead, cores
+from datamodules.storage.store import ClipStore, StoredClip
+from datamodules.storage.video import EXTENSIONS, Picture, VideoError, decode, resample
 
 OnError = Literal["raise", "skip"]
 
@@ -116,7 +116,7 @@ class VideoFolder(StoredData):
         self.prepare_data()
         kind: Kind = self.joints.kind if self.joints else "body"
         if detector is None:
-            from datamodules.detectors import detector_of
+            from datamodules.storage.detectors import detector_of
 
             detector = detector_of(kind)
         store, large = self.opened(), enlarged(self._size, size)

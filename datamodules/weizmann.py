@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.archives import Archive
+from datamodules.base.metadata import Facts
+from datamodules.base.splits import Splits
+from datamodules.base.subject_split import PeopleData, check_people
 from datamodules.errors import UserError
-from datamodules.facts import Facts
-from datamodules.people import PeopleData, check_people
-from datamodules.pieces import Piece
-from datamodules.recordings import Moments, Recording
-from datamodules.splits import Splits
-from datamodules.store import ClipStore
-from datamodules.video import decode, fit
+from datamodules.storage.archives import Archive
+from datamodules.storage.clip_views import Piece
+from datamodules.storage.decoding import Moments, Recording
+from datamodules.storage.store import ClipStore
+from datamodules.storage.video import decode, fit
 
 ACTIONS = ("bend", "jack", "jump", "pjump", "run", "side", "skip", "walk", "wave1", "wave2")
 PEOPLE = ("daria", "denis", "eli", "ido", "ira", "lena", "lyova", "moshe", "shahar")

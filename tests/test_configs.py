@@ -13,7 +13,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from benchmarks.lightning_cli import ChronoReelCLI
-from datamodules.module import ClipDataModule
+from datamodules.base.module import ClipDataModule
 from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import LatentODE
 from lightning_modules.networks.vid_ode_parts import ODEConvGRU, PatchCritic

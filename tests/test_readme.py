@@ -17,8 +17,8 @@ import yaml
 from benchmarks.cli import COMMANDS, Parser, _check_lightning
 from benchmarks.lightning_cli import ChronoReelCLI, main
 from benchmarks.records.record import read_record
-from datamodules.source import Origin
-from datamodules.store import ClipStore, StoredClip
+from datamodules.base.clip_source import Origin
+from datamodules.storage.store import ClipStore, StoredClip
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

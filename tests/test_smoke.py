@@ -19,9 +19,9 @@ from torch import Tensor
 from benchmarks.lightning_cli import main
 from benchmarks.metrics import lpips
 from benchmarks.metrics.features import i3d
+from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.record import Record, read_record
-from benchmarks.weights import WeightsUnavailable
-from datamodules.video import write_video
+from datamodules.storage.video import write_video
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 MODELS = sorted((CONFIGS / "model").glob("*.yaml"))

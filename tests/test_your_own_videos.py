@@ -12,7 +12,7 @@ import yaml
 from benchmarks.cli import benchmarks
 from benchmarks.lightning_cli import main
 from benchmarks.records.record import read_records
-from datamodules.video import write_video
+from datamodules.storage.video import write_video
 
 ROOT = Path(__file__).parents[1]
 PAGE = re.sub(r"^   ", "", (ROOT / "docs" / "your_own_videos.md").read_text(), flags=re.MULTILINE)

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.canonical import write_text
 from benchmarks.commands.sync import gather
 from benchmarks.records.record import Record
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.io import write_text
 
 AXIS = "generator_updates"
 """What `RunWandbLogger` counts on the x-axis."""

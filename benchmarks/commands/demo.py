@@ -107,13 +107,13 @@ def draw(checkpoint: Path, folder: Path) -> list[Path]:
 
     from benchmarks.commands.sample.cli import continued
     from benchmarks.gallery import picture
-    from benchmarks.pixels import from_pixels, to_pictures
+    from benchmarks.utils.pixels import from_pixels, to_pictures
     from benchmarks.verbs import Predicts
+    from datamodules.base.module import ClipDataModule
     from datamodules.bouncing_balls import BouncingBalls
     from datamodules.clip import VideoClip
-    from datamodules.module import ClipDataModule
     from datamodules.sampling import Regular
-    from datamodules.video import write_video
+    from datamodules.storage.video import write_video
     from lightning_modules.checkpoints.build import load
 
     system = load(checkpoint)

@@ -8,12 +8,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.canonical import content_hash, plain, slug, write_text
 from benchmarks.commands.compare import EVALUATION
 from benchmarks.records.clip_scores import write_per_clip
 from benchmarks.records.provenance import package_versions
 from benchmarks.records.record import Measurement, Protocol
 from benchmarks.utils.errors import UserError, unknown_name_error
+from benchmarks.utils.io import content_hash, plain, slug, write_text
 
 if TYPE_CHECKING:
     from benchmarks.clip_files import ClipFile

@@ -17,11 +17,11 @@ from benchmarks.metrics.base import ClipMetric
 from benchmarks.metrics.featured import SetMetric, rows_of
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.paired import PairedMetric
-from benchmarks.pixels import from_pixels
+from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.record import Measurement
 from benchmarks.utils.errors import UserError
-from benchmarks.weights import WeightsUnavailable
+from benchmarks.utils.pixels import from_pixels
 from datamodules.clip import VideoClip, sample_id
 
 AT_ONCE = 16

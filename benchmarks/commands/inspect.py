@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Float64, UInt8
     from PIL.Image import Image
 
+    from datamodules.base.module import ClipDataModule
     from datamodules.clip import Batch
-    from datamodules.module import ClipDataModule
 
 _CAPTION = 14
 _COLOURS = ((255, 80, 80), (80, 220, 80), (90, 150, 255), (255, 210, 60), (230, 100, 255), (70, 230, 230))
@@ -104,7 +104,7 @@ def shown(batch: "Batch") -> list[Shown]:
     import numpy as np
     from PIL import Image, ImageDraw
 
-    from benchmarks.pixels import to_pixels
+    from benchmarks.utils.pixels import to_pixels
     from datamodules.clip import KeypointClip
 
     frames = batch.clip.frames  # type: ignore[union-attr]
@@ -168,7 +168,7 @@ def write_gif(clips: list[Shown], path: Path) -> None:
     """The clips side by side, at the speed that they were taken (slow ones at one frame a second), with their time."""
     import numpy as np
 
-    from datamodules.video import write_video
+    from datamodules.storage.video import write_video
 
     pictures = []
     for number in range(len(clips[0].times)):

@@ -5,7 +5,6 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.canonical import write_text
 from benchmarks.leaderboard.csv_latex import as_csv, as_latex
 from benchmarks.leaderboard.html import page
 from benchmarks.leaderboard.markdown import markdown, with_tables
@@ -13,6 +12,7 @@ from benchmarks.leaderboard.sections import sections
 from benchmarks.records.record import RecordError, read_records
 from benchmarks.runs.spec import read_plans
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.io import write_text
 
 CLIPS = Path(__file__).parents[1] / "leaderboard" / "page" / "clips"
 

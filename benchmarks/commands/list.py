@@ -67,7 +67,7 @@ def _benchmarks() -> Entries:
 
 
 def _data() -> Entries:
-    return _classes("datamodules.module.ClipDataModule")
+    return _classes("datamodules.base.module.ClipDataModule")
 
 
 def _models() -> Entries:

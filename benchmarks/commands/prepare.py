@@ -21,9 +21,9 @@ def main(args: argparse.Namespace) -> int:
     """Prepare, open every split, and print its id and size."""
     options = list(args.options) + ([f"size={args.size}"] if args.size is not None else [])
     data = data_named(args.data, options)
-    from datamodules.module import SPLITS
-    from datamodules.prepared import PreparedData
-    from datamodules.stored import StoredData
+    from datamodules.base.module import SPLITS
+    from datamodules.base.published import PreparedData
+    from datamodules.base.stored import StoredData
 
     if args.verify and not isinstance(data, PreparedData):
         raise UserError(f"{data.name} has nothing noted to compare with; --verify is for published data sets.")

@@ -13,11 +13,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.canonical import write_text
 from benchmarks.profiling.pipe import Pipe, Report, process
 from benchmarks.profiling.table import by_the_first, table
 from benchmarks.runs.spec import read_yaml
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.io import write_text
 
 PUBLIC = {
     "models/conv_odegru.py": "benchmarks.profiling.vid_ode",

@@ -4,9 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from benchmarks.canonical import content_hash
 from benchmarks.records.record import Record, RecordError, read_record, read_records
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.io import content_hash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

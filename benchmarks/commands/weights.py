@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 if TYPE_CHECKING:
-    from benchmarks.weights import Weights
+    from benchmarks.pretrained.registry import Weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def main(args: argparse.Namespace) -> int:
     """Do it, and end with code 2 if any of the weights could not be had or are damaged."""
     if args.action not in ACTIONS:
         raise unknown_name_error("action", args.action, ACTIONS)
-    from benchmarks.weights import SOURCES
+    from benchmarks.pretrained.registry import SOURCES
 
     for name in args.names:
         if name not in SOURCES:
@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _list(names: list[str], asked: bool) -> None:
     """One paragraph for each: the name, whether it is here, what it is, what to carry to a machine without network."""
-    from benchmarks.weights import SOURCES, cache_folder, found, local_folder
+    from benchmarks.pretrained.registry import SOURCES, cache_folder, found, local_folder
 
     for name in names:
         weights = SOURCES[name]
@@ -52,7 +52,7 @@ def _list(names: list[str], asked: bool) -> None:
 
 def _fetch(names: list[str], asked: bool) -> None:
     """Make each of them ready; what fails does not keep the others from coming."""
-    from benchmarks.weights import SOURCES, WeightsUnavailable, found, path_of
+    from benchmarks.pretrained.registry import SOURCES, WeightsUnavailable, found, path_of
 
     failed = {}
     for name in names:
@@ -67,7 +67,7 @@ def _fetch(names: list[str], asked: bool) -> None:
 
 def _verify(names: list[str], asked: bool) -> None:
     """Check the content of what is here; what is not here is a mistake only where it was asked for by name."""
-    from benchmarks.weights import SOURCES, WeightsUnavailable, found, verify
+    from benchmarks.pretrained.registry import SOURCES, WeightsUnavailable, found, verify
 
     failed = {}
     for name in names:
@@ -96,7 +96,7 @@ def _raise_for(failed: dict[str, str], asked: int) -> None:
 
 def _file(weights: "Weights") -> str:
     """What a person without a network has to bring."""
-    from benchmarks.weights import Package
+    from benchmarks.pretrained.registry import Package
 
     if isinstance(weights.source, Package):
         return f"{weights.source.archive} ({weights.source.size / 1e6:.0f} MB), or {weights.file} inside it"
@@ -113,7 +113,7 @@ def _hash(weights: "Weights") -> str:
 
 
 def _origin(weights: "Weights") -> str:
-    from benchmarks.weights import Package
+    from benchmarks.pretrained.registry import Package
 
     if isinstance(weights.source, Package):
         return f"the package index, project {weights.source.project}"

@@ -10,7 +10,7 @@ from benchmarks.runs.spec import read_yaml
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 if TYPE_CHECKING:
-    from datamodules.module import ClipDataModule
+    from datamodules.base.module import ClipDataModule
 
 FOLDER = Path("configs/data")
 
@@ -60,7 +60,7 @@ def build_data_of(content: Mapping[str, Any], name: str) -> "ClipDataModule":
     from jsonargparse import ArgumentParser
 
     from benchmarks.config.errors import explain
-    from datamodules.module import ClipDataModule
+    from datamodules.base.module import ClipDataModule
 
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ClipDataModule, "data")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmarks.tasks import Case, Task
-    from datamodules.module import ClipDataModule
+    from datamodules.base.module import ClipDataModule
     from lightning_modules.system import System
 
 
@@ -97,8 +97,8 @@ def posed(row: Trained, clips: int, task: "Task") -> "Case":
     """A task about some of the row's test clips, spread evenly over the test split; UserError if there are fewer."""
     import torch
 
+    from datamodules.base.module import normalise
     from datamodules.clip import VideoClip
-    from datamodules.module import normalise
 
     data = row.data()
     data.prepare_data()

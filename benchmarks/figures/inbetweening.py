@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.canonical import slug
 from benchmarks.figures.base import Figure, Trained, answered, posed
-from benchmarks.pixels import to_pictures
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.io import slug
+from benchmarks.utils.pixels import to_pictures
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,7 +41,7 @@ class _Strips(Figure):
         import torch
 
         from benchmarks.tasks import Inbetween
-        from datamodules.video import write_video
+        from datamodules.storage.video import write_video
 
         written = []
         for row in rows:

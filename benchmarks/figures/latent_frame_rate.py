@@ -15,9 +15,9 @@ from benchmarks.figures.latent_gan import drawn, gan_of, shapes_of
 from benchmarks.figures.plotting import canvas, save, save_numbers
 from benchmarks.metrics.features.shape_path import shape_paths
 from benchmarks.metrics.frechet import frechet_distance
-from benchmarks.pixels import from_pixels
+from benchmarks.utils.pixels import from_pixels
+from datamodules.base.clip_source import Indices
 from datamodules.moving_shapes import MovingShapesSource
-from datamodules.source import Indices
 from lightning_modules.dynamics import Interpolated, LatentODE
 from lightning_modules.dynamics.base import OffGridError
 from lightning_modules.latent_dynamics import LatentDynamicsGAN

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from benchmarks.canonical import slug
 from benchmarks.figures.base import Figure, Trained
 from benchmarks.figures.plotting import canvas, save
-from benchmarks.pixels import to_pixels
 from benchmarks.tasks import Generates
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.io import slug
+from benchmarks.utils.pixels import to_pixels
 from datamodules.clip import KeypointClip, VideoClip
 from lightning_modules.mode_gan import ModeGAN
 
@@ -171,7 +171,7 @@ class FrameRates(Figure):
 
     def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
         """`<group>-<rate>fps.gif` for each rate and `<group>.png`; a GIF shows at most 50 frames per second."""
-        from datamodules.video import write_video
+        from datamodules.storage.video import write_video
 
         files = []
         chosen = [row for row in rows if self.groups is None or row.group in self.groups]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.canonical import write_text
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.io import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

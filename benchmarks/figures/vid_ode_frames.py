@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.canonical import slug
 from benchmarks.figures.base import Figure, Trained, answered, posed
 from benchmarks.figures.plotting import canvas, save
-from benchmarks.pixels import to_pictures
 from benchmarks.tasks import Case, Interpolate, Interpolates, Predict, Predicts
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.io import slug
+from benchmarks.utils.pixels import to_pictures
 from datamodules.clip import VideoClip
 from lightning_modules.vid_ode import VidODE
 

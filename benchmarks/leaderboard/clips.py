@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.canonical import slug, write_text
 from benchmarks.runs.spec import read_yaml
 from benchmarks.utils.errors import UserError, unknown_name_error
+from benchmarks.utils.io import slug, write_text
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
     from benchmarks.tasks import Task
-    from datamodules.source import Source
+    from datamodules.base.clip_source import Source
 
 INDEX = "clips.json"
 """Names the sheets and says what is on them."""
@@ -170,7 +170,7 @@ def _answer(
     """A clip as the system is shown it and answers it, at every fine time."""
     import torch
 
-    from benchmarks.pixels import to_pixels
+    from benchmarks.utils.pixels import to_pixels
     from datamodules.clip import VideoClip
 
     if not task.answerable_by(system):
@@ -191,7 +191,7 @@ def _truth(
     """The true clip at every fine time, or its own frames, each until the next."""
     import torch
 
-    from benchmarks.pixels import to_pixels
+    from benchmarks.utils.pixels import to_pixels
 
     if fine_source is None:
         return to_pixels(_frames(source, clip, torch.arange(len(fine)) // finer))
@@ -204,7 +204,7 @@ def _truth(
 def _frames(source: "Source", clip: int, positions: "Tensor") -> "Float[Tensor, 'time channel height width']":
     import numpy as np
 
-    from benchmarks.pixels import from_pixels
+    from benchmarks.utils.pixels import from_pixels
 
     return from_pixels(source.read(np.array([clip]), positions.numpy()[None])[0])
 

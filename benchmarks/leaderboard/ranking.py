@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from statistics import fmean
 
-from benchmarks.intervals import bootstrap_mean_interval, mean_and_half_width
 from benchmarks.records.provenance import code_hash
 from benchmarks.records.record import Measurement, Number, Record
+from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_width
 
 
 @dataclass(frozen=True)

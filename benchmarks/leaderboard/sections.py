@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.canonical import plain
 from benchmarks.leaderboard.published import Published, read_table
 from benchmarks.leaderboard.ranking import Cell, Standing, among_the_best, budget_of, ranked, standings
 from benchmarks.records.record import Protocol, Record
 from benchmarks.runs.spec import Plan
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.io import plain
 
 Place = tuple[str, str, str, str, str]
 """Table, data, split, protocol and group: what must agree before two rows may share a table."""

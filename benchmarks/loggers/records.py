@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.canonical import slug
 from benchmarks.records.clip_scores import beside
 from benchmarks.records.record import Record
+from benchmarks.utils.io import slug
 
 
 def wait_for_a_free_name(folder: Path, run_id: str) -> None:

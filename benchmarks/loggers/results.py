@@ -12,7 +12,7 @@ from benchmarks.loggers.records import log_curve_to_run, log_record_to_run
 from benchmarks.records.record import Measurement, read_record
 
 if TYPE_CHECKING:
-    from datamodules.video import Pictures
+    from datamodules.storage.video import Pictures
 
 COLUMNS = ("step", "stage", "task", "metric", "frame", "value", "higher_is_better")
 """Of `measurements.csv`; `frame` counts target frames from 1, and is empty for the metric itself."""
@@ -83,7 +83,7 @@ def _log_gif(logger: TensorBoardLogger, name: str, frames: "Pictures", frame_rat
     """TensorBoard plays GIFs; its own `add_video` needs a further package to make one."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    from datamodules.video import write_video
+    from datamodules.storage.video import write_video
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gallery.gif"

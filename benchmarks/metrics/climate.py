@@ -26,8 +26,8 @@ class MinMaxError(PairedMetric):
 class FieldError(PairedMetric):
     """The root mean squared error of one variable in its own unit, over the places where it was measured.
 
-    A place without a measurement is exactly 0 in all channels (`datamodules.fields`); it counts neither way. A frame
-    without any measurement has no error.
+    A place without a measurement is exactly 0 in all channels (`datamodules.base.gridded`); it counts neither way. A
+    frame without any measurement has no error.
 
     Args:
         variable: its name, for the table.

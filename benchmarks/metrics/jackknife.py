@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from benchmarks.intervals import t_quantile
+from benchmarks.utils.statistics import t_quantile
 
 GROUPS = 10
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from benchmarks.metrics.features.lpips import Backbone, PerceptualDistance
 from benchmarks.metrics.paired import PairedMetric, PerFrame
+from benchmarks.pretrained.registry import SOURCES
 from benchmarks.utils.errors import UserError
-from benchmarks.weights import SOURCES
 from datamodules.clip import Sample
 
 _CELLS, _CELLS_CPU = 1 << 24, 1 << 19

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.canonical import write_text
 from benchmarks.metrics.balls import BallPositionError
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.metrics.paired import SSIM
 from benchmarks.records.provenance import git_state
+from benchmarks.utils.io import write_text
+from datamodules.base.module import normalise
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import KeypointClip, VideoClip, take_times
-from datamodules.module import normalise
 from datamodules.sampling import Regular
 from lightning_modules.checkpoints.build import load
 from lightning_modules.vid_ode import VidODE

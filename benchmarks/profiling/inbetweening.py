@@ -20,7 +20,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks.canonical import write_text
+from benchmarks.utils.io import write_text
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.adversarial import detached, frozen
 from lightning_modules.callbacks.compile import channels_last

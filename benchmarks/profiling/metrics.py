@@ -9,8 +9,8 @@ import platform
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.canonical import write_text
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.io import write_text
 
 if TYPE_CHECKING:
     import torch
@@ -172,7 +172,7 @@ def _paired(
 
     from benchmarks.metrics.lpips import LPIPS, network_of
     from benchmarks.metrics.paired import SSIM, PooledPSNR
-    from benchmarks.weights import WeightsUnavailable
+    from benchmarks.pretrained.registry import WeightsUnavailable
 
     x, y = pictures[0], pictures[1]
     psnr = PooledPSNR()
@@ -227,7 +227,7 @@ def _seen(update: "Callable[[ClipMetric], Work]", left_out: dict[str, str], clip
     from benchmarks.metrics.features.extractor import I3DFeatures, _i3d
     from benchmarks.metrics.fvd import FrechetVideoDistance
     from benchmarks.metrics.temporal import TemporalDistance
-    from benchmarks.weights import WeightsUnavailable
+    from benchmarks.pretrained.registry import WeightsUnavailable
 
     yield Contest("temporal", clips, update(TemporalDistance()))
     try:

@@ -14,8 +14,8 @@ from benchmarks.profiling.dynamics import measured
 from benchmarks.profiling.measure import FlopCount, Orders, Stopwatch, matmul_rate, peak_memory, timed
 from benchmarks.utils.errors import UserError
 from benchmarks.verbs import Generates, Inbetweens, Interpolates, Predicts
+from datamodules.base.module import ClipDataModule
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
-from datamodules.module import ClipDataModule
 from lightning_modules.callbacks.compile import Acceleration
 from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics.base import Dynamics

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.canonical import content_hash
 from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays, write_bytes
+from benchmarks.utils.io import content_hash
 
 if TYPE_CHECKING:
     import numpy as np

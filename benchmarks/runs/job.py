@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from benchmarks.canonical import content_hash, slug, write_text
 from benchmarks.records.clip_scores import beside, copy_per_clip
 from benchmarks.records.record import Record, read_record
 from benchmarks.records.source_tree import class_paths, find, imported_by, lineage, statements_hash
 from benchmarks.runs.spec import Plan, Row, read_yaml
 from benchmarks.utils.errors import UserError, unknown_name_error
+from benchmarks.utils.io import content_hash, slug, write_text
 
 try:
     import fcntl

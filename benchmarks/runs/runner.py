@@ -10,7 +10,6 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 
-from benchmarks.canonical import write_text
 from benchmarks.forked import Forked
 from benchmarks.records.clip_scores import beside
 from benchmarks.runs.job import (
@@ -22,6 +21,7 @@ from benchmarks.runs.job import (
     unused_folder,
     valid_records,
 )
+from benchmarks.utils.io import write_text
 
 LIGHTNING = (sys.executable, "-c", "from benchmarks.cli import lightning; lightning()")
 """The `lightning` command of this very installation."""

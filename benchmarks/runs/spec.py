@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.canonical import slug
 from benchmarks.utils.errors import UserError, unknown_name_error
+from benchmarks.utils.io import slug
 
 KINDS = ("table", "curve", "gallery")
 SPLITS = ("test",)

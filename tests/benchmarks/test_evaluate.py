@@ -16,10 +16,10 @@ from benchmarks.commands import folder_exam
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.paired import squared_error
+from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.utils.errors import UserError
-from benchmarks.weights import WeightsUnavailable
 from datamodules.clip import VideoClip
-from datamodules.video import read_video, write_video
+from datamodules.storage.video import read_video, write_video
 
 
 def run(*words: object) -> int:

@@ -25,13 +25,13 @@ from benchmarks.metrics.diversity import Diversity
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.metrics.paired import MSE, SSIM
+from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.record import Sampling, read_record
 from benchmarks.tasks import Generate, Interpolate, Predict
-from benchmarks.weights import WeightsUnavailable
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from datamodules.sampling import Regular
-from datamodules.video import read_video
+from datamodules.storage.video import read_video
 from lightning_modules.system import System
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import benchmarks.weights as weights
+import benchmarks.pretrained.registry as weights
 from benchmarks.metrics.features import c3d, inception, resnext3d
 from benchmarks.metrics.features.c3d import C3D, C3DFeatures, Recipe
 from benchmarks.metrics.features.extractor import Extractor, UntrainedFeatures
 from benchmarks.metrics.features.inception import Inception, InceptionFeatures
 from benchmarks.metrics.features.resnext3d import ResNeXt3D, ResNeXt3DFeatures
-from benchmarks.weights import WeightsUnavailable
+from benchmarks.pretrained.registry import WeightsUnavailable
 
 torchvision = pytest.importorskip("torchvision")
 

@@ -9,7 +9,7 @@ from torch.nn.functional import batch_norm, conv3d, interpolate
 
 from benchmarks.metrics.features.extractor import I3DFeatures, UntrainedFeatures
 from benchmarks.metrics.features.i3d import I3D, _same, _Unit
-from benchmarks.weights import WeightsUnavailable
+from benchmarks.pretrained.registry import WeightsUnavailable
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/i3d_logits_random_clip.npz"
 

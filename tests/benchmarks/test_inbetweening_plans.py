@@ -17,11 +17,11 @@ from benchmarks.figures.base import Trained
 from benchmarks.figures.inbetweening import DecodedBlocks, Examples, MeanOfDraws
 from benchmarks.leaderboard.published import read_table
 from benchmarks.metrics.features import i3d
+from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.record import read_records
 from benchmarks.runs.spec import Plan, read_plan
 from benchmarks.utils.errors import UserError
-from benchmarks.weights import WeightsUnavailable
-from datamodules.video import read_video
+from datamodules.storage.video import read_video
 from lightning_modules.checkpoints.build import build, save
 
 torch.set_num_threads(1)

@@ -10,7 +10,7 @@ from benchmarks.commands.inspect import movement, shown
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, KeypointClip
 from datamodules.sampling import Regular
-from datamodules.video import read_video
+from datamodules.storage.video import read_video
 
 
 def run(*words: str) -> int:

@@ -18,9 +18,9 @@ from benchmarks.figures.latent_frame_rate import LatentFrameRate, round_trip
 from benchmarks.figures.latent_gan import shapes_of
 from benchmarks.figures.latent_trajectories import LatentTrajectories
 from benchmarks.metrics.features import c3d, i3d
-from benchmarks.pixels import from_pixels
+from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.record import read_records
-from benchmarks.weights import WeightsUnavailable
+from benchmarks.utils.pixels import from_pixels
 from lightning_modules.checkpoints.build import build
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 

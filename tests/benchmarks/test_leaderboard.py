@@ -16,7 +16,6 @@ from record_maker import make_record
 from scipy import stats
 
 from benchmarks.cli import benchmarks
-from benchmarks.intervals import bootstrap_mean_interval, mean_and_half_width, t_quantile
 from benchmarks.leaderboard.csv_latex import as_csv, as_latex
 from benchmarks.leaderboard.html import page
 from benchmarks.leaderboard.markdown import markdown
@@ -26,6 +25,7 @@ from benchmarks.records import provenance
 from benchmarks.records.record import Budget, Measurement, Protocol, Record, Sampling, read_records
 from benchmarks.runs.spec import Plan, Row, read_plan, read_plans
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_width, t_quantile
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")
 

@@ -6,9 +6,9 @@ import pytest
 from benchmarks.cli import benchmarks
 from benchmarks.commands.list import facts_of
 from benchmarks.records.source_tree import descendants
-from datamodules.facts import Facts
+from datamodules.base.metadata import Facts
 
-PUBLISHED = [entry.path for entry in descendants("datamodules.prepared.PreparedData")]
+PUBLISHED = [entry.path for entry in descendants("datamodules.base.published.PreparedData")]
 
 
 def test_every_published_data_set_says_all_of_its_facts() -> None:

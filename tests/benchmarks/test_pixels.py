@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from benchmarks.pixels import from_pixels, to_pictures, to_pixels
+from benchmarks.utils.pixels import from_pixels, to_pictures, to_pixels
 
 
 def test_every_byte_comes_back_as_it_went() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.cli import benchmarks
 from benchmarks.commands.sample.common import seconds
-from datamodules.video import read_video, write_video
+from datamodules.storage.video import read_video, write_video
 from lightning_modules.checkpoints.build import build, save
 
 

@@ -10,8 +10,8 @@ from skimage.io import imread
 
 from benchmarks.cli import benchmarks
 from benchmarks.metrics.features.extractor import I3DFeatures
-from benchmarks.weights import WeightsUnavailable
-from datamodules.video import read_video
+from benchmarks.pretrained.registry import WeightsUnavailable
+from datamodules.storage.video import read_video
 
 SHARED = Path(__file__).parents[3] / "shared/data"
 DOCS = Path(__file__).parents[2] / "docs/real_clips"

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from record_maker import make_record
 
-from benchmarks import canonical
-from benchmarks.canonical import content_hash, plain, slug, write_text
 from benchmarks.records import provenance, source_tree
 from benchmarks.records.record import Measurement, Protocol, Record, RecordError, Sampling, read_record, read_records
+from benchmarks.utils import io
+from benchmarks.utils.io import content_hash, plain, slug, write_text
 
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: 
 
     for step in ("fsync", "replace"):
         with monkeypatch.context() as patch:
-            patch.setattr(canonical.os, step, crash)
+            patch.setattr(io.os, step, crash)
             with pytest.raises(KeyboardInterrupt):
                 write_text(path, "new")
     assert path.read_text() == "old"

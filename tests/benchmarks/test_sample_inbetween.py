@@ -14,7 +14,7 @@ from baselines.repeat_last import RepeatLast
 from benchmarks.cli import benchmarks
 from benchmarks.commands.sample.inbetween import draw_between, read_pictures
 from benchmarks.utils.errors import UserError
-from datamodules.video import read_video
+from datamodules.storage.video import read_video
 from lightning_modules.checkpoints.build import build, save
 from lightning_modules.inbetweening import Inbetweening
 

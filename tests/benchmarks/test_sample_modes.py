@@ -13,7 +13,7 @@ from benchmarks.cli import benchmarks
 from benchmarks.commands.sample.cli import add_arguments, main
 from benchmarks.commands.sample.motion_appearance import Slowed, drawn, mode_gan, moments, slowed
 from benchmarks.utils.errors import UserError
-from datamodules.video import read_video
+from datamodules.storage.video import read_video
 from lightning_modules.checkpoints.build import build, save
 from lightning_modules.mode_gan import ModeGAN, join
 

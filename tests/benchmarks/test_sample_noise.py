@@ -13,7 +13,7 @@ from benchmarks.cli import benchmarks
 from benchmarks.commands.sample.generate import Clock, drawn, of_training, painter, way_out
 from benchmarks.commands.sample.motion_appearance import Slowed, moments
 from benchmarks.utils.errors import UserError
-from datamodules.video import read_video
+from datamodules.storage.video import read_video
 from lightning_modules.checkpoints.build import build, save
 from lightning_modules.dynamics.base import OffGridError
 from lightning_modules.latent_dynamics import LatentDynamicsGAN

@@ -9,7 +9,7 @@ from benchmarks.metrics.features import small_i3d
 from benchmarks.metrics.features.extractor import I3DFeatures
 from benchmarks.metrics.features.i3d import I3D
 from benchmarks.metrics.features.small_i3d import SmallI3DFeatures
-from benchmarks.weights import WeightsUnavailable
+from benchmarks.pretrained.registry import WeightsUnavailable
 
 
 @pytest.fixture

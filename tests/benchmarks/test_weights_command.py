@@ -13,12 +13,12 @@ import pytest
 from test_weights import Handler as _Handler
 from test_weights import Server
 
-import benchmarks.download as downloads
-import benchmarks.weights as weights
+import benchmarks.pretrained.download as downloads
+import benchmarks.pretrained.registry as weights
 from benchmarks.cli import benchmarks
-from benchmarks.download import pip_settings
-from benchmarks.weight_files import read_npz
-from benchmarks.weights import Weights
+from benchmarks.pretrained.download import pip_settings
+from benchmarks.pretrained.readers import read_npz
+from benchmarks.pretrained.registry import Weights
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

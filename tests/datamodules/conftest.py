@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.module import ClipDataModule
-from datamodules.source import Origin
+from datamodules.base.clip_source import Origin
+from datamodules.base.module import ClipDataModule
 
 
 class CountingSource:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.cli import benchmarks
-from datamodules.video import write_video
+from datamodules.storage.video import write_video
 
 
 def run(*words: str) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from preparing import serving
 
-from datamodules.archives import Archive, MissingData, check_noted, check_room, fetch, find, unpacked
+from datamodules.storage.archives import Archive, MissingData, check_noted, check_room, fetch, find, unpacked
 
 CONTENT = bytes(range(256)) * 900
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.cli import benchmarks
 from datamodules.bair import BAIR, arrange
 from datamodules.sampling import Regular
-from datamodules.tfrecord import records
+from datamodules.storage.tfrecord import records
 
 
 def varint(number: int) -> bytes:

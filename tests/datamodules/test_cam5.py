@@ -9,11 +9,11 @@ import torch
 import xarray
 from preparing import run
 
+from datamodules.base.gridded import basins
 from datamodules.cam5 import Cam5
-from datamodules.fields import basins
 from datamodules.noaa_winds import NoaaWinds
 from datamodules.sampling import IrregularThenRegular, Regular
-from datamodules.store import ClipStore
+from datamodules.storage.store import ClipStore
 
 SHOWN = IrregularThenRegular(window=6, inputs=3, outputs=2, start="first")
 

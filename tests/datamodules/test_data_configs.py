@@ -4,7 +4,7 @@ import pytest
 import yaml
 from jsonargparse import ArgumentParser
 
-from datamodules.module import ClipDataModule
+from datamodules.base.module import ClipDataModule
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
 

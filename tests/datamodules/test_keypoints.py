@@ -9,9 +9,11 @@ import pytest
 import torch
 from preparing import film, run
 
-from datamodules.archives import MissingData
-from datamodules.detectors import FaceDetector, PoseDetector, pose_weights
-from datamodules.keypoints import (
+from datamodules.base.clip_source import KeypointSource
+from datamodules.sampling import Regular
+from datamodules.storage.archives import MissingData
+from datamodules.storage.detectors import FaceDetector, PoseDetector, pose_weights
+from datamodules.storage.keypoints import (
     COCO_JOINTS,
     COCO_PAIRS,
     FACE_13,
@@ -22,9 +24,7 @@ from datamodules.keypoints import (
     pairs_kept,
     to_store,
 )
-from datamodules.sampling import Regular
-from datamodules.source import KeypointSource
-from datamodules.store import ClipStore, StoreError
+from datamodules.storage.store import ClipStore, StoreError
 from datamodules.uva_nemo import UvANEMO
 from datamodules.weizmann import WeizmannStrips
 
@@ -109,7 +109,7 @@ def test_keypoints_that_nobody_looked_for_are_not_made_up(strips: dict[str, Any]
 def test_a_detector_looks_at_larger_pictures_and_clips_with_too_few_sights_are_left_out(tmp_path: Path) -> None:
     folder = tmp_path / "archives" / "uva-nemo" / "UvA-NEMO"
     folder.mkdir(parents=True)
-    from datamodules.video import write_video
+    from datamodules.storage.video import write_video
 
     for number, dark in enumerate((0, 2, 3)):  # of ten frames
         frames = np.zeros((10, 3, 64, 64), dtype=np.uint8)
@@ -131,7 +131,7 @@ def test_a_detector_looks_at_larger_pictures_and_clips_with_too_few_sights_are_l
 
 
 def test_a_folder_of_videos_has_keypoints_too(tmp_path: Path) -> None:
-    from datamodules.video import write_video
+    from datamodules.storage.video import write_video
     from datamodules.video_folder import VideoFolder
 
     for number in range(4):
@@ -184,7 +184,7 @@ def test_pairs_are_mirror_images() -> None:
 def test_weights_that_cannot_be_had_are_named_with_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CHRONOREEL_WEIGHTS", raising=False)
-    monkeypatch.setattr("datamodules.detectors.POSE_URL", (tmp_path / "none" / "x-fc266e95.pth").as_uri())
+    monkeypatch.setattr("datamodules.storage.detectors.POSE_URL", (tmp_path / "none" / "x-fc266e95.pth").as_uri())
     with pytest.raises(MissingData, match=r"cannot be had from file:.*put it into .*weights"):
         pose_weights()
     cache = tmp_path / "chronoreel" / "weights"
@@ -264,7 +264,7 @@ def test_the_command_says_what_the_detector_lacks(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "face_alignment", None)
     assert run("prepare", "uva_nemo", "--keypoints", "--size=16", f"--set=root={tmp_path}") == 2
     assert "face-alignment: pip install" in capsys.readouterr().err
-    monkeypatch.setattr("datamodules.detectors.FaceDetector", Spot)
+    monkeypatch.setattr("datamodules.storage.detectors.FaceDetector", Spot)
     monkeypatch.setattr(Spot, "__init__", lambda self: None)
     assert run("prepare", "uva_nemo", "--keypoints", "--size=16", f"--set=root={tmp_path}") == 0
     assert "too few detections" in capsys.readouterr().out

@@ -10,11 +10,11 @@ from numpy.testing import assert_array_equal
 from torch.testing import assert_close
 
 from datamodules.augmentation import Augmentation
+from datamodules.base.clip_source import Origin, Source
+from datamodules.base.dataloader import ClipDataset, eval_order, train_order
+from datamodules.base.module import check_disjoint, normalise
 from datamodules.clip import Batch, KeypointClip, VideoClip, check_clip
-from datamodules.loading import ClipDataset, eval_order, train_order
-from datamodules.module import check_disjoint, normalise
 from datamodules.sampling import Irregular, MissingFrames, MissingPixels, Regular
-from datamodules.source import Origin, Source
 
 
 def module(**changes: Any) -> Counting:

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from datamodules.base.clip_source import Source
+from datamodules.base.module import check_disjoint, normalise
 from datamodules.clip import check_clip
-from datamodules.module import check_disjoint, normalise
 from datamodules.moving_shapes import CROSSING, WIDTHS, MovingShapes, MovingShapesSource
 from datamodules.sampling import Regular
-from datamodules.source import Source
 
 CLIPS = np.arange(20)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.parallel import cores
 from datamodules.sampling import Regular
+from datamodules.storage.prefetch import cores
+from datamodules.storage.video import decode
 from datamodules.uva_nemo import UvANEMO
-from datamodules.video import decode
 from datamodules.video_folder import prepare_folder
 
 
@@ -46,8 +46,8 @@ READ = """
 import sys, time
 import numpy as np
 from datamodules.sampling import Regular
-from datamodules.source import Origin
-from datamodules.store import ClipStore, StoredClip
+from datamodules.base.clip_source import Origin
+from datamodules.storage.store import ClipStore, StoredClip
 from datamodules.video_folder import VideoFolder
 
 random, folder = np.random.default_rng(0), sys.argv[1]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from preparing import Served, serving
 
-from datamodules.remote import RemoteFolder, RemoteFrames
+from datamodules.base.clip_source import Origin
 from datamodules.sampling import Regular
-from datamodules.source import Origin
-from datamodules.store import ClipStore, StoredClip, StoreError
+from datamodules.storage.remote import RemoteFolder, RemoteFrames
+from datamodules.storage.store import ClipStore, StoredClip, StoreError
 from datamodules.video_folder import VideoFolder
 
 CLIPS, FRAMES, SIDE = 12, 20, 64

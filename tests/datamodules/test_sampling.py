@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from datamodules.draws import PICK, PLACE, permutation, philox, uniforms
+from datamodules.base.rng import PICK, PLACE, permutation, philox, uniforms
 from datamodules.sampling import (
     Irregular,
     IrregularBetween,

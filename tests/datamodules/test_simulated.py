@@ -1,11 +1,11 @@
 import pytest
 
+from datamodules.base.module import SPLITS
+from datamodules.base.simulated import SimulatedData
 from datamodules.bouncing_balls import BouncingBalls
-from datamodules.module import SPLITS
 from datamodules.moving_shapes import MovingShapes
 from datamodules.pendulum import Pendulum
 from datamodules.sampling import Regular
-from datamodules.simulated import SimulatedData
 
 IDS = {
     Pendulum: ["pendulum-1px-0ch-train-8ecde48c", "pendulum-1px-0ch-val-62fa9888", "pendulum-1px-0ch-test-62d30f74"],

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from datamodules.source import Origin, Source
-from datamodules.store import ClipStore, StoredClip, StoreError
+from datamodules.base.clip_source import Origin, Source
+from datamodules.storage.store import ClipStore, StoredClip, StoreError
 
 LENGTHS = [5, 9, 3, 7]
 SPLITS = ["train", "train", "test", "train"]

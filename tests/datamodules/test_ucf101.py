@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.cli import benchmarks
 from datamodules.sampling import Regular
+from datamodules.storage.video import write_video
 from datamodules.ucf101 import UCF101
-from datamodules.video import write_video
 
 
 def stored_rar(path: Path, files: dict[str, bytes]) -> None:

@@ -15,7 +15,7 @@ from scipy.io import savemat
 from datamodules.moving_gif import MovingGif
 from datamodules.penn_action import PennAction
 from datamodules.sampling import Regular
-from datamodules.store import ClipStore
+from datamodules.storage.store import ClipStore
 
 LOADING: dict[str, Any] = {"sampling": Regular(num_frames=5), "size": 16}
 

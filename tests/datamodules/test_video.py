@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from datamodules.video import VideoError, read_video, resample, write_video
+from datamodules.storage.video import VideoError, read_video, resample, write_video
 
 
 def pictures(count: int = 12, height: int = 48, width: int = 64, channels: int = 3) -> np.ndarray:

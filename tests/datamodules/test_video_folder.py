@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from datamodules import parallel, video_folder
+from datamodules import video_folder
 from datamodules.sampling import Regular
-from datamodules.store import ClipStore, StoreError
-from datamodules.video import VideoError, write_video
+from datamodules.storage import prefetch
+from datamodules.storage.store import ClipStore, StoreError
+from datamodules.storage.video import VideoError, write_video
 from datamodules.video_folder import VideoFolder, find_videos, prepare_folder, split_at_random
 
 
@@ -165,7 +166,7 @@ def test_a_folder_is_decoded_on_all_cores(folder: Path, monkeypatch: pytest.Monk
         return plain(path, **options)
 
     monkeypatch.setattr(video_folder, "decode", waits_for_two_others)
-    monkeypatch.setattr(parallel, "cores", lambda: 3)
+    monkeypatch.setattr(prefetch, "cores", lambda: 3)
     module = data(folder)
     module.prepare_data()
     stored = ClipStore.open(module.path).index["clips"]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks.cli import benchmarks
-from datamodules.archives import MissingData
-from datamodules.pieces import Piece
 from datamodules.sampling import Regular
-from datamodules.video import write_video
+from datamodules.storage.archives import MissingData
+from datamodules.storage.clip_views import Piece
+from datamodules.storage.video import write_video
 from datamodules.weizmann import ACTIONS, PEOPLE, Weizmann, WeizmannStrips, pieces_of
 
 LOADING = {"sampling": Regular(num_frames=4), "batch_size": 2, "size": 16}

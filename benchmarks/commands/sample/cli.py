@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from benchmarks.verbs import Interpolates, Predicts
     from datamodules.clip import VideoClip
-    from datamodules.video import Video
+    from datamodules.storage.video import Video
     from lightning_modules.system import System
 
 _MOST = 100_000
@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> int:
     import torch
 
     from benchmarks.tasks import Interpolates, Predicts
-    from datamodules.video import read_video
+    from datamodules.storage.video import read_video
 
     for option in ("fps", "speed", "scale", "given", "size"):
         value = getattr(args, option)
@@ -196,7 +196,7 @@ def _clip(video: "Video", args: argparse.Namespace) -> "VideoClip":
     import torch
     from torchvision.transforms.v2.functional import resize
 
-    from benchmarks.pixels import from_pixels
+    from benchmarks.utils.pixels import from_pixels
     from datamodules.clip import VideoClip
 
     times = torch.from_numpy(video.times)
@@ -220,7 +220,7 @@ def _test_clip(path: str, index: int) -> "Video":
     import numpy as np
 
     from benchmarks.config.build import build_data, find_data
-    from datamodules.video import Video
+    from datamodules.storage.video import Video
 
     data = build_data(find_data(path))
     data.prepare_data()

@@ -84,8 +84,8 @@ def device_of(name: str) -> str:
 
 def write(out: Path, frames: "Float[Tensor, 'time channel height width']", fps: float, scale: int, said: str) -> None:
     """Write the video, say `said` of it, and what became of the rate where a GIF cannot keep it."""
-    from benchmarks.pixels import to_pictures
-    from datamodules.video import write_video
+    from benchmarks.utils.pixels import to_pictures
+    from datamodules.storage.video import write_video
 
     written = write_video(out, to_pictures(frames, scale), fps)
     print(f"{out}: {said}")

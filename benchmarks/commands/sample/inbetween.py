@@ -121,8 +121,8 @@ def read_pictures(
     """The pictures cut about the centre to one shape, resized and in [-1, 1], as the system wants them."""
     import numpy as np
 
-    from benchmarks.pixels import from_pixels
-    from datamodules.video import read_video
+    from benchmarks.utils.pixels import from_pixels
+    from datamodules.storage.video import read_video
 
     if len(pictures) < 2:
         raise UserError(f"--inbetween takes two pictures or more; got {len(pictures)}.")

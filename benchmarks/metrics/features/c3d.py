@@ -12,8 +12,8 @@ from torch.nn.functional import interpolate, max_pool3d, relu
 
 from benchmarks.metrics.features.extractor import Extractor, Frames, Rows, coloured, in_parts, resized
 from benchmarks.metrics.features.loading import load_named
+from benchmarks.pretrained.registry import WeightsUnavailable, identity, path_of
 from benchmarks.utils.errors import UserError
-from benchmarks.weights import WeightsUnavailable, identity, path_of
 
 Output = Literal["logits", "fc7"]
 Recipe = Literal["antialiased", "tgan", "tgan2"]

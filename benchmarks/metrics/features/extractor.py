@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool3d, interpolate
 
 from benchmarks.metrics.features.i3d import FEWEST_FRAMES, I3D, SIZE, Output
+from benchmarks.pretrained.registry import SOURCES
 from benchmarks.utils.errors import UserError
-from benchmarks.weights import SOURCES
 
 Frames = Float[Tensor, "batch time channel height width"]
 Rows = Float[Tensor, "batch feature"]

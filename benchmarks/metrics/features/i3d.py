@@ -8,8 +8,8 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, conv3d, max_pool3d, pad, relu
 
+from benchmarks.pretrained.registry import path_of
 from benchmarks.utils.errors import UserError
-from benchmarks.weights import path_of
 
 Output = Literal["logits", "mixed5c"]
 Video = Float[Tensor, "batch 3 time height width"]

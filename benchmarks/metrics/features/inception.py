@@ -10,8 +10,8 @@ from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
 from benchmarks.metrics.features.extractor import Extractor, Frames, Rows, coloured, in_parts, resized
 from benchmarks.metrics.features.loading import load_named
+from benchmarks.pretrained.registry import identity
 from benchmarks.utils.errors import UserError
-from benchmarks.weights import identity
 
 SIZE = 299
 Images = Float[Tensor, "batch 3 299 299"]

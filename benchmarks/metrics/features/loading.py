@@ -7,7 +7,7 @@ import torch
 from safetensors.numpy import load_file
 from torch import nn
 
-from benchmarks.weights import SOURCES, WeightsUnavailable, path_of
+from benchmarks.pretrained.registry import SOURCES, WeightsUnavailable, path_of
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -19,7 +19,7 @@ def load_named(
 
     Args:
         network: changed in place.
-        weights: a name in `benchmarks.weights.SOURCES`.
+        weights: a name in `benchmarks.pretrained.registry.SOURCES`.
         rename: from the file's names to the network's.
         ignored: the beginnings of (renamed) names that the network leaves out, such as a classifier.
 

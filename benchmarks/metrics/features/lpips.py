@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from benchmarks.weights import path_of
+from benchmarks.pretrained.registry import path_of
 
 Backbone = Literal["alex", "vgg"]
 Images = Float[Tensor, "batch 3 height width"]

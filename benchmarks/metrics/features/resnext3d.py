@@ -10,8 +10,8 @@ from torch.nn.functional import max_pool3d, relu
 
 from benchmarks.metrics.features.extractor import Extractor, Frames, Rows, coloured, in_parts, resized
 from benchmarks.metrics.features.loading import load_named
+from benchmarks.pretrained.registry import identity
 from benchmarks.utils.errors import UserError
-from benchmarks.weights import identity
 
 SIZE = 112
 Video = Float[Tensor, "batch 3 time height width"]

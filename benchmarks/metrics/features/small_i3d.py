@@ -9,8 +9,8 @@ from torch import Tensor
 
 from benchmarks.metrics.features.extractor import Extractor, Frames, Rows, coloured, in_parts, resized
 from benchmarks.metrics.features.i3d import FEWEST_FRAMES, I3D
+from benchmarks.pretrained.registry import SOURCES
 from benchmarks.utils.errors import UserError
-from benchmarks.weights import SOURCES
 
 
 class SmallI3DFeatures(Extractor):

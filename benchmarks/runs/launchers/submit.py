@@ -5,12 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.canonical import slug
 from benchmarks.runs.job import Job
 from benchmarks.runs.launchers.backends import NAMES, engine
 from benchmarks.runs.launchers.scheduler import launch
 from benchmarks.runs.launchers.status_table import LiveTable
 from benchmarks.runs.launchers.worker import Work
+from benchmarks.utils.io import slug
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

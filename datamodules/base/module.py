@@ -13,11 +13,11 @@ from jaxtyping import Int64
 from lightning import LightningDataModule
 
 from datamodules.augmentation import Augmentation
+from datamodules.base.clip_source import Source
+from datamodules.base.dataloader import ClipDataset, ClipLoader, eval_order, train_order
 from datamodules.clip import Batch, KeypointClip, VideoClip
 from datamodules.errors import UserError
-from datamodules.loading import ClipDataset, ClipLoader, eval_order, train_order
 from datamodules.sampling import Sampling
-from datamodules.source import Source
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from datamodules.keypoints import (
+from datamodules.base.clip_source import Indices, Origin, Pixels, Positions
+from datamodules.storage.keypoints import (
     COCO_JOINTS,
     COCO_PAIRS,
     FACE_13,
@@ -19,8 +20,7 @@ from datamodules.keypoints import (
     read,
     weights_of,
 )
-from datamodules.source import Indices, Origin, Pixels, Positions
-from datamodules.store import ALL, ClipStore
+from datamodules.storage.store import ALL, ClipStore
 
 
 class Piece(NamedTuple):

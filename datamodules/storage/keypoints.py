@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from datamodules.errors import UserError
-from datamodules.store import ClipStore, StoreError
+from datamodules.storage.store import ClipStore, StoreError
 
 Points = Float32[np.ndarray, "frames joints 2"]
 Scores = Float32[np.ndarray, "frames joints"]

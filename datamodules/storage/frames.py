@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int64
 
-from datamodules.remote import RemoteFolder, RemoteFrames
+from datamodules.storage.remote import RemoteFolder, RemoteFrames
 
 
 @runtime_checkable

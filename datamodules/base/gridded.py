@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from datamodules.base.clip_source import Indices, Origin, Positions, Source
+from datamodules.base.module import Split
+from datamodules.base.published import PreparedData
 from datamodules.errors import UserError
-from datamodules.module import Split
-from datamodules.pieces import Pieces
-from datamodules.prepared import PreparedData
-from datamodules.recordings import Moments
-from datamodules.source import Indices, Origin, Positions, Source
-from datamodules.store import PixelType
+from datamodules.storage.clip_views import Pieces
+from datamodules.storage.decoding import Moments
+from datamodules.storage.store import PixelType
 
 Grid = Float32[np.ndarray, "time channel height width"]
 Bounds = Sequence[tuple[float, float]]

@@ -15,10 +15,10 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from datamodules.base.clip_source import Indices, Origin, Pixels, Positions
 from datamodules.errors import UserError
-from datamodules.frames import open_frames, shard_names
-from datamodules.remote import RemoteFolder, is_remote
-from datamodules.source import Indices, Origin, Pixels, Positions
+from datamodules.storage.frames import open_frames, shard_names
+from datamodules.storage.remote import RemoteFolder, is_remote
 
 FORMAT = 1
 ALL = "all"

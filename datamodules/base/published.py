@@ -11,18 +11,18 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from datamodules.archives import Archive, check_noted, find, unpacked
+from datamodules.base.clip_source import Source
+from datamodules.base.metadata import Facts
+from datamodules.base.module import Split, side_of
+from datamodules.base.splits import Splits
+from datamodules.base.stored import StoredData
 from datamodules.errors import UserError
-from datamodules.facts import Facts
-from datamodules.keypoints import Detector, Kind, detected, enlarged, file_of, given, read, write
-from datamodules.module import Split, side_of
-from datamodules.pieces import KeypointPieces, Pieces, names_of, with_sights
-from datamodules.recordings import Recording, decoded
-from datamodules.source import Source
-from datamodules.splits import Splits
-from datamodules.store import ALL, ClipStore, PixelType, StoreError
-from datamodules.stored import StoredData
-from datamodules.video import VideoError
+from datamodules.storage.archives import Archive, check_noted, find, unpacked
+from datamodules.storage.clip_views import KeypointPieces, Pieces, names_of, with_sights
+from datamodules.storage.decoding import Recording, decoded
+from datamodules.storage.keypoints import Detector, Kind, detected, enlarged, file_of, given, read, write
+from datamodules.storage.store import ALL, ClipStore, PixelType, StoreError
+from datamodules.storage.video import VideoError
 
 
 class PreparedData(StoredData, ABC):
@@ -109,7 +109,7 @@ class PreparedData(StoredData, ABC):
         if detector is None and self._take_keypoints(store):
             return list(read(store, self.keypoint_kind).dropped)
         if detector is None:
-            from datamodules.detectors import detector_of
+            from datamodules.storage.detectors import detector_of
 
             detector = detector_of(self.keypoint_kind)
         large = copy(self)

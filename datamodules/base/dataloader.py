@@ -9,10 +9,10 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.base.clip_source import KeypointSource, Source
+from datamodules.base.rng import SHUFFLE, permutation
 from datamodules.clip import Batch, KeypointClip, VideoClip, sample_id
-from datamodules.draws import SHUFFLE, permutation
 from datamodules.sampling import Sampling
-from datamodules.source import KeypointSource, Source
 
 Request = tuple[int, int]
 """(epoch, index): all that a sample depends on beside the seed. Clip `index % number of clips` is read."""

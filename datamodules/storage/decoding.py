@@ -5,10 +5,10 @@ from contextlib import closing
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from datamodules.parallel import ahead
-from datamodules.source import Origin
-from datamodules.store import ALL, StoredClip
-from datamodules.video import VideoError
+from datamodules.base.clip_source import Origin
+from datamodules.storage.prefetch import ahead
+from datamodules.storage.store import ALL, StoredClip
+from datamodules.storage.video import VideoError
 
 Moments = Iterable[tuple[Any, float]]
 """Pictures (uint8, or float32 for measured fields) and their times in seconds since the first."""

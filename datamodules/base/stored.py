@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from datamodules.base.module import ClipDataModule, shape_of
 from datamodules.errors import UserError
-from datamodules.keypoints import Detector, Kind
-from datamodules.module import ClipDataModule, shape_of
-from datamodules.pieces import Joints, joints_of
-from datamodules.store import ClipStore
+from datamodules.storage.clip_views import Joints, joints_of
+from datamodules.storage.keypoints import Detector, Kind
+from datamodules.storage.store import ClipStore
 
 
 class StoredData(ClipDataModule, ABC):

@@ -4,11 +4,11 @@ from abc import ABC
 from collections.abc import Sequence
 from typing import Any
 
+from datamodules.base.published import PreparedData
+from datamodules.base.splits import Splits
 from datamodules.errors import UserError
-from datamodules.pieces import Piece
-from datamodules.prepared import PreparedData
-from datamodules.splits import Splits
-from datamodules.store import ClipStore
+from datamodules.storage.clip_views import Piece
+from datamodules.storage.store import ClipStore
 
 
 class PeopleData(PreparedData, ABC):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.video import Picture, VideoError, fit
+from datamodules.storage.video import Picture, VideoError, fit
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 

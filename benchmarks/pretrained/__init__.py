@@ -1,0 +1,1 @@
+"""Pretrained networks that metrics need: which weights, where they come from, how they are read."""

@@ -1,0 +1,1 @@
+"""Data on disk and on the way there: stores of decoded frames, videos, archives, keypoints."""
