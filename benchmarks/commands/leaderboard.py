@@ -1,4 +1,4 @@
-"""`benchmarks leaderboard`: records in; Markdown, CSV, LaTeX and a page out, the same bytes every time. No torch."""
+"""`benchmarks leaderboard`: records in, Markdown, CSV, LaTeX and a page out, reproducible to the byte. No torch."""
 
 import argparse
 import difflib
@@ -20,7 +20,7 @@ CLIPS = Path(__file__).parents[1] / "leaderboard" / "page" / "clips"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `benchmarks leaderboard`."""
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of records")
-    parser.add_argument("--plans", type=Path, default=Path("configs/benchmark"), help="folder of benchmark files")
+    parser.add_argument("--benchmarks", type=Path, default=Path("configs/benchmark"), help="folder of benchmark files")
     parser.add_argument(
         "--output",
         type=Path,
@@ -28,10 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the Markdown, which is committed; a README.md beside it gets the tables that its marks ask for",
     )
     parser.add_argument(
-        "--site", type=Path, default=Path("site"), help="folder of leaderboard.html, .csv and .tex, which git ignores"
+        "--site", type=Path, default=Path("site"), help="folder of leaderboard.html, .csv and .tex (ignored by git)"
     )
     parser.add_argument("--clips", type=Path, default=CLIPS, help="folder of the page's clips, made by --render")
-    parser.add_argument("--render", type=Path, metavar="YAML", help="draw the clips that this file names into --clips")
+    parser.add_argument(
+        "--render", type=Path, metavar="YAML", help="render the clips that this file names into --clips"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
 
 
@@ -43,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
         from benchmarks.leaderboard.clips import render
 
         print(f"Wrote {len(render(args.render, args.clips))} clips to {args.clips}.")
-    for folder, option in ((args.results, "--results"), (args.plans, "--plans")):
+    for folder, option in ((args.results, "--results"), (args.benchmarks, "--benchmarks")):
         if not folder.is_dir():
             raise UserError(f"There is no folder {folder} here. Run this in the project's folder or give {option}.")
     if args.site.is_file() or args.output.is_dir():
@@ -52,16 +54,16 @@ def main(args: argparse.Namespace) -> int:
         records = read_records(args.results)
     except RecordError as error:
         raise UserError(f"{error} Delete it or make it again with `benchmarks run`.") from error
-    board = sections(records, read_plans(args.plans))
+    leaderboard = sections(records, read_plans(args.benchmarks))
     outputs = {
-        args.output: markdown(board, args.results.as_posix()),
-        args.site / "leaderboard.csv": as_csv(board),
-        args.site / "leaderboard.tex": as_latex(board),
-        args.site / "leaderboard.html": page(board, args.clips),
+        args.output: markdown(leaderboard, args.results.as_posix()),
+        args.site / "leaderboard.csv": as_csv(leaderboard),
+        args.site / "leaderboard.tex": as_latex(leaderboard),
+        args.site / "leaderboard.html": page(leaderboard, args.clips),
     }
     readme = args.output.with_name("README.md")
     if (text := _old(readme)) is not None:
-        outputs[readme] = with_tables(text, board)
+        outputs[readme] = with_tables(text, leaderboard)
     if args.check:
         # what git ignores is not there after a clone, and what is not there is not out of date
         return _check({path: text for path, text in outputs.items() if path == args.output or path.is_file()})

@@ -1,1 +1,1 @@
-"""The board: records and published numbers as rankings, and every output that is written of them."""
+"""Leaderboard: records and published numbers as rankings, and every output that is made of them."""

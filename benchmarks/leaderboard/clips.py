@@ -1,4 +1,4 @@
-"""The page's clips: truth and answers at several times the frame rate, as contact sheets that the page plays."""
+"""The page's clips: targets and predictions at several times the frame rate, as contact sheets that the page plays."""
 
 import json
 import math
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from datamodules.base.clip_source import Source
 
 INDEX = "clips.json"
-"""Names the sheets and says what is on them."""
+"""Lists the sheets and describes their content."""
 
 _KEYS = ("title", "data", "finer_data", "task", "frames", "finer", "clips", "rows")
 
 
 def render(spec: Path, folder: Path) -> list[Path]:
-    """Draw what a file asks for: a sheet (lossless WebP) per clip and row, and the index, written last.
+    """Render what a file describes: a sheet (lossless WebP) per clip and row, and the index, written last.
 
     Each gallery names a `data` file, a `task` (`class_path`, `init_args`), how many `frames` of each test clip the task
-    looks at, how many times `finer` than the data the answers are asked, the `clips` and the `rows`: a `label` with a
-    `checkpoint` or with a `model` that needs none. `finer_data` are options with which the data are seen at the finer
-    times; without them the truth stands still between its frames.
+    uses, the factor `finer` between the frame rate of the predictions and the data's, the `clips` and the `rows`: a
+    `label` with a `checkpoint`, or with a `model` that needs none. `finer_data` are options that give the data at the
+    finer times; without them each target frame is held until the next.
 
     Raises:
-        UserError: when the file asks for something that is not there.
+        UserError: when the file names something that does not exist.
     """
     galleries, written = [], []
     asked = read_yaml(spec).get("galleries") or []
@@ -48,7 +48,7 @@ def render(spec: Path, folder: Path) -> list[Path]:
             written.append(_write_sheet(sheet, folder / name))
         galleries.append(entry)
     if not written:
-        raise UserError(f"{spec} names no clips. See benchmarks/leaderboard/page/clips.yaml for how they are named.")
+        raise UserError(f"{spec} names no clips. See benchmarks/leaderboard/page/clips.yaml for the format.")
     for old in set(folder.glob("*.webp")) - set(written):
         old.unlink()
     write_text(folder / INDEX, json.dumps({"galleries": galleries}, indent=1, ensure_ascii=False) + "\n")
@@ -99,7 +99,7 @@ def _task(asked: Mapping[str, Any]) -> "Task":
 
 
 def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], dict[str, "UInt8[Tensor, 't c h w']"]]:
-    """What the index says of a gallery, and its sheets by file name."""
+    """The gallery's entry in the index, and its sheets by file name."""
     import torch
 
     from benchmarks import tasks
@@ -116,7 +116,7 @@ def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], d
         fine_data.prepare_data()
         fine_source = fine_data.source("test")
     count = int(gallery["frames"])
-    shown = task.mask(count)
+    observed = task.mask(count)
     clips, sheets = [], {}
     rate = 1.0
     for clip in gallery["clips"]:
@@ -129,13 +129,13 @@ def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], d
         steps = torch.arange((count - 1) * finer + 1)
         fine = times[0] + steps.double() / (rate * finer)
         known = torch.zeros(len(steps), dtype=torch.bool)
-        known[::finer] = shown
-        if isinstance(task, tasks.Predict):  # nothing is asked between the frames that are shown: the last one stands
-            known[: int(shown.nonzero().max()) * finer + 1] = True
-        truth = _frames(source, clip, torch.arange(count))
-        cells = [("truth", _truth(source, fine_source, clip, fine, finer))]
+        known[::finer] = observed
+        if isinstance(task, tasks.Predict):  # nothing is predicted between observed frames: each is held
+            known[: int(observed.nonzero().max()) * finer + 1] = True
+        clip_frames = _frames(source, clip, torch.arange(count))
+        cells = [("target", _target(source, fine_source, clip, fine, finer))]
         for label, system in systems.items():
-            cells.append((label, _answer(task, system, truth, times, shown, fine, known, clip, finer)))
+            cells.append((label, _prediction(task, system, clip_frames, times, observed, fine, known, clip, finer)))
         entries = []
         for label, frames in cells:
             file = f"{number}-{clip}-{slug(label)}.webp"
@@ -148,7 +148,7 @@ def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], d
         "rate": round(rate, 6),
         "finer": finer,
         "frames": count,
-        "shown": shown.int().tolist(),
+        "observed": observed.int().tolist(),
         "columns": _columns((count - 1) * finer + 1),
         "size": list(next(iter(sheets.values())).shape[-2:]),
         "clips": clips,
@@ -156,18 +156,18 @@ def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], d
     return entry, sheets
 
 
-def _answer(
+def _prediction(
     task: Any,
     system: Any,
-    truth: "Float[Tensor, 'time channel height width']",
+    frames: "Float[Tensor, 'time channel height width']",
     times: "Float[Tensor, ' time']",
-    shown: "Tensor",
+    observed: "Tensor",
     fine: "Float[Tensor, ' fine']",
     known: "Tensor",
     clip: int,
     finer: int,
 ) -> "UInt8[Tensor, 'fine channel height width']":
-    """A clip as the system is shown it and answers it, at every fine time."""
+    """The observed frames, each held, and the predicted ones, at every fine time."""
     import torch
 
     from benchmarks.utils.pixels import to_pixels
@@ -175,20 +175,20 @@ def _answer(
 
     if not task.answerable_by(system):
         raise UserError(f"{type(system).__name__} does not answer the task '{task.name}'; leave it out of the gallery.")
-    observed = VideoClip(truth[shown][None], times[shown][None].float())
-    verb = getattr(system, task.verb, None) or system.interpolate  # in-betweening is asked of either verb
+    context = VideoClip(frames[observed][None], times[observed][None].float())
+    capability = getattr(system, task.verb, None) or system.interpolate  # Inbetween runs with either capability
     with torch.inference_mode():
-        answer = verb(observed, fine[~known][None].float(), seeds=torch.tensor([clip]))
+        prediction = capability(context, fine[~known][None].float(), seeds=torch.tensor([clip]))
     held = torch.arange(len(fine)) // finer
-    frames = truth[held]
-    frames[~known] = answer.frames[0]
-    return to_pixels(frames)
+    shown = frames[held]
+    shown[~known] = prediction.frames[0]
+    return to_pixels(shown)
 
 
-def _truth(
+def _target(
     source: "Source", fine_source: "Source | None", clip: int, fine: "Tensor", finer: int
 ) -> "UInt8[Tensor, 'fine channel height width']":
-    """The true clip at every fine time, or its own frames, each until the next."""
+    """The clip at every fine time, or its own frames, each held until the next."""
     import torch
 
     from benchmarks.utils.pixels import to_pixels
@@ -197,7 +197,7 @@ def _truth(
         return to_pixels(_frames(source, clip, torch.arange(len(fine)) // finer))
     have = torch.from_numpy(fine_source.times(clip))
     if len(have) < len(fine) or not torch.allclose(have[: len(fine)], fine, atol=1e-4):
-        raise UserError(f"`finer_data` does not see the clips at {len(fine)} times, {finer} for each frame of `data`.")
+        raise UserError(f"`finer_data` does not give the clips at {len(fine)} times, {finer} for each frame of `data`.")
     return to_pixels(_frames(fine_source, clip, torch.arange(len(fine))))
 
 

@@ -1,4 +1,4 @@
-"""The board as CSV, one line per number, and as LaTeX, one tabular per ranking."""
+"""CSV, one line per number, and LaTeX, one table per ranking."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from benchmarks.leaderboard.formatting import arrow, number_text, printed_text, title
+from benchmarks.leaderboard.formatting import arrow, format_cell, format_published, title
 from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell
 from benchmarks.leaderboard.sections import Ranking, Section
@@ -17,10 +17,10 @@ HEADINGS = [
     "samples_per_second", "comparable", "measured_by", "note",
 ]  # fmt: skip
 """The columns of the CSV. `source` is `ours`, `paper` or `reported`; a published number has no rank, and `measured_by`
-is the metric of ours that measures the same."""
+is our metric of the same definition."""
 
 _LATEX_HEAD = r"""% Made by `benchmarks leaderboard`; do not edit it by hand. It needs \usepackage{booktabs,amssymb}.
-% Bold: the best, and every row that cannot be told from it (95 % intervals overlap). Italic: published, not ranked.
+% Bold: the best row, and rows whose 95 % interval overlaps its interval. Italic: published, not ranked.
 % A dagger: the code behind a number has changed since; a double dagger: seeds of different settings.
 """
 _LATEX = {
@@ -31,15 +31,15 @@ _LATEX = {
 }  # fmt: skip
 
 
-def as_csv(board: Sequence[Section]) -> str:
-    """Every number, ours and theirs, on a line of its own."""
+def as_csv(leaderboard: Sequence[Section]) -> str:
+    """Every number, ours and published, on a line of its own."""
     file = io.StringIO()
     writer = csv.DictWriter(file, HEADINGS, restval="", lineterminator="\n")
     writer.writeheader()
-    for part in board:
+    for part in leaderboard:
         for ranking in part.rankings:
             writer.writerows(_ours(ranking))
-        writer.writerows(_theirs(part.plan.name, number) for number in part.published)
+        writer.writerows(_published_line(part.benchmark.name, number) for number in part.published)
     return file.getvalue()
 
 
@@ -52,7 +52,7 @@ def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
             clips = [record.metrics[metric].n for record in row.records if metric in record.metrics]
             first = columns[ranking.metrics[0]][index][0]
             yield {
-                "benchmark": ranking.plan.name,
+                "benchmark": ranking.benchmark.name,
                 "source": "ours",
                 "group": ranking.group,
                 "data": ranking.data,
@@ -61,9 +61,9 @@ def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
                 "protocol": ranking.protocol.id,
                 "budget": ranking.budget,
                 "rank": index + 1 if first.value is not None else "",
-                "row": row.row,
+                "row": row.label,
                 "metric": metric,
-                "higher_is_better": ranking.better[metric],
+                "higher_is_better": ranking.higher_is_better[metric],
                 "value": "" if cell.value is None else repr(cell.value),
                 "low": "" if cell.value is None else repr(cell.low),
                 "high": "" if cell.value is None else repr(cell.high),
@@ -84,7 +84,7 @@ def _interval_over(cell: Cell) -> str:
     return "clips" if not cell.over_seeds else "seeds, bootstrap" if cell.bootstrapped else "seeds"
 
 
-def _theirs(benchmark: str, number: Published) -> dict[str, object]:
+def _published_line(benchmark: str, number: Published) -> dict[str, object]:
     low, high = number.interval or (number.value, number.value)
     return {
         "benchmark": benchmark,
@@ -106,30 +106,33 @@ def _theirs(benchmark: str, number: Published) -> dict[str, object]:
     }
 
 
-def as_latex(board: Sequence[Section]) -> str:
+def as_latex(leaderboard: Sequence[Section]) -> str:
     """A `table` for every ranking, to be copied or `\\input` into a paper."""
-    return "\n".join([_LATEX_HEAD, *(_tabular(ranking) for part in board for ranking in part.rankings)])
+    return "\n".join([_LATEX_HEAD, *(_tabular(ranking) for part in leaderboard for ranking in part.rankings)])
 
 
 def _tabular(ranking: Ranking) -> str:
     columns = []
     for name in ranking.metrics:
         columns.append(
-            (f"{title(name)} {arrow(ranking.better[name])}", [_ours_cell(*one) for one in ranking.cells(name)])
+            (
+                f"{title(name)} {arrow(ranking.higher_is_better[name])}",
+                [_ours_cell(*one) for one in ranking.cells(name)],
+            )
         )
         columns += _published(ranking.published_beside(name))
     columns += _published(ranking.published_beside(None))
     headings = ["", *(heading for heading, _ in columns)]
     lines = [
         r"\begin{table}",
-        rf"\caption{{{_escaped(f'{ranking.plan.title}: {ranking.title}')}}}",
+        rf"\caption{{{_escaped(f'{ranking.benchmark.title}: {ranking.title}')}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}",
         r"\toprule",
         " & ".join(_escaped(heading) for heading in headings) + r" \\",
         r"\midrule",
     ]
     for index, row in enumerate(ranking.rows):
-        entries = [_escaped(row.row + "†" * row.stale + "‡" * row.mixed)]
+        entries = [_escaped(row.label + "†" * row.stale + "‡" * row.mixed)]
         entries += [column[index] for _, column in columns]
         lines.append(" & ".join(entries) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
@@ -137,7 +140,7 @@ def _tabular(ranking: Ranking) -> str:
 
 
 def _ours_cell(cell: Cell, best: bool) -> str:
-    text = _escaped(number_text(cell))
+    text = _escaped(format_cell(cell))
     return rf"\textbf{{{text}}}" if best else text
 
 
@@ -145,7 +148,7 @@ def _published(columns: dict[str, list[Published | None]]) -> list[tuple[str, li
     return [
         (
             f"published {title(metric)}",
-            [rf"\textit{{{_escaped(printed_text(number))}}}" if number else "" for number in column],
+            [rf"\textit{{{_escaped(format_published(number))}}}" if number else "" for number in column],
         )
         for metric, column in columns.items()
     ]

@@ -1,52 +1,57 @@
-"""Words and numbers of the board, the same in every output."""
+"""Formatting: the words and numbers of the leaderboard, the same in every output."""
 
 import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from benchmarks.leaderboard.published import Published
-from benchmarks.leaderboard.ranking import Cell, Standing
+from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking
 from benchmarks.records.record import Record
 
+NOT_AVAILABLE = "n/a"
 
-def number_text(cell: Cell) -> str:
-    """Four significant digits of the value; its interval to as many places."""
+
+def format_cell(cell: Cell) -> str:
+    """Four significant digits of the value; its interval to as many decimals."""
     if cell.value is None:
-        return "–"
-    places = 4 if cell.value == 0 else min(8, max(0, 3 - math.floor(math.log10(abs(cell.value)))))
-    value, low, high = (f"{round(number, places) + 0.0:.{places}f}" for number in (cell.value, cell.low, cell.high))
+        return NOT_AVAILABLE
+    decimals = 4 if cell.value == 0 else min(8, max(0, 3 - math.floor(math.log10(abs(cell.value)))))
+    value, low, high = (f"{round(number, decimals) + 0.0:.{decimals}f}" for number in (cell.value, cell.low, cell.high))
     if cell.over_seeds and not cell.bootstrapped:
-        return f"{value} ± {cell.high - cell.value:.{places}f}"
+        return f"{value} ± {cell.high - cell.value:.{decimals}f}"
     return value if cell.low == cell.high else f"{value} [{low}, {high}]"
 
 
-def printed_text(number: Published) -> str:
-    """A published number as the paper prints it, its unit and its marks."""
+def format_published(number: Published) -> str:
+    """A published number as the paper prints it, with its unit and marks."""
     exponent = round(math.log10(number.value / float(number.printed.split()[0]))) if number.value else 0
     unit = f" × 10^{exponent}" if exponent else ""
     return f"{number.printed}{unit}" + " ≁" * (not number.comparable) + " °" * number.reported
 
 
-def costs(rows: Sequence[Standing]) -> list[tuple[str, list[str]]]:
-    """How many seeds and clips, and what the training cost: the mean over seeds."""
+def cost_columns(rows: Sequence[LeaderboardRow]) -> list[tuple[str, list[str]]]:
+    """The numbers of seeds and clips, and what the training cost (mean over seeds)."""
 
     def column(heading: str, show: Callable[[list[Record]], str]) -> tuple[str, list[str]]:
-        return heading, [show(row.records) if row.records else "–" for row in rows]
+        return heading, [show(row.records) if row.records else NOT_AVAILABLE for row in rows]
 
     def clips(records: list[Record]) -> str:
         counts = sorted({entry.n for record in records for entry in record.metrics.values() if entry.value is not None})
-        return " to ".join(str(count) for count in (counts if len(counts) < 2 else [counts[0], counts[-1]])) or "–"
+        return (
+            " to ".join(str(count) for count in (counts if len(counts) < 2 else [counts[0], counts[-1]]))
+            or NOT_AVAILABLE
+        )
 
     def evaluations(records: list[Record]) -> str:
         counts = [record.function_evaluations for record in records if record.function_evaluations is not None]
-        return f"{fmean(counts):.4g}" if counts else "–"
+        return f"{fmean(counts):.4g}" if counts else NOT_AVAILABLE
 
     def speed(records: list[Record]) -> str:
         known = [record.sampling for record in records if record.sampling]
         where = sorted({f"{one.device}, {one.batch} at once" for one in known})
         if not known:
-            return "–"
+            return NOT_AVAILABLE
         pace = fmean(one.samples_per_second for one in known)
         return f"{f'{pace:,.0f}' if pace >= 1000 else f'{pace:.4g}'} ({'; '.join(where)})"
 
@@ -54,31 +59,33 @@ def costs(rows: Sequence[Standing]) -> list[tuple[str, list[str]]]:
         column("seeds", lambda records: str(len(records))),
         column("clips", clips),
         column("updates", lambda records: f"{fmean(record.budget.generator_updates for record in records):,.0f}"),
-        column("training", lambda records: duration(fmean(record.budget.seconds for record in records))),
+        column("training", lambda records: format_duration(fmean(record.budget.seconds for record in records))),
         column("device", lambda records: ", ".join(sorted({record.budget.device for record in records}))),
         column("parameters", lambda records: f"{fmean(record.parameters for record in records):,.0f}"),
     ]
     known = [column("evaluations", evaluations), column("samples per second", speed)]
-    return [*columns, *((heading, texts) for heading, texts in known if set(texts) != {"–"})]
+    return [*columns, *((heading, texts) for heading, texts in known if set(texts) != {NOT_AVAILABLE})]
 
 
-def protocol_text(ranking: Ranking, code: str = "") -> str:
+def describe_protocol(ranking: Ranking, code: str = "") -> str:
     """One sentence each on data, protocol and budget."""
-    settings = ", ".join(f"{key} {setting_text(value)}" for key, value in sorted(ranking.protocol.settings.items()))
+    settings = ", ".join(f"{key} {format_setting(value)}" for key, value in sorted(ranking.protocol.settings.items()))
     budget = f" Budget: {ranking.budget}." if ranking.budget else ""
-    runs = " Of several seeds: the mean and its percentile bootstrap." if ranking.plan.interval == "bootstrap" else ""
+    runs = (
+        " Of several seeds: the mean and its percentile bootstrap." if ranking.benchmark.interval == "bootstrap" else ""
+    )
     return f"Data: {code}{ranking.data}{code}, {ranking.split} split. Protocol: {settings}.{budget}{runs}"
 
 
-def setting_text(value: object) -> str:
+def format_setting(value: object) -> str:
     """A setting of a protocol in words."""
     if isinstance(value, dict):
-        inside = (f"{key} {setting_text(entry)}" for key, entry in sorted(value.items()) if entry is not None)
+        inside = (f"{key} {format_setting(entry)}" for key, entry in sorted(value.items()) if entry is not None)
         return f"({', '.join(inside)})"
     return str(value)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds, minutes or hours."""
     if seconds < 60:
         return f"{seconds:.0f} s"

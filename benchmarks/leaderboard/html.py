@@ -1,4 +1,4 @@
-"""The board as one HTML page that holds all it needs: tables, plots, clips, style, scripts and their licences."""
+"""HTML: one self-contained page of tables, plots and clips, with its style, scripts and their licences."""
 
 import base64
 import json
@@ -10,15 +10,15 @@ from typing import Any
 
 from benchmarks.leaderboard.formatting import (
     arrow,
-    costs,
-    number_text,
-    printed_text,
-    protocol_text,
-    setting_text,
+    cost_columns,
+    describe_protocol,
+    format_cell,
+    format_published,
+    format_setting,
     title,
 )
 from benchmarks.leaderboard.published import Published
-from benchmarks.leaderboard.ranking import Cell, Standing
+from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking, Section, columns_of
 from benchmarks.records.record import Number, Record
 from benchmarks.utils.errors import UserError
@@ -33,21 +33,18 @@ _COSTS: dict[str, Callable[[Record], Number | None]] = {
 }
 
 
-def page(board: Sequence[Section], clips: Path) -> str:
-    """The page; without an index of clips in the folder it has no gallery."""
-    run = [part for part in board if part.rankings]
-    published = [part for part in board if not part.rankings and part.published]
-    later = [part for part in board if not part.rankings and not part.published]
+def page(leaderboard: Sequence[Section], clips: Path) -> str:
+    """The page. It has no gallery where the folder of clips has no index."""
+    run = [part for part in leaderboard if part.rankings]
+    published = [part for part in leaderboard if not part.rankings and part.published]
+    later = [part for part in leaderboard if not part.rankings and not part.published]
     parts = {
         "style": _read("vendor/uPlot.min.css") + _read("page.css"),
         "contents": _links(run),
         "published": _links(published),
         "tables": "\n".join(_section(part) for part in run + published),
-        "later": "".join(
-            f"<li>{escape(part.plan.title)}: <code>benchmarks run configs/benchmark/{part.plan.name}.yaml</code></li>"
-            for part in later
-        ),
-        "data": _json(_data(board)),
+        "later": "".join(f"<li>{escape(part.benchmark.title)}: <code>{part.command}</code></li>" for part in later),
+        "data": _json(_data(leaderboard)),
         "clips": _json(_clips(clips)),
         "sort": _read("vendor/tablesort.min.js"),
         "plot": _read("vendor/uPlot.iife.min.js"),
@@ -59,17 +56,19 @@ def page(board: Sequence[Section], clips: Path) -> str:
     return pieces[0] + "".join(parts[name] + rest for name, _, rest in (piece.partition("}}") for piece in pieces[1:]))
 
 
-def _links(board: Sequence[Section]) -> str:
-    return "".join(f'<li><a href="#{part.plan.name}">{escape(part.plan.title)}</a></li>' for part in board)
+def _links(leaderboard: Sequence[Section]) -> str:
+    return "".join(
+        f'<li><a href="#{part.benchmark.name}">{escape(part.benchmark.title)}</a></li>' for part in leaderboard
+    )
 
 
 def _section(part: Section) -> str:
-    lines = [f'<section id="{part.plan.name}" class="benchmark"><h3>{escape(part.plan.title)}</h3>']
-    if part.plan.paper:
-        lines.append(f"<p>Paper: {escape(part.plan.paper)}</p>")
+    lines = [f'<section id="{part.benchmark.name}" class="benchmark"><h3>{escape(part.benchmark.title)}</h3>']
+    if part.benchmark.paper:
+        lines.append(f"<p>Paper: {escape(part.benchmark.paper)}</p>")
     lines += [_ranking(ranking) for ranking in part.rankings]
     if not part.rankings:
-        lines.append(f"<p>Not run yet: <code>benchmarks run configs/benchmark/{part.plan.name}.yaml</code>.</p>")
+        lines.append(f"<p>Not run yet: <code>{part.command}</code>.</p>")
         lines += _printed(part)
     return "\n".join([*lines, "</section>"])
 
@@ -77,29 +76,29 @@ def _section(part: Section) -> str:
 def _ranking(ranking: Ranking) -> str:
     columns: list[tuple[str, list[str]]] = []
     for index, name in enumerate(ranking.metrics):
-        first = ("descending" if ranking.better[name] else "ascending") if index == 0 else ""
-        heading = _heading(f"{title(name)} {arrow(ranking.better[name])}", "measure", first)
+        first = ("descending" if ranking.higher_is_better[name] else "ascending") if index == 0 else ""
+        heading = _heading(f"{title(name)} {arrow(ranking.higher_is_better[name])}", "measure", first)
         columns.append((heading, [_number(*one) for one in ranking.cells(name)]))
         columns += _published(ranking.published_beside(name))
     columns += _published(ranking.published_beside(None))
-    for heading, entries in costs(ranking.rows):
+    for heading, entries in cost_columns(ranking.rows):
         columns.append(
             (_heading(heading, "text" if heading == "device" else "measure"), [_cost(one) for one in entries])
         )
-    lines = [f"<p>{escape(protocol_text(ranking))}</p>"]
-    if ranking.wrong:
-        asked = ", ".join(f"{key} {setting_text(value)}" for key, value in ranking.wrong.items())
+    lines = [f"<p>{escape(describe_protocol(ranking))}</p>"]
+    if ranking.protocol_mismatch:
+        asked = ", ".join(f"{key} {format_setting(value)}" for key, value in ranking.protocol_mismatch.items())
         lines.append(f"<p><strong>Not this benchmark's protocol</strong>, which asks for {escape(asked)}.</p>")
     head = [_heading("row", "text"), *(heading for heading, _ in columns)]
     rows = []
     for index, row in enumerate(ranking.rows):
         marks = _mark("†", "stale: the code has changed since") * row.stale
         marks += _mark("‡", "its seeds were run with different settings") * row.mixed
-        cells = [f'<th scope="row" data-sort="{escape(row.row)}">{escape(row.row)}{marks}</th>']
+        cells = [f'<th scope="row" data-sort="{escape(row.label)}">{escape(row.label)}{marks}</th>']
         cells += [entries[index] for _, entries in columns]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return "\n".join(
-        [f"<h4>{escape(ranking.title)}</h4>", *lines, _table(f"{ranking.plan.title}: {ranking.title}", head, rows)]
+        [f"<h4>{escape(ranking.title)}</h4>", *lines, _table(f"{ranking.benchmark.title}: {ranking.title}", head, rows)]
     )
 
 
@@ -117,13 +116,13 @@ def _printed(part: Section) -> list[str]:
         ]
         name = ", ".join([*([group] if group else []), task])
         caption = f"{name}, as published in {numbers[0].table}"
-        lines += [f"<h4>{escape(caption)}</h4>", _table(f"{part.plan.title}: {caption}", head, body)]
+        lines += [f"<h4>{escape(caption)}</h4>", _table(f"{part.benchmark.title}: {caption}", head, body)]
     return lines
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[str]) -> str:
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table class="board">'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table class="ranking">'
         f'<caption class="unseen">{escape(caption)}</caption><thead><tr>{"".join(head)}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
@@ -135,25 +134,26 @@ def _heading(text: str, method: str, sorted_by: str = "") -> str:
 
 
 def _number(cell: Cell, best: bool) -> str:
-    text = escape(number_text(cell))
+    text = escape(format_cell(cell))
     note = f' title="{escape(cell.reason)}"' if cell.reason else ""
     said = f'<span class="unseen"> {escape(cell.reason)}</span>' if cell.reason else ""
     return f'<td data-sort="{_key(cell.value)}"{note}>{f"<strong>{text}</strong>" if best else text}{said}</td>'
 
 
 def _published(columns: Mapping[str, Sequence[Published | None]]) -> list[tuple[str, list[str]]]:
-    """A heading and its cells for each metric that papers print."""
+    """A heading and its cells for each published metric."""
     return [
-        (_heading(_published_title(metric, column), "measure"), [_theirs(number) for number in column])
+        (_heading(_published_title(metric, column), "measure"), [_published_cell(number) for number in column])
         for metric, column in columns.items()
     ]
 
 
-def _theirs(number: Published | None) -> str:
+def _published_cell(number: Published | None) -> str:
     if number is None:
         return '<td class="published" data-sort="nan"><span class="unseen">not published</span></td>'
-    where = escape(f"{number.paper}, {number.table}. {number.protocol}")
-    return f'<td class="published" data-sort="{_key(number.value)}" title="{where}">{escape(printed_text(number))}</td>'
+    source = escape(f"{number.paper}, {number.table}. {number.protocol}")
+    text = escape(format_published(number))
+    return f'<td class="published" data-sort="{_key(number.value)}" title="{source}">{text}</td>'
 
 
 def _cost(text: str) -> str:
@@ -179,27 +179,27 @@ def _key(value: Number | None) -> str:
     return "nan" if value is None else repr(float(value))
 
 
-def _data(board: Sequence[Section]) -> dict[str, Any]:
-    """What the plots draw: every ranking's rows with value, interval, values per frame, costs and frame rate."""
+def _data(leaderboard: Sequence[Section]) -> dict[str, Any]:
+    """What the plots show: every ranking's rows with value, interval, values per frame, costs and frame rate."""
     rankings = []
-    for part in board:
+    for part in leaderboard:
         for ranking in part.rankings:
             rows = [row for row in ranking.rows if row.records]
             lengths = {name: max((_frames(row, name) for row in rows), default=0) for name in ranking.metrics}
             rankings.append(
                 {
-                    "title": f"{part.plan.title}: {ranking.title}",
-                    "benchmark": part.plan.name,
+                    "title": f"{part.benchmark.title}: {ranking.title}",
+                    "benchmark": part.benchmark.name,
                     "group": ranking.group,
                     "task": ranking.task,
-                    "fps": _asked_rate(ranking),
+                    "fps": _frame_rate(ranking),
                     "metrics": [
-                        {"name": title(name), "higher": ranking.better[name], "frames": lengths[name]}
+                        {"name": title(name), "higher": ranking.higher_is_better[name], "frames": lengths[name]}
                         for name in ranking.metrics
                     ],
                     "rows": [
                         {
-                            "label": row.row,
+                            "label": row.label,
                             "values": [_triple(row.cell(name)) for name in ranking.metrics],
                             "frames": [
                                 [row.frame_cell(name, frame).value for frame in range(1, lengths[name] + 1)]
@@ -214,15 +214,15 @@ def _data(board: Sequence[Section]) -> dict[str, Any]:
     return {"rankings": rankings, "costs": list(_COSTS)}
 
 
-def _asked_rate(ranking: Ranking) -> Number | None:
-    """Frames per second that are asked for: the task's, or the data's; None where the times are irregular."""
+def _frame_rate(ranking: Ranking) -> Number | None:
+    """Target frames per second: the task's, or the data's; None where times are irregular."""
     settings = ranking.protocol.settings
     task = settings.get("task")
     asked = (task.get("fps") if isinstance(task, dict) else None) or settings.get("fps")
     return asked if isinstance(asked, int | float) else None
 
 
-def _frames(row: Standing, metric: str) -> int:
+def _frames(row: LeaderboardRow, metric: str) -> int:
     entries = [record.metrics[metric] for record in row.records if metric in record.metrics]
     return max((len(entry.per_frame or []) for entry in entries), default=0)
 
@@ -247,7 +247,9 @@ def _clips(folder: Path) -> Mapping[str, Any]:
             for cell in clip["cells"]:
                 sheet = folder / cell.pop("file")
                 if not sheet.is_file():
-                    raise UserError(f"{index} names {sheet.name}, which is not there. Draw the clips again: --render.")
+                    raise UserError(
+                        f"{index} names {sheet.name}, which is not there. Render the clips again with --render."
+                    )
                 cell["sheet"] = "data:image/webp;base64," + base64.b64encode(sheet.read_bytes()).decode()
     return content
 

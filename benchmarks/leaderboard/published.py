@@ -111,7 +111,7 @@ def _table(file: Mapping[str, Any], table: Mapping[str, Any]) -> list[Published]
                 numbers.append(
                     Published(
                         paper=file["paper"],
-                        table=block.get("place", table["place"]),
+                        table=block.get("location", table["location"]),
                         row=row,
                         group=block.get("group", ""),
                         data=block["data"],

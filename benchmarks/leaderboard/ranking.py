@@ -1,4 +1,4 @@
-"""Rankings: records of one exam and budget as rows over seeds, and what cannot be told from the best. No torch."""
+"""Ranking: the records of one evaluation and budget as rows over seeds, sorted, the best ones marked. No torch."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -13,14 +13,14 @@ from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_w
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table, or the reason for a dash.
+    """One number of a table, or the reason why it is n/a.
 
     Args:
-        value: the mean over seeds; None for a dash.
+        value: the mean over seeds; None where it is n/a.
         low: lower end of the 95 % interval; equals `value` where no interval is known.
         high: upper end.
         over_seeds: whether the interval is over seeds (else over clips).
-        reason: why there is a dash, or why some seeds are missing.
+        reason: why it is n/a, or why some seeds are missing.
         bootstrapped: whether an interval over seeds is the percentile bootstrap (else Student's t).
     """
 
@@ -33,24 +33,24 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One row: what its records, one per seed, say of each metric.
+class LeaderboardRow:
+    """One row: its records, one per seed, and what they say of each metric.
 
     Args:
-        row: its label.
+        label: as the table prints it.
         records: one per seed.
-        absent: why there are none.
-        interval: over seeds: `t` or `bootstrap`, as the benchmark asks.
+        absent: why there are no records.
+        interval: of a mean over seeds: `t` or `bootstrap`, as the benchmark says.
     """
 
-    row: str
+    label: str
     records: list[Record]
     absent: str = "not run yet"
     interval: str = "t"
 
     @property
     def mixed(self) -> bool:
-        """Whether its seeds were asked with different settings."""
+        """Whether its seeds were run with different settings."""
         return len({record.request for record in self.records}) > 1
 
     @property
@@ -60,7 +60,7 @@ class Standing:
 
     def cell(self, metric: str) -> Cell:
         """The metric over the row's seeds."""
-        return self._gather(
+        return self._over_seeds(
             metric, lambda entry: entry.value, lambda entry: entry.interval, lambda entry: "not measured"
         )
 
@@ -71,11 +71,11 @@ class Standing:
             return (entry.per_frame or [])[frame - 1] if frame <= len(entry.per_frame or []) else None
 
         def reason(entry: Measurement) -> str:
-            return f"only {len(entry.per_frame)} frames were asked for" if entry.per_frame else "not measured per frame"
+            return f"only {len(entry.per_frame)} frames were predicted" if entry.per_frame else "not measured per frame"
 
-        return self._gather(metric, value, lambda entry: None, reason)
+        return self._over_seeds(metric, value, lambda entry: None, reason)
 
-    def _gather(
+    def _over_seeds(
         self,
         metric: str,
         value: Callable[[Measurement], Number | None],
@@ -101,27 +101,27 @@ class Standing:
         return Cell(float(values[0]), float(low), float(high), False, reason)
 
 
-def standings(
-    records: Iterable[Record], rows: Sequence[str], elsewhere: Collection[str] = (), interval: str = "t"
-) -> list[Standing]:
-    """The records of one exam by row: those of `rows` in their order, then any others by name.
+def leaderboard_rows(
+    records: Iterable[Record], labels: Sequence[str], evaluated_elsewhere: Collection[str] = (), interval: str = "t"
+) -> list[LeaderboardRow]:
+    """The records of one evaluation by row: those of `labels` in their order, then any others by name.
 
-    Rows that have records in other exams of the table, `elsewhere`, were run but have no answer here.
+    Rows of `evaluated_elsewhere` have records in other rankings of the table, but none in this one.
     """
     records = sorted(records, key=lambda record: record.seed)
-    labels = list(rows) + sorted({record.row for record in records} - set(rows))
-    absent = dict.fromkeys(elsewhere, "it does not answer this task, or was not asked")
+    labels = [*labels, *sorted({record.row for record in records} - set(labels))]
+    absent = dict.fromkeys(evaluated_elsewhere, "it does not implement this task, or was not evaluated on it")
     return [
-        Standing(label, [one for one in records if one.row == label], absent.get(label, "not run yet"), interval)
+        LeaderboardRow(label, [one for one in records if one.row == label], absent.get(label, "not run yet"), interval)
         for label in labels
     ]
 
 
 def budget_of(record: Record) -> str:
-    """What the record's training might cost, in words: only rows of one budget are ranked together.
+    """What the record's training may cost, in words: only rows of one budget are ranked together.
 
-    A time limit is of its device; any other training is counted in generator updates. Empty for what learns nothing: a
-    rule that would give the same answers after any training.
+    A time limit names its device; any other training is counted in generator updates. Empty for a trivial baseline,
+    whose predictions no training changes.
     """
     if not record.parameters:
         return ""
@@ -131,18 +131,18 @@ def budget_of(record: Record) -> str:
     return f"{record.budget.generator_updates:,} generator updates"
 
 
-def ranked(rows: Sequence[Standing], metric: str, higher_is_better: bool) -> list[Standing]:
-    """The rows from best to worst; equal ones stay in order and those without the metric come last."""
+def ranked(rows: Sequence[LeaderboardRow], metric: str, higher_is_better: bool) -> list[LeaderboardRow]:
+    """The rows from best to worst; ties keep their order and rows without the metric come last."""
 
-    def worth(row: Standing) -> float:
+    def sort_key(row: LeaderboardRow) -> float:
         value = row.cell(metric).value
         return math.inf if value is None else -value if higher_is_better else value
 
-    return sorted(rows, key=worth)
+    return sorted(rows, key=sort_key)
 
 
-def among_the_best(cells: Sequence[Cell], higher_is_better: bool) -> list[bool]:
-    """Whether each cell is the best or cannot be told from it: their 95 % intervals overlap."""
+def best_or_tied(cells: Sequence[Cell], higher_is_better: bool) -> list[bool]:
+    """Whether each cell is the best, or its 95 % interval overlaps the best one's."""
     known = [cell for cell in cells if cell.value is not None]
     if not known:
         return [False] * len(cells)

@@ -1,83 +1,84 @@
-"""The board: records and published numbers gathered into rankings, from which every output is written. No torch."""
+"""Sections: records and published numbers grouped into rankings, from which every output is made. Imports no torch."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.leaderboard.published import Published, read_table
-from benchmarks.leaderboard.ranking import Cell, Standing, among_the_best, budget_of, ranked, standings
+from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of, leaderboard_rows, ranked
 from benchmarks.records.record import Protocol, Record
 from benchmarks.runs.spec import Plan
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import plain
 
-Place = tuple[str, str, str, str, str]
-"""Table, data, split, protocol and group: what must agree before two rows may share a table."""
+RankingKey = tuple[str, str, str, str, str]
+"""Table, data, split, protocol and group: rows share a ranking only if these agree."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Rows that may be ranked together: one exam, one group, one budget.
+    """Rows that may be compared: one evaluation, one group, one training budget.
 
     Args:
-        plan: the benchmark.
+        benchmark: the file of configs/benchmark.
         group: the block of the table; empty where there is one.
         data: the data's id.
-        split: what it is measured on.
+        split: the evaluated split.
         task: generate, predict, interpolate or inbetween.
         protocol: shared by every record.
-        wrong: what the plan's protocol asks for and this one has otherwise.
-        budget: what the training might cost, in words; empty where nothing was learnt.
-        alone: whether it is the only budget of its exam.
-        metrics: the columns, by name; the rows are ranked by the first.
-        better: whether higher is better, by metric.
+        protocol_mismatch: what the benchmark's protocol asks and this one has otherwise.
+        budget: what the training may cost, in words; empty where nothing is learnt.
+        only_budget: whether the evaluation has no other budget.
+        metrics: the columns, by name; the first one ranks the rows.
+        higher_is_better: by metric.
         rows: best first.
         published: the numbers that papers print for this group and task.
     """
 
-    plan: Plan
+    benchmark: Plan
     group: str
     data: str
     split: str
     task: str
     protocol: Protocol
-    wrong: dict[str, object]
+    protocol_mismatch: dict[str, object]
     budget: str
-    alone: bool
+    only_budget: bool
     metrics: list[str]
-    better: dict[str, bool]
-    rows: list[Standing]
+    higher_is_better: dict[str, bool]
+    rows: list[LeaderboardRow]
     published: list[Published]
 
     @property
     def title(self) -> str:
-        """The group, the protocol's id and, where an exam has several, the budget."""
-        budget = [self.budget] if not self.alone and self.budget else []
+        """The group, the protocol's id and, where an evaluation has several, the budget."""
+        budget = [self.budget] if not self.only_budget and self.budget else []
         return ", ".join([*([self.group] if self.group else []), self.protocol.id, *budget])
 
     def cells(self, metric: str) -> list[tuple[Cell, bool]]:
-        """A column: each row's number, and whether it is the best or cannot be told from it."""
-        cells = [row.cell(metric) for row in self.rows]
-        return list(zip(cells, among_the_best(cells, self.better[metric]), strict=True))
+        """A column: each row's value, and whether it is the best or its interval overlaps the best one's."""
+        return self._with_best([row.cell(metric) for row in self.rows], metric)
 
     def frame_cells(self, metric: str, frame: int) -> list[tuple[Cell, bool]]:
         """The same at one target frame (from 1)."""
-        cells = [row.frame_cell(metric, frame) for row in self.rows]
-        return list(zip(cells, among_the_best(cells, self.better[metric]), strict=True))
+        return self._with_best([row.frame_cell(metric, frame) for row in self.rows], metric)
 
-    @property
-    def measured(self) -> "list[Standing]":
-        """The rows that have a number at all."""
-        return [row for row in self.rows if any(row.cell(name).value is not None for name in self.metrics)]
+    def without_empty_rows(self) -> "Ranking":
+        """The ranking of those rows that have a value for any metric."""
+        rows = [row for row in self.rows if any(row.cell(name).value is not None for name in self.metrics)]
+        return replace(self, rows=rows)
 
     def published_columns(self) -> dict[str, list[Published | None]]:
-        """The numbers that papers print beside the rows, by metric; only metrics that have any."""
-        return columns_of(self.published, [(row.row, self.group) for row in self.rows])
+        """The numbers that papers print for the rows, by metric; only metrics that have any."""
+        return columns_of(self.published, [(row.label, self.group) for row in self.rows])
 
     def published_beside(self, metric: str | None) -> dict[str, list[Published | None]]:
-        """Those that stand beside our metric, because it measures the same; None: those of which we measure nothing."""
+        """The published columns that our metric measures too; None: those that none of our metrics measures."""
         ours = {number.metric: number.ours if number.ours in self.metrics else None for number in self.published}
         return {name: column for name, column in self.published_columns().items() if ours[name] == metric}
+
+    def _with_best(self, cells: list[Cell], metric: str) -> list[tuple[Cell, bool]]:
+        return list(zip(cells, best_or_tied(cells, self.higher_is_better[metric]), strict=True))
 
 
 @dataclass(frozen=True)
@@ -85,38 +86,44 @@ class Section:
     """One benchmark.
 
     Args:
-        plan: the benchmark; one without rows for records of no plan.
+        benchmark: its file; one without rows for records of no benchmark.
         rankings: its tables.
-        published: what papers print for it: all there is to show until it is run.
+        published: what papers print for it, which is all there is to show until it is run.
     """
 
-    plan: Plan
+    benchmark: Plan
     rankings: list[Ranking]
     published: list[Published]
 
+    @property
+    def command(self) -> str:
+        """What runs the benchmark."""
+        return f"benchmarks run configs/benchmark/{self.benchmark.name}.yaml"
 
-def sections(records: Mapping[Path, Record], plans: Mapping[str, Plan]) -> list[Section]:
-    """A section per plan, then one per table of records without a plan.
+
+def sections(records: Mapping[Path, Record], benchmarks: Mapping[str, Plan]) -> list[Section]:
+    """A section per benchmark, then one per table of records that belong to none.
 
     Raises:
-        UserError: when two records are of one place in a table, or a plan names published numbers that are not there.
+        UserError: when two records are of the same row, seed and evaluation, or a benchmark names unknown numbers.
     """
-    _refuse_twins(records)
+    _refuse_duplicates(records)
     tables = {record.table for record in records.values()}
     found = []
-    for name in [*plans, *sorted(tables - set(plans))]:
-        plan = plans.get(name) or Plan(name, name.replace("_", " ").capitalize() or "Single runs", [])
-        found.append(section(plan, [record for record in records.values() if record.table == name]))
+    for name in [*benchmarks, *sorted(tables - set(benchmarks))]:
+        benchmark = benchmarks.get(name) or Plan(name, name.replace("_", " ").capitalize() or "Single runs", [])
+        found.append(section(benchmark, [record for record in records.values() if record.table == name]))
     return found
 
 
-def section(plan: Plan, records: Sequence[Record]) -> Section:
-    """The rankings of one benchmark: by exam and group in the plan's order, then by budget."""
-    published = read_table(plan.published) if plan.published else []
+def section(benchmark: Plan, records: Sequence[Record]) -> Section:
+    """The rankings of one benchmark: by evaluation and group in the benchmark's order, then by budget."""
+    published = read_table(benchmark.published) if benchmark.published else []
     rankings = []
-    for place in _order(plan, records):
-        rankings += _rankings(plan, [record for record in records if _place(record) == place], records, published)
-    return Section(plan, rankings, published)
+    for key in _keys_in_order(benchmark, records):
+        members = [record for record in records if _key(record) == key]
+        rankings += _rankings_by_budget(benchmark, members, records, published)
+    return Section(benchmark, rankings, published)
 
 
 def columns_of(published: Sequence[Published], rows: Sequence[tuple[str, str]]) -> dict[str, list[Published | None]]:
@@ -130,86 +137,91 @@ def columns_of(published: Sequence[Published], rows: Sequence[tuple[str, str]]) 
     return columns
 
 
-def _rankings(
-    plan: Plan, here: Sequence[Record], all_records: Sequence[Record], published: Sequence[Published]
+def _rankings_by_budget(
+    benchmark: Plan, members: Sequence[Record], all_records: Sequence[Record], published: Sequence[Published]
 ) -> list[Ranking]:
-    """The rankings of one exam and group. Rows that learn nothing stand in each: they fit every budget."""
-    first = here[0]
-    labels = [row.label for row in plan.rows if row.group == first.group]
-    place = {label: index for index, label in enumerate(labels)}
-    in_order = sorted(here, key=lambda record: place.get(record.row, len(labels)))
+    """The rankings of one evaluation and group, one per budget. Rows that learn nothing stand in each of them."""
+    first = members[0]
+    labels = [row.label for row in benchmark.rows if row.group == first.group]
+    order = {label: index for index, label in enumerate(labels)}
+    in_order = sorted(members, key=lambda record: order.get(record.row, len(labels)))
     budgets = list(dict.fromkeys(budget for record in in_order if (budget := budget_of(record)))) or [""]
-    elsewhere = {record.row for record in all_records if record.group == first.group} - set(place)
-    elsewhere |= {
-        record.row for record in all_records if record.group == first.group and _place(record) != _place(first)
+    have_records = {record.row for record in members}
+    same_group = [record for record in all_records if record.group == first.group]
+    evaluated_elsewhere = {
+        record.row for record in same_group if record.row not in order or _key(record) != _key(first)
+    } - have_records
+    higher_is_better = {
+        name: one.higher_is_better for record in members for name, one in sorted(record.metrics.items())
     }
-    ranked_somewhere = {record.row for record in here}
-    better = {name: entry.higher_is_better for record in here for name, entry in sorted(record.metrics.items())}
-    metrics = [name for name in plan.metrics if name in better] or sorted(better)
-    wrong = {key: value for key, value in plain(plan.protocol).items() if first.protocol.settings.get(key) != value}
+    metrics = [name for name in benchmark.metrics if name in higher_is_better] or sorted(higher_is_better)
+    task = str(first.task["name"])
     rankings = []
     for index, budget in enumerate(budgets):
-        chosen = [record for record in here if budget_of(record) in (budget, "")]
+        chosen = [record for record in members if budget_of(record) in (budget, "")]
         present = {record.row for record in chosen}
-        # what has no record at all is a dash in the first ranking only
-        shown = [label for label in labels if label in present or (index == 0 and label not in ranked_somewhere)]
-        rows = standings(chosen, shown, elsewhere - ranked_somewhere, plan.interval)
-        if metrics:
-            rows = ranked(rows, metrics[0], better[metrics[0]])
-        task = str(first.task["name"])
-        numbers = [number for number in published if number.task == task and number.in_group(first.group)]
+        # a row without any record appears, as n/a, in the first ranking only
+        shown = [label for label in labels if label in present or (index == 0 and label not in have_records)]
+        rows = leaderboard_rows(chosen, shown, evaluated_elsewhere, benchmark.interval)
         rankings.append(
             Ranking(
-                plan=plan,
+                benchmark=benchmark,
                 group=first.group,
                 data=first.data,
                 split=first.split,
                 task=task,
                 protocol=first.protocol,
-                wrong=wrong,
+                protocol_mismatch=_mismatch(benchmark, first.protocol),
                 budget=budget,
-                alone=len(budgets) == 1,
+                only_budget=len(budgets) == 1,
                 metrics=metrics,
-                better=better,
-                rows=rows,
-                published=numbers,
+                higher_is_better=higher_is_better,
+                rows=ranked(rows, metrics[0], higher_is_better[metrics[0]]) if metrics else rows,
+                published=[number for number in published if number.task == task and number.in_group(first.group)],
             )
         )
     return rankings
 
 
-def _order(plan: Plan, records: Iterable[Record]) -> list[Place]:
-    """The exams: groups in the plan's order, then its tasks; where it names none, the first rows that sat them."""
-    groups = list(dict.fromkeys(row.group for row in plan.rows))
-    labels = [(row.group, row.label) for row in plan.rows]
-    first: dict[Place, tuple[int, int, int]] = {}
+def _mismatch(benchmark: Plan, protocol: Protocol) -> dict[str, object]:
+    asked = plain(benchmark.protocol)
+    return {key: value for key, value in asked.items() if protocol.settings.get(key) != value}
+
+
+def _keys_in_order(benchmark: Plan, records: Iterable[Record]) -> list[RankingKey]:
+    """Groups in the benchmark's order, then its tasks; where it names none, by the first row that was evaluated."""
+    groups = list(dict.fromkeys(row.group for row in benchmark.rows))
+    labels = [(row.group, row.label) for row in benchmark.rows]
+    ranks: dict[RankingKey, tuple[int, int, int]] = {}
     for record in records:
         group = groups.index(record.group) if record.group in groups else len(groups)
         name = (record.group, record.row)
         row = labels.index(name) if name in labels else len(labels)
-        rank = group, _position(plan, record), row
-        first[_place(record)] = min(rank, first.get(_place(record), rank))
-    return sorted(first, key=lambda place: (first[place], place))
+        rank = group, _task_index(benchmark, record), row
+        ranks[_key(record)] = min(rank, ranks.get(_key(record), rank))
+    return sorted(ranks, key=lambda key: (ranks[key], key))
 
 
-def _position(plan: Plan, record: Record) -> int:
-    """Where the plan asks the record's task; tasks that it does not name come last."""
-    for index, task in enumerate(plan.tasks):
-        asked = {"name": task["class_path"].rpartition(".")[2].lower(), **task.get("init_args", {})}
-        if asked.items() <= record.task.items():
+def _task_index(benchmark: Plan, record: Record) -> int:
+    """Which of the benchmark's tasks the record is of; tasks that it does not name come last."""
+    for index, task in enumerate(benchmark.tasks):
+        settings = {"name": task["class_path"].rpartition(".")[2].lower(), **task.get("init_args", {})}
+        if settings.items() <= record.task.items():
             return index
-    return len(plan.tasks)
+    return len(benchmark.tasks)
 
 
-def _place(record: Record) -> Place:
+def _key(record: Record) -> RankingKey:
     return (*record.exam, record.group)
 
 
-def _refuse_twins(records: Mapping[Path, Record]) -> None:
-    """Two records of one place in a table would count one seed twice."""
-    places: dict[str, Path] = {}
+def _refuse_duplicates(records: Mapping[Path, Record]) -> None:
+    """Two records of the same row, seed and evaluation would count one seed twice."""
+    seen: dict[str, Path] = {}
     for path, record in records.items():
-        place = f"{record.table}/{record.file_name}"
-        if place in places:
-            raise UserError(f"{places[place]} and {path} are records of the same row, seed and exam. Delete the older.")
-        places[place] = path
+        name = f"{record.table}/{record.file_name}"
+        if name in seen:
+            raise UserError(
+                f"{seen[name]} and {path} are records of the same row, seed and evaluation. Delete the older one."
+            )
+        seen[name] = path

@@ -19,7 +19,7 @@ from benchmarks.cli import benchmarks
 from benchmarks.leaderboard.csv_latex import as_csv, as_latex
 from benchmarks.leaderboard.html import page
 from benchmarks.leaderboard.markdown import markdown
-from benchmarks.leaderboard.ranking import Cell, Standing, among_the_best, budget_of
+from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of
 from benchmarks.leaderboard.sections import section, sections
 from benchmarks.records import provenance
 from benchmarks.records.record import Budget, Measurement, Protocol, Record, Sampling, read_records
@@ -40,7 +40,7 @@ def run(*arguments: str) -> int:
 def options(tmp_path: Path) -> list[str]:
     return [
         f"--results={GOLDEN / 'results'}",
-        f"--plans={GOLDEN / 'plans'}",
+        f"--benchmarks={GOLDEN / 'benchmarks'}",
         f"--output={tmp_path / 'page.md'}",
         f"--site={tmp_path / 'site'}",
     ]
@@ -87,7 +87,7 @@ def test_a_readme_beside_it_gets_the_tables_that_it_marks(
     assert "old" not in text
     assert text.startswith("# Ours\n\n<!-- table of demo -->\n")
     assert text.endswith("<!-- end of demo -->\n\nThe rest\n")
-    assert "| Vid-ODE | **0.8100 ± 0.0497** | **0.02220 ± 0.00311** | – |" in text
+    assert "| Vid-ODE | **0.8100 ± 0.0497** | **0.02220 ± 0.00311** | n/a |" in text
     assert "| SVG |" not in text  # was not run
     assert run(*options, "--check") == 0
     readme.write_text(text.replace("0.8100", "0.9100"))
@@ -141,7 +141,7 @@ def test_different_budgets_never_share_a_ranking() -> None:
     ]
     rule = dataclasses.replace(record("rule", 0, 0.5), parameters=0, budget=Budget(125, 1, "cpu"))
     rankings = section(Plan("demo", "Demo", []), [*trained, *limited, rule]).rankings
-    found = {ranking.budget: [row.row for row in ranking.rows] for ranking in rankings}
+    found = {ranking.budget: [row.label for row in ranking.rows] for ranking in rankings}
     assert found == {
         "100 generator updates": ["rule", "few"],
         "60 s of training on cpu": ["rule", "in time"],
@@ -168,7 +168,7 @@ def test_published_numbers_have_columns_of_their_own_and_no_rank() -> None:
     page = markdown(sections({Path("a.json"): ours}, {"demo": plan}))
     assert "| row | mse ↓ | *published ssim* ↑ | *published lpips* ↓ | *published psnr* ↑ |" in page
     assert "| Vid-ODE | **99.00** | *0.878* | *0.080* | *28.19* |" in page
-    assert "| RCG | – <sup>1</sup> | *0.820* | *0.187* | *21.92* |" in page
+    assert "| RCG | n/a <sup>1</sup> | *0.820* | *0.187* | *21.92* |" in page
     lines = list(csv.DictReader(io.StringIO(as_csv([section(plan, [ours])]))))
     theirs = [line for line in lines if line["source"] == "paper"]
     assert len(theirs) == 45
@@ -181,15 +181,15 @@ def test_published_columns_stand_beside_the_metric_of_ours_that_measures_the_sam
     ours = dataclasses.replace(make_record(row="Vid-ODE", metrics=found), group="KTH Action")
     rows = [Row("Vid-ODE", "x", group="KTH Action")]
     plan = Plan("demo", "Demo", rows, metrics=["lpips_alex", "ssim"], published="vid_ode#table2")
-    board = [section(plan, [ours])]
+    leaderboard = [section(plan, [ours])]
     assert "| lpips alex ↑ | *published lpips* ↓ | ssim ↑ | *published ssim* ↑ | *published psnr* ↑ |" in markdown(
-        board
+        leaderboard
     )
-    assert "& lpips alex $\\uparrow$ & published lpips & ssim" in as_latex(board)
-    shown = page(board, Path("nowhere"))
+    assert "& lpips alex $\\uparrow$ & published lpips & ssim" in as_latex(leaderboard)
+    shown = page(leaderboard, Path("nowhere"))
     places = [shown.index(f">{name}") for name in ("lpips alex", "published lpips", "ssim", "published ssim")]
     assert places == sorted(places)
-    lines = [line for line in csv.DictReader(io.StringIO(as_csv(board))) if line["source"] == "paper"]
+    lines = [line for line in csv.DictReader(io.StringIO(as_csv(leaderboard))) if line["source"] == "paper"]
     assert {(line["metric"], line["measured_by"]) for line in lines} == {
         ("ssim", "ssim"), ("lpips", "lpips_alex"), ("psnr", "psnr")
     }  # fmt: skip
@@ -205,12 +205,12 @@ def test_what_was_not_run_shows_what_was_published() -> None:
 
 
 def test_csv_holds_every_number_in_full() -> None:
-    board = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "plans"))
-    lines = list(csv.DictReader(io.StringIO(as_csv(board))))
-    ranking = board[0].rankings[0]
+    leaderboard = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "benchmarks"))
+    lines = list(csv.DictReader(io.StringIO(as_csv(leaderboard))))
+    ranking = leaderboard[0].rankings[0]
     for line in lines:
         if (line["protocol"], line["budget"]) == (ranking.protocol.id, ranking.budget) and line["value"]:
-            row = next(row for row in ranking.rows if row.row == line["row"])
+            row = next(row for row in ranking.rows if row.label == line["row"])
             assert float(line["value"]) == row.cell(line["metric"]).value
     assert {line["row"] for line in lines} >= {"Repeat | last", "SVG"}
 
@@ -232,16 +232,16 @@ def test_a_label_in_brackets_is_no_argument_of_the_line_before() -> None:
 def test_bold_is_the_best_and_all_that_cannot_be_told_from_it() -> None:
     best, overlaps, apart = Cell(1.0, 0.8, 1.2), Cell(1.3, 1.1, 1.5), Cell(1.4, 1.21, 1.6)
     point, dash = Cell(1.19, 1.19, 1.19), Cell(None, reason="no")
-    assert among_the_best([overlaps, best, apart, point, dash], higher_is_better=False) == [
+    assert best_or_tied([overlaps, best, apart, point, dash], higher_is_better=False) == [
         True, True, False, True, False,
     ]  # fmt: skip
-    assert among_the_best([overlaps, best, apart], higher_is_better=True) == [True, False, True]
-    assert among_the_best([dash], higher_is_better=True) == [False]
+    assert best_or_tied([overlaps, best, apart], higher_is_better=True) == [True, False, True]
+    assert best_or_tied([dash], higher_is_better=True) == [False]
 
 
 def test_seeds_become_a_mean_with_students_interval() -> None:
     values = [1.0, 1.5, 2.5, 2.0]
-    row = Standing("a", [record("a", seed, value) for seed, value in enumerate(values)])
+    row = LeaderboardRow("a", [record("a", seed, value) for seed, value in enumerate(values)])
     ours = row.cell("mse")
     theirs = stats.t.interval(0.95, len(values) - 1, loc=sum(values) / 4, scale=stats.sem(values))
     assert (ours.low, ours.high) == pytest.approx(theirs, rel=1e-12)
@@ -266,28 +266,31 @@ def test_a_benchmark_may_ask_for_the_bootstrap_over_seeds() -> None:
     assert bootstrap_mean_interval([3.0, 3.0]) == (3.0, 3.0)
     plan = Plan("demo", "Demo", [Row("a", "x"), Row("b", "x")], seeds=list(range(10)), interval="bootstrap")
     records = [record("a", seed, value) for seed, value in enumerate(values)] + [record("b", 0, 1.0)]
-    board = [section(plan, records)]
-    assert f"| 151.5 [{low:.1f}, {high:.1f}] |" in markdown(board)
-    assert "Of several seeds: the mean and its percentile bootstrap." in markdown(board)
-    assert [line["interval_over"] for line in csv.DictReader(io.StringIO(as_csv(board)))] == ["", "seeds, bootstrap"]
+    leaderboard = [section(plan, records)]
+    assert f"| 151.5 [{low:.1f}, {high:.1f}] |" in markdown(leaderboard)
+    assert "Of several seeds: the mean and its percentile bootstrap." in markdown(leaderboard)
+    assert [line["interval_over"] for line in csv.DictReader(io.StringIO(as_csv(leaderboard)))] == [
+        "",
+        "seeds, bootstrap",
+    ]
     assert "151.5 ± " in markdown([section(dataclasses.replace(plan, interval="t"), records)])
 
 
 def test_speeds_are_told_with_their_device_and_sort_as_numbers() -> None:
     paces = [12345.6, 0.123456]
     records = [make_record(row=str(pace), sampling=Sampling(pace, 50, "cpu")) for pace in paces]
-    board = [section(Plan("demo", "Demo", []), records)]
+    leaderboard = [section(Plan("demo", "Demo", []), records)]
     assert [
-        text for text in ("12,346 (cpu, 50 at once)", "0.1235 (cpu, 50 at once)") if text not in markdown(board)
+        text for text in ("12,346 (cpu, 50 at once)", "0.1235 (cpu, 50 at once)") if text not in markdown(leaderboard)
     ] == []
-    assert '<td data-sort="12346.0">12,346 (cpu, 50 at once)</td>' in page(board, Path("nowhere"))
+    assert '<td data-sort="12346.0">12,346 (cpu, 50 at once)</td>' in page(leaderboard, Path("nowhere"))
 
 
 def test_a_missing_seed_is_said() -> None:
     gone = dataclasses.replace(
         record("a", 1, 0.0), metrics={"mse": Measurement.missing("no weights", higher_is_better=False)}
     )
-    cell = Standing("a", [record("a", 0, 1.0), gone]).cell("mse")
+    cell = LeaderboardRow("a", [record("a", 0, 1.0), gone]).cell("mse")
     assert (cell.value, cell.reason) == (1.0, "1 of 2 seeds; the others: no weights")
 
 
@@ -306,7 +309,7 @@ def test_an_invalid_record_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "broken.json").write_text("{}")
     assert run(f"--results={tmp_path}") == 2
     assert "broken.json is not a record" in capsys.readouterr().err
-    for option in ("results", "plans"):
+    for option in ("results", "benchmarks"):
         assert run(f"--results={GOLDEN / 'results'}", f"--{option}={tmp_path / 'nowhere'}") == 2
         assert f"or give --{option}" in capsys.readouterr().err
     assert run(f"--results={GOLDEN / 'results'}", f"--output={tmp_path}") == 2
@@ -398,13 +401,13 @@ def write_golden() -> None:
             records.append(dataclasses.replace(asked, **common, sampling=pace))
     stale = dataclasses.replace(records[-1], code_sha256="0" * 64)
     other = Protocol.create("interpolate-6to5", {**settings, "task": {"name": "interpolate", "stride": 2}})
-    alone = dataclasses.replace(records[0], protocol=other, task={"name": "interpolate", "stride": 2})
-    for entry in (*records[:-1], stale, alone):
+    only_budget = dataclasses.replace(records[0], protocol=other, task={"name": "interpolate", "stride": 2})
+    for entry in (*records[:-1], stale, only_budget):
         entry.write(GOLDEN / "results" / "demo" / entry.file_name)
-    board = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "plans"))
-    (GOLDEN / "page.md").write_text(markdown(board, "benchmarks/results"))
-    (GOLDEN / "leaderboard.csv").write_text(as_csv(board))
-    (GOLDEN / "leaderboard.tex").write_text(as_latex(board))
+    leaderboard = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "benchmarks"))
+    (GOLDEN / "page.md").write_text(markdown(leaderboard, "benchmarks/results"))
+    (GOLDEN / "leaderboard.csv").write_text(as_csv(leaderboard))
+    (GOLDEN / "leaderboard.tex").write_text(as_latex(leaderboard))
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ Browser = Any
 
 
 def golden_page() -> str:
-    board = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "plans"))
+    leaderboard = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "benchmarks"))
     published = Plan("printed", "Printed only", [Row("VGAN", group="MUG")], published="mode_gan#table1")
     later = Plan("a_name_that_is_wider_than_a_telephone_shows_in_one_line", "Later", [Row("a", "x")])
     parts = [section(Plan("rates", "Rates", []), at_rates(10, 20, 40)), section(published, []), section(later, [])]
-    return page([*board, *parts], CLIPS)
+    return page([*leaderboard, *parts], CLIPS)
 
 
 def at_rates(*rates: int) -> list[Record]:
@@ -76,10 +76,10 @@ def test_a_page_without_clips_has_no_gallery_and_a_lost_sheet_is_named(tmp_path:
         page([], tmp_path)
 
 
-def test_committed_clips_are_small_and_truth_comes_first() -> None:
+def test_committed_clips_are_small_and_target_comes_first() -> None:
     assert sum(path.stat().st_size for path in CLIPS.iterdir()) < 1_000_000
     for gallery in json.loads((CLIPS / "clips.json").read_text())["galleries"]:
-        assert all(clip["cells"][0]["label"] == "truth" for clip in gallery["clips"])
+        assert all(clip["cells"][0]["label"] == "target" for clip in gallery["clips"])
 
 
 @pytest.fixture(scope="module")
@@ -138,31 +138,31 @@ def move(tab: Page, frame: int) -> None:
 
 def column(tab: Page, heading: str) -> tuple[Page, list[str]]:
     """A heading of the first table, and its column's texts from top to bottom."""
-    table = tab.locator("#tables table.board").first
+    table = tab.locator("#tables table.ranking").first
     names = [re.sub(r" [▲▼]", "", name) for name in table.locator("thead th").all_inner_texts()]
     index = names.index(heading)
     cells = table.locator(f"tbody tr > :nth-child({index + 1})").all_inner_texts()
     return table.locator("thead th").nth(index), [re.split(r"[ \n]", cell.strip())[0] for cell in cells]
 
 
-def test_tables_sort_by_mouse_and_keys_with_dashes_last(tab: Page) -> None:
-    assert column(tab, "mse ↓")[1] == ["0.02220", "0.04110", "0.02000", "–"]  # ranked by ssim
+def test_tables_sort_by_mouse_and_keys_with_not_available_last(tab: Page) -> None:
+    assert column(tab, "mse ↓")[1] == ["0.02220", "0.04110", "0.02000", "n/a"]  # ranked by ssim
     column(tab, "mse ↓")[0].click()
-    assert column(tab, "mse ↓")[1] == ["0.02000", "0.02220", "0.04110", "–"]
+    assert column(tab, "mse ↓")[1] == ["0.02000", "0.02220", "0.04110", "n/a"]
     heading = column(tab, "mse ↓")[0]
     assert heading.get_attribute("aria-sort") == "ascending"
-    assert tab.locator("#tables table.board").first.locator("th[aria-sort]").count() == 1
+    assert tab.locator("#tables table.ranking").first.locator("th[aria-sort]").count() == 1
     heading.focus()
     tab.keyboard.press("Enter")
-    assert column(tab, "mse ↓")[1] == ["0.04110", "0.02220", "0.02000", "–"]
+    assert column(tab, "mse ↓")[1] == ["0.04110", "0.02220", "0.02000", "n/a"]
     column(tab, "updates")[0].focus()
     tab.keyboard.press("Space")
-    assert column(tab, "updates")[1] == ["0", "0", "4,000", "–"]
+    assert column(tab, "updates")[1] == ["0", "0", "4,000", "n/a"]
 
 
 def test_tables_filter(tab: Page) -> None:
     tab.locator("#filter").fill("repeat")
-    shown = tab.locator("#tables table.board tbody tr:visible th").all_inner_texts()
+    shown = tab.locator("#tables table.ranking tbody tr:visible th").all_inner_texts()
     assert shown
     assert all("Repeat" in text for text in shown)
     assert tab.locator("#filter-count").inner_text().startswith(f"{len(shown)} of ")
@@ -171,9 +171,9 @@ def test_tables_filter(tab: Page) -> None:
 def test_the_gallery_plays_in_step_at_every_rate(tab: Page) -> None:
     slider, pixels = tab.locator("#gallery-frame"), "canvas => canvas.toDataURL()"
     canvases = tab.locator("#gallery-cells canvas")
-    assert tab.locator("#gallery-cells figcaption").first.inner_text() == "truth"
+    assert tab.locator("#gallery-cells figcaption").first.inner_text() == "target"
     assert canvases.count() == 4
-    assert canvases.first.evaluate("canvas => canvas.classList.contains('given')")
+    assert canvases.first.evaluate("canvas => canvas.classList.contains('observed')")
     wait_until(tab, SHEETS_ARE_THERE)
     before = [canvas.evaluate(pixels) for canvas in canvases.all()]
     moments: list[list[str]] = []
@@ -181,13 +181,13 @@ def test_the_gallery_plays_in_step_at_every_rate(tab: Page) -> None:
         tab.locator("#gallery-rate").select_option(rate)
         assert slider.get_attribute("max") == str(19 * int(rate))
         move(tab, 12 * int(rate))  # one moment is one picture, at every rate
-        assert "0.600 s, answered" in str(slider.get_attribute("aria-valuetext"))
+        assert "0.600 s, predicted" in str(slider.get_attribute("aria-valuetext"))
         moments.append([canvas.evaluate(pixels) for canvas in canvases.all()])
     assert all(moment == moments[0] for moment in moments)
     assert all(old != new for old, new in zip(before[:2], moments[0][:2], strict=True))
     move(tab, 100)
     assert "0.625 s, answered" in str(slider.get_attribute("aria-valuetext"))
-    assert not canvases.first.evaluate("canvas => canvas.classList.contains('given')")
+    assert not canvases.first.evaluate("canvas => canvas.classList.contains('observed')")
     tab.locator("#gallery-play").click()
     wait_until(tab, "document.getElementById('gallery-frame').value != 100")
     tab.keyboard.press("Enter")  # the button still has the focus: pause
@@ -197,11 +197,11 @@ def test_the_gallery_plays_in_step_at_every_rate(tab: Page) -> None:
     assert slider.input_value() == stood
     slider.focus()
     tab.keyboard.press("Home")
-    assert "frame 1 of 153, 0.000 s, shown to the models" in tab.locator("#gallery-time").inner_text()
+    assert "frame 1 of 153, 0.000 s, observed by the models" in tab.locator("#gallery-time").inner_text()
 
 
 def test_between_frames_something_new_is_seen(tab: Page) -> None:
-    """At 8x, the frame between two of the 1x frames is neither of them: for the truth and for the model."""
+    """At 8x, the frame between two of the 1x frames is neither of them: for the target and for the model."""
     tab.locator("#gallery-rate").select_option("8")
     seen = []
     for frame in (112, 116, 120):

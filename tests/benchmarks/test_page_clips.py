@@ -1,4 +1,4 @@
-"""Clips of the page show what was simulated and answered, frame by frame at every rate."""
+"""Clips of the page show what was simulated and predicted, frame by frame at every rate."""
 
 import json
 from pathlib import Path
@@ -43,16 +43,17 @@ def spec(tmp_path: Path) -> Path:
     return path
 
 
-def test_sheets_hold_truth_and_answer_at_the_fine_times(spec: Path, tmp_path: Path) -> None:
+def test_sheets_hold_target_and_prediction_at_the_fine_times(spec: Path, tmp_path: Path) -> None:
     written = render(spec, tmp_path / "clips")
-    assert [path.name for path in written] == ["0-1-truth.webp", "0-1-linear_blend.webp"]
+    assert [path.name for path in written] == ["0-1-target.webp", "0-1-linear_blend.webp"]
     index = json.loads((tmp_path / "clips" / "clips.json").read_text())["galleries"][0]
-    assert (index["rate"], index["finer"], index["shown"]) == (20.0, 2, [1, 0, 1, 0, 1])
-    truth = BouncingBallsSource(range(2_000_000, 2_000_002), 9, 40.0).read(np.array([1]), np.arange(9)[None])[0]
-    assert (frames(written[0], index) == truth).all()
-    seen = torch.from_numpy(truth[::4].astype(np.float32))[None] / 127.5 - 1
+    assert (index["rate"], index["finer"], index["observed"]) == (20.0, 2, [1, 0, 1, 0, 1])
+    target = BouncingBallsSource(range(2_000_000, 2_000_002), 9, 40.0).read(np.array([1]), np.arange(9)[None])[0]
+    assert (frames(written[0], index) == target).all()
+    context = torch.from_numpy(target[::4].astype(np.float32))[None] / 127.5 - 1
     times = torch.arange(9)[None] / 40
-    theirs = LinearBlend().interpolate(VideoClip(seen, times[:, ::4]), times).frames[0].add(1).mul(127.5).round().byte()
+    blend = LinearBlend().interpolate(VideoClip(context, times[:, ::4]), times)
+    theirs = blend.frames[0].add(1).mul(127.5).round().byte()
     assert (frames(written[1], index) == theirs.numpy()).all()
 
 
@@ -67,7 +68,7 @@ def test_a_second_rendering_leaves_no_old_sheet(spec: Path, tmp_path: Path) -> N
     ("old", "new", "message"),
     [
         ("finer: 2", "fine: 2", "no key of a gallery 'fine'. Did you mean 'finer'"),
-        ("length=9", "length=8", "does not see the clips at 9 times"),
+        ("length=9", "length=8", "9 times"),
         ("Interpolate, init_args: {stride: 2}", "Predict, init_args: {given: 2}", "does not answer the task 'predict'"),
         ("model: {class_path: baselines.linear_blend.LinearBlend}", "checkpoint: nowhere.ckpt", "nowhere.ckpt"),
         ("{label: linear blend, model", "{label: linear blend, modle", "and either a `checkpoint` or a `model`"),

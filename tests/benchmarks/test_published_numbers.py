@@ -115,11 +115,11 @@ def test_spellings_of_a_name_are_one() -> None:
     [
         ("paper: x", "KeyError: 'tables'"),
         (
-            "paper: x\ntables: {t: {place: T, metrics: {a: lower}, blocks: [{data: d, task: t, rows: {r: [some]}}]}}",
-            "'some' is not a number",
+            "paper: x\ntables: {t: {location: L, metrics: {a: lower}, blocks: [{data: d, task: t, rows: {r: [no]}}]}}",
+            "'no' is not a number",
         ),
         (
-            "paper: x\ntables: {t: {place: T, metrics: {a: lower}, blocks: [{data: d, task: t, rows: {r: [3, 4]}}]}}",
+            "paper: p\ntables: {t: {location: L, metrics: {a: lower}, blocks: [{data: d, task: t, rows: {r: [3,4]}}]}}",
             "argument 2 is longer",
         ),
     ],

@@ -1,6 +1,6 @@
 "use strict";
 const element = (id) => document.getElementById(id);
-const board = JSON.parse(element("data").textContent);
+const leaderboard = JSON.parse(element("data").textContent);
 const media = JSON.parse(element("clips").textContent);
 
 function make(name, attributes = {}, text = "") {
@@ -14,7 +14,7 @@ function fill(select, names) {
   select.replaceChildren(...names.map((name, index) => make("option", { value: index }, name)));
 }
 
-// Tables: sorted by tablesort, by click or Enter or space; a dash comes last in either order.
+// Tables: sorted by tablesort, by click or Enter or space; n/a comes last in either order.
 const missing = (text) => Number.isNaN(parseFloat(text));
 Tablesort.extend("measure", () => false, (a, b) => {
   if (missing(a) || missing(b)) return missing(a) - missing(b) ? (missing(a) ? 1 : -1) * (sortsUp ? -1 : 1) : 0;
@@ -22,7 +22,7 @@ Tablesort.extend("measure", () => false, (a, b) => {
 });
 Tablesort.extend("text", () => false, (a, b) => b.localeCompare(a));
 let sortsUp = false;
-for (const table of document.querySelectorAll("#tables table.board")) {
+for (const table of document.querySelectorAll("#tables table.ranking")) {
   const headings = [...table.tHead.rows[0].cells];
   for (const heading of headings) {
     const prepare = () => {
@@ -40,7 +40,7 @@ for (const table of document.querySelectorAll("#tables table.board")) {
 
 function filterRows() {
   const wanted = element("filter").value.trim().toLowerCase();
-  const rows = [...document.querySelectorAll("#tables table.board tbody tr")];
+  const rows = [...document.querySelectorAll("#tables table.ranking tbody tr")];
   for (const row of rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
   const shown = rows.filter((row) => !row.hidden).length;
   element("filter-count").textContent = `${shown} of ${rows.length} rows`;
@@ -49,7 +49,7 @@ element("filter").addEventListener("input", filterRows);
 filterRows();
 
 // Gallery: contact sheets at the finest rate; a coarser rate shows every n-th frame and holds it.
-const player = { playing: false, moment: 0, last: 0 };
+const player = { playing: false, time: 0, last: 0 };
 
 function gallery() { return media.galleries[Number(element("gallery-name").value)]; }
 function rate() { return Number(element("gallery-rate").value); }
@@ -84,7 +84,7 @@ function showClip() {
 function setRate() {
   const slider = element("gallery-frame");
   slider.max = count() - 1;
-  slider.value = Math.min(Math.floor(player.moment * rate() * gallery().rate + 1e-6), count() - 1);
+  slider.value = Math.min(Math.floor(player.time * rate() * gallery().rate + 1e-6), count() - 1);
   draw();
 }
 
@@ -93,12 +93,12 @@ function draw() {
   const frame = Number(element("gallery-frame").value);
   const fine = frame * (chosen.finer / rate());
   const [height, width] = chosen.size;
-  const given = fine % chosen.finer === 0 && chosen.shown[fine / chosen.finer] === 1;
-  const held = !given && chosen.task === "predict" && fine / chosen.finer < chosen.shown.lastIndexOf(1);
-  const words = given ? "shown to the models" : held ? "between shown frames" : "answered";
+  const observed = fine % chosen.finer === 0 && chosen.observed[fine / chosen.finer] === 1;
+  const held = !observed && chosen.task === "predict" && fine / chosen.finer < chosen.observed.lastIndexOf(1);
+  const words = observed ? "observed by the models" : held ? "between observed frames" : "predicted";
   const time = fine / (chosen.finer * chosen.rate);
   for (const canvas of element("gallery-cells").querySelectorAll("canvas")) {
-    canvas.classList.toggle("given", given || held);
+    canvas.classList.toggle("observed", observed || held);
     canvas.setAttribute("aria-label", `${canvas.label}, ${time.toFixed(3)} s, ${words}`);
     if (!canvas.sheet.complete) continue;
     const x = (fine % chosen.columns) * width, y = Math.floor(fine / chosen.columns) * height;
@@ -120,9 +120,9 @@ function tick(now) {
   if (!player.playing) return;
   const chosen = gallery();
   const end = chosen.frames / chosen.rate; // the last frame stands as long as the others
-  player.moment = (player.moment + (now - player.last) / 1000 * Number(element("gallery-speed").value)) % end;
+  player.time = (player.time + (now - player.last) / 1000 * Number(element("gallery-speed").value)) % end;
   player.last = now;
-  const frame = Math.min(Math.floor(player.moment * rate() * chosen.rate + 1e-6), count() - 1);
+  const frame = Math.min(Math.floor(player.time * rate() * chosen.rate + 1e-6), count() - 1);
   if (frame !== Number(element("gallery-frame").value)) {
     element("gallery-frame").value = frame;
     draw();
@@ -133,13 +133,13 @@ function tick(now) {
 if (media.galleries.length) {
   element("gallery").hidden = false;
   fill(element("gallery-name"), media.galleries.map((one) => one.title));
-  element("gallery-name").addEventListener("change", () => { player.moment = 0; showGallery(); });
+  element("gallery-name").addEventListener("change", () => { player.time = 0; showGallery(); });
   element("gallery-clip").addEventListener("change", showClip);
   element("gallery-rate").addEventListener("change", setRate);
   element("gallery-play").addEventListener("click", () => play(!player.playing));
   element("gallery-frame").addEventListener("input", () => {
     play(false);
-    player.moment = Number(element("gallery-frame").value) / (rate() * gallery().rate);
+    player.time = Number(element("gallery-frame").value) / (rate() * gallery().rate);
     draw();
   });
   showGallery();
@@ -148,15 +148,15 @@ if (media.galleries.length) {
 // Plots: the rows of one table in one colour each, drawn by uPlot; the same numbers stand in a table below.
 const COLOURS = ["#3b82c4", "#d9690f", "#23966b", "#b558a7", "#b08900", "#d14949", "#7a6ff0", "#6b7f8c"];
 const hidden = new Set();
-let drawn = [];
+let plots = [];
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
   return { ink: style.getPropertyValue("--ink"), line: style.getPropertyValue("--line") };
 }
 
-function plot(place, label, unit, series, options = {}) {
-  const home = element(place);
+function plot(id, label, unit, series, options = {}) {
+  const home = element(id);
   const known = series.filter((one) => one.points.length);
   const xs = [...new Set(known.flatMap((one) => one.points.map((point) => point[0])))].sort((a, b) => a - b);
   if (!xs.length || (options.least && xs.length < options.least)) {
@@ -176,7 +176,7 @@ function plot(place, label, unit, series, options = {}) {
     return [low - room, high + room];
   };
   home.replaceChildren();
-  drawn.push(new uPlot({
+  plots.push(new uPlot({
     width: Math.max(260, home.clientWidth), height: 300,
     scales: { x: { time: false, range: (_, low, high) => margin(low, high) }, y: { range: (_, low, high) => margin(low, high) } },
     axes: [{ ...axis, label, values: options.ticks }, { ...axis, label: unit, size: 64 }],
@@ -192,12 +192,12 @@ function plot(place, label, unit, series, options = {}) {
   home.setAttribute("aria-label", `Plot of ${unit} over ${label}: ${known.map((one) => one.label).join(", ")}. The table below holds its numbers.`);
 }
 
-function numbers(value) { return value === null || value === undefined ? "–" : String(+value.toPrecision(5)); }
+function numbers(value) { return value === null || value === undefined ? "n/a" : String(+value.toPrecision(5)); }
 
 function drawPlots() {
-  for (const old of drawn) old.destroy();
-  drawn = [];
-  const ranking = board.rankings[Number(element("plot-ranking").value)];
+  for (const old of plots) old.destroy();
+  plots = [];
+  const ranking = leaderboard.rankings[Number(element("plot-ranking").value)];
   const chosen = Number(element("plot-metric").value), cost = Number(element("plot-cost").value);
   const metric = ranking.metrics[chosen];
   const unit = `${metric.name} ${metric.higher ? "↑" : "↓"}`;
@@ -205,15 +205,15 @@ function drawPlots() {
   const series = (points) => rows.map((row) => ({ label: row.label, colour: row.colour, points: points(row) }));
   // a cost of nothing has no logarithm: it stands one decade before the least
   const least = Math.min(...rows.map((row) => row.costs[cost]).filter((value) => value > 0));
-  const place = (value) => value > 0 ? Math.log10(value) : Math.floor(Math.log10(Number.isFinite(least) ? least : 10)) - 1;
-  plot("plot-quality", board.costs[cost], unit, series((row) =>
-    row.values[chosen] && row.costs[cost] !== null ? [[place(row.costs[cost]), row.values[chosen][0]]] : []), {
-    ticks: (_, ticks) => ticks.map((tick) => !Number.isInteger(tick) ? "" : tick === place(0) ? "0" : tick < 0 ? String(+(10 ** tick).toPrecision(1)) : (10 ** tick).toLocaleString("en")),
+  const position = (value) => value > 0 ? Math.log10(value) : Math.floor(Math.log10(Number.isFinite(least) ? least : 10)) - 1;
+  plot("plot-quality", leaderboard.costs[cost], unit, series((row) =>
+    row.values[chosen] && row.costs[cost] !== null ? [[position(row.costs[cost]), row.values[chosen][0]]] : []), {
+    ticks: (_, ticks) => ticks.map((tick) => !Number.isInteger(tick) ? "" : tick === position(0) ? "0" : tick < 0 ? String(+(10 ** tick).toPrecision(1)) : (10 ** tick).toLocaleString("en")),
   });
-  plot("plot-frames", "asked frame", unit, series((row) => row.frames[chosen].map((value, index) => [index + 1, value])), {
+  plot("plot-frames", "target frame", unit, series((row) => row.frames[chosen].map((value, index) => [index + 1, value])), {
     line: true, none: "This metric is not measured for each frame.",
   });
-  const sameRow = (row) => board.rankings
+  const sameRow = (row) => leaderboard.rankings
     .filter((other) => other.benchmark === ranking.benchmark && other.group === ranking.group && other.task === ranking.task && other.fps)
     .flatMap((other) => {
       const index = other.metrics.findIndex((one) => one.name === metric.name);
@@ -235,11 +235,11 @@ function drawPlots() {
     item.append(button);
     return item;
   }));
-  const table = make("table", { class: "board" });
+  const table = make("table", { class: "ranking" });
   table.append(make("caption", {}, `${ranking.title}: ${metric.name}`));
   const head = table.createTHead().insertRow();
   const frames = Array.from({ length: metric.frames }, (_, index) => `frame ${index + 1}`);
-  for (const name of ["row", unit, ...board.costs, ...frames]) head.append(make("th", { scope: "col" }, name));
+  for (const name of ["row", unit, ...leaderboard.costs, ...frames]) head.append(make("th", { scope: "col" }, name));
   const body = table.createTBody();
   for (const row of rows) {
     const line = body.insertRow();
@@ -249,15 +249,15 @@ function drawPlots() {
   element("plot-table").replaceChildren(table);
 }
 
-if (board.rankings.length) {
+if (leaderboard.rankings.length) {
   element("plots").hidden = false;
-  fill(element("plot-ranking"), board.rankings.map((one) => one.title));
-  fill(element("plot-cost"), board.costs);
+  fill(element("plot-ranking"), leaderboard.rankings.map((one) => one.title));
+  fill(element("plot-cost"), leaderboard.costs);
   const showMetrics = () => {
-    const ranking = board.rankings[Number(element("plot-ranking").value)];
+    const ranking = leaderboard.rankings[Number(element("plot-ranking").value)];
     fill(element("plot-metric"), ranking.metrics.map((one) => one.name));
     const known = (cost) => ranking.rows.some((row) => row.costs[cost] !== null);
-    if (!known(element("plot-cost").value)) element("plot-cost").value = Math.max(0, board.costs.findIndex((_, cost) => known(cost)));
+    if (!known(element("plot-cost").value)) element("plot-cost").value = Math.max(0, leaderboard.costs.findIndex((_, cost) => known(cost)));
     drawPlots();
   };
   element("plot-ranking").addEventListener("change", showMetrics);
@@ -273,5 +273,5 @@ element("theme").addEventListener("click", () => {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
-  if (board.rankings.length) drawPlots();
+  if (leaderboard.rankings.length) drawPlots();
 });
