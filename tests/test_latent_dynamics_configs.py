@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from benchmarks.commands.speed import read_config
+from benchmarks.commands.speed import model_and_data
 from benchmarks.runs.spec import read_plan
 from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import (
@@ -79,7 +79,7 @@ def built(model: dict[str, Any]) -> LatentDynamicsGAN:
 
 
 def system_of(path: Path) -> LatentDynamicsGAN:
-    return built(read_config(path)[0])
+    return built(model_and_data(path)[0])
 
 
 def identity(path: Path) -> str:
@@ -97,7 +97,7 @@ EXPERIMENTS = {identity(path) for path in FILES if MODELS not in path.parents}
 @pytest.mark.parametrize("path", FILES, ids=identity)
 def test_a_configuration_is_what_its_name_says(path: Path) -> None:
     name = name_of(path.stem)
-    model, data = read_config(path)
+    model, data = model_and_data(path)
     system = built(model)
     generator, critics = FAMILIES[name.family]
     assert type(system.generator) is generator

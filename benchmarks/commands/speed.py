@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.config.resolve import read_config
 from benchmarks.profiling.pipe import Pipe, Report, process
 from benchmarks.profiling.table import by_the_first, table
-from benchmarks.runs.spec import read_yaml
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import write_text
 
@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
     """A report for each configuration, all steps in turn, the public code's right after ours."""
-    parts = [read_config(path) for path in args.configs]
+    parts = [model_and_data(path) for path in args.configs]
     apart = ("configs", "against", "json", "no_data", "metrics", "dimension")
     settings = {key: value for key, value in vars(args).items() if key not in apart}
     reports: list[Report] = []
@@ -122,30 +122,25 @@ def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
     return reports
 
 
-def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def model_and_data(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The model and the data (or None) of an experiment, or of a file that is the model alone."""
-    if not path.is_file():
-        raise UserError(f"There is no file {path}. Name a model, like configs/model/vid_ode.yaml, or an experiment.")
-    content = read_yaml(path)
+    content = read_config(path)
     if "class_path" in content:
         if content["class_path"].startswith("datamodules."):
             raise UserError(f"{path} describes data. Name a model, like configs/model/vid_ode.yaml, or an experiment.")
         return content, None
     if "model" not in content:
         raise UserError(f"{path} has neither a `model:` nor a `class_path:`, so there is nothing to measure.")
-    found = [content["model"], content.get("data")]
-    for index, value in enumerate(found):
-        if isinstance(value, str) and value.endswith((".yaml", ".yml")):
-            found[index] = read_yaml(path.parent / value)
-        elif isinstance(value, str):
-            found[index] = {"class_path": value}
-    for name, part in zip(("model", "data"), found, strict=True):
+    model, data = (
+        {"class_path": part} if isinstance(part, str) else part for part in (content["model"], content.get("data"))
+    )
+    for name, part in (("model", model), ("data", data)):
         if part is not None and "class_path" not in part:
             raise UserError(
                 f"The `{name}:` of {path} has no class_path: a file that is laid over others is measured by none. "
                 "Name a model, like configs/model/vid_ode.yaml, or an experiment."
             )
-    return found[0], found[1]
+    return model, data
 
 
 def _public(folder: Path) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from benchmarks.runs.spec import read_yaml
+from benchmarks.config.resolve import read_yaml
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 if TYPE_CHECKING:

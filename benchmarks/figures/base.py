@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.config.build import build_data_of
+from benchmarks.config.resolve import resolve
 from benchmarks.records.record import Record
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import Plan
@@ -126,32 +127,6 @@ def answered(task: "Task", system: "System", case: "Case") -> "Float[Tensor, 'cl
 
 def trained(job: Job) -> Trained:
     """What has become of a job."""
-    config: dict[str, Any] = {}
-    for layer in job.settings["configs"]:
-        config = _merged(config, layer)
-    for option in job.settings["options"]:
-        config = _with_option(config, option)
+    config = resolve(job.settings["configs"], job.settings["options"])
     records = [record for record in job.filed().values() if record.request == job.request]
     return Trained(job.row.label, job.row.group, job.seed, config, job.selected, records)
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Mappings merge, all else is replaced; another class does not inherit its predecessor's arguments."""
-    if "class_path" in above and above["class_path"] != below.get("class_path"):
-        below = {}
-    merged = dict(below)
-    for key, value in above.items():
-        old = below.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _with_option(config: dict[str, Any], option: str) -> dict[str, Any]:
-    """The configuration with `a.b.c=value` set."""
-    import yaml
-
-    path, _, text = option.partition("=")
-    change: Any = yaml.safe_load(text)
-    for key in reversed(path.split(".")):
-        change = {key: change}
-    return _merged(config, change)

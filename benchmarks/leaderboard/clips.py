@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.runs.spec import read_yaml
+from benchmarks.config.resolve import read_yaml
 from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.io import slug, write_text
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from benchmarks.config.resolve import is_config_file, read_config
 from benchmarks.records.clip_scores import beside, copy_per_clip
 from benchmarks.records.record import Record, read_record
 from benchmarks.records.source_tree import class_paths, find, imported_by, lineage, statements_hash
-from benchmarks.runs.spec import Plan, Row, read_yaml
+from benchmarks.runs.spec import Plan, Row
 from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.io import content_hash, slug, write_text
 
@@ -74,7 +75,7 @@ class Job:
         name = self._experiment
         if self.row.overlays:
             words = slug(
-                "_".join(Path(overlay).stem if _is_file(overlay) else overlay for overlay in self.row.overlays)
+                "_".join(Path(overlay).stem if is_config_file(overlay) else overlay for overlay in self.row.overlays)
             )
             name += f"+{words[:40]}-{content_hash(self.row.overlays)[:8]}"
         return self.runs / name / str(self.seed)
@@ -87,7 +88,7 @@ class Job:
     @property
     def configs(self) -> list[Path]:
         """The files that say what is trained, in the order of their application."""
-        return [self.experiment, *(Path(overlay) for overlay in self.row.overlays if _is_file(overlay))]
+        return [self.experiment, *(Path(overlay) for overlay in self.row.overlays if is_config_file(overlay))]
 
     def check(self) -> None:
         """Raise a UserError if a file that the row names is not there."""
@@ -107,8 +108,8 @@ class Job:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What is trained: the contents of the experiment and its overlays, and of the files that they name."""
-        texts = [overlay for overlay in self.row.overlays if not _is_file(overlay)]
-        return {"configs": [_inline(read_yaml(path), path.parent) for path in self.configs], "options": texts}
+        texts = [overlay for overlay in self.row.overlays if not is_config_file(overlay)]
+        return {"configs": [read_config(path) for path in self.configs], "options": texts}
 
     @property
     def trains(self) -> bool:
@@ -152,7 +153,7 @@ class Job:
     def options(self) -> list[str]:
         """What `lightning fit` and `lightning test` are both told."""
         words = [f"--config={self.experiment}"]
-        words += [f"--config={overlay}" if _is_file(overlay) else f"--{overlay}" for overlay in self.row.overlays]
+        words += [f"--config={overlay}" if is_config_file(overlay) else f"--{overlay}" for overlay in self.row.overlays]
         return [*words, f"--seed_everything={self.seed}", f"--trainer.default_root_dir={self.folder}"]
 
     def fit_command(self) -> list[str]:
@@ -261,19 +262,3 @@ def folder_lock(job: Job) -> Iterator[int | None]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _is_file(overlay: str) -> bool:
-    """Whether an overlay is a config file; else it is an option, `key=value`."""
-    return overlay.endswith((".yaml", ".yml")) and "=" not in overlay
-
-
-def _inline(value: Any, folder: Path) -> Any:
-    """The configuration with the files that it names by path (`model: ../../model/x.yaml`) read in their places."""
-    if isinstance(value, dict):
-        return {key: _inline(entry, folder) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_inline(entry, folder) for entry in value]
-    if isinstance(value, str) and value.endswith((".yaml", ".yml")) and (folder / value).is_file():
-        return _inline(read_yaml(folder / value), (folder / value).parent)
-    return value

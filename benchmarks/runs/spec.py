@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from benchmarks.config.resolve import read_yaml
 from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.io import slug
 
@@ -111,20 +110,6 @@ def read_plan(path: Path) -> Plan:
 def read_plans(folder: Path) -> dict[str, Plan]:
     """Every plan in a folder, by name."""
     return {path.stem: read_plan(path) for path in sorted(folder.glob("*.yaml"))}
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; raises UserError if there is none."""
-    if not path.is_file():
-        raise UserError(f"There is no file {path}.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict):
-        found = "nothing" if content is None else f"a {type(content).__name__}"
-        raise UserError(f"{path} must hold `key: value` lines; it holds {found}.")
-    return content
 
 
 def _plan(name: str, content: dict[str, Any]) -> Plan:

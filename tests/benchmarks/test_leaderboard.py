@@ -323,8 +323,8 @@ def test_an_invalid_record_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         ("title: x", "'rows' is missing"),
         ("title: x\nrows: []", "`rows` must be a list with at least one"),
-        ("title: x\nrow: []", "no key 'row'. Did you mean 'rows'"),
-        ("title: x\nrows: [{label: a, experimnet: b}]", "no key 'experimnet'. Did you mean 'experiment'"),
+        ("title: x\nrow: []", "Unknown key 'row'. Did you mean 'rows'"),
+        ("title: x\nrows: [{label: a, experimnet: b}]", "Unknown key 'experimnet'. Did you mean 'experiment'"),
         ("title: x\nrows: [{label: a, experiment: b}, {label: A, experiment: b}]", "must differ"),
         ("title: x\nkind: tabel\nrows: [{label: a, experiment: b}]", "`kind` must be table or curve"),
         (

@@ -106,7 +106,7 @@ def test_only_and_seeds_choose(run: Run, capfd: pytest.CaptureFixture[str]) -> N
     assert run("--only=Repeats", "--seeds=3,4") == 0
     assert calls() == ["test evaluation 3 -", "test evaluation 4 -"]
     assert run("--only=Repeat") == 2
-    assert "no row in tiny: 'Repeat'. Did you mean 'Repeats'?" in capfd.readouterr().err
+    assert "Unknown row in tiny: 'Repeat'. Did you mean 'Repeats'?" in capfd.readouterr().err
     assert run("--seeds=one") == 2
     assert "--seeds must be whole numbers" in capfd.readouterr().err
 

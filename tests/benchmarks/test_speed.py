@@ -7,7 +7,7 @@ import yaml
 from torch import nn
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.speed import ratios, read_config
+from benchmarks.commands.speed import model_and_data, ratios
 from benchmarks.profiling.measure import FlopCount, peak_memory
 from benchmarks.profiling.table import by_the_first, table
 
@@ -130,7 +130,7 @@ def test_every_row_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere.yaml"], "no file nowhere.yaml"),
+        (["nowhere.yaml"], "'nowhere.yaml'"),
         (["tiny.yaml", "--against", "."], "no models/conv_odegru.py and no models/mocogan_ode.py"),
         (["tiny.yaml", "--steps", "0"], "--steps must be at least 1"),
         (["empty.yaml"], "neither a `model:` nor a `class_path:`"),
@@ -159,9 +159,9 @@ def test_a_config_is_a_model_or_an_experiment(tmp_path: Path) -> None:
     (tmp_path / "model.yaml").write_text(yaml.safe_dump(TINY))
     (tmp_path / "experiment.yaml").write_text("model: model.yaml\ndata: {class_path: datamodules.x.Y}\n")
     (tmp_path / "baseline.yaml").write_text("model: baselines.repeat_last.RepeatLast\n")
-    assert read_config(tmp_path / "model.yaml") == (TINY, None)
-    assert read_config(tmp_path / "experiment.yaml") == (TINY, {"class_path": "datamodules.x.Y"})
-    assert read_config(tmp_path / "baseline.yaml") == ({"class_path": "baselines.repeat_last.RepeatLast"}, None)
+    assert model_and_data(tmp_path / "model.yaml") == (TINY, None)
+    assert model_and_data(tmp_path / "experiment.yaml") == (TINY, {"class_path": "datamodules.x.Y"})
+    assert model_and_data(tmp_path / "baseline.yaml") == ({"class_path": "baselines.repeat_last.RepeatLast"}, None)
 
 
 def test_flop_of_a_convolution_and_of_its_gradients() -> None:
