@@ -131,9 +131,9 @@ def model_and_data(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
         return content, None
     if "model" not in content:
         raise UserError(f"{path} has neither a `model:` nor a `class_path:`, so there is nothing to measure.")
-    model, data = (
-        {"class_path": part} if isinstance(part, str) else part for part in (content["model"], content.get("data"))
-    )
+    model, data = content["model"], content.get("data")
+    model = {"class_path": model} if isinstance(model, str) else model
+    data = {"class_path": data} if isinstance(data, str) else data
     for name, part in (("model", model), ("data", data)):
         if part is not None and "class_path" not in part:
             raise UserError(
