@@ -1,4 +1,15 @@
-"""Configurations as plain data: files that name files, one over another, and `key=value` options. Imports no torch."""
+"""Configurations as plain data: an experiment's files, its recipe, overrides over them. Imports no torch.
+
+    model: ../../model/vid_ode.yaml
+    data: ../../data/moving_gif.yaml
+    recipe: ../../recipe/epochs_500.yaml
+    evaluation: ../../evaluation/predict_5.yaml
+    model.init_args.seconds_per_unit: 1.0
+
+A path is relative to the file that names it. The recipe (trainer, budget, averaging, checkpoints, and optimisers under
+`model`) is laid over the parts, the file's other groups over the recipe, and keys with dots, which set one value as
+options of the command line do, over all.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -6,42 +17,48 @@ from typing import Any
 
 import yaml
 
+from benchmarks.records.source_tree import find
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 Config = dict[str, Any]
+PARTS = ("model", "data", "evaluation")
 RECIPE = "recipe"
-"""The key of an experiment whose file is laid over the files that its other keys name, and under what is its own."""
 
 
-def resolve(layers: Iterable[Path | Mapping[str, Any]], options: Iterable[str] = ()) -> Config:
-    """What files and mappings say together, later ones over earlier ones, and then the options."""
+def resolve(layers: Iterable[Path | Mapping[str, Any]], overrides: Iterable[str] = ()) -> Config:
+    """What files and mappings say together, later ones over earlier ones, and then the overrides in their order.
+
+    Args:
+        layers: config files, or what was read from some.
+        overrides: config files, and options as in `with_option`.
+    """
     config: Config = {}
     for layer in layers:
         config = merge(config, read_config(layer) if isinstance(layer, Path) else layer)
-    for option in options:
-        config = with_option(config, option)
+    for override in overrides:
+        file = is_config_file(override)
+        config = merge(config, read_config(Path(override))) if file else with_option(config, override)
     return config
 
 
 def read_config(path: Path) -> Config:
-    """The configuration in a file, with the files that it names by path read in their places.
-
-    A `recipe:` is resolved: `model: ../../model/x.yaml` comes first, the recipe over it, what the file says itself on
-    top.
+    """The configuration in a file: parts and recipe read in their places, keys with dots applied.
 
     Raises:
-        UserError: if a file is not there or holds no mapping.
+        UserError: if the file, or one that it names, is not there or holds no mapping.
     """
     content = read_yaml(path)
+    for key in (*PARTS, RECIPE):
+        _check_file(path, key, content.get(key))
     recipe = content.pop(RECIPE, None)
-    if recipe is None:
-        return inline(content, path.parent)
-    if not is_config_file(recipe):
-        raise UserError(f"`{RECIPE}:` of {path} must name a .yaml file; got {recipe!r}.")
-    named = {key: value for key, value in content.items() if is_config_file(value)}
-    own = {key: value for key, value in content.items() if key not in named}
-    over = merge(read_config(path.parent / recipe), inline(own, path.parent))
-    return merge(inline(named, path.parent), over)
+    read = {key: inline(value, path.parent) for key, value in content.items()}
+    config = {key: read[key] for key in read if key in PARTS}
+    config = config if recipe is None else merge(config, read_config(path.parent / recipe))
+    config = merge(config, {key: value for key, value in read.items() if key not in PARTS and "." not in str(key)})
+    for key, value in read.items():
+        if "." in str(key):
+            config = _changed(config, key.split("."), value)
+    return config
 
 
 def read_yaml(path: Path) -> Config:
@@ -91,13 +108,35 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Config:
 def with_option(config: Mapping[str, Any], option: str) -> Config:
     """The configuration with `a.b.c=value` set, or `a.b+=value` appended to a list.
 
-    As on the command line, an argument of an object needs no `init_args` before it, and a list means its last entry.
+    As on the command line, an argument of an object needs no `init_args` before it, a list means its last entry, and a
+    value may be a config file, relative to the working folder.
     """
     path, equals, text = option.partition("=")
     if not equals:
         raise UserError(f"An option is written key=value, like model.init_args.lr=0.1; got '{option}'.")
-    changed: Config = _changed(config, path.split("."), yaml.safe_load(text))
+    changed: Config = _changed(config, path.split("."), inline(yaml.safe_load(text), Path()))
     return changed
+
+
+def full_class_paths(value: Any) -> Any:
+    """The value with a full path for each bare class name that one class of ours has; others stay as they are."""
+    if isinstance(value, list):
+        return [full_class_paths(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    full = {key: full_class_paths(entry) for key, entry in value.items()}
+    name = full.get("class_path")
+    if isinstance(name, str) and "." not in name and (found := find(name)):
+        full["class_path"] = found.path
+    return full
+
+
+def _check_file(path: Path, key: str, value: Any) -> None:
+    if key == RECIPE and value is not None and not is_config_file(value):
+        raise UserError(f"`{RECIPE}:` of {path} must name a .yaml file; got {value!r}.")
+    if is_config_file(value) and not (path.parent / value).is_file():
+        known = [f"{Path(value).parent}/{file.name}" for file in (path.parent / value).parent.glob("*.yaml")]
+        raise unknown_name_error(f"file for `{key}:` in {path}:", value, known)
 
 
 def _changed(node: Any, keys: Sequence[str], value: Any) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.config.resolve import merge, read_config, resolve, with_option
+from benchmarks.config.resolve import full_class_paths, merge, read_config, resolve, with_option
 from benchmarks.utils.errors import UserError
 
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1, "eps": 1.0}}
@@ -41,13 +41,26 @@ def test_a_recipe_lies_over_the_files_and_under_what_the_experiment_says_itself(
         {"generator_updates": 100, "seconds": 30},
     )
     assert "recipe" not in plain
-    inside = write(
-        tmp_path / "inside.yaml", model={"class_path": "Other", "init_args": {"width": 4}}, recipe="recipe.yaml"
-    )
-    assert read_config(inside)["model"] == {
-        "class_path": "Other",
-        "init_args": {"width": 4, "optimizer": {"init_args": {"lr": 0.2}}},
-    }
+    dotted = write(tmp_path / "dotted.yaml", **named, **{"budget.seconds": 20, "model.width": 4})
+    assert read_config(dotted)["budget"] == {"generator_updates": 100, "seconds": 20}
+    assert read_config(dotted)["model"]["init_args"]["width"] == 4
+
+
+def test_bare_names_of_our_classes_become_full_paths_and_others_stay() -> None:
+    config = {"model": {"class_path": "RepeatLast"}, "all": [{"class_path": "Adam"}, {"class_path": "mine.Net"}]}
+    full = full_class_paths(config)
+    assert full["model"] == {"class_path": "baselines.repeat_last.RepeatLast"}
+    assert full["all"] == config["all"]
+
+
+def test_overrides_are_files_and_options_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.yaml", model={"class_path": "Net", "init_args": {"width": 8}})
+    write(tmp_path / "over.yaml", model={"init_args": {"width": 9}}, seed=1)
+    write(tmp_path / "other.yaml", class_path="Other")
+    assert resolve([Path("a.yaml")], ["seed=2", "over.yaml"])["seed"] == 1
+    assert resolve([Path("a.yaml")], ["over.yaml", "model.width=7"])["model"]["init_args"] == {"width": 7}
+    assert resolve([Path("a.yaml")], ["model=other.yaml"])["model"] == {"class_path": "Other"}
 
 
 def test_another_class_does_not_inherit_arguments_and_a_bare_name_takes_them() -> None:
