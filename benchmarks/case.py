@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.utils.errors import UserError
 from benchmarks.verbs import Seeds, Times
-from datamodules.base.rng import LOSE, uniforms
+from datamodules.base.rng import MISSING_FRAMES, uniforms
 from datamodules.clip import Sample
 
 GAPS = ", where shown frames are missing"
@@ -56,7 +56,7 @@ def with_losses(case: Case, rate: float | None, *, last: bool = False) -> Case:
     lost = min(free, count - max(ends_kept, round(rate * count)))
     present = torch.ones(case.present.shape, dtype=torch.bool)
     if lost > 0:
-        numbers = uniforms(LOSE, 0, 0, case.ids.cpu().numpy(), free)
+        numbers = uniforms(MISSING_FRAMES, 0, 0, case.ids.cpu().numpy(), free)
         order = np.argsort(numbers, axis=1, kind="stable")[:, :lost]
         present.scatter_(1, 1 + torch.from_numpy(order), False)
     present = present.to(case.present.device) & case.present

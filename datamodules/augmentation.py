@@ -33,7 +33,7 @@ class Augmentation:
         if not 0 <= self.rotate_degrees <= 180:
             raise UserError(f"rotate_degrees must be from 0 to 180; got {self.rotate_degrees}.")
 
-    def draw(self, ids: Int[Tensor, " batch"], *, seed: int, epoch: int) -> tuple[Flips, Angles]:
+    def sample_parameters(self, ids: Int[Tensor, " batch"], *, seed: int, epoch: int) -> tuple[Flips, Angles]:
         """Whether each clip is mirrored and by how many radians it is turned (counter-clockwise)."""
         numbers = torch.from_numpy(uniforms(AUGMENT, seed, epoch, ids.cpu().numpy(), 2))
         flips = (numbers[:, 0] < 0.5) & self.flip
@@ -42,7 +42,7 @@ class Augmentation:
 
     def __call__(self, batch: Batch, *, seed: int, epoch: int, joint_pairs: Sequence[tuple[int, int]] = ()) -> Batch:
         """The batch with every clip augmented by its own draw; frames are float in [-1, 1] already."""
-        flips, angles = self.draw(batch.ids, seed=seed, epoch=epoch)
+        flips, angles = self.sample_parameters(batch.ids, seed=seed, epoch=epoch)
         if self.flip:
             batch = flip(batch, flips, joint_pairs)
         return rotate(batch, angles) if self.rotate_degrees else batch

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.base.metadata import Facts
-from datamodules.base.published import PreparedData
+from datamodules.base.metadata import Metadata
+from datamodules.base.published import PublishedDataModule
 from datamodules.base.splits import Splits
 from datamodules.errors import UserError
 from datamodules.storage.archives import Archive
-from datamodules.storage.clip_views import Piece
-from datamodules.storage.decoding import Moments, Recording
+from datamodules.storage.clip_views import ClipView
+from datamodules.storage.decoding import Recording, TimedFrames
 from datamodules.storage.store import ClipStore
 from datamodules.storage.tfrecord import features, records
 from datamodules.storage.video import fit
@@ -23,7 +23,7 @@ _NAME = "bair_robot_pushing_dataset_v0"
 _SITE = "http://rail.eecs.berkeley.edu/datasets"
 
 
-class BAIR(PreparedData):
+class BAIR(PublishedDataModule):
     """BAIR robot pushing: 43,520 clips of 30 frames, 64x64 colour, rate not published, free to download.
 
     Source: `bair_robot_pushing_dataset_v0.tar` (30 GB) with softmotion30_44k/{train,test}/traj_<a>_to_<b>.tfrecords,
@@ -36,11 +36,11 @@ class BAIR(PreparedData):
 
     Args:
         assumed_rate: frames per second that times are made with; the owner does not say. 10 is ours.
-        shared: see `PreparedData`.
+        shared: see `PublishedDataModule`.
     """
 
     name = "bair"
-    facts = Facts(
+    metadata = Metadata(
         source="rail.eecs.berkeley.edu/datasets, without asking",
         licence="none named; free to download",
         citation="Ebert et al., Self-Supervised Visual Planning, CoRL 2017",
@@ -68,11 +68,11 @@ class BAIR(PreparedData):
         """One tar."""
         return [Archive(_NAME, f"{_SITE}/{_NAME}.tar")], []
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """The owner's test clips, then his train clips, in the order of their numbers."""
         count = 0
         for part in ("test", "train"):
-            files = [path for path in places[_NAME].rglob("traj_*.tfrecords") if path.parent.name == part]
+            files = [path for path in folders[_NAME].rglob("traj_*.tfrecords") if path.parent.name == part]
             for path in sorted(files, key=_first):
                 for number, (start, length) in enumerate(records(path)):
                     read = partial(_clip, path, start, length, self._size, self._store_channels, self.assumed_rate)
@@ -88,9 +88,9 @@ class BAIR(PreparedData):
 def arrange(sequences: Sequence[int]) -> Splits:
     """The splits of clips with these numbers."""
     return {
-        "train": [Piece(clip) for clip, number in enumerate(sequences) if number >= 2560],
-        "val": [Piece(clip) for clip, number in enumerate(sequences) if 256 <= number < 2560],
-        "test": [Piece(clip) for clip, number in enumerate(sequences) if number < 256],
+        "train": [ClipView(clip) for clip, number in enumerate(sequences) if number >= 2560],
+        "val": [ClipView(clip) for clip, number in enumerate(sequences) if 256 <= number < 2560],
+        "test": [ClipView(clip) for clip, number in enumerate(sequences) if number < 256],
     }
 
 
@@ -99,7 +99,7 @@ def _first(path: Path) -> int:
     return int(match[1]) if match else -1
 
 
-def _clip(path: Path, start: int, length: int, size: tuple[int, int], channels: int, rate: float) -> Moments:
+def _clip(path: Path, start: int, length: int, size: tuple[int, int], channels: int, rate: float) -> TimedFrames:
     with path.open("rb") as file:
         file.seek(start)
         entries = features(file.read(length))

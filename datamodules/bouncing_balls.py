@@ -20,7 +20,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 
 from datamodules.base.clip_source import Indices, Positions
 from datamodules.base.module import Split
-from datamodules.base.simulated import SimulatedData, SimulatedSource
+from datamodules.base.simulated import SimulatedDataModule, SimulatedSource
 from datamodules.errors import UserError
 
 BOX = 10.0
@@ -43,10 +43,10 @@ class Motion(NamedTuple):
 
     def at(self, times: Float64[np.ndarray, "clips time"]) -> Float64[np.ndarray, "clips time balls 2"]:
         """Where the balls are, in box units, at times in seconds."""
-        piece = (times[:, :, None] >= self.starts[:, None]).sum(axis=2) - 1
+        segment = (times[:, :, None] >= self.starts[:, None]).sum(axis=2) - 1
         rows = np.arange(len(times))[:, None]
-        elapsed = times - self.starts[rows, piece]
-        return self.positions[rows, piece] + self.velocities[rows, piece] * elapsed[..., None, None]
+        elapsed = times - self.starts[rows, segment]
+        return self.positions[rows, segment] + self.velocities[rows, segment] * elapsed[..., None, None]
 
 
 def initial_state(seed: int, balls: int = 3) -> tuple[Float64[np.ndarray, "balls 2"], Float64[np.ndarray, "balls 2"]]:
@@ -67,7 +67,7 @@ def simulate(positions: Points, velocities: Points, duration: float) -> Motion:
     clips, balls = positions.shape[:2]
     position, velocity, now = positions.copy(), velocities.copy(), np.zeros(clips)
     first, second = np.triu_indices(balls, 1)
-    pieces = [(now.copy(), position.copy(), velocity.copy())]
+    segments = [(now.copy(), position.copy(), velocity.copy())]
     rows = np.arange(clips)
     while (running := now < duration).any():
         to_wall = _time_to_wall(position, velocity).reshape(clips, -1)
@@ -82,12 +82,14 @@ def simulate(positions: Points, velocities: Points, duration: float) -> Motion:
         velocity[rows[wall], ball, axis] *= -1
         pair = event[~wall] - to_wall.shape[1]
         _exchange(position, velocity, rows[~wall], first[pair], second[pair])
-        pieces.append((np.where(running, now, np.inf), position.copy(), velocity.copy()))
-    starts, where, speeds = (np.stack(part, axis=1) for part in zip(*pieces, strict=True))
+        segments.append((np.where(running, now, np.inf), position.copy(), velocity.copy()))
+    starts, where, speeds = (np.stack(part, axis=1) for part in zip(*segments, strict=True))
     return Motion(starts, where, speeds)
 
 
-def draw(centres: Float64[np.ndarray, "*shape balls 2"], size: int = 32) -> UInt8[np.ndarray, "*shape 1 {size} {size}"]:
+def render(
+    centres: Float64[np.ndarray, "*shape balls 2"], size: int = 32
+) -> UInt8[np.ndarray, "*shape 1 {size} {size}"]:
     """The picture of balls at these centres (box units): x to the right, y down."""
     pixel = (np.arange(size) + 0.5) * BOX / size
     squared_x = (pixel - centres[..., 0, None]) ** 2
@@ -120,7 +122,7 @@ class BouncingBallsSource(SimulatedSource):
             times[-1],
         )
         self._centres = motion.at(np.broadcast_to(times, (len(seeds), num_frames)))
-        self._frames = np.concatenate([draw(centres, size) for centres in np.array_split(self._centres, 16)])
+        self._frames = np.concatenate([render(centres, size) for centres in np.array_split(self._centres, 16)])
 
     def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
         """Frames, 0 to 255."""
@@ -171,7 +173,7 @@ def _exchange(
     velocity[clip, other] += along
 
 
-class BouncingBalls(SimulatedData):
+class BouncingBalls(SimulatedDataModule):
     """Three bouncing balls, 32x32, 20 frames at 20 frames per second.
 
     Args:

@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from datamodules.base.gridded import FieldData, basins, moments, ranged
-from datamodules.base.metadata import Facts
+from datamodules.base.gridded import GriddedDataModule, basins, timed_maps, value_ranges
+from datamodules.base.metadata import Metadata
 from datamodules.base.splits import Splits, by_side, check_sizes
 from datamodules.errors import UserError
 from datamodules.storage.archives import Archive, MissingData
 from datamodules.storage.clip_views import names_of
-from datamodules.storage.decoding import Moments, Recording
+from datamodules.storage.decoding import Recording, TimedFrames
 from datamodules.storage.store import ClipStore
 
 _UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 
 
-class Cam5(FieldData):
+class Cam5(GriddedDataModule):
     """CAM5 hurricanes: 319 films of zonal wind, meridional wind and pressure, one map every 3 hours, 1996 to 2015.
 
     Source: the CAM5 simulation of Kim, Park, Chung, Lee, Kang, Liu, Prabhat and others, Deep-Hurricane-Tracker:
@@ -43,13 +43,13 @@ class Cam5(FieldData):
         size: rows and columns of a tile; never resized.
         val_share: the share of the train films to validate on.
         val_seed: which ones.
-        bounds: see `FieldData`.
-        shared: see `PreparedData`.
+        bounds: see `GriddedDataModule`.
+        shared: see `PublishedDataModule`.
     """
 
     name = "cam5"
     variables = ("U850", "V850", "PSL")
-    facts = Facts(
+    metadata = Metadata(
         source="authors of Deep-Hurricane-Tracker, on request",
         licence="on request, research use",
         citation="Kim et al., Deep-Hurricane-Tracker, WACV 2019",
@@ -76,12 +76,12 @@ class Cam5(FieldData):
         """One folder, zip or tar of NetCDF files."""
         return [Archive("cam5")], []
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """Each hurricane."""
-        paths = sorted(places["cam5"].rglob("*.nc"))
+        paths = sorted(folders["cam5"].rglob("*.nc"))
         if not paths:
             raise UserError(f"{self.folder} has no .nc file in cam5. {self.request}")
-        tracks = sorted(places["cam5"].rglob("hurricanes.csv"))
+        tracks = sorted(folders["cam5"].rglob("hurricanes.csv"))
         if tracks:
             yield from _cut([read_axes(path) for path in paths], read_tracks(tracks[0]), self.variables, self._size)
             return
@@ -133,7 +133,7 @@ def read_axes(path: Path) -> Axes:
         MissingData: if the reader is not installed.
         UserError: if it is no NetCDF file, a coordinate is missing, or time has no unit that is known.
     """
-    with _opened(path, ("time", "lat", "lon")) as file:
+    with _open_netcdf(path, ("time", "lat", "lon")) as file:
         unit = str(file["time"].attrs.get("units", "")).partition(" since ")[0].strip().lower()
         if unit not in _UNITS:
             raise UserError(f"{path}: time must be in {', '.join(_UNITS)} since a date; its unit is '{unit}'.")
@@ -147,7 +147,7 @@ def read_maps(part: Part, variables: Sequence[str]) -> Float32[np.ndarray, "time
     Raises:
         UserError: if it is no NetCDF file or lacks a variable.
     """
-    with _opened(part.path, variables) as file:
+    with _open_netcdf(part.path, variables) as file:
         chosen = {"time": part.when, "lat": part.rows, "lon": part.columns}
         fields = [file[name].isel(chosen).transpose("time", "lat", "lon").to_numpy() for name in variables]
     return np.stack(fields, axis=1).astype(np.float32)
@@ -175,7 +175,7 @@ def arrange(store: ClipStore, name: str, val_share: float, val_seed: int) -> Spl
     return by_side(sides, store, val_share, val_seed)
 
 
-def _opened(path: Path, needed: Sequence[str]) -> Any:
+def _open_netcdf(path: Path, needed: Sequence[str]) -> Any:
     try:
         import xarray
     except ImportError as error:
@@ -219,7 +219,7 @@ def _basin(file: Axes, track: Track) -> tuple[str, slice, slice]:
     raise UserError(f"{track.name} at {track.lat} N, {track.lon} E lies in no basin of 60 x 160 degrees.")
 
 
-def _film(parts: Sequence[Part], variables: Sequence[str], size: tuple[int, int], notes: dict[str, Any]) -> Moments:
+def _film(parts: Sequence[Part], variables: Sequence[str], size: tuple[int, int], notes: dict[str, Any]) -> TimedFrames:
     """The maps and their times; the range of each variable goes into `notes`."""
     values = np.concatenate([read_maps(part, variables) for part in parts])
     if values.shape[2:] != size:
@@ -229,5 +229,5 @@ def _film(parts: Sequence[Part], variables: Sequence[str], size: tuple[int, int]
         )
     axes = [read_axes(part.path) for part in parts]
     seconds = np.concatenate([axis.clock[part.when] * axis.unit for axis, part in zip(axes, parts, strict=True)])
-    notes |= ranged(values)
-    yield from moments(values, seconds)
+    notes |= value_ranges(values)
+    yield from timed_maps(values, seconds)

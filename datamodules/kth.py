@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.base.metadata import Facts
-from datamodules.base.published import PreparedData
+from datamodules.base.metadata import Metadata
+from datamodules.base.published import PublishedDataModule
 from datamodules.base.splits import Splits, check_sizes
 from datamodules.errors import UserError
 from datamodules.storage.archives import Archive
-from datamodules.storage.clip_views import Piece
+from datamodules.storage.clip_views import ClipView
 from datamodules.storage.decoding import Recording
 from datamodules.storage.store import ClipStore
 from datamodules.storage.video import decode
@@ -24,7 +24,7 @@ _SITE = "http://www.csc.kth.se/cvap/actions"
 _FILE = re.compile(r"(person(\d+)_([a-z]+)_d\d)")
 
 
-class KTH(PreparedData):
+class KTH(PublishedDataModule):
     """KTH Action: 25 people, 6 actions, 599 grey AVI files of 160x120 at 25 fps, free for research.
 
     Source: https://www.csc.kth.se/cvap/actions/, a zip per action with files like `person01_walking_d1_uncomp.avi`, and
@@ -43,12 +43,12 @@ class KTH(PreparedData):
         actions: other actions than the protocol's.
         sequences: cut the videos where `00sequences.txt` says first; what lies between, mostly an empty scene, is lost.
         channels: 1, or 3 for grey repeated, as Vid-ODE has it.
-        shared: see `PreparedData`.
+        shared: see `PublishedDataModule`.
     """
 
     name = "kth"
     stored_channels = 1
-    facts = Facts(
+    metadata = Metadata(
         source="csc.kth.se/cvap/actions, without asking",
         licence="free for research",
         citation="Schuldt, Laptev and Caputo, Recognizing Human Actions, ICPR 2004",
@@ -87,11 +87,11 @@ class KTH(PreparedData):
         others = [archive for action, archive in every.items() if action not in self.actions]
         return [Archive("00sequences", f"{_SITE}/00sequences.txt"), *needed], others
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """Each AVI file, with its person and its sequences."""
-        listed = read_sequences(places["00sequences"].read_text(encoding="latin-1"))
+        listed = read_sequences(folders["00sequences"].read_text(encoding="latin-1"))
         for label, action in enumerate(ACTIONS):
-            for path in sorted(places[action].rglob("*.avi")) if action in places else ():
+            for path in sorted(folders[action].rglob("*.avi")) if action in folders else ():
                 match = _FILE.match(path.name)
                 if match is None or match[3] != action:
                     continue
@@ -102,7 +102,7 @@ class KTH(PreparedData):
         """By person, as the protocol says; an incomplete set is warned of where the paper counts its clips."""
         splits = arrange(store.index["clips"], self.protocol, self.actions, sequences=self.sequences)
         if self.protocol == "vid_ode" and self._published:
-            counts = {str(split): len(pieces) for split, pieces in splits.items()}
+            counts = {str(split): len(views) for split, views in splits.items()}
             check_sizes(self.name, counts, {"train": 255, "test": 144})
         return splits
 
@@ -118,8 +118,8 @@ def arrange(
     else:
         people = {"train": range(1, 17), "val": range(0), "test": range(17, 26)}
 
-    def of(who: range) -> list[Piece]:
-        pieces: list[Piece] = []
+    def of(who: range) -> list[ClipView]:
+        views: list[ClipView] = []
         for number, clip in enumerate(clips):
             if clip["person"] not in who or clip["action"] not in actions:
                 continue
@@ -127,10 +127,10 @@ def arrange(
             for start, stop in cuts:
                 stop = min(stop, clip["length"])
                 if protocol == "inbetweening":
-                    pieces += [Piece(number, place, place + 16) for place in range(start, stop - 15, 16)]
+                    views += [ClipView(number, place, place + 16) for place in range(start, stop - 15, 16)]
                 elif start < stop:
-                    pieces.append(Piece(number, start, stop))
-        return pieces
+                    views.append(ClipView(number, start, stop))
+        return views
 
     return {"train": of(people["train"]), "val": of(people["val"]), "test": of(people["test"])}
 

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datamodules.base.metadata import Facts
-from datamodules.base.published import PreparedData
+from datamodules.base.metadata import Metadata
+from datamodules.base.published import PublishedDataModule
 from datamodules.base.splits import Splits, by_side, check_sizes
 from datamodules.errors import UserError
 from datamodules.storage.archives import Archive
@@ -16,7 +16,7 @@ from datamodules.storage.store import ClipStore
 from datamodules.storage.video import EXTENSIONS, decode
 
 
-class MovingGif(PreparedData):
+class MovingGif(PublishedDataModule):
     """Moving GIF (MGif): 1,000 animated GIFs of cartoon animals, 256x256, each at its own rate, research use.
 
     Source: the project page of Monkey-Net, a folder `moving-gif` with `train` (900) and `test` (100). Siarohin,
@@ -29,11 +29,11 @@ class MovingGif(PreparedData):
         assumed_rate: frames per second that times are made with; 10 is ours, one of Vid-ODE's units in a second.
         val_share: the share of the train folder to validate on.
         val_seed: which ones.
-        shared: see `PreparedData`.
+        shared: see `PublishedDataModule`.
     """
 
     name = "moving-gif"
-    facts = Facts(
+    metadata = Metadata(
         source="github.com/AliaksandrSiarohin/monkey-net (link there)",
         licence="none named; research use",
         citation="Siarohin et al., Animating Arbitrary Objects via Deep Motion Transfer, CVPR 2019",
@@ -69,13 +69,13 @@ class MovingGif(PreparedData):
         """One folder or zip."""
         return [Archive("moving-gif")], []
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """The GIFs of both folders, by name."""
         for side in ("train", "test"):
-            folders = sorted(path for path in places["moving-gif"].rglob(side) if path.is_dir())
-            if not folders:
+            found = sorted(path for path in folders["moving-gif"].rglob(side) if path.is_dir())
+            if not found:
                 raise UserError(f"{self.folder} has no folder `{side}` in moving-gif. {self.request}")
-            paths = sorted(path for path in folders[0].iterdir() if path.suffix.lower() in EXTENSIONS)
+            paths = sorted(path for path in found[0].iterdir() if path.suffix.lower() in EXTENSIONS)
             for path in paths:
                 read = partial(_film, path, self._size, self._store_channels, self.assumed_rate)
                 yield Recording(f"{side}/{path.stem}", read, about={"side": side})

@@ -18,7 +18,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from datamodules.base.clip_source import Indices, Positions
 from datamodules.base.module import Split
 from datamodules.base.rng import SCENE, uniforms
-from datamodules.base.simulated import SimulatedData, SimulatedSource
+from datamodules.base.simulated import SimulatedDataModule, SimulatedSource
 from datamodules.errors import UserError
 
 CROSSING = 31 / 16
@@ -58,7 +58,7 @@ class MovingShapesSource(SimulatedSource):
 
     def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
         """The pictures at these frames, drawn now."""
-        return self.draw(clips, self._times[frames])
+        return self.render(clips, self._times[frames])
 
     def centres(self, clips: Indices, times: Float64[np.ndarray, "batch time"]) -> Float64[np.ndarray, "batch time 2"]:
         """Where the shapes are at any times: x then y in pixels, 0 the left or upper border of the picture."""
@@ -67,7 +67,7 @@ class MovingShapesSource(SimulatedSource):
         weights = np.concatenate([(1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3], axis=-2)
         return (weights * self._points[clips][:, None]).sum(axis=-2)
 
-    def draw(
+    def render(
         self, clips: Indices, times: Float64[np.ndarray, "batch time"]
     ) -> UInt8[np.ndarray, "batch time channel height width"]:
         """The pictures at any times, in seconds since the first frame."""
@@ -98,7 +98,7 @@ class MovingShapesSource(SimulatedSource):
         return light
 
 
-class MovingShapes(SimulatedData):
+class MovingShapes(SimulatedDataModule):
     """Discs and squares that cross the picture; see the module's description.
 
     Args:

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from datamodules.base.metadata import Facts
-from datamodules.base.subject_split import PeopleData
+from datamodules.base.metadata import Metadata
+from datamodules.base.subject_split import SubjectSplitDataModule
 from datamodules.storage.archives import Archive
 from datamodules.storage.decoding import Recording
-from datamodules.storage.image_sequences import numbered, stills
+from datamodules.storage.image_sequences import images_in, read_image_sequence
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 
 
-class MUG(PeopleData):
+class MUG(SubjectSplitDataModule):
     """MUG facial expressions: 52 people (of 86) and six expressions as JPEG frames of 896x896 at 19 fps, by licence.
 
     Source: https://mug.ee.auth.gr/fed/, a folder `subjects3` with `<subject>/<expression>/take000/img_0000.jpg`.
@@ -25,12 +25,12 @@ class MUG(PeopleData):
     Args:
         val_people: to validate on, by the name of their folder.
         test_people: to test on; all others are trained on.
-        shared: see `PreparedData`.
+        shared: see `PublishedDataModule`.
     """
 
     name = "mug"
     keypoint_kind = "face"
-    facts = Facts(
+    metadata = Metadata(
         source="mug.ee.auth.gr/fed (form)",
         licence="signed form, research use",
         citation="Aifanti et al., The MUG Facial Expression Database, WIAMIS 2010",
@@ -51,18 +51,22 @@ class MUG(PeopleData):
         """The folder with the people's folders."""
         return [Archive("subjects3")], []
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """Each take of the six expressions."""
-        folders = {
+        takes = {
             folder
-            for picture in places["subjects3"].rglob("*.jp*g")
-            for folder in picture.relative_to(places["subjects3"]).parents
+            for picture in folders["subjects3"].rglob("*.jp*g")
+            for folder in picture.relative_to(folders["subjects3"]).parents
             if folder.parent.name in EXPRESSIONS
         }
-        for folder in sorted(folders):
+        for folder in sorted(takes):
             expression, person = folder.parent.name, folder.parents[1].name
             read = partial(
-                stills, numbered(places["subjects3"] / folder), 19.0, size=self._size, channels=self._store_channels
+                read_image_sequence,
+                images_in(folders["subjects3"] / folder),
+                19.0,
+                size=self._size,
+                channels=self._store_channels,
             )
             name = f"{person}/{expression}/{folder.name}"
             yield Recording(name, read, EXPRESSIONS.index(expression), {"person": person})

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from datamodules.base.gridded import FieldData, basins, moments, ranged
-from datamodules.base.metadata import Facts
+from datamodules.base.gridded import GriddedDataModule, basins, timed_maps, value_ranges
+from datamodules.base.metadata import Metadata
 from datamodules.base.splits import Splits
 from datamodules.storage.archives import Archive
-from datamodules.storage.clip_views import Piece
+from datamodules.storage.clip_views import ClipView
 from datamodules.storage.decoding import Recording
 from datamodules.storage.store import ClipStore
 
@@ -20,7 +20,7 @@ MONTH = 730.485 * 3600
 """Seconds: a year of 365.2425 days over twelve."""
 
 
-class NoaaWinds(FieldData):
+class NoaaWinds(GriddedDataModule):
     """NOAA winds: monthly maps in basins of 60 x 160 degrees, public domain; a stand-in for CAM5, not a replacement.
 
     Source: two files that NOAA's Ferret distributes, as .npz. `navy`: winds u, v of the FNOC analysis at 2.5 degrees,
@@ -32,12 +32,12 @@ class NoaaWinds(FieldData):
 
     Args:
         kind: which of the two.
-        bounds: see `FieldData`.
-        shared: see `PreparedData`; the size is that of the kind's own grid.
+        bounds: see `GriddedDataModule`.
+        shared: see `PublishedDataModule`; the size is that of the kind's own grid.
     """
 
     name = "noaa-winds"
-    facts = Facts(
+    metadata = Metadata(
         source="NOAA, data of Ferret (navy_winds, coads_climatology)",
         licence="public domain",
         citation="NOAA PMEL; COADS: Slutz et al., 1985",
@@ -63,9 +63,9 @@ class NoaaWinds(FieldData):
         """One file."""
         return [Archive(self._file)], []
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """Each basin, in one piece or in three."""
-        with np.load(places[self._file]) as content:
+        with np.load(folders[self._file]) as content:
             values = np.stack([content[name].astype(np.float32) for name in self.variables], axis=1)
             lat, lon = content["lat"].astype(np.float64), content["lon"].astype(np.float64)
             hours = content["time"].astype(np.float64) if "time" in content else None
@@ -75,13 +75,13 @@ class NoaaWinds(FieldData):
             sides = parts if self.kind == "navy" else {("train", "train", "val", "test")[number]: slice(None)}
             for side, when in sides.items():
                 tile = values[when, :, rows, columns]
-                read = partial(moments, tile, seconds[when])
-                yield Recording(f"{basin}-{side}", read, about={"side": side, **ranged(tile)})
+                read = partial(timed_maps, tile, seconds[when])
+                yield Recording(f"{basin}-{side}", read, about={"side": side, **value_ranges(tile)})
 
     def splits(self, store: ClipStore) -> Splits:
         """As prepared."""
         sides = [entry["side"] for entry in store.index["clips"]]
         train, val, test = (
-            [Piece(clip) for clip, side in enumerate(sides) if side == wanted] for wanted in ("train", "val", "test")
+            [ClipView(clip) for clip, side in enumerate(sides) if side == wanted] for wanted in ("train", "val", "test")
         )
         return {"train": train, "val": val, "test": test}

@@ -16,7 +16,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from datamodules.base.clip_source import Indices, Positions
 from datamodules.base.module import Split
-from datamodules.base.simulated import SimulatedData, SimulatedSource
+from datamodules.base.simulated import SimulatedDataModule, SimulatedSource
 from datamodules.clip import Batch, KeypointClip, Trajectory
 
 GRAVITY = 9.81
@@ -91,7 +91,7 @@ class PendulumSource(SimulatedSource):
         return states, np.ones(states.shape[:-1], dtype=np.float32)
 
 
-class Pendulum(SimulatedData):
+class Pendulum(SimulatedDataModule):
     """Damped pendulums as Trajectories of angle (radians) and angular velocity (radians per second).
 
     Args:

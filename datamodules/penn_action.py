@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.base.metadata import Facts
-from datamodules.base.published import PreparedData
+from datamodules.base.metadata import Metadata
+from datamodules.base.published import PublishedDataModule
 from datamodules.base.splits import Splits, by_side, check_sizes
 from datamodules.errors import UserError
 from datamodules.storage.archives import Archive
 from datamodules.storage.decoding import Recording
-from datamodules.storage.image_sequences import numbered, stills
+from datamodules.storage.image_sequences import images_in, read_image_sequence
 from datamodules.storage.store import ClipStore
 
 ACTIONS = (
@@ -36,7 +36,7 @@ ACTIONS = (
 )
 
 
-class PennAction(PreparedData):
+class PennAction(PublishedDataModule):
     """Penn Action: 2,326 films of 15 sports as JPEG frames of up to 640x480, rate not published, research use.
 
     Source: https://dreamdragon.github.io/PennAction/, `Penn_Action.tar.gz` (3 GB) with frames/0001/000001.jpg and
@@ -49,11 +49,11 @@ class PennAction(PreparedData):
         assumed_rate: frames per second that times are made with; the owner does not say. 25 is ours.
         val_share: the share of the train films to validate on.
         val_seed: which ones.
-        shared: see `PreparedData`.
+        shared: see `PublishedDataModule`.
     """
 
     name = "penn-action"
-    facts = Facts(
+    metadata = Metadata(
         source="dreamdragon.github.io/PennAction",
         licence="research use",
         citation="Zhang, Zhu and Derpanis, From Actemes to Action, ICCV 2013",
@@ -83,16 +83,18 @@ class PennAction(PreparedData):
         """One tar."""
         return [Archive("Penn_Action")], []
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """Each labelled film; one whose frames are missing is left out by name."""
-        labels = sorted(places["Penn_Action"].rglob("labels/*.mat"))
+        labels = sorted(folders["Penn_Action"].rglob("labels/*.mat"))
         if not labels:
             raise UserError(f"{self.folder} has no labels/*.mat in Penn_Action. {self.request}")
         for path in labels:
             label = read_label(path)
             frames = path.parents[1] / "frames" / path.stem
-            paths = numbered(frames) if frames.is_dir() else []
-            read = partial(stills, paths, self.assumed_rate, size=self._size, channels=self._store_channels)
+            paths = images_in(frames) if frames.is_dir() else []
+            read = partial(
+                read_image_sequence, paths, self.assumed_rate, size=self._size, channels=self._store_channels
+            )
             kind = ACTIONS.index(label["action"]) if label["action"] in ACTIONS else -1
             yield Recording(path.stem, read, kind, label)
 

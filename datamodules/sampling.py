@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from datamodules.base.rng import ERASE, LOSE, PICK, PLACE, uniforms
+from datamodules.base.rng import FRAME_CHOICE, MISSING_FRAMES, MISSING_PIXELS, WINDOW_START, uniforms
 from datamodules.errors import UserError
 
 Start = Literal["random", "first", "centre"]
@@ -38,11 +38,11 @@ class Sampling(ABC):
         """How many consecutive frames of the source clip a window has: the shortest clip that will do."""
 
     @abstractmethod
-    def place(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
+    def window_start(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
         """Where the windows of these samples begin, from 0 to `room`."""
 
     @abstractmethod
-    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
+    def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """The frames of the window that these samples take, from 0 to `span` - 1."""
 
     @abstractmethod
@@ -64,8 +64,8 @@ class Sampling(ABC):
                 f"{self} reaches over {self.span} frames of a clip, but this one has {lengths.min()}. "
                 "Ask for fewer frames or a smaller stride, or leave short clips out (`short_clips: exclude`)."
             )
-        start = self.place(lengths - self.span, seed=seed, epoch=epoch, indices=indices)
-        return start[:, None] + self.pick(seed=seed, epoch=epoch, indices=indices)
+        start = self.window_start(lengths - self.span, seed=seed, epoch=epoch, indices=indices)
+        return start[:, None] + self.frame_offsets(seed=seed, epoch=epoch, indices=indices)
 
     def frames(self, length: int, *, seed: int, epoch: int, index: int) -> Int64[np.ndarray, " time"]:
         """The frames of one sample: `batch` of one."""
@@ -78,10 +78,10 @@ class _Window(Sampling, ABC):
 
     start: Start = field(default="random", kw_only=True)
 
-    def place(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
+    def window_start(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
         """Anywhere, as early as possible, or in the middle."""
         if self.start == "random":
-            return (uniforms(PLACE, seed, epoch, indices, 1)[:, 0] * (room + 1)).astype(np.int64)
+            return (uniforms(WINDOW_START, seed, epoch, indices, 1)[:, 0] * (room + 1)).astype(np.int64)
         return room * 0 if self.start == "first" else room // 2
 
     def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
@@ -111,7 +111,7 @@ class Regular(_Window):
         """The frames, and those between them."""
         return (self.num_frames - 1) * self.stride + 1
 
-    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
+    def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """Frames 0, stride, 2 stride, ..."""
         return np.broadcast_to(self.stride * np.arange(self.num_frames), (len(indices), self.num_frames))
 
@@ -152,13 +152,13 @@ class Irregular(_Window):
         """The window."""
         return self.window
 
-    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
+    def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """The first frame, the last, and others drawn from each half."""
         half = self.window // 2
-        numbers = uniforms(PICK, seed, epoch, indices, 2 * (half - 1))
-        first = 1 + _some(numbers[:, : half - 1], self.inputs - 1)
-        second = half + _some(numbers[:, half - 1 :], self.outputs - 1)
-        return _between(np.concatenate([first, second], axis=1), self.window)
+        numbers = uniforms(FRAME_CHOICE, seed, epoch, indices, 2 * (half - 1))
+        first = 1 + _choose_first(numbers[:, : half - 1], self.inputs - 1)
+        second = half + _choose_first(numbers[:, half - 1 :], self.outputs - 1)
+        return _with_ends(np.concatenate([first, second], axis=1), self.window)
 
 
 @dataclass(frozen=True)
@@ -188,10 +188,10 @@ class IrregularBetween(_Window):
         """The window."""
         return self.window
 
-    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
+    def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """The two ends, and others drawn from between."""
-        inner = 1 + _some(uniforms(PICK, seed, epoch, indices, self.window - 2), self.count - 2)
-        return _between(inner, self.window)
+        inner = 1 + _choose_first(uniforms(FRAME_CHOICE, seed, epoch, indices, self.window - 2), self.count - 2)
+        return _with_ends(inner, self.window)
 
 
 @dataclass(frozen=True)
@@ -230,15 +230,15 @@ class IrregularThenRegular(_Window):
         """The window and the outputs."""
         return self.window + self.outputs
 
-    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
+    def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """The two ends of the window, others drawn from between, and what follows."""
-        inner = 1 + _some(uniforms(PICK, seed, epoch, indices, self.window - 2), self.inputs - 2)
+        inner = 1 + _choose_first(uniforms(FRAME_CHOICE, seed, epoch, indices, self.window - 2), self.inputs - 2)
         after = np.broadcast_to(np.arange(self.window, self.span), (len(indices), self.outputs))
-        return np.concatenate([_between(inner, self.window), after], axis=1)
+        return np.concatenate([_with_ends(inner, self.window), after], axis=1)
 
 
 @dataclass(frozen=True)
-class _Losing(Sampling, ABC):
+class _WithMissing(Sampling, ABC):
     """Another rule's samples, of which something is lost."""
 
     sampling: Sampling
@@ -261,13 +261,13 @@ class _Losing(Sampling, ABC):
         """As long as without the loss."""
         return self.sampling.span
 
-    def place(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
+    def window_start(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
         """Where it lies without the loss."""
-        return self.sampling.place(room, seed=seed, epoch=epoch, indices=indices)
+        return self.sampling.window_start(room, seed=seed, epoch=epoch, indices=indices)
 
-    def pick(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
+    def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """The frames it has without the loss."""
-        return self.sampling.pick(seed=seed, epoch=epoch, indices=indices)
+        return self.sampling.frame_offsets(seed=seed, epoch=epoch, indices=indices)
 
     def valid(self, size: tuple[int, int], *, seed: int, epoch: int, indices: Indices) -> Valid | None:
         """The pixels that are there without the loss."""
@@ -275,7 +275,7 @@ class _Losing(Sampling, ABC):
 
 
 @dataclass(frozen=True)
-class MissingFrames(_Losing):
+class MissingFrames(_WithMissing):
     """Another rule's samples with frames missing: they keep their place and time, but `present` is False.
 
     The pixels of a missing frame are black, so that nothing can be read off them by mistake.
@@ -291,13 +291,13 @@ class MissingFrames(_Losing):
         """Frame 0 and others drawn from the given ones, and all that are not given."""
         kept = max(1, round(self.rate * self.given))
         here = self.sampling.present(seed=seed, epoch=epoch, indices=indices)
-        lost = 1 + _some(uniforms(LOSE, seed, epoch, indices, self.given - 1), self.given - kept)
+        lost = 1 + _choose_first(uniforms(MISSING_FRAMES, seed, epoch, indices, self.given - 1), self.given - kept)
         np.put_along_axis(here, lost, False, axis=1)
         return here
 
 
 @dataclass(frozen=True)
-class MissingPixels(_Losing):
+class MissingPixels(_WithMissing):
     """Another rule's samples with pixels missing: `valid` is False there, and black is shown.
 
     Squares of pixels are lost, each for all channels at once and in each frame anew.
@@ -325,7 +325,7 @@ class MissingPixels(_Losing):
         height, width = size
         rows, columns = -(-height // self.block), -(-width // self.block)
         here = np.ones((len(indices), self.num_frames, rows * columns), dtype=bool)
-        numbers = uniforms(ERASE, seed, epoch, indices, self.given * rows * columns)
+        numbers = uniforms(MISSING_PIXELS, seed, epoch, indices, self.given * rows * columns)
         lost = round((1 - self.rate) * rows * columns)
         order = np.argsort(numbers.reshape(len(indices), self.given, -1), axis=2, kind="stable")
         np.put_along_axis(here[:, : self.given], order[:, :, :lost], False, axis=2)
@@ -335,11 +335,11 @@ class MissingPixels(_Losing):
         return np.ascontiguousarray(pixels) if before is None else before & pixels
 
 
-def _some(numbers: Float64[np.ndarray, "batch n"], count: int) -> Int64[np.ndarray, "batch {count}"]:
+def _choose_first(numbers: Float64[np.ndarray, "batch n"], count: int) -> Int64[np.ndarray, "batch {count}"]:
     """`count` different integers from 0 to n - 1, as `numbers` order them."""
     return np.argsort(numbers, axis=1, kind="stable")[:, :count]
 
 
-def _between(inner: Int64[np.ndarray, "batch inner"], window: int) -> Int64[np.ndarray, "batch inner+2"]:
+def _with_ends(inner: Int64[np.ndarray, "batch inner"], window: int) -> Int64[np.ndarray, "batch inner+2"]:
     """The two ends of the window and what is between, in order."""
     return np.pad(np.sort(inner, axis=1), ((0, 0), (1, 1)), constant_values=(0, window - 1))

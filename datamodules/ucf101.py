@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.base.metadata import Facts
-from datamodules.base.published import PreparedData
+from datamodules.base.metadata import Metadata
+from datamodules.base.published import PublishedDataModule
 from datamodules.base.splits import Splits, by_side
 from datamodules.errors import UserError
 from datamodules.storage.archives import Archive
@@ -18,7 +18,7 @@ from datamodules.storage.video import decode
 _SITE = "https://www.crcv.ucf.edu/data/UCF101"
 
 
-class UCF101(PreparedData):
+class UCF101(PublishedDataModule):
     """UCF101: 101 actions, 13,320 AVI files of 320x240 colour at 25 fps (a few at 29.97), research use.
 
     Source: https://www.crcv.ucf.edu/data/UCF101.php: `UCF101.rar` with `UCF-101/<Class>/v_<Class>_g01_c01.avi`, and
@@ -35,11 +35,11 @@ class UCF101(PreparedData):
         fold: which of the three lists.
         val_share: the share of the train list to validate on.
         val_seed: which ones.
-        shared: see `PreparedData`.
+        shared: see `PublishedDataModule`.
     """
 
     name = "ucf101"
-    facts = Facts(
+    metadata = Metadata(
         source="crcv.ucf.edu/data/UCF101.php, without asking",
         licence="research use",
         citation="Soomro, Zamir and Shah, UCF101, CRCV-TR-12-01, 2012",
@@ -62,11 +62,11 @@ class UCF101(PreparedData):
         lists = "UCF101TrainTestSplits-RecognitionTask"
         return [Archive("UCF101", f"{_SITE}/UCF101.rar"), Archive(lists, f"{_SITE}/{lists}.zip")], []
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """Each AVI file, with the side of each of the three lists that it is on."""
-        lists = read_lists(places["UCF101TrainTestSplits-RecognitionTask"])
+        lists = read_lists(folders["UCF101TrainTestSplits-RecognitionTask"])
         classes = sorted({name.partition("/")[0] for name in lists})
-        for path in sorted(places["UCF101"].rglob("v_*.avi")):
+        for path in sorted(folders["UCF101"].rglob("v_*.avi")):
             name = f"{path.parent.name}/{path.stem}"
             read = partial(decode, path, size=self._size, channels=self._store_channels)
             if name in lists:

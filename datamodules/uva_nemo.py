@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from datamodules.base.metadata import Facts
-from datamodules.base.subject_split import PeopleData
+from datamodules.base.metadata import Metadata
+from datamodules.base.subject_split import SubjectSplitDataModule
 from datamodules.storage.archives import Archive
 from datamodules.storage.decoding import Recording
 from datamodules.storage.video import EXTENSIONS, decode
@@ -15,7 +15,7 @@ SMILES = ("deliberate", "spontaneous")
 _FILE = re.compile(r"(\d+)_(deliberate|spontaneous)_smile", re.IGNORECASE)
 
 
-class UvANEMO(PeopleData):
+class UvANEMO(SubjectSplitDataModule):
     """UvA-NEMO smiles: 400 people, 597 spontaneous and 643 posed, 1920x1080 colour at 50 fps, by licence.
 
     Source: https://www.uva-nemo.org, a folder of videos with names like `001_deliberate_smile_2.mp4`. Dibeklioğlu,
@@ -27,12 +27,12 @@ class UvANEMO(PeopleData):
     Args:
         val_people: to validate on, by number as in the names, "001".
         test_people: to test on; all others are trained on.
-        shared: see `PreparedData`.
+        shared: see `PublishedDataModule`.
     """
 
     name = "uva-nemo"
     keypoint_kind = "face"
-    facts = Facts(
+    metadata = Metadata(
         source="uva-nemo.org (form)",
         licence="signed form, research use",
         citation="Dibeklioglu, Salah and Gevers, Are You Really Smiling at Me?, ECCV 2012",
@@ -53,9 +53,9 @@ class UvANEMO(PeopleData):
         """The folder of videos."""
         return [Archive("UvA-NEMO")], []
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """Each smile."""
-        paths = [path for path in places["UvA-NEMO"].rglob("*") if path.suffix.lower() in EXTENSIONS]
+        paths = [path for path in folders["UvA-NEMO"].rglob("*") if path.suffix.lower() in EXTENSIONS]
         for path in sorted(paths, key=lambda path: path.name):
             if match := _FILE.match(path.stem):
                 read = partial(decode, path, size=self._size, channels=self._store_channels)

@@ -15,12 +15,12 @@ import numpy as np
 
 from datamodules.base.clip_source import Origin, Source
 from datamodules.base.module import SPLITS, Split, side_of
-from datamodules.base.stored import StoredData
+from datamodules.base.stored import StoredDataModule
 from datamodules.errors import UserError
 from datamodules.storage.archives import file_sha256
-from datamodules.storage.clip_views import KeypointPieces, Piece, with_sights
-from datamodules.storage.keypoints import Detector, Kind, detected, enlarged, write
-from datamodules.storage.prefetch import ahead, cores
+from datamodules.storage.clip_views import ClipView, KeypointClipViews, filter_detected
+from datamodules.storage.keypoints import Detector, Kind, detect_keypoints, detection_size, write
+from datamodules.storage.prefetch import cores, prefetch_streams
 from datamodules.storage.store import ClipStore, StoredClip
 from datamodules.storage.video import EXTENSIONS, Picture, VideoError, decode, resample
 
@@ -44,7 +44,7 @@ class FolderError(UserError):
     """A folder that cannot be used as a data set."""
 
 
-class VideoFolder(StoredData):
+class VideoFolder(StoredDataModule):
     """The videos (mp4, avi, mkv, mov, gif, mpg, webm) of a folder and its sub-folders.
 
     If the folder has a sub-folder `train`, `val` or `test`, these are the splits. Otherwise files are split at random,
@@ -58,7 +58,7 @@ class VideoFolder(StoredData):
         split_seed: of the random split.
         on_error: a broken file raises an error that names it, or is left out, printed and listed in the index.
         name: how records and the prepared folder call the data set; None is the folder's own name.
-        shared: see `StoredData`.
+        shared: see `StoredDataModule`.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class VideoFolder(StoredData):
     def prepare_data(self) -> None:
         """Decode the videos, unless that was done and neither files nor settings have changed."""
         if self.store is not None:
-            self.opened()
+            self.open_store()
             return
         prepare_folder(
             self.folder,
@@ -104,25 +104,27 @@ class VideoFolder(StoredData):
 
     def open(self, split: Split) -> Source:
         """The clips of a split."""
-        store = self.opened()
+        store = self.open_store()
         if self.joints is None:
             return store.split(split)
-        mine = [Piece(number) for number, entry in enumerate(store.index["clips"]) if entry["split"] == split]
-        return KeypointPieces(store, with_sights(store, mine, self.joints.kind), self._channels, None, self.joints)
+        mine = [ClipView(number) for number, entry in enumerate(store.index["clips"]) if entry["split"] == split]
+        return KeypointClipViews(
+            store, filter_detected(store, mine, self.joints.kind), self._channels, None, self.joints
+        )
 
     def prepare_keypoints(self, detector: Detector | None = None, size: int = 256) -> list[str]:
-        """See `StoredData`."""
-        self.check_own()
+        """See `StoredDataModule`."""
+        self.check_writable()
         self.prepare_data()
         kind: Kind = self.joints.kind if self.joints else "body"
         if detector is None:
             from datamodules.storage.detectors import detector_of
 
             detector = detector_of(kind)
-        store, large = self.opened(), enlarged(self._size, size)
+        store, large = self.open_store(), detection_size(self._size, size)
         paths = [self.folder / entry["origin"][0] for entry in store.index["clips"]]
         films = (decode(path, size=large, frame_rate=self.frame_rate) for path in paths)
-        return list(write(store, kind, detected(films, detector, large, self._size), detector.name).dropped)
+        return list(write(store, kind, detect_keypoints(films, detector, large, self._size), detector.name).dropped)
 
 
 def prepare_folder(
@@ -231,20 +233,20 @@ def _clips(
     if not splits[0]:
         splits = split_at_random(digests, *rule)
     films = [partial(decode, file.path, size=size, channels=channels) for file in files]
-    with closing(ahead(films, item_bytes=channels * size[0] * size[1])) as streams:
+    with closing(prefetch_streams(films, item_bytes=channels * size[0] * size[1])) as streams:
         decoding = track(streams, "Decoding videos", total=len(files))
         for file, digest, split, film in zip(files, digests, splits, decoding, strict=True):
             notes: dict[str, Any] = {}
-            moments = _noted(film, notes)
+            timed_frames = _noted(film, notes)
             if frame_rate is not None:
-                moments = resample(moments, frame_rate)
-            yield StoredClip(moments, split, Origin(file.name, digest), file.label, notes)
+                timed_frames = resample(timed_frames, frame_rate)
+            yield StoredClip(timed_frames, split, Origin(file.name, digest), file.label, notes)
 
 
-def _noted(moments: Iterator[tuple[Picture, float]], notes: dict[str, Any]) -> Iterator[tuple[Picture, float]]:
+def _noted(timed_frames: Iterator[tuple[Picture, float]], notes: dict[str, Any]) -> Iterator[tuple[Picture, float]]:
     """The same, and the file's own frame rate in `notes` when all have passed."""
     times = []
-    for picture, time in moments:
+    for picture, time in timed_frames:
         times.append(time)
         yield picture, time
     steps = np.diff(times)

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.base.metadata import Facts
+from datamodules.base.metadata import Metadata
 from datamodules.base.splits import Splits
-from datamodules.base.subject_split import PeopleData, check_people
+from datamodules.base.subject_split import SubjectSplitDataModule, check_people
 from datamodules.errors import UserError
 from datamodules.storage.archives import Archive
-from datamodules.storage.clip_views import Piece
-from datamodules.storage.decoding import Moments, Recording
+from datamodules.storage.clip_views import ClipView
+from datamodules.storage.decoding import Recording, TimedFrames
 from datamodules.storage.store import ClipStore
 from datamodules.storage.video import decode, fit
 
@@ -23,7 +23,7 @@ STRIP_CLASSES = ("0", "1", "3", "4")
 _SITE = "https://www.wisdom.weizmann.ac.il/~vision/VideoAnalysis/Demos/SpaceTimeActions/DB"
 
 
-class Weizmann(PeopleData):
+class Weizmann(SubjectSplitDataModule):
     """Weizmann actions: 9 people, 10 actions, 93 AVI files of 180x144 colour at 25 fps, research use.
 
     Source: https://www.wisdom.weizmann.ac.il/~vision/SpaceTimeActions.html, a zip for each action with files like
@@ -35,11 +35,11 @@ class Weizmann(PeopleData):
     Args:
         val_people: to validate on, by name.
         test_people: to test on, by name; all others are trained on.
-        shared: see `PreparedData`.
+        shared: see `PublishedDataModule`.
     """
 
     name = "weizmann"
-    facts = Facts(
+    metadata = Metadata(
         source="wisdom.weizmann.ac.il, SpaceTimeActions, without asking",
         licence="none named; research use",
         citation="Gorelick et al., Actions as Space-Time Shapes, TPAMI 2007",
@@ -67,10 +67,10 @@ class Weizmann(PeopleData):
         """A zip for each action."""
         return [Archive(action, f"{_SITE}/{action}.zip") for action in ACTIONS], []
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """Each AVI file."""
         for label, action in enumerate(ACTIONS):
-            for path in sorted(places[action].rglob("*.avi")):
+            for path in sorted(folders[action].rglob("*.avi")):
                 yield Recording(
                     f"{action}/{path.stem}",
                     partial(decode, path, size=self._size, channels=self._store_channels),
@@ -79,7 +79,7 @@ class Weizmann(PeopleData):
                 )
 
 
-class WeizmannStrips(PeopleData):
+class WeizmannStrips(SubjectSplitDataModule):
     """Weizmann strips: 9 people, 4 actions, 36 clips of 64x64 colour at 25 fps, research use, one picture each.
 
     The form in which MoCoGAN (Tulyakov et al., CVPR 2018) handed the data on: `<class>/<number>.jpg` for the classes
@@ -94,11 +94,11 @@ class WeizmannStrips(PeopleData):
         test_people: to test on; all others are trained on.
         pieces: cut the val and test clips into pieces of so many frames one after another, as the inbetweening paper
             cuts KTH, so that more is measured than one sample of each; None: a clip is a clip.
-        shared: see `PreparedData`.
+        shared: see `PublishedDataModule`.
     """
 
     name = "weizmann-strips"
-    facts = Facts(
+    metadata = Metadata(
         source="folder `actions` of github.com/sergeytulyakov/mocogan",
         licence="none named; research use",
         citation="Gorelick et al., TPAMI 2007; Tulyakov et al., MoCoGAN, CVPR 2018",
@@ -134,11 +134,11 @@ class WeizmannStrips(PeopleData):
         """The file of keypoints beside the strips."""
         return found.get("weizmann_keypoints")
 
-    def recordings(self, places: Mapping[str, Path]) -> Iterator[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """Each strip; the classes are numbered from 0 in the order of their folders."""
         for label, name in enumerate(STRIP_CLASSES):
-            folders = [folder for folder in places["strips"].rglob(name) if folder.is_dir()]
-            for person, path in enumerate(sorted(folders[0].glob("*.jpg")) if folders else ()):
+            found = [folder for folder in folders["strips"].rglob(name) if folder.is_dir()]
+            for person, path in enumerate(sorted(found[0].glob("*.jpg")) if found else ()):
                 read = partial(_strip, path, self._size, self._store_channels)
                 yield Recording(f"{name}/{path.stem}", read, label, {"person": str(person)})
 
@@ -148,20 +148,20 @@ class WeizmannStrips(PeopleData):
         if self.pieces is None:
             return splits
         lengths = [entry["length"] for entry in store.index["clips"]]
-        val, test = (pieces_of(clips, lengths, self.pieces) for clips in (splits["val"], splits["test"]))
+        val, test = (consecutive_views(clips, lengths, self.pieces) for clips in (splits["val"], splits["test"]))
         return {"train": splits["train"], "val": val, "test": test}
 
 
-def pieces_of(clips: Sequence[Piece], lengths: Sequence[int], frames: int) -> list[Piece]:
+def consecutive_views(clips: Sequence[ClipView], lengths: Sequence[int], frames: int) -> list[ClipView]:
     """Each clip in pieces of so many frames one after another; what is left at its end is not used."""
     return [
-        Piece(piece.clip, start, start + frames)
-        for piece in clips
-        for start in range(0, lengths[piece.clip] - frames + 1, frames)
+        ClipView(view.clip, start, start + frames)
+        for view in clips
+        for start in range(0, lengths[view.clip] - frames + 1, frames)
     ]
 
 
-def _strip(path: Path, size: tuple[int, int], channels: int) -> Moments:
+def _strip(path: Path, size: tuple[int, int], channels: int) -> TimedFrames:
     """The square frames of a row of them, at 25 a second."""
     from PIL import Image
 

@@ -32,19 +32,19 @@ def main(args: argparse.Namespace) -> int:
         for name, summary in entries:
             print(f"  {name:{longest}}  {_sentence(summary)}".rstrip())
             if args.kind == "data":
-                for fact, value in facts_of(name).items():
+                for fact, value in metadata_of(name).items():
                     print(f"      {fact:9} {value}")
     return 0
 
 
-def facts_of(class_path: str, root: Path = ROOT) -> dict[str, str]:
-    """The `facts` that the body of a data set's class writes down, read from its source; empty for simulated data."""
+def metadata_of(class_path: str, root: Path = ROOT) -> dict[str, str]:
+    """The `metadata` of a data set's class, read from its source; empty for simulated data."""
     found = find(class_path, root)
     tree = ast.parse((root / found.file).read_text(encoding="utf-8")) if found else ast.Module([], [])
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == class_path.rpartition(".")[2]:
             for entry in node.body:
-                if isinstance(entry, ast.Assign) and ast.unparse(entry.targets[0]) == "facts":
+                if isinstance(entry, ast.Assign) and ast.unparse(entry.targets[0]) == "metadata":
                     assert isinstance(entry.value, ast.Call)
                     return {str(word.arg): ast.literal_eval(word.value) for word in entry.value.keywords}
     return {}

@@ -22,24 +22,24 @@ def main(args: argparse.Namespace) -> int:
     options = list(args.options) + ([f"size={args.size}"] if args.size is not None else [])
     data = data_named(args.data, options)
     from datamodules.base.module import SPLITS
-    from datamodules.base.published import PreparedData
-    from datamodules.base.stored import StoredData
+    from datamodules.base.published import PublishedDataModule
+    from datamodules.base.stored import StoredDataModule
 
-    if args.verify and not isinstance(data, PreparedData):
+    if args.verify and not isinstance(data, PublishedDataModule):
         raise UserError(f"{data.name} has nothing noted to compare with; --verify is for published data sets.")
 
-    if args.keypoints and not isinstance(data, StoredData):
+    if args.keypoints and not isinstance(data, StoredDataModule):
         raise UserError(f"Keypoints are found in published data sets and folders of videos; {data.name} is simulated.")
 
     try:
-        if args.keypoints and isinstance(data, StoredData):
+        if args.keypoints and isinstance(data, StoredDataModule):
             few = data.prepare_keypoints()
             print(
                 f"keypoints: {data.path}, {len(few)} clips with too few detections{': ' if few else ''}{', '.join(few)}"
             )
         else:
             data.prepare_data()
-        problems = data.verify() if args.verify and isinstance(data, PreparedData) else []
+        problems = data.verify() if args.verify and isinstance(data, PublishedDataModule) else []
         data.setup()
     except OSError as error:
         raise UserError(str(error)) from error

@@ -200,7 +200,7 @@ def _true_paths(source: MovingShapesSource, clips: Indices, times: Float[Tensor,
     """Seen as the answers are, in pictures, so that what seeing adds is in both."""
     parts = []
     for some in np.array_split(clips, max(1, len(clips) // 32)):
-        pictures = source.draw(some, np.tile(times.double().numpy(), (len(some), 1)))
+        pictures = source.render(some, np.tile(times.double().numpy(), (len(some), 1)))
         parts.append(shape_paths(from_pixels(pictures)))
     return torch.cat(parts)
 

@@ -29,15 +29,15 @@ def bootstrap_mean_interval(values: Sequence[float | int], coverage: float = 0.9
 
 @cache
 def _bootstrap(values: tuple[float | int, ...], coverage: float) -> tuple[float, float]:
-    means = sorted(fmean([values[place] for place in drawn]) for drawn in _resamples(len(values)))
+    means = sorted(fmean([values[position] for position in drawn]) for drawn in _resamples(len(values)))
     low, high = (share * (len(means) - 1) for share in ((1 - coverage) / 2, (1 + coverage) / 2))
     return _between(means, low), _between(means, high)
 
 
-def _between(ordered: Sequence[float], place: float) -> float:
+def _between(ordered: Sequence[float], position: float) -> float:
     """The value at a place, from 0, between two whole ones in proportion: numpy's quantile."""
-    below = min(math.floor(place), len(ordered) - 2)
-    return ordered[below] + (place - below) * (ordered[below + 1] - ordered[below])
+    below = min(math.floor(position), len(ordered) - 2)
+    return ordered[below] + (position - below) * (ordered[below + 1] - ordered[below])
 
 
 @cache

@@ -71,11 +71,11 @@ class ClipDataset(Dataset[Batch]):
         if any(request[0] != epoch for request in requests):
             raise ValueError("The requests of a batch must be of one epoch.")
         clips = self.clips[indices % len(self.clips)]
-        moments = [self.source.times(clip) for clip in clips.tolist()]
-        lengths = np.array([len(times) for times in moments], dtype=np.int64)
+        clip_times = [self.source.times(clip) for clip in clips.tolist()]
+        lengths = np.array([len(times) for times in clip_times], dtype=np.int64)
         frames = self.sampling.batch(lengths, seed=self.seed, epoch=epoch, indices=indices)
         present = self.sampling.present(seed=self.seed, epoch=epoch, indices=indices)
-        times = np.stack([moment[row] for moment, row in zip(moments, frames, strict=True)])
+        times = np.stack([row_times[row] for row_times, row in zip(clip_times, frames, strict=True)])
         pixels = self.source.read(clips, frames)
         valid = self.sampling.valid(self.source.size, seed=self.seed, epoch=epoch, indices=indices)
         if pixels.dtype != np.uint8 and (gaps := np.isnan(pixels)).any():
@@ -132,12 +132,12 @@ class ClipLoader:
         self._order = order
         self._epoch = epoch
         self._requests: list[list[Request]] = []
-        self._place = (0, 0)
+        self._position = (0, 0)
         self._resume: tuple[int, int] | None = None
         self._loader = DataLoader(
             dataset,
-            batch_sampler=_View(self),
-            collate_fn=_as_it_is,
+            batch_sampler=_BatchRequests(self),
+            collate_fn=_identity,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=pin_memory,
@@ -154,22 +154,22 @@ class ClipLoader:
         batches = self._order(epoch)
         resume, self._resume = self._resume, None
         done = resume[1] if resume is not None and resume[0] == epoch else 0
-        self._place = (epoch, done)
+        self._position = (epoch, done)
         self._requests = [[(epoch, index) for index in batch] for batch in batches[done:]]
         for number, batch in enumerate(self._loader, start=done + 1):
-            self._place = (epoch, number)
+            self._position = (epoch, number)
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """The epoch, and how many of its batches were handed out."""
-        return {"epoch": self._place[0], "batches": self._place[1]}
+        return {"epoch": self._position[0], "batches": self._position[1]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after the batches that were handed out."""
-        self._place = self._resume = (state["epoch"], state["batches"])
+        self._position = self._resume = (state["epoch"], state["batches"])
 
 
-class _View:
+class _BatchRequests:
     """The requests that a loader stands at, as the batch sampler of its DataLoader."""
 
     def __init__(self, owner: ClipLoader) -> None:
@@ -182,5 +182,5 @@ class _View:
         return len(self._owner._requests)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch

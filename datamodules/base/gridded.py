@@ -10,10 +10,10 @@ from jaxtyping import Float32, Float64, Int64
 
 from datamodules.base.clip_source import Indices, Origin, Positions, Source
 from datamodules.base.module import Split
-from datamodules.base.published import PreparedData
+from datamodules.base.published import PublishedDataModule
 from datamodules.errors import UserError
-from datamodules.storage.clip_views import Pieces
-from datamodules.storage.decoding import Moments
+from datamodules.storage.clip_views import ClipViews
+from datamodules.storage.decoding import TimedFrames
 from datamodules.storage.store import PixelType
 
 Grid = Float32[np.ndarray, "time channel height width"]
@@ -21,13 +21,14 @@ Bounds = Sequence[tuple[float, float]]
 """The least and the largest value of each variable, in its own unit."""
 
 
-class FieldData(PreparedData, ABC):
+class GriddedDataModule(PublishedDataModule, ABC):
     """Data whose pixels are measured: stored as float32 in their own units, NaN where nothing was measured.
 
-    A subclass says `variables` and what `PreparedData` asks, and notes the range of each clip (`ranged`). A batch holds
-    2 (value - least) / (largest - least) - 1 for each variable, 0 where nothing was measured, and `valid`, which is
-    False there. In [0, 1] that is the min-max image of Vid-ODE's Table 5; which least and largest value the paper took
-    it does not say. Ours are those of all clips, test among them, so that no value is cut off; `bounds` are others.
+    A subclass defines `variables` and what `PublishedDataModule` asks for, and records the range of each clip
+    (`value_ranges`). A batch holds 2 (value - min) / (max - min) - 1 for each variable, 0 where nothing was measured,
+    and `valid`, which is False there. In [0, 1] that is the min-max image of Vid-ODE's Table 5. The paper does not say
+    over which clips it takes the minimum and maximum. We take them over all clips, the test clips included, so that no
+    value is clipped; `bounds` overrides them.
     """
 
     variables: tuple[str, ...]
@@ -50,52 +51,54 @@ class FieldData(PreparedData, ABC):
     @property
     def bounds(self) -> Bounds:
         """What -1 and 1 stand for, for each variable; known when the data are prepared."""
-        return self._bounds if self._bounds is not None else _extent(self.opened().index["clips"])
+        return self._bounds if self._bounds is not None else _extent(self.open_store().index["clips"])
 
     def open(self, split: Split) -> Source:
         """The clips of a split."""
-        store = self.opened()
+        store = self.open_store()
         bounds = self._bounds if self._bounds is not None else _extent(store.index["clips"])
-        return Fields(Pieces(store, self.splits(store).get(split, ()), self.channels, self.frame_rate), bounds)
+        return GriddedSource(
+            ClipViews(store, self.splits(store).get(split, ()), self.channels, self.frame_rate), bounds
+        )
 
     @property
     def _store_channels(self) -> int:
         return len(self.variables)
 
 
-class Fields:
+class GriddedSource:
     """Pieces of a store of fields, scaled to [-1, 1]: a source. NaN stays NaN."""
 
-    def __init__(self, pieces: Pieces, bounds: Bounds) -> None:
-        self._pieces, self._bounds = pieces, bounds
-        self.channels, self.size = pieces.channels, pieces.size
+    def __init__(self, views: ClipViews, bounds: Bounds) -> None:
+        self._views, self._bounds = views, bounds
+        self.channels, self.size = views.channels, views.size
         low, high = np.array(bounds, dtype=np.float64).T
         self._low, self._scale = low[:, None, None].astype(np.float32), (2 / (high - low))[:, None, None]
-        self.fingerprint = hashlib.sha256(f"{pieces.fingerprint} {list(bounds)}".encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(f"{views.fingerprint} {list(bounds)}".encode()).hexdigest()
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._views)
 
     def origins(self) -> Sequence[Origin]:
         """The recordings that the pieces were cut from."""
-        return self._pieces.origins()
+        return self._views.origins()
 
     def labels(self) -> Int64[np.ndarray, " clips"]:
         """The class of each clip, -1 where there is none."""
-        return self._pieces.labels()
+        return self._views.labels()
 
     def times(self, index: int) -> Float64[np.ndarray, " length"]:
         """Seconds since the first frame of clip `index`."""
-        return self._pieces.times(index)
+        return self._views.times(index)
 
     def read(self, clips: Indices, frames: Positions) -> Float32[np.ndarray, "batch time channel height width"]:
         """The frames at these positions, in [-1, 1]; NaN where nothing was measured."""
-        values = self._pieces.read(clips, frames)
+        values = self._views.read(clips, frames)
         scaled: np.ndarray = ((values - self._low) * self._scale - 1).astype(np.float32)
         return np.clip(scaled, -1, 1)
 
 
-def ranged(values: Grid) -> dict[str, list[float]]:
+def value_ranges(values: Grid) -> dict[str, list[float]]:
     """What the index should note of a clip: the least and the largest value of each variable, gaps aside.
 
     Raises:
@@ -107,7 +110,7 @@ def ranged(values: Grid) -> dict[str, list[float]]:
     return {"low": np.nanmin(flat, axis=1).tolist(), "high": np.nanmax(flat, axis=1).tolist()}
 
 
-def moments(values: Grid, seconds: Float64[np.ndarray, " time"]) -> Moments:
+def timed_maps(values: Grid, seconds: Float64[np.ndarray, " time"]) -> TimedFrames:
     """The maps one by one with their times since the first."""
     for grid, second in zip(values, seconds - seconds[0], strict=True):
         yield np.ascontiguousarray(grid, dtype=np.float32), float(second)

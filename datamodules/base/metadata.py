@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Facts(NamedTuple):
+class Metadata(NamedTuple):
     """One row of the table of data sets. Written as constants, because the list is read from the source alone."""
 
     source: str

@@ -149,7 +149,7 @@ class ClipDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> ClipLoader:
         """Shuffled, the incomplete last batch left out; with `overfit_batches` the same batches in every epoch."""
         dataset = self.dataset("train")
-        rank, world = self._place()
+        rank, world = self._rank_and_world_size()
         count = len(dataset) * self.windows_per_clip
         if count < self.batch_size * world:
             raise UserError(
@@ -183,7 +183,7 @@ class ClipDataModule(LightningDataModule, ABC):
 
     def _eval_loader(self, split: Split) -> ClipLoader:
         dataset = self.dataset(split, evaluated=True)
-        rank, world = self._place()
+        rank, world = self._rank_and_world_size()
         if len(dataset) < world:
             # Lightning leaves a process without a batch out of the stage, and the others wait for its metrics for ever
             raise UserError(
@@ -200,7 +200,7 @@ class ClipDataModule(LightningDataModule, ABC):
         pin = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return ClipLoader(dataset, order, epoch, num_workers=self.num_workers, pin_memory=pin)
 
-    def _place(self) -> tuple[int, int]:
+    def _rank_and_world_size(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _epoch(self) -> int:

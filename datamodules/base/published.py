@@ -12,34 +12,34 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from datamodules.base.clip_source import Source
-from datamodules.base.metadata import Facts
+from datamodules.base.metadata import Metadata
 from datamodules.base.module import Split, side_of
 from datamodules.base.splits import Splits
-from datamodules.base.stored import StoredData
+from datamodules.base.stored import StoredDataModule
 from datamodules.errors import UserError
-from datamodules.storage.archives import Archive, check_noted, find, unpacked
-from datamodules.storage.clip_views import KeypointPieces, Pieces, names_of, with_sights
-from datamodules.storage.decoding import Recording, decoded
-from datamodules.storage.keypoints import Detector, Kind, detected, enlarged, file_of, given, read, write
+from datamodules.storage.archives import Archive, check_recorded_sha256, find, unpacked
+from datamodules.storage.clip_views import ClipViews, KeypointClipViews, filter_detected, names_of
+from datamodules.storage.decoding import Recording, decode_recordings
+from datamodules.storage.keypoints import Detector, Kind, detect_keypoints, detection_size, file_of, given, read, write
 from datamodules.storage.store import ALL, ClipStore, PixelType, StoreError
 from datamodules.storage.video import VideoError
 
 
-class PreparedData(StoredData, ABC):
+class PublishedDataModule(StoredDataModule, ABC):
     """A data set that somebody publishes.
 
-    A subclass says `name`, `stored_channels`, `facts`, `archives`, `recordings` and `splits`.
+    A subclass says `name`, `stored_channels`, `metadata`, `archives`, `recordings` and `splits`.
 
     Args:
         archives: where the owner's files lie; None is `<root>/archives/<name>`.
         download: fetch what is missing and may be fetched.
         shard_gigabytes: store the frames in files of about this size; None is one file.
         keypoints: read the joints (of a face: the points) that `benchmarks prepare ... --keypoints` found, or that came
-            with the data; see `StoredData`.
-        shared: see `StoredData`. Data that are grey by nature are stored with one channel; `channels: 3` repeats it.
+            with the data; see `StoredDataModule`.
+        shared: see `StoredDataModule`. Grey data are stored with one channel; `channels: 3` repeats it.
     """
 
-    facts: ClassVar[Facts]
+    metadata: ClassVar[Metadata]
     """The data set's row in `benchmarks list data`."""
     stored_channels: Literal[1, 3] | None = None
     """What a store of this data set has: None is what was asked for, 1 is data that are grey by nature."""
@@ -77,7 +77,7 @@ class PreparedData(StoredData, ABC):
         """The archives that are needed, and those that are used if they lie there."""
 
     @abstractmethod
-    def recordings(self, places: Mapping[str, Path]) -> Iterable[Recording]:
+    def recordings(self, folders: Mapping[str, Path]) -> Iterable[Recording]:
         """The clips in the unpacked archives, in a fixed order."""
 
     @abstractmethod
@@ -96,16 +96,16 @@ class PreparedData(StoredData, ABC):
         """
         self._prepare_store()
         if self.joints is not None:
-            store = self.opened()
+            store = self.open_store()
             if not store.remote and not file_of(store, self.keypoint_kind).exists():
                 self._take_keypoints(store)
             read(store, self.keypoint_kind)
 
     def prepare_keypoints(self, detector: Detector | None = None, size: int = 256) -> list[str]:
-        """See `StoredData`; without a detector, keypoints that came with the data are taken instead."""
-        self.check_own()
+        """See `StoredDataModule`; without a detector, keypoints that came with the data are taken instead."""
+        self.check_writable()
         self._prepare_store()
-        store = self.opened()
+        store = self.open_store()
         if detector is None and self._take_keypoints(store):
             return list(read(store, self.keypoint_kind).dropped)
         if detector is None:
@@ -113,14 +113,14 @@ class PreparedData(StoredData, ABC):
 
             detector = detector_of(self.keypoint_kind)
         large = copy(self)
-        large._size, large._channels = enlarged(self._size, size), 3
+        large._size, large._channels = detection_size(self._size, size), 3
         wanted, optional = self.wanted()
         found = find(self.folder, wanted, request=self.request, optional=optional, download=self.download)
         names = set(names_of(store))
-        with unpacked(found) as places:
-            recordings = [recording for recording in large.recordings(places) if recording.name in names]
-            with closing(decoded(recordings, 3 * large._size[0] * large._size[1])) as films:
-                clips = detected((film.moments for film in films), detector, large._size, self._size)
+        with unpacked(found) as folders:
+            recordings = [recording for recording in large.recordings(folders) if recording.name in names]
+            with closing(decode_recordings(recordings, 3 * large._size[0] * large._size[1])) as films:
+                clips = detect_keypoints((film.timed_frames for film in films), detector, large._size, self._size)
                 return list(write(store, self.keypoint_kind, clips, detector.name).dropped)
 
     def _take_keypoints(self, store: ClipStore) -> bool:
@@ -136,7 +136,7 @@ class PreparedData(StoredData, ABC):
 
     def _prepare_store(self) -> None:
         if self.store is not None:
-            self.opened()
+            self.open_store()
             return
         wanted, optional = self.wanted()
         names = {archive.name for archive in wanted}
@@ -149,13 +149,13 @@ class PreparedData(StoredData, ABC):
             pass
         found = find(self.folder, wanted, request=self.request, optional=optional, download=self.download)
         for path in found.values():
-            if problem := check_noted(path):
+            if problem := check_recorded_sha256(path):
                 raise UserError(problem)
         about = {**settings, "archives": sorted(found)}
 
         def make() -> ClipStore:
             item = self._store_channels * self._size[0] * self._size[1] * np.dtype(self.stored_type).itemsize
-            with unpacked(found) as places, closing(decoded(list(self.recordings(places)), item)) as clips:
+            with unpacked(found) as folders, closing(decode_recordings(list(self.recordings(folders)), item)) as clips:
                 store = ClipStore.write(
                     self.path,
                     clips,
@@ -179,26 +179,26 @@ class PreparedData(StoredData, ABC):
 
     def open(self, split: Split) -> Source:
         """The clips of a split."""
-        store = self.opened()
-        pieces = self.splits(store).get(split, ())
+        store = self.open_store()
+        views = self.splits(store).get(split, ())
         if self.joints is None:
-            return Pieces(store, pieces, self._channels, self.frame_rate)
-        pieces = with_sights(store, pieces, self.keypoint_kind)
-        return KeypointPieces(store, pieces, self._channels, self.frame_rate, self.joints)
+            return ClipViews(store, views, self._channels, self.frame_rate)
+        views = filter_detected(store, views, self.keypoint_kind)
+        return KeypointClipViews(store, views, self._channels, self.frame_rate, self.joints)
 
     def verify(self) -> list[str]:
         """What is wrong with the store and the archives that lie there, one sentence each; empty when nothing is."""
         wanted, optional = self.wanted()
-        problems = damaged(self.opened())
+        problems = find_damaged_clips(self.open_store())
         found = find(self.folder, (), request=self.request, optional=(*wanted, *optional))
-        return problems + [problem for path in found.values() if (problem := check_noted(path))]
+        return problems + [problem for path in found.values() if (problem := check_recorded_sha256(path))]
 
     @property
     def _store_channels(self) -> int:
         return self.stored_channels or self._channels
 
 
-def damaged(store: ClipStore) -> list[str]:
+def find_damaged_clips(store: ClipStore) -> list[str]:
     """The clips whose pixels and times are not those that the index noted, a sentence for each."""
     clips = store.split(ALL)
     problems = []

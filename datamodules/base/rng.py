@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Int64, UInt64
 
-SHUFFLE, PLACE, PICK, LOSE, AUGMENT, SCENE, ERASE = range(7)
+SHUFFLE, WINDOW_START, FRAME_CHOICE, MISSING_FRAMES, AUGMENT, SCENE, MISSING_PIXELS = range(7)
 """What numbers are drawn for: no two purposes share a number."""
 
 _LOW = np.uint64(0xFFFFFFFF)

@@ -59,7 +59,7 @@ class SimulatedSource(ABC):
         """The frames at these positions, 0 to 255."""
 
 
-class SimulatedData(ClipDataModule, ABC):
+class SimulatedDataModule(ClipDataModule, ABC):
     """Clips that are simulated when a split is opened.
 
     Args:

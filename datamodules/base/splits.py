@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from datamodules.base.module import SPLITS, Split
 from datamodules.errors import UserError
-from datamodules.storage.clip_views import Piece, names_of
+from datamodules.storage.clip_views import ClipView, names_of
 from datamodules.storage.store import ClipStore
 
-Splits = Mapping[Split, Sequence[Piece]]
+Splits = Mapping[Split, Sequence[ClipView]]
 
 
 def by_side(sides: Sequence[str], store: ClipStore, val_share: float, val_seed: int) -> Splits:
@@ -18,21 +18,23 @@ def by_side(sides: Sequence[str], store: ClipStore, val_share: float, val_seed: 
     Args:
         sides: of each clip of the store, as the owner's folders, lists or labels say; another word leaves it out.
         store: what the splits are made of.
-        val_share: see `carve`.
-        val_seed: see `carve`.
+        val_share: see `hold_out`.
+        val_seed: see `hold_out`.
     """
-    train, test = ([Piece(clip) for clip, own in enumerate(sides) if own == side] for side in ("train", "test"))
-    kept, val = carve(train, val_share, val_seed, names_of(store))
+    train, test = ([ClipView(clip) for clip, own in enumerate(sides) if own == side] for side in ("train", "test"))
+    kept, val = hold_out(train, val_share, val_seed, names_of(store))
     return {"train": kept, "val": val, "test": test}
 
 
-def carve(pieces: Sequence[Piece], share: float, seed: int, names: Sequence[str]) -> tuple[list[Piece], list[Piece]]:
+def hold_out(
+    views: Sequence[ClipView], share: float, seed: int, names: Sequence[str]
+) -> tuple[list[ClipView], list[ClipView]]:
     """Train and val: `share` of the pieces by a hash of their names, so that the choice depends on no order."""
     if not 0 <= share < 1:
         raise UserError(f"val_share must be from 0 to below 1; got {share}.")
-    order = sorted(pieces, key=lambda piece: hashlib.sha256(f"{seed} {names[piece.clip]}".encode()).digest())
+    order = sorted(views, key=lambda view: hashlib.sha256(f"{seed} {names[view.clip]}".encode()).digest())
     held = set(order[: round(share * len(order))])
-    return [piece for piece in pieces if piece not in held], [piece for piece in pieces if piece in held]
+    return [view for view in views if view not in held], [view for view in views if view in held]
 
 
 def check_sizes(name: str, found: Mapping[str, int], published: Mapping[str, int]) -> None:

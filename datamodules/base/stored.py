@@ -12,7 +12,7 @@ from datamodules.storage.keypoints import Detector, Kind
 from datamodules.storage.store import ClipStore
 
 
-class StoredData(ClipDataModule, ABC):
+class StoredDataModule(ClipDataModule, ABC):
     """Clips of files, decoded into a store of one size.
 
     Args:
@@ -70,7 +70,7 @@ class StoredData(ClipDataModule, ABC):
     def path(self) -> Path:
         """Where the store is."""
 
-    def opened(self) -> ClipStore:
+    def open_store(self) -> ClipStore:
         """The store that the clips are read from."""
         return ClipStore.open(self.store or self.path)
 
@@ -86,7 +86,7 @@ class StoredData(ClipDataModule, ABC):
             UserError: if the store is another's.
         """
 
-    def check_own(self) -> None:
+    def check_writable(self) -> None:
         """Raise a ValueError if the store is another's, to which no keypoints can be added."""
         if self.store is not None:
             raise UserError(f"Keypoints are found where a store is prepared, not in {self.store}; leave `store` out.")

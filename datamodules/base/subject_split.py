@@ -4,22 +4,22 @@ from abc import ABC
 from collections.abc import Sequence
 from typing import Any
 
-from datamodules.base.published import PreparedData
+from datamodules.base.published import PublishedDataModule
 from datamodules.base.splits import Splits
 from datamodules.errors import UserError
-from datamodules.storage.clip_views import Piece
+from datamodules.storage.clip_views import ClipView
 from datamodules.storage.store import ClipStore
 
 
-class PeopleData(PreparedData, ABC):
+class SubjectSplitDataModule(PublishedDataModule, ABC):
     """Published clips of people: somebody's clips share face, clothes and background, so they stay in one split.
 
-    A subclass notes the `person` of each recording, and says what `PreparedData` asks.
+    A subclass notes the `person` of each recording, and says what `PublishedDataModule` asks.
 
     Args:
         val_people: to validate on, by the names that the recordings note.
         test_people: to test on; all others are trained on.
-        shared: see `PreparedData`.
+        shared: see `PublishedDataModule`.
     """
 
     def __init__(self, *, val_people: Sequence[str] = (), test_people: Sequence[str] = (), **shared: Any) -> None:
@@ -36,9 +36,9 @@ class PeopleData(PreparedData, ABC):
         check_people(sorted(set(people)), self.val_people, self.test_people)
         held = {*self.val_people, *self.test_people}
         return {
-            "train": [Piece(clip) for clip, person in enumerate(people) if person not in held],
-            "val": [Piece(clip) for clip, person in enumerate(people) if person in self.val_people],
-            "test": [Piece(clip) for clip, person in enumerate(people) if person in self.test_people],
+            "train": [ClipView(clip) for clip, person in enumerate(people) if person not in held],
+            "val": [ClipView(clip) for clip, person in enumerate(people) if person in self.val_people],
+            "test": [ClipView(clip) for clip, person in enumerate(people) if person in self.test_people],
         }
 
 

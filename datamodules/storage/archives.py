@@ -53,7 +53,7 @@ def find(
     found: dict[str, Path] = {}
     missing: list[str] = []
     for archive in (*wanted, *optional):
-        path = _lying(folder, archive.name)
+        path = _find_archive(folder, archive.name)
         if path is None and archive in wanted:
             if archive.url and download:
                 try:
@@ -96,7 +96,7 @@ def fetch(url: str, path: Path, sha256: str = "") -> Path:
         with response:
             have = have if response.status == 206 else 0
             length = int(response.headers.get("Content-Length") or 0)
-            check_room(path.parent, length, f"download {path.name}")
+            check_free_space(path.parent, length, f"download {path.name}")
             with part.open("ab" if have else "wb") as file, Progress(transient=True) as progress:
                 task = progress.add_task(path.name, total=have + length or None, completed=have)
                 while block := response.read(1 << 20):
@@ -111,7 +111,7 @@ def fetch(url: str, path: Path, sha256: str = "") -> Path:
     return path
 
 
-def check_room(folder: Path, needed: int, what: str) -> None:
+def check_free_space(folder: Path, needed: int, what: str) -> None:
     """Raise an OSError that says how much room is missing if `needed` bytes do not fit where `folder` is."""
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -121,7 +121,7 @@ def check_room(folder: Path, needed: int, what: str) -> None:
         )
 
 
-def check_noted(path: Path) -> str | None:
+def check_recorded_sha256(path: Path) -> str | None:
     """Note an archive's sha256 in `<path>.sha256` the first time; later, what is wrong if it has another one."""
     if path.is_dir():
         return None
@@ -142,18 +142,18 @@ def unpacked(paths: dict[str, Path]) -> Iterator[dict[str, Path]]:
         OSError: if there is no room.
     """
     with ExitStack() as stack:
-        places = {}
+        folders = {}
         for name, path in paths.items():
             if path.is_dir() or path.suffix in (".txt", ".nc", ".npz"):
-                places[name] = path
+                folders[name] = path
                 continue
             folder = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-"))
-            places[name] = Path(folder)
+            folders[name] = Path(folder)
             try:
                 _unpack(path, Path(folder))
             except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
                 raise MissingData(f"{path} cannot be unpacked ({error}). Fetch it again.") from error
-        yield places
+        yield folders
 
 
 def file_sha256(path: Path) -> str:
@@ -162,19 +162,21 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _lying(folder: Path, name: str) -> Path | None:
+def _find_archive(folder: Path, name: str) -> Path | None:
     return next((path for ending in ENDINGS if (path := folder / f"{name}{ending}").exists()), None)
 
 
 def _unpack(path: Path, folder: Path) -> None:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as packed:
-            check_room(folder, sum(member.file_size for member in packed.infolist()), f"unpack {path.name}")
+            check_free_space(folder, sum(member.file_size for member in packed.infolist()), f"unpack {path.name}")
             packed.extractall(folder)
     elif path.suffix == ".rar":
         _unpack_rar(path, folder)
     else:
-        check_room(folder, path.stat().st_size * (2 if path.suffix in (".gz", ".tgz") else 1), f"unpack {path.name}")
+        check_free_space(
+            folder, path.stat().st_size * (2 if path.suffix in (".gz", ".tgz") else 1), f"unpack {path.name}"
+        )
         with tarfile.open(path) as tar:
             tar.extractall(folder, filter="data")
 
@@ -187,7 +189,7 @@ def _unpack_rar(path: Path, folder: Path) -> None:
         raise MissingData(f"{path.name} is read with rarfile: pip install 'chronoreel[data]'.") from error
     try:
         with rarfile.RarFile(path) as packed:
-            check_room(folder, sum(member.file_size for member in packed.infolist()), f"unpack {path.name}")
+            check_free_space(folder, sum(member.file_size for member in packed.infolist()), f"unpack {path.name}")
             packed.extractall(folder)
     except rarfile.RarCannotExec:
         if shutil.which("bsdtar") is None:

@@ -23,7 +23,7 @@ from datamodules.storage.keypoints import (
 from datamodules.storage.store import ALL, ClipStore
 
 
-class Piece(NamedTuple):
+class ClipView(NamedTuple):
     """A part of a stored clip that a split uses as a clip of its own."""
 
     clip: int
@@ -32,15 +32,15 @@ class Piece(NamedTuple):
     """Frames `start` to `stop` - 1; None is the clip's end."""
 
 
-class Pieces:
+class ClipViews:
     """Pieces of stored clips as clips of their own: a source. Resamples by choosing frames, so nothing is decoded."""
 
-    def __init__(self, store: ClipStore, pieces: Sequence[Piece], channels: int, frame_rate: float | None) -> None:
-        self._store, self._pieces, self._rate = store, list(pieces), frame_rate
+    def __init__(self, store: ClipStore, views: Sequence[ClipView], channels: int, frame_rate: float | None) -> None:
+        self._store, self._views, self._rate = store, list(views), frame_rate
         self._clips = store.split(ALL)
         self.channels, self.size = channels, store.size
-        self._own = np.array([piece.clip for piece in self._pieces], dtype=np.int64)
-        chosen = [_choose(self._clips.times(piece.clip), piece, frame_rate) for piece in self._pieces]
+        self._own = np.array([view.clip for view in self._views], dtype=np.int64)
+        chosen = [_choose(self._clips.times(view.clip), view, frame_rate) for view in self._views]
         self._frames = [frames for frames, _ in chosen]
         self._times = [times for _, times in chosen]
         # a table, so that a batch is looked up at once; rows end in a number that no clip has
@@ -48,16 +48,16 @@ class Pieces:
         self._table = np.full((len(chosen), longest), np.iinfo(np.int64).max // 2)
         for row, frames in zip(self._table, self._frames, strict=True):
             row[: len(frames)] = frames
-        parts = [(piece, len(frames)) for piece, frames in zip(self._pieces, self._frames, strict=True)]
-        text = f"{self._clips.fingerprint} {[(*piece, count) for piece, count in parts]} {channels} {frame_rate}"
+        parts = [(view, len(frames)) for view, frames in zip(self._views, self._frames, strict=True)]
+        text = f"{self._clips.fingerprint} {[(*view, count) for view, count in parts]} {channels} {frame_rate}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._views)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a worker process maps the files itself; pickled, the map would be copied whole
-        return _open_pieces, (self._store.address, self._pieces, self.channels, self._rate)
+        return _open_views, (self._store.address, self._views, self.channels, self._rate)
 
     def origins(self) -> Sequence[Origin]:
         """The recordings that the pieces were cut from."""
@@ -115,20 +115,20 @@ def names_of(store: ClipStore) -> list[str]:
     return [str(entry["origin"][0]) for entry in store.index["clips"]]
 
 
-def with_sights(store: ClipStore, pieces: Sequence[Piece], kind: str) -> list[Piece]:
+def filter_detected(store: ClipStore, views: Sequence[ClipView], kind: str) -> list[ClipView]:
     """The pieces of clips with enough detections; warns of the others, by name."""
     names = names_of(store)
     dropped = set(read(store, kind).dropped)
-    if gone := sorted({names[piece.clip] for piece in pieces} & dropped):
+    if gone := sorted({names[view.clip] for view in views} & dropped):
         warnings.warn(
             f"{len(gone)} clips are left out, because more than 20 % of their frames have no detection: "
             f"{', '.join(gone)}.",
             stacklevel=3,
         )
-    return [piece for piece in pieces if names[piece.clip] not in dropped]
+    return [view for view in views if names[view.clip] not in dropped]
 
 
-class KeypointPieces:
+class KeypointClipViews:
     """Pieces whose joints are known: a source of KeypointClips.
 
     Raises:
@@ -136,59 +136,59 @@ class KeypointPieces:
     """
 
     def __init__(
-        self, store: ClipStore, pieces: Sequence[Piece], channels: int, frame_rate: float | None, joints: Joints
+        self, store: ClipStore, views: Sequence[ClipView], channels: int, frame_rate: float | None, joints: Joints
     ) -> None:
-        self._pieces = Pieces(store, pieces, channels, frame_rate)
+        self._views = ClipViews(store, views, channels, frame_rate)
         self.channels, self.size = channels, store.size
         found = read(store, joints.kind)
         count = found.points.shape[1]
         kept = joints_kept(count, joints.drop)
-        self._made_of = (store.address, list(pieces), channels, frame_rate, joints)
+        self._made_of = (store.address, list(views), channels, frame_rate, joints)
         self._points = found.points[:, kept]
         self._confidence = (found.confidence * weights_of(count, joints.weights))[:, kept]
         lengths = np.array([entry["length"] for entry in store.index["clips"]], dtype=np.int64)
         self._first = np.cumsum(lengths) - lengths
         weights = sorted((joints.weights or {}).items())
-        text = f"{self._pieces.fingerprint} {found.digest} {kept} {weights}"
+        text = f"{self._views.fingerprint} {found.digest} {kept} {weights}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._views)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the keypoints are read again by a worker process
-        return _open_keypoint_pieces, self._made_of
+        return _open_keypoint_views, self._made_of
 
     def origins(self) -> Sequence[Origin]:
         """The recordings that the pieces were cut from."""
-        return self._pieces.origins()
+        return self._views.origins()
 
     def labels(self) -> Int64[np.ndarray, " clips"]:
         """The class of each clip, -1 where there is none."""
-        return self._pieces.labels()
+        return self._views.labels()
 
     def times(self, index: int) -> Float64[np.ndarray, " length"]:
         """Seconds since the first frame of clip `index`."""
-        return self._pieces.times(index)
+        return self._views.times(index)
 
     def read(self, clips: Indices, frames: Positions) -> Pixels:
         """The frames at these positions."""
-        return self._pieces.read(clips, frames)
+        return self._views.read(clips, frames)
 
     def read_keypoints(
         self, clips: Indices, frames: Positions
     ) -> tuple[Float32[np.ndarray, "batch time joint 2"], Float32[np.ndarray, "batch time joint"]]:
         """x then y (-1 and 1 are the centres of the first and last pixel), and the weighted confidence."""
-        own, stored = self._pieces.stored(clips, frames)
+        own, stored = self._views.stored(clips, frames)
         rows = self._first[own][:, None] + stored
         return self._points[rows], self._confidence[rows]
 
 
 def _choose(
-    times: Float64[np.ndarray, " length"], piece: Piece, rate: float | None
+    times: Float64[np.ndarray, " length"], view: ClipView, rate: float | None
 ) -> tuple[Int64[np.ndarray, " chosen"], Float64[np.ndarray, " chosen"]]:
     """The frames of a piece and their times since its first: all, or the nearest to 0, 1, 2, ... / `rate` seconds."""
-    frames = np.arange(len(times))[piece.start : piece.stop]
+    frames = np.arange(len(times))[view.start : view.stop]
     own = times[frames] - times[frames[0]]
     if rate is None:
         return frames, own
@@ -196,11 +196,11 @@ def _choose(
     return frames[np.searchsorted((own[1:] + own[:-1]) / 2, grid + 1e-9)], grid
 
 
-def _open_pieces(path: str, pieces: list[Piece], channels: int, frame_rate: float | None) -> Pieces:
-    return Pieces(ClipStore.open(path), pieces, channels, frame_rate)
+def _open_views(path: str, views: list[ClipView], channels: int, frame_rate: float | None) -> ClipViews:
+    return ClipViews(ClipStore.open(path), views, channels, frame_rate)
 
 
-def _open_keypoint_pieces(
-    path: str, pieces: list[Piece], channels: int, frame_rate: float | None, joints: Joints
-) -> KeypointPieces:
-    return KeypointPieces(ClipStore.open(path), pieces, channels, frame_rate, joints)
+def _open_keypoint_views(
+    path: str, views: list[ClipView], channels: int, frame_rate: float | None, joints: Joints
+) -> KeypointClipViews:
+    return KeypointClipViews(ClipStore.open(path), views, channels, frame_rate, joints)

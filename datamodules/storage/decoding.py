@@ -6,11 +6,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from datamodules.base.clip_source import Origin
-from datamodules.storage.prefetch import ahead
+from datamodules.storage.prefetch import prefetch_streams
 from datamodules.storage.store import ALL, StoredClip
 from datamodules.storage.video import VideoError
 
-Moments = Iterable[tuple[Any, float]]
+TimedFrames = Iterable[tuple[Any, float]]
 """Pictures (uint8, or float32 for measured fields) and their times in seconds since the first."""
 
 
@@ -19,13 +19,13 @@ class Recording(NamedTuple):
 
     name: str
     """Its name within the data set, for ever."""
-    decode: Callable[[], Moments]
+    decode: Callable[[], TimedFrames]
     """Its pictures and their times; called in a thread. A VideoError, OSError or ValueError leaves the clip out."""
     label: int = -1
     about: Mapping[str, Any] = MappingProxyType({})
 
 
-def decoded(recordings: Sequence[Recording], item_bytes: int) -> Generator[StoredClip, None, None]:
+def decode_recordings(recordings: Sequence[Recording], item_bytes: int) -> Generator[StoredClip, None, None]:
     """The recordings decoded on all cores, in their order, with a progress bar; a broken one raises when it is read.
 
     Close it to end its threads before it is exhausted.
@@ -37,7 +37,7 @@ def decoded(recordings: Sequence[Recording], item_bytes: int) -> Generator[Store
     from rich.progress import Progress
 
     films = [recording.decode for recording in recordings]
-    with closing(ahead(films, item_bytes=item_bytes)) as streams, Progress(transient=True) as progress:
+    with closing(prefetch_streams(films, item_bytes=item_bytes)) as streams, Progress(transient=True) as progress:
         task = progress.add_task("Decoding", total=len(recordings))
         for recording, stream in zip(recordings, streams, strict=True):
             origin = Origin(recording.name, "")  # the digest is that of the pixels
@@ -45,10 +45,10 @@ def decoded(recordings: Sequence[Recording], item_bytes: int) -> Generator[Store
             progress.advance(task)
 
 
-def _named(moments: Iterator[tuple[Any, float]], name: str) -> Iterator[tuple[Any, float]]:
+def _named(timed_frames: Iterator[tuple[Any, float]], name: str) -> Iterator[tuple[Any, float]]:
     """The same; an error says whose it is."""
     try:
-        yield from moments
+        yield from timed_frames
     except VideoError as error:
         raise VideoError(name, error.reason) from error
     except (OSError, ValueError) as error:

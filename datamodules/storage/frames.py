@@ -60,7 +60,7 @@ def shard_names(name: str, shards: Sequence[int] | None) -> list[str]:
 
 
 def open_frames(
-    place: Path | RemoteFolder,
+    path: Path | RemoteFolder,
     names: Sequence[str],
     counts: Sequence[int],
     dtype: np.dtype[Any],
@@ -70,8 +70,8 @@ def open_frames(
     parts: list[Rows] = []
     for name, count in zip(names, counts, strict=True):
         whole = (count, *shape)
-        if isinstance(place, Path):
-            parts.append(MappedFrames(place / name, dtype, whole))
+        if isinstance(path, Path):
+            parts.append(MappedFrames(path / name, dtype, whole))
         else:
-            parts.append(RemoteFrames(place, name, dtype, whole))
+            parts.append(RemoteFrames(path, name, dtype, whole))
     return parts[0] if len(parts) == 1 else ShardedFrames(parts, counts)

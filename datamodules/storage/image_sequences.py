@@ -11,7 +11,7 @@ from datamodules.storage.video import Picture, VideoError, fit
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
-def stills(
+def read_image_sequence(
     paths: Sequence[Path], rate: float, *, size: tuple[int, int], channels: int
 ) -> Iterator[tuple[Picture, float]]:
     """The pictures as `decode` gives those of a film, at `rate` a second.
@@ -32,7 +32,7 @@ def stills(
         yield fit(pixels, size, channels), number / rate
 
 
-def numbered(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """The pictures of a folder by the last number in their names, so that img_10 follows img_9."""
     paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
     return sorted(paths, key=lambda path: (int((re.findall(r"\d+", path.stem) or ["-1"])[-1]), path.name))

@@ -32,9 +32,9 @@ FACE_13 = (2, 9, 16, 20, 25, 38, 42, 45, 47, 49, 52, 55, 58)
 """MODE-GAN's 13 of the 68 points of a face (footnote 3), counted from 1 as the paper counts."""
 FACE_PAIRS = ((0, 2), (3, 4), (5, 7), (6, 8), (9, 11))
 """Of the 13: jaw, brows, eyes (38 with 45, 42 with 47), corners of the mouth; chin (9), lip (52) and 58 keep theirs."""
-SEEN = 0.2
+MIN_CONFIDENCE = 0.2
 """A joint that is surer than this counts as seen."""
-MOST_MISSING = 0.2
+MAX_MISSING_SHARE = 0.2
 """Clips in which more frames than this share have no detection are left out."""
 
 
@@ -85,12 +85,12 @@ def write(store: ClipStore, kind: str, clips: Iterable[tuple[np.ndarray, np.ndar
             raise UserError(
                 f"{made_by} has {len(found)} frames of {name}, which has {entry['length']} in {store.path}."
             )
-        if missing_share(score) > MOST_MISSING:
+        if missing_share(score) > MAX_MISSING_SHARE:
             dropped.append(name)
         points.append(fill_gaps(found, score))
         scores.append(np.clip(score, 0, 1))
     about = {"made_by": made_by, "store": _content(store), "dropped": dropped}
-    place = file_of(store, kind)
+    path = file_of(store, kind)
     with tempfile.NamedTemporaryFile(dir=store.path, prefix=".keypoints-", suffix=".npz", delete=False) as file:
         try:
             np.savez(
@@ -102,7 +102,7 @@ def write(store: ClipStore, kind: str, clips: Iterable[tuple[np.ndarray, np.ndar
         except BaseException:
             os.unlink(file.name)
             raise
-    os.replace(file.name, place)
+    os.replace(file.name, path)
     return read(store, kind)
 
 
@@ -112,50 +112,50 @@ def read(store: ClipStore, kind: str) -> Keypoints:
     Raises:
         StoreError: if there are none, or they belong to other clips.
     """
-    place = file_of(store, kind)
-    if not store.length_of(place.name) and not store.remote:
+    path = file_of(store, kind)
+    if not store.length_of(path.name) and not store.remote:
         raise StoreError(
             f"{store.address} has no {kind} keypoints. Find them with `benchmarks prepare ... --keypoints`."
         )
     try:
-        packed = io.BytesIO(store.whole(place.name))
+        packed = io.BytesIO(store.whole(path.name))
     except FileNotFoundError:
         raise StoreError(f"{store.address} has no {kind} keypoints. Find them where it was prepared.") from None
     with np.load(packed, allow_pickle=False) as content:
         points, confidence = content["points"], content["confidence"]
         about = json.loads(content["about"].tobytes())
     if about["store"] != _content(store) or len(points) != sum(entry["length"] for entry in store.index["clips"]):
-        raise StoreError(f"{place} belongs to other clips. Delete it and run `benchmarks prepare ... --keypoints`.")
+        raise StoreError(f"{path} belongs to other clips. Delete it and run `benchmarks prepare ... --keypoints`.")
     digest = hashlib.sha256(points.tobytes() + confidence.tobytes()).hexdigest()
     return Keypoints(points, confidence, tuple(about["dropped"]), digest)
 
 
-def detected(
+def detect_keypoints(
     clips: Iterable[Iterable[tuple[Any, float]]], detector: Detector, seen: tuple[int, int], stored: tuple[int, int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The joints of each clip, found in pictures of size `seen`, in the coordinates of a store of size `stored`."""
-    for moments in clips:
-        frames = np.stack([picture for picture, _ in moments])
+    for timed_frames in clips:
+        frames = np.stack([picture for picture, _ in timed_frames])
         points, confidence = detector.detect(frames if frames.shape[1] == 3 else frames.repeat(3, axis=1))
         yield to_store(points, seen, stored), confidence
 
 
-def enlarged(stored: tuple[int, int], size: int) -> tuple[int, int]:
+def detection_size(stored: tuple[int, int], size: int) -> tuple[int, int]:
     """A store's shape with `size` as its shorter side, or its own where that is larger."""
     scale = max(1.0, size / min(stored))
     return round(stored[0] * scale), round(stored[1] * scale)
 
 
 def fill_gaps(points: Points, scores: Scores) -> Points:
-    """Positions of joints that were not seen (confidence below `SEEN`): on the line between those before and after.
+    """Interpolate linearly over frames in which a joint was not detected (confidence below `MIN_CONFIDENCE`).
 
-    Before the first and after the last sight a joint stays where it is; one that was never seen keeps the guesses, or
-    stands in the centre where there are none.
+    Before its first and after its last detection a joint keeps that position. A joint that is never detected keeps the
+    detector's guesses, or 0 (the centre) where there are none.
     """
     filled = np.nan_to_num(points, nan=0.0).astype(np.float32)
     frames = np.arange(len(points))
     for joint in range(points.shape[1]):
-        seen = (scores[:, joint] >= SEEN) & np.isfinite(points[:, joint]).all(axis=1)
+        seen = (scores[:, joint] >= MIN_CONFIDENCE) & np.isfinite(points[:, joint]).all(axis=1)
         if seen.any() and not seen.all():
             for axis in range(2):
                 filled[:, joint, axis] = np.interp(frames, frames[seen], points[seen, joint, axis])
@@ -164,7 +164,7 @@ def fill_gaps(points: Points, scores: Scores) -> Points:
 
 def missing_share(scores: Scores) -> float:
     """The share of frames without a detection: those in which less than half of the joints were seen."""
-    return float(((scores >= SEEN).mean(axis=1) < 0.5).mean())
+    return float(((scores >= MIN_CONFIDENCE).mean(axis=1) < 0.5).mean())
 
 
 def to_store(pixels: Float32[np.ndarray, "frames joints 2"], seen: tuple[int, int], stored: tuple[int, int]) -> Points:
@@ -191,8 +191,8 @@ def joints_kept(count: int, drop: Sequence[int]) -> list[int]:
 
 def pairs_kept(pairs: Sequence[tuple[int, int]], kept: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """The pairs of which both are left, by their new numbers."""
-    places = {joint: place for place, joint in enumerate(kept)}
-    return tuple((places[left], places[right]) for left, right in pairs if left in places and right in places)
+    new = {joint: index for index, joint in enumerate(kept)}
+    return tuple((new[left], new[right]) for left, right in pairs if left in new and right in new)
 
 
 def weights_of(count: int, weights: Mapping[int, float] | None) -> Float32[np.ndarray, " joints"]:

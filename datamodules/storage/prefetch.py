@@ -12,7 +12,7 @@ from typing import Any
 Stream = Callable[[], Iterable[Any]]
 """Makes the items of one stream; called, and read to its end, in a thread."""
 
-ROOM = 2**29
+BUFFER_BYTES = 2**29
 """Bytes that all streams together may be read ahead, about."""
 
 
@@ -21,7 +21,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ahead(
+def prefetch_streams(
     streams: Sequence[Stream], *, item_bytes: int, workers: int | None = None
 ) -> Generator[Iterator[Any], None, None]:
     """The items of each stream, in the streams' order, while the following ones are read in threads.
@@ -31,11 +31,11 @@ def ahead(
 
     Args:
         streams: an error in one is raised where its items are read, and the next one may be read all the same.
-        item_bytes: the size of an item: so many are read ahead that `ROOM` is not much exceeded.
+        item_bytes: the size of an item: so many are read ahead that `BUFFER_BYTES` is not much exceeded.
         workers: threads; None is one for each core.
     """
     workers = workers or cores()
-    room = max(8, ROOM // (2 * workers * item_bytes))
+    room = max(8, BUFFER_BYTES // (2 * workers * item_bytes))
     left = iter(streams)
     waiting: deque[_Read] = deque()
     pool = ThreadPoolExecutor(workers)

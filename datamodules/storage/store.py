@@ -35,7 +35,7 @@ class StoreError(UserError):
 class StoredClip(NamedTuple):
     """A clip on its way into a store."""
 
-    moments: Iterable[tuple[Any, float]]
+    timed_frames: Iterable[tuple[Any, float]]
     """Pictures (channel, height, width) and their times in seconds since the first; read once, one after another."""
     split: str
     origin: Origin
@@ -158,11 +158,11 @@ class ClipStore:
                 frames = files.enter_context((unfinished / _first_file(dtype, shards)).open("wb"))
                 for clip in clips:
                     if shards is not None and shard_bytes is not None and frames.tell() >= shard_bytes:
-                        _settle(frames)
+                        _sync_to_disk(frames)
                         shards.append(0)
                         name = shard_names(_FRAMES[dtype], shards)[-1]
                         frames = files.enter_context((unfinished / name).open("wb"))
-                    places = frames.tell(), times.tell()
+                    offsets = frames.tell(), times.tell()
                     try:
                         entries.append(_append(clip, frames, times, (channels, *size), dtype))
                         if shards is not None:
@@ -171,11 +171,11 @@ class ClipStore:
                         if skip is None or not isinstance(error, skip):
                             raise
                         skipped.append({"name": clip.origin.name, "reason": str(error)})
-                        for file, place in zip((frames, times), places, strict=True):
-                            file.seek(place)
+                        for file, offset in zip((frames, times), offsets, strict=True):
+                            file.seek(offset)
                             file.truncate()
-                _settle(frames)
-                _settle(times)
+                _sync_to_disk(frames)
+                _sync_to_disk(times)
             if not entries:
                 reasons = "".join(f"\n  {item['reason']}" for item in skipped)
                 raise UserError(f"There is no clip to put into {path}.{reasons}")
@@ -233,8 +233,8 @@ class StoreSplit:
         self._entries = [entry for entry, chosen in zip(entries, mine, strict=True) if chosen]
         self._lengths = lengths[mine]
         self._starts = (np.cumsum(lengths) - lengths)[mine]
-        place = store.remote or store.path
-        self._frames = open_frames(place, store.frame_files, store.counts, store.dtype, (self.channels, *self.size))
+        folder = store.remote or store.path
+        self._frames = open_frames(folder, store.frame_files, store.counts, store.dtype, (self.channels, *self.size))
         self._times = np.frombuffer(store.whole(_TIMES), dtype="<f8").astype(np.float64)
         contents = [[entry["sha256"], entry["label"]] for entry in self._entries]
         self.fingerprint = hashlib.sha256(json.dumps(contents).encode()).hexdigest()
@@ -269,8 +269,8 @@ class StoreSplit:
 
 
 def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
-    digest, moments = hashlib.sha256(), []
-    for picture, time in clip.moments:
+    digest, seconds = hashlib.sha256(), []
+    for picture, time in clip.timed_frames:
         if picture.shape != shape or picture.dtype != dtype:
             raise UserError(
                 f"{clip.origin.name}: frames of this store are {dtype} {shape}; got {picture.dtype} {picture.shape}."
@@ -278,19 +278,19 @@ def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[in
         pixels = picture.tobytes()
         frames.write(pixels)
         digest.update(pixels)
-        moments.append(time)
-    if not moments or moments[0] != 0 or (np.diff(moments) <= 0).any():
-        raise UserError(f"{clip.origin.name}: times must begin at 0 and increase strictly; got {moments[:5]} ...")
+        seconds.append(time)
+    if not seconds or seconds[0] != 0 or (np.diff(seconds) <= 0).any():
+        raise UserError(f"{clip.origin.name}: times must begin at 0 and increase strictly; got {seconds[:5]} ...")
     origin = clip.origin._replace(digest=clip.origin.digest or digest.hexdigest())
-    stamps = np.array(moments, dtype="<f8").tobytes()
+    stamps = np.array(seconds, dtype="<f8").tobytes()
     times.write(stamps)
     digest.update(stamps)
     return {
         "split": clip.split,
         "label": clip.label,
         "origin": list(origin),
-        "length": len(moments),
-        "frame_rate": round((len(moments) - 1) / moments[-1], 6) if len(moments) > 1 else None,
+        "length": len(seconds),
+        "frame_rate": round((len(seconds) - 1) / seconds[-1], 6) if len(seconds) > 1 else None,
         "sha256": digest.hexdigest(),
         **clip.about,
     }
@@ -302,7 +302,7 @@ def _first_file(dtype: PixelType, shards: list[int] | None) -> str:
     return shard_names(_FRAMES[dtype], shards)[0]
 
 
-def _settle(file: BinaryIO) -> None:
+def _sync_to_disk(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
 

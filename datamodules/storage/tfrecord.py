@@ -14,18 +14,18 @@ def records(path: Path) -> Iterator[tuple[int, int]]:
     Raises:
         ValueError: if the file ends within a record.
     """
-    size, place = path.stat().st_size, 0
+    size, offset = path.stat().st_size, 0
     with path.open("rb") as file:
-        while place < size:
-            file.seek(place)
+        while offset < size:
+            file.seek(offset)
             head = file.read(12)
             length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else size
-            if place + 16 + length > size:
+            if offset + 16 + length > size:
                 raise ValueError(
-                    f"{path} ends within a record, at byte {place} of {size}: it was cut off. Fetch it again."
+                    f"{path} ends within a record, at byte {offset} of {size}: it was cut off. Fetch it again."
                 )
-            yield place + 12, length
-            place += 16 + length
+            yield offset + 12, length
+            offset += 16 + length
 
 
 def features(example: bytes) -> dict[str, bytes]:
@@ -42,29 +42,29 @@ def features(example: bytes) -> dict[str, bytes]:
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
     """The length-delimited fields of a protocol buffer, each with its number; others are passed over."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
+    offset = 0
+    while offset < len(message):
+        key, offset = _varint(message, offset)
         kind = key & 7
         if kind == 0:
-            _, place = _varint(message, place)
+            _, offset = _varint(message, offset)
         elif kind in (1, 5):
-            place += 8 if kind == 1 else 4
+            offset += 8 if kind == 1 else 4
         elif kind == 2:
-            length, place = _varint(message, place)
-            if place + length > len(message):
+            length, offset = _varint(message, offset)
+            if offset + length > len(message):
                 raise ValueError("the record is damaged: a field is longer than its message")
-            yield key >> 3, message[place : place + length]
-            place += length
+            yield key >> 3, message[offset : offset + length]
+            offset += length
         else:
             raise ValueError(f"the record is damaged: there is no field of kind {kind}")
 
 
-def _varint(message: bytes, place: int) -> tuple[int, int]:
+def _varint(message: bytes, offset: int) -> tuple[int, int]:
     value = shift = 0
-    while place < len(message):
-        byte = message[place]
-        value, shift, place = value | (byte & 127) << shift, shift + 7, place + 1
+    while offset < len(message):
+        byte = message[offset]
+        value, shift, offset = value | (byte & 127) << shift, shift + 7, offset + 1
         if byte < 128:
-            return value, place
+            return value, offset
     raise ValueError("the record is damaged: it ends within a number")

@@ -60,10 +60,10 @@ def read_video(
     Raises:
         VideoError: if the file is broken.
     """
-    moments = list(decode(path, size=size, channels=channels, frame_rate=frame_rate))
-    if len({picture.shape for picture, _ in moments}) > 1:
+    timed_frames = list(decode(path, size=size, channels=channels, frame_rate=frame_rate))
+    if len({picture.shape for picture, _ in timed_frames}) > 1:
         raise VideoError(path, "its pictures change size; give `size` to bring them to one")
-    return Video(np.stack([picture for picture, _ in moments]), np.array([time for _, time in moments]))
+    return Video(np.stack([picture for picture, _ in timed_frames]), np.array([time for _, time in timed_frames]))
 
 
 def decode(
@@ -89,8 +89,8 @@ def decode(
     """
     if channels not in (1, 3):
         raise UserError(f"channels must be 1 (grey) or 3 (colour); got {channels}.")
-    moments = _moments(Path(path), size, channels)
-    return moments if frame_rate is None else resample(moments, frame_rate)
+    timed_frames = _decode_frames(Path(path), size, channels)
+    return timed_frames if frame_rate is None else resample(timed_frames, frame_rate)
 
 
 def fit(
@@ -142,7 +142,7 @@ def write_video(path: str | os.PathLike[str], frames: Pictures, frame_rate: floa
     return rate
 
 
-def _moments(path: Path, size: tuple[int, int] | None, channels: int) -> Iterator[tuple[Picture, float]]:
+def _decode_frames(path: Path, size: tuple[int, int] | None, channels: int) -> Iterator[tuple[Picture, float]]:
     import av
 
     try:
@@ -221,13 +221,13 @@ def _fitted(
     return interpolate(tensor, size=list(size), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
 
 
-def resample(moments: Iterable[tuple[Picture, float]], frame_rate: float | int) -> Iterator[tuple[Picture, float]]:
+def resample(timed_frames: Iterable[tuple[Picture, float]], frame_rate: float | int) -> Iterator[tuple[Picture, float]]:
     """Pictures at 0, 1, 2, ... / `frame_rate` seconds up to the last one's time: each the nearest in time."""
     if not frame_rate > 0:
         raise UserError(f"frame_rate must be positive; got {frame_rate}.")
     number = 0
     before: tuple[Picture, float] | None = None
-    for picture, time in moments:
+    for picture, time in timed_frames:
         while before is not None and number / frame_rate < (before[1] + time) / 2 - 1e-9:
             yield before[0], number / frame_rate
             number += 1

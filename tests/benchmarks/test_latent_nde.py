@@ -157,7 +157,7 @@ def test_true_shapes_are_near_at_every_rate_and_wrong_times_are_far(
 
         def true(_: LatentDynamicsGAN, times: Tensor, count: int) -> Tensor:
             moments = np.tile(times.double().numpy() * pace, (count, 1))
-            return from_pixels(source.draw(np.arange(count), moments))
+            return from_pixels(source.render(np.arange(count), moments))
 
         monkeypatch.setattr("benchmarks.figures.latent_frame_rate.drawn", true)
         (file, _) = LatentFrameRate(factors=(1, 4), clips=128).draw([row], tmp_path)

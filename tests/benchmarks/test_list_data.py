@@ -4,11 +4,11 @@ import sys
 import pytest
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.list import facts_of
+from benchmarks.commands.list import metadata_of
 from benchmarks.records.source_tree import descendants
-from datamodules.base.metadata import Facts
+from datamodules.base.metadata import Metadata
 
-PUBLISHED = [entry.path for entry in descendants("datamodules.base.published.PreparedData")]
+PUBLISHED = [entry.path for entry in descendants("datamodules.base.published.PublishedDataModule")]
 
 
 def test_every_published_data_set_says_all_of_its_facts() -> None:
@@ -17,8 +17,8 @@ def test_every_published_data_set_says_all_of_its_facts() -> None:
         *("NoaaWinds", "MUG", "UvANEMO"),
     }
     for path in PUBLISHED:
-        facts = facts_of(path)
-        assert tuple(facts) == Facts._fields, path
+        facts = metadata_of(path)
+        assert tuple(facts) == Metadata._fields, path
         assert all(facts.values()), path
 
 
@@ -35,12 +35,12 @@ def test_the_list_prints_them(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert words in out
     assert out.count("      checksum ") == len(PUBLISHED)
-    assert facts_of("datamodules.pendulum.Pendulum") == {}
+    assert metadata_of("datamodules.pendulum.Pendulum") == {}
 
 
 def test_it_needs_no_torch() -> None:
     code = (
-        "import sys; from benchmarks.commands.list import facts_of; assert facts_of('datamodules.kth.KTH'); "
+        "import sys; from benchmarks.commands.list import metadata_of; assert metadata_of('datamodules.kth.KTH'); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

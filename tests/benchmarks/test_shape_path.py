@@ -17,7 +17,7 @@ def shapes(first: int) -> tuple[Tensor, Tensor]:
     """Frames of moving shapes, and their true centres in the unit in which the picture is 2 wide."""
     source = MovingShapesSource(range(first, first + COUNT), TIME, 16.0, SIZE)
     clips, times = np.arange(COUNT), np.tile(np.arange(TIME) / 16.0, (COUNT, 1))
-    frames = torch.from_numpy(source.draw(clips, times)).float() / 127.5 - 1
+    frames = torch.from_numpy(source.render(clips, times)).float() / 127.5 - 1
     return frames, torch.from_numpy(source.centres(clips, times) * 2 / SIZE - 1).float()
 
 

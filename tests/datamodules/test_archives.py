@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 from preparing import serving
 
-from datamodules.storage.archives import Archive, MissingData, check_noted, check_room, fetch, find, unpacked
+from datamodules.storage.archives import (
+    Archive,
+    MissingData,
+    check_free_space,
+    check_recorded_sha256,
+    fetch,
+    find,
+    unpacked,
+)
 
 CONTENT = bytes(range(256)) * 900
 
@@ -44,7 +52,7 @@ def test_another_sha256_is_not_kept(tmp_path: Path) -> None:
 def test_room_is_looked_for_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")(10, 0, 200_000)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    check_room(tmp_path, 199_999, "test")
+    check_free_space(tmp_path, 199_999, "test")
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "a.zip").write_bytes(CONTENT)
     with (
@@ -66,7 +74,7 @@ def test_what_is_there_missing_and_changed_is_said(tmp_path: Path) -> None:
     broken = unpacked({"one": tmp_path / "one.zip"})
     with pytest.raises(MissingData, match=r"one\.zip cannot be unpacked.*Fetch it again"), broken:
         pass
-    assert check_noted(tmp_path / "one.zip") is None
-    assert check_noted(tmp_path / "one.zip") is None
+    assert check_recorded_sha256(tmp_path / "one.zip") is None
+    assert check_recorded_sha256(tmp_path / "one.zip") is None
     (tmp_path / "one.zip").write_bytes(b"PK other")
-    assert "but one.zip.sha256 noted" in str(check_noted(tmp_path / "one.zip"))
+    assert "but one.zip.sha256 noted" in str(check_recorded_sha256(tmp_path / "one.zip"))

@@ -95,14 +95,14 @@ def test_what_comes_in_from_outside_is_black_and_not_valid() -> None:
 
 def test_draws_depend_on_the_clip_and_not_on_its_place() -> None:
     augmentation, ids = Augmentation(), torch.arange(200) * 2**24 + 3
-    flips, angles = augmentation.draw(ids, seed=0, epoch=4)
+    flips, angles = augmentation.sample_parameters(ids, seed=0, epoch=4)
     order = torch.randperm(200)
-    again = augmentation.draw(ids[order], seed=0, epoch=4)
+    again = augmentation.sample_parameters(ids[order], seed=0, epoch=4)
     assert torch.equal(again[0], flips[order])
     assert torch.equal(again[1], angles[order])
     assert 60 < int(flips.sum()) < 140
     assert 0.16 < float(angles.abs().max()) <= math.radians(10)
-    assert not torch.equal(augmentation.draw(ids, seed=0, epoch=5)[1], angles)
+    assert not torch.equal(augmentation.sample_parameters(ids, seed=0, epoch=5)[1], angles)
 
 
 def test_all_frames_of_a_clip_are_changed_alike() -> None:

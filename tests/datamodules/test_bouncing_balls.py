@@ -10,8 +10,8 @@ from datamodules.bouncing_balls import (
     SPEED,
     BouncingBalls,
     BouncingBallsSource,
-    draw,
     initial_state,
+    render,
     simulate,
 )
 from datamodules.sampling import Regular
@@ -63,7 +63,7 @@ def test_keypoints_lie_where_the_light_is() -> None:
     keypoints, _ = source.read_keypoints(np.array([0]), np.array([[0]]))
     pixels = (keypoints[0, 0] + 1) / 2 * 31
     for x, y in pixels:
-        alone = draw((np.array([[x, y]], dtype=np.float64) + 0.5) * BOX / 32)[0].astype(float)
+        alone = render((np.array([[x, y]], dtype=np.float64) + 0.5) * BOX / 32)[0].astype(float)
         rows, columns = np.mgrid[:32, :32]
         assert_allclose([(alone * columns).sum() / alone.sum(), (alone * rows).sum() / alone.sum()], [x, y], atol=0.02)
     frame = source.read(np.array([0]), np.array([[0]]))[0, 0, 0]

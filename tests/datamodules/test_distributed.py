@@ -78,6 +78,6 @@ def test_two_processes_read_what_one_does(tmp_path: Path) -> None:
 def test_fewer_clips_than_processes_are_refused_in_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     data = Counting(test=1, sampling=Regular(num_frames=4))
     for rank in range(2):
-        monkeypatch.setattr(data, "_place", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(data, "_rank_and_world_size", lambda rank=rank: (rank, 2))
         with pytest.raises(ValueError, match=r"1 test clips, fewer than the 2 processes.*devices=1"):
             data.test_dataloader()

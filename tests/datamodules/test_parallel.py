@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from datamodules.storage import prefetch
-from datamodules.storage.prefetch import ahead
+from datamodules.storage.prefetch import prefetch_streams
 
 
 def counting(stream: int, length: int) -> Iterator[tuple[int, int]]:
@@ -20,11 +20,11 @@ def streams(count: int, length: int) -> list[prefetch.Stream]:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("item_bytes", [1, prefetch.ROOM])  # room for all, and for eight
+@pytest.mark.parametrize("item_bytes", [1, prefetch.BUFFER_BYTES])  # room for all, and for eight
 def test_items_come_in_order_whatever_the_room(workers: int, item_bytes: int) -> None:
-    read = [list(items) for items in ahead(streams(10, 50), item_bytes=item_bytes, workers=workers)]
+    read = [list(items) for items in prefetch_streams(streams(10, 50), item_bytes=item_bytes, workers=workers)]
     assert read == [[(stream, item) for item in range(50)] for stream in range(10)]
-    assert list(ahead([], item_bytes=1)) == []
+    assert list(prefetch_streams([], item_bytes=1)) == []
 
 
 def test_following_streams_are_read_meanwhile_but_not_without_bound() -> None:
@@ -38,7 +38,7 @@ def test_following_streams_are_read_meanwhile_but_not_without_bound() -> None:
                 full.set()
             yield item
 
-    with closing(ahead([lambda: iter([0]), second], item_bytes=prefetch.ROOM, workers=2)) as read:
+    with closing(prefetch_streams([lambda: iter([0]), second], item_bytes=prefetch.BUFFER_BYTES, workers=2)) as read:
         assert list(next(read)) == [0]
         assert full.wait(timeout=10)
         assert len(taken) == 9
@@ -50,7 +50,7 @@ def test_an_error_is_raised_where_its_stream_is_read() -> None:
         yield 1
         raise ValueError("torn")
 
-    read = ahead([broken, lambda: iter([2])], item_bytes=1, workers=2)
+    read = prefetch_streams([broken, lambda: iter([2])], item_bytes=1, workers=2)
     items = next(read)
     assert next(items) == 1
     with pytest.raises(ValueError, match="torn"):
@@ -69,12 +69,12 @@ def test_closing_ends_the_threads_of_streams_without_end() -> None:
             ended.set()
 
     before = set(threading.enumerate())
-    with closing(ahead([endless] * 4, item_bytes=prefetch.ROOM, workers=2)) as read:
+    with closing(prefetch_streams([endless] * 4, item_bytes=prefetch.BUFFER_BYTES, workers=2)) as read:
         assert next(next(read)) == 0
     assert ended.is_set()
     assert set(threading.enumerate()) <= before
 
 
 def test_a_stream_that_is_left_half_read_makes_room_for_the_next() -> None:
-    read = ahead(streams(5, 10_000), item_bytes=prefetch.ROOM, workers=1)
+    read = prefetch_streams(streams(5, 10_000), item_bytes=prefetch.BUFFER_BYTES, workers=1)
     assert [next(items) for items in read] == [(stream, 0) for stream in range(5)]

@@ -29,9 +29,9 @@ def write(path: Path, shard_bytes: int | None = None) -> ClipStore:
     def clips() -> Iterator[StoredClip]:
         for number in range(CLIPS):
             pictures = random.integers(0, 256, (FRAMES + number, 3, SIDE, SIDE), dtype=np.uint8)
-            moments = [(picture, time / 25) for time, picture in enumerate(pictures)]
+            timed_frames = [(picture, time / 25) for time, picture in enumerate(pictures)]
             split = ("train", "val", "test")[number % 3]
-            yield StoredClip(moments, split, Origin(f"clip {number}", str(number)), number)
+            yield StoredClip(timed_frames, split, Origin(f"clip {number}", str(number)), number)
 
     return ClipStore.write(path, clips(), channels=3, size=(SIDE, SIDE), about={}, shard_bytes=shard_bytes)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from datamodules.base.rng import PICK, PLACE, permutation, philox, uniforms
+from datamodules.base.rng import FRAME_CHOICE, WINDOW_START, permutation, philox, uniforms
 from datamodules.sampling import (
     Irregular,
     IrregularBetween,
@@ -176,13 +176,13 @@ def test_philox_gives_the_known_answers_of_random123(counter: list[int], seed: i
 
 
 def test_uniforms_are_uniform_and_no_two_purposes_share_them() -> None:
-    numbers = uniforms(PLACE, 0, 0, np.arange(5000), 5)
+    numbers = uniforms(WINDOW_START, 0, 0, np.arange(5000), 5)
     assert numbers.shape == (5000, 5)
     assert numbers.min() >= 0
     assert numbers.max() < 1
     assert_allclose(numbers.mean(axis=0), 0.5, atol=0.02)
     assert_allclose(np.corrcoef(numbers.T), np.eye(5), atol=0.06)
-    assert not np.isin(numbers, uniforms(PICK, 0, 0, np.arange(5000), 5)).any()
+    assert not np.isin(numbers, uniforms(FRAME_CHOICE, 0, 0, np.arange(5000), 5)).any()
 
 
 def test_a_permutation_has_every_number_once_and_changes_with_the_epoch() -> None:

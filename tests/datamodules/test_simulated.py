@@ -1,7 +1,7 @@
 import pytest
 
 from datamodules.base.module import SPLITS
-from datamodules.base.simulated import SimulatedData
+from datamodules.base.simulated import SimulatedDataModule
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.moving_shapes import MovingShapes
 from datamodules.pendulum import Pendulum
@@ -22,19 +22,19 @@ IDS = {
 }
 
 
-def data(kind: type[SimulatedData], **changes: int) -> SimulatedData:
+def data(kind: type[SimulatedDataModule], **changes: int) -> SimulatedDataModule:
     clips = {"train_clips": 20, "val_clips": 3, "test_clips": 4, **changes}
     return kind(**clips, sampling=Regular(num_frames=5))
 
 
 @pytest.mark.parametrize("kind", IDS, ids=lambda kind: kind.name)
-def test_ids_stay_what_they_were_when_records_were_made(kind: type[SimulatedData]) -> None:
+def test_ids_stay_what_they_were_when_records_were_made(kind: type[SimulatedDataModule]) -> None:
     """Another version of a simulation must say so: its clips are others, and so are its ids."""
     assert [data(kind).data_id(split) for split in SPLITS] == IDS[kind]
 
 
 @pytest.mark.parametrize("kind", IDS, ids=lambda kind: kind.name)
-def test_an_id_says_the_settings_and_splits_share_no_seed(kind: type[SimulatedData]) -> None:
+def test_an_id_says_the_settings_and_splits_share_no_seed(kind: type[SimulatedDataModule]) -> None:
     ids = {
         data(kind, **changes).data_id("test") for changes in ({}, {"test_clips": 5}, {"length": 9}, {"val_clips": 4})
     }

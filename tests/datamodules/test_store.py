@@ -120,7 +120,7 @@ def test_a_broken_clip_is_left_out_whole_and_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moments", "message"),
+    ("timed_frames", "message"),
     [
         ([(np.zeros((3, 4, 5), np.uint8), 0.0)], r"uint8 \(3, 4, 6\)"),
         ([(np.zeros((3, 4, 6), np.float32), 0.0)], "float32"),
@@ -128,9 +128,9 @@ def test_a_broken_clip_is_left_out_whole_and_listed(tmp_path: Path) -> None:
         ([], "begin at 0"),
     ],
 )
-def test_clips_that_do_not_fit_are_refused(tmp_path: Path, moments: list[Any], message: str) -> None:
+def test_clips_that_do_not_fit_are_refused(tmp_path: Path, timed_frames: list[Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
-        write(tmp_path / "set", [StoredClip(moments, "train", Origin("x", "y"))])
+        write(tmp_path / "set", [StoredClip(timed_frames, "train", Origin("x", "y"))])
 
 
 def test_equal_content_has_an_equal_fingerprint(tmp_path: Path) -> None:

@@ -135,8 +135,8 @@ def test_a_varying_frame_rate_keeps_its_true_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rate", [10.0, 12.5, 24.0, 25.0, 50.0])
 def test_resampling_takes_the_nearest_picture(rate: float) -> None:
     times = np.arange(20) / 25
-    moments = [(np.full((1, 1, 1), index, dtype=np.uint8), time) for index, time in enumerate(times)]
-    ours = list(resample(iter(moments), rate))
+    timed_frames = [(np.full((1, 1, 1), index, dtype=np.uint8), time) for index, time in enumerate(times)]
+    ours = list(resample(iter(timed_frames), rate))
     assert_allclose([time for _, time in ours], np.arange(len(ours)) / rate)
     assert abs(ours[-1][1] - times[-1]) < 1 / rate
     off = [abs(times[picture.item()] - time) for picture, time in ours]

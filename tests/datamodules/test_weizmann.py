@@ -8,9 +8,9 @@ import pytest
 from benchmarks.cli import benchmarks
 from datamodules.sampling import Regular
 from datamodules.storage.archives import MissingData
-from datamodules.storage.clip_views import Piece
+from datamodules.storage.clip_views import ClipView
 from datamodules.storage.video import write_video
-from datamodules.weizmann import ACTIONS, PEOPLE, Weizmann, WeizmannStrips, pieces_of
+from datamodules.weizmann import ACTIONS, PEOPLE, Weizmann, WeizmannStrips, consecutive_views
 
 LOADING = {"sampling": Regular(num_frames=4), "batch_size": 2, "size": 16}
 
@@ -111,7 +111,7 @@ def test_the_real_strips(shared: Path, tmp_path: Path) -> None:
 
 
 def test_a_clip_is_cut_into_pieces_and_its_end_is_left() -> None:
-    pieces = pieces_of([Piece(1), Piece(0)], [15, 40], 16)
-    assert pieces == [Piece(1, 0, 16), Piece(1, 16, 32)]
+    pieces = consecutive_views([ClipView(1), ClipView(0)], [15, 40], 16)
+    assert pieces == [ClipView(1, 0, 16), ClipView(1, 16, 32)]
     with pytest.raises(ValueError, match="pieces is a number of frames"):
         WeizmannStrips(pieces=0, **LOADING)
