@@ -84,3 +84,12 @@ def test_what_does_not_fit_is_refused() -> None:
         metric().update(clip(answer.frames * 255), truth, ids)
     with pytest.raises(ValueError, match="9 frames at least"):
         FrechetVideoDistance(frames=8)
+
+
+@pytest.mark.parametrize("level", [-1.0, 1.0])
+def test_untrained_features_tell_nearly_uniform_clips_apart(level: float) -> None:
+    clip = torch.full((1, 4, 3, 16, 16), level)
+    other = clip * 0.9
+    features = UntrainedFeatures()(torch.cat([clip, other]))
+    assert float((features[0] - features[1]).abs().max()) > 0.01
+    assert float(features.abs().min()) < 0.9  # not all units saturate

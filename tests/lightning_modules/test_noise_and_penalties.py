@@ -25,6 +25,13 @@ def test_a_row_of_noise_depends_on_its_seed_alone() -> None:
     assert not torch.equal(alone, normal(torch.tensor([5]), 1, (4, 2), stream="motion"))
 
 
+def test_seeds_that_agree_in_their_low_bits_give_other_noise() -> None:
+    """A CPU generator of torch keeps only the low 32 bits of its seed; evaluation seeds differ above them."""
+    seeds = torch.tensor([5, 5 + 2**32, 5 + 2**48])
+    rows = normal(seeds, 3, (50,), stream="content")
+    assert min(float((rows[i] - rows[j]).abs().max()) for i, j in ((0, 1), (0, 2), (1, 2))) > 0.5
+
+
 def test_a_longer_sequence_begins_with_the_shorter_one() -> None:
     seeds = torch.tensor([1, 2])
     long, short = (normal_sequence(seeds, 2, length, (30,), stream="motion") for length in (9, 4))

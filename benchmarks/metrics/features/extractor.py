@@ -1,6 +1,7 @@
 """Extractors: networks that turn a clip into a row of features, with all that belongs to their protocol."""
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
@@ -91,6 +92,8 @@ class I3DFeatures(Extractor):
 class UntrainedFeatures(Extractor):
     """A tiny random network, for smoke tests only: its distances mean nothing.
 
+    The weights are scaled so that tanh does not saturate on frames in [-1, 1]: different clips have different features.
+
     Args:
         seed: of its weights.
         width: how many features.
@@ -124,7 +127,7 @@ class UntrainedFeatures(Extractor):
 
     def _weights(self) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
-        return torch.randn(3 * 64, self.width, generator=generator) / 4
+        return torch.randn(3 * 64, self.width, generator=generator) / math.sqrt(3 * 64)
 
 
 def in_parts(
