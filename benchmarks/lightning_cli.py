@@ -18,7 +18,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import WandbLogger
 
 from benchmarks.config.errors import explain, import_ours
-from benchmarks.evaluation import Evaluation
+from benchmarks.evaluation.callback import Evaluation
 from benchmarks.loggers.csv_log import CsvLog
 from benchmarks.loggers.progress import Progress
 from benchmarks.loggers.progress_bar import use_budget_bar

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchmarks.metrics.difference import Difference
+    from benchmarks.metrics.paired_test import Difference
     from benchmarks.records.clip_scores import PerClip
 
 EVALUATION = "chronoreel evaluation"
@@ -66,7 +66,7 @@ def difference(name: str, first: "PerClip", second: "PerClip") -> "Difference":
     Raises:
         UserError: if the clips differ.
     """
-    from benchmarks.metrics.difference import paired_difference
+    from benchmarks.metrics.paired_test import paired_difference
     from datamodules.clip import source_of
 
     if first.ids.tolist() != second.ids.tolist():
@@ -130,7 +130,7 @@ def _why_not(
 
 def _ends(name: str) -> tuple["Callable[[Tensor], Tensor]", "Callable[[Tensor], Tensor]"]:
     """What turns a clip's value into what is averaged, and the average into what is reported."""
-    from benchmarks.metrics.paired import PooledPSNR, decibel
+    from benchmarks.metrics.reference import PooledPSNR, decibel
 
     if name == PooledPSNR.name:
         return lambda decibels: 10 ** (-decibels / 10), decibel

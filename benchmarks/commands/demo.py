@@ -106,9 +106,9 @@ def draw(checkpoint: Path, folder: Path) -> list[Path]:
     import torch
 
     from benchmarks.commands.sample.cli import continued
-    from benchmarks.gallery import picture
+    from benchmarks.evaluation.capabilities import Predicts
+    from benchmarks.evaluation.gallery import picture
     from benchmarks.utils.pixels import from_pixels, to_pictures
-    from benchmarks.verbs import Predicts
     from datamodules.base.module import ClipDataModule
     from datamodules.bouncing_balls import BouncingBalls
     from datamodules.clip import VideoClip

@@ -16,7 +16,7 @@ from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.io import content_hash, plain, slug, write_text
 
 if TYPE_CHECKING:
-    from benchmarks.clip_files import ClipFile
+    from benchmarks.evaluation.video_files import ClipFile
 
 FRAMES = 16
 """How many frames of each clip are compared if nobody says."""
@@ -36,11 +36,11 @@ class _Choice(NamedTuple):
 
 
 PAIRED = {
-    "mse": _Choice("benchmarks.metrics.paired.MSE", {}),
-    "psnr_frames": _Choice("benchmarks.metrics.paired.PSNR", {}),
-    "psnr_pooled": _Choice("benchmarks.metrics.paired.PooledPSNR", {}),
-    "ssim": _Choice("benchmarks.metrics.paired.SSIM", {}),
-    "ssim_vid_ode": _Choice("benchmarks.metrics.paired.VidODESSIM", {}),
+    "mse": _Choice("benchmarks.metrics.reference.MSE", {}),
+    "psnr_frames": _Choice("benchmarks.metrics.reference.PSNR", {}),
+    "psnr_pooled": _Choice("benchmarks.metrics.reference.PooledPSNR", {}),
+    "ssim": _Choice("benchmarks.metrics.reference.SSIM", {}),
+    "ssim_vid_ode": _Choice("benchmarks.metrics.reference.VidODESSIM", {}),
     "lpips_alex": _Choice("benchmarks.metrics.lpips.LPIPS", {"backbone": "alex"}),
     "lpips_vgg": _Choice("benchmarks.metrics.lpips.LPIPS", {"backbone": "vgg"}),
 }
@@ -121,8 +121,8 @@ def main(args: argparse.Namespace) -> int:
             raise UserError(f"--{option} must be positive; got {value:g}.")
     if args.json is not None and args.json.suffix != ".json":
         raise UserError(f"--json must name a file that ends in .json; got '{args.json.name}'.")
-    from benchmarks.clip_files import content_of, find_clips
-    from benchmarks.commands.folder_exam import FolderExam, Reading
+    from benchmarks.evaluation.folder import FolderExam, Reading
+    from benchmarks.evaluation.video_files import content_of, find_clips
 
     generated, reference = find_clips(args.generated), find_clips(args.reference)
     if args.paired:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from benchmarks.tasks import Case, Task
+    from benchmarks.evaluation.tasks import Case, Task
     from datamodules.base.module import ClipDataModule
     from lightning_modules.system import System
 

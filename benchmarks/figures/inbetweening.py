@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from benchmarks.tasks import Case
+    from benchmarks.evaluation.tasks import Case
     from lightning_modules.system import System
 
 GAP = 2
@@ -40,7 +40,7 @@ class _Strips(Figure):
         """`<row>-s<seed>.png`, and the same as `.gif`, for every row."""
         import torch
 
-        from benchmarks.tasks import Inbetween
+        from benchmarks.evaluation.tasks import Inbetween
         from datamodules.storage.video import write_video
 
         written = []
@@ -68,7 +68,7 @@ class Examples(_Strips):
         """Generated and original."""
         import torch
 
-        from benchmarks.tasks import Inbetween
+        from benchmarks.evaluation.tasks import Inbetween
 
         return torch.stack([whole(case, answered(Inbetween(), system, case)), original(case)], dim=1)
 
@@ -94,7 +94,7 @@ class MeanOfDraws(_Strips):
         """Mean and original."""
         import torch
 
-        from benchmarks.tasks import SEED_STEP, Inbetween
+        from benchmarks.evaluation.tasks import SEED_STEP, Inbetween
 
         total = torch.zeros_like(original(case))
         for draw in range(self.draws):

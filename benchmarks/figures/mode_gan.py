@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from benchmarks.evaluation.tasks import Generates
 from benchmarks.figures.base import Figure, Trained
 from benchmarks.figures.plotting import canvas, save
-from benchmarks.tasks import Generates
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import slug
 from benchmarks.utils.pixels import to_pixels

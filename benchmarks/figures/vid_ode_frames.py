@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.evaluation.tasks import Case, Interpolate, Interpolates, Predict, Predicts
 from benchmarks.figures.base import Figure, Trained, answered, posed
 from benchmarks.figures.plotting import canvas, save
-from benchmarks.tasks import Case, Interpolate, Interpolates, Predict, Predicts
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import slug
 from benchmarks.utils.pixels import to_pictures

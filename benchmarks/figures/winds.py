@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.evaluation.tasks import Predict
 from benchmarks.figures.base import Figure, Trained, posed
 from benchmarks.figures.plotting import canvas, save
 from benchmarks.figures.vid_ode_frames import frames_of
-from benchmarks.tasks import Predict
 from benchmarks.utils.errors import UserError
 from datamodules.clip import VideoClip
 

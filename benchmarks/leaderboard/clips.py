@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
-    from benchmarks.tasks import Task
+    from benchmarks.evaluation.tasks import Task
     from datamodules.base.clip_source import Source
 
 INDEX = "clips.json"
@@ -85,7 +85,7 @@ def _check(gallery: Mapping[str, Any]) -> None:
 
 
 def _task(asked: Mapping[str, Any]) -> "Task":
-    from benchmarks import tasks
+    from benchmarks.evaluation import tasks
 
     name = str(asked.get("class_path")).rpartition(".")[2]
     kinds = [word for word, kind in vars(tasks).items() if isinstance(kind, type) and issubclass(kind, tasks.Task)]
@@ -102,8 +102,8 @@ def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], d
     """The gallery's entry in the index, and its sheets by file name."""
     import torch
 
-    from benchmarks import tasks
     from benchmarks.config.build import build_data, find_data
+    from benchmarks.evaluation import tasks
 
     task = _task(gallery["task"])
     systems = {row["label"]: _system(row) for row in gallery["rows"]}

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from benchmarks.metrics.paired import PairedMetric, PerFrame
+from benchmarks.metrics.reference import PairedMetric, PerFrame
 from benchmarks.utils.errors import UserError
 from datamodules.clip import KeypointClip, Sample, VideoClip
 

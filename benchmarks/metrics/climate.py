@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import torch
 
-from benchmarks.metrics.paired import PairedMetric, PerFrame, squared_error
+from benchmarks.metrics.reference import PairedMetric, PerFrame, squared_error
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample
 

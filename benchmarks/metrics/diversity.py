@@ -10,9 +10,9 @@ from torchmetrics.utilities import rank_zero_warn
 
 from benchmarks.metrics.base import Summary
 from benchmarks.metrics.bootstrap import bootstrap_mean
-from benchmarks.metrics.featured import FeatureMetric
+from benchmarks.metrics.distribution import FeatureMetric
 from benchmarks.metrics.features.extractor import Extractor
-from benchmarks.metrics.paired import PairedMetric, PerFrame
+from benchmarks.metrics.reference import PairedMetric, PerFrame
 from benchmarks.metrics.ssim import structural_similarity
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of

@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.metrics.features.extractor import Extractor
-from benchmarks.metrics.streamed import FrechetMetric
+from benchmarks.metrics.streaming_frechet import FrechetMetric
 
 
 class FrechetInceptionDistance(FrechetMetric):

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.metrics.featured import Features, SetMetric
+from benchmarks.metrics.distribution import Features, SetMetric
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance
-from benchmarks.metrics.streamed import FrechetMetric
+from benchmarks.metrics.streaming_frechet import FrechetMetric
 from benchmarks.utils.errors import UserError
 
 POINTS = 4

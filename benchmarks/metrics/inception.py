@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.metrics.featured import Features, SetMetric, Side
+from benchmarks.metrics.distribution import Features, SetMetric, Side
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.utils.errors import UserError
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.metrics.features.lpips import Backbone, PerceptualDistance
-from benchmarks.metrics.paired import PairedMetric, PerFrame
+from benchmarks.metrics.reference import PairedMetric, PerFrame
 from benchmarks.pretrained.registry import SOURCES
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.metrics.featured import Features, SetMetric
+from benchmarks.metrics.distribution import Features, SetMetric
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.utils.errors import UserError
 

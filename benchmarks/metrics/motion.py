@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.metrics.base import Summary
 from benchmarks.metrics.frechet import frechet_distance
-from benchmarks.metrics.kept import KeepsRows
+from benchmarks.metrics.gathered import KeepsRows
 from benchmarks.utils.errors import UserError
 from datamodules.clip import KeypointClip, Sample, Trajectory
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.metrics.features.motion import MotionHistograms
-from benchmarks.metrics.streamed import FrechetMetric
+from benchmarks.metrics.streaming_frechet import FrechetMetric
 
 
 class TemporalDistance(FrechetMetric):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks.metrics.balls import BallPositionError
 from benchmarks.metrics.base import ClipMetric
-from benchmarks.metrics.paired import SSIM
+from benchmarks.metrics.reference import SSIM
 from benchmarks.records.provenance import git_state
 from benchmarks.utils.io import write_text
 from datamodules.base.module import normalise

@@ -171,7 +171,7 @@ def _paired(
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
     from benchmarks.metrics.lpips import LPIPS, network_of
-    from benchmarks.metrics.paired import SSIM, PooledPSNR
+    from benchmarks.metrics.reference import SSIM, PooledPSNR
     from benchmarks.pretrained.registry import WeightsUnavailable
 
     x, y = pictures[0], pictures[1]

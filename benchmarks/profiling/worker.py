@@ -10,10 +10,10 @@ from jsonargparse import ArgumentParser
 from lightning import Callback, LightningModule, Trainer
 from torch.utils.hooks import RemovableHandle
 
+from benchmarks.evaluation.capabilities import Generates, Inbetweens, Interpolates, Predicts
 from benchmarks.profiling.dynamics import measured
 from benchmarks.profiling.measure import FlopCount, Orders, Stopwatch, matmul_rate, peak_memory, timed
 from benchmarks.utils.errors import UserError
-from benchmarks.verbs import Generates, Inbetweens, Interpolates, Predicts
 from datamodules.base.module import ClipDataModule
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from lightning_modules.callbacks.compile import Acceleration

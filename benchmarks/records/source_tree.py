@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.records.provenance import PACKAGES, ROOT, imported_files
 
-_EXAM = ("benchmarks/lightning_cli.py", "benchmarks/evaluation.py")
+_EXAM = ("benchmarks/lightning_cli.py", "benchmarks/evaluation/callback.py")
 """Where every run's way through the exam begins."""
 
 

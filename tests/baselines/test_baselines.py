@@ -11,7 +11,7 @@ from baselines.linear_blend import LinearBlend
 from baselines.mean_frame import MeanFrame
 from baselines.nearest_frame import NearestFrame
 from baselines.repeat_last import RepeatLast
-from benchmarks.tasks import Inbetween, Interpolate, Interpolates, Predict, Predicts
+from benchmarks.evaluation.tasks import Inbetween, Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import Batch, VideoClip
 
 PREDICT = [RepeatLast(), MeanFrame(), Constant()]

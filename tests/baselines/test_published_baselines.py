@@ -15,7 +15,7 @@ from baselines.latent_ode import FrameLatentODE, LatentODENetwork, MeanDeviation
 from baselines.ode2vae import ODE2VAE, BayesianForce, ODE2VAENetwork, normal_log_density
 from baselines.ode_conv import ODEConv
 from baselines.ode_fc import ODEFC
-from benchmarks.tasks import Interpolate, Interpolates, Predict, Predicts
+from benchmarks.evaluation.tasks import Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.paired import PairedSystem, Shown

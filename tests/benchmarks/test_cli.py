@@ -49,7 +49,7 @@ def test_list_needs_no_torch_and_finds_the_classes() -> None:
     for name in (
         "baselines.repeat_last.RepeatLast",
         "lightning_modules.vid_ode.VidODE",
-        "benchmarks.metrics.paired.MSE",
+        "benchmarks.metrics.reference.MSE",
     ):
         assert name in done.stdout
     assert "ClipDataModule" not in done.stdout  # a contract is nothing to choose

@@ -14,13 +14,13 @@ from torch.testing import assert_close
 from baselines.mean_frame import MeanFrame
 from baselines.repeat_last import RepeatLast
 from benchmarks.cli import benchmarks
-from benchmarks.evaluation import Evaluation
+from benchmarks.evaluation.callback import Evaluation
+from benchmarks.evaluation.tasks import Predict
 from benchmarks.metrics.bootstrap import bootstrap_mean
-from benchmarks.metrics.difference import paired_difference
-from benchmarks.metrics.paired import MSE, PooledPSNR, decibel
+from benchmarks.metrics.paired_test import paired_difference
+from benchmarks.metrics.reference import MSE, PooledPSNR, decibel
 from benchmarks.records.clip_scores import PerClip, beside, read_per_clip, write_per_clip
 from benchmarks.records.record import Measurement, Protocol, Record, read_record
-from benchmarks.tasks import Predict
 from benchmarks.utils.arrays import PerClipError
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import sample_id

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from benchmarks.metrics.diversity import BestOfSSIM, Diversity, pairwise_distance
-from benchmarks.metrics.paired import SSIM
+from benchmarks.metrics.reference import SSIM
 from datamodules.clip import VideoClip
 
 

@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from benchmarks import feature_cache
 from benchmarks.cli import benchmarks
-from benchmarks.clip_files import find_clips, read_clip
 from benchmarks.commands import evaluate as evaluate_module
-from benchmarks.commands import folder_exam
+from benchmarks.evaluation import feature_cache, folder
+from benchmarks.evaluation.video_files import find_clips, read_clip
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
-from benchmarks.metrics.paired import squared_error
+from benchmarks.metrics.reference import squared_error
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.utils.errors import UserError
 from datamodules.clip import VideoClip
@@ -291,12 +290,12 @@ def test_places_that_do_not_fit_are_refused(
 
 
 def test_clips_of_several_sizes_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_exam, "AT_ONCE", 2)
+    monkeypatch.setattr(folder, "AT_ONCE", 2)
     sizes = [16, 16, 16, 24, 16]
     for index, size in enumerate(sizes):
         np.save(tmp_path / f"{index}.npy", videos(index, count=1, size=size)[0])
     clips = find_clips(tmp_path)
-    exam = folder_exam.FolderExam(clips, clips, folder_exam.Reading(frames=4))
+    exam = folder.FolderExam(clips, clips, folder.Reading(frames=4))
     network = UntrainedFeatures()
     ours = exam._features(network, False, clips, "")
     theirs = torch.cat([network(unit(videos(i, count=1, size=size)[:, :4])) for i, size in enumerate(sizes)])
@@ -314,7 +313,7 @@ def test_every_metric_of_sets_sees_the_same_features(tmp_path: Path) -> None:
     ]
     metrics = list({metric.name: metric for metric in built}.values())  # those that differ by their network are one
     sides = (find_clips(tmp_path / f"{side}.npy") for side in ("a", "b"))
-    ours = folder_exam.FolderExam(*sides, folder_exam.Reading(frames=4)).measure(metrics)
+    ours = folder.FolderExam(*sides, folder.Reading(frames=4)).measure(metrics)
     clips = [VideoClip(unit(videos(index, count=20)[:, :4]), torch.arange(4.0).expand(20, -1)) for index in (0, 1)]
     for metric in metrics:
         metric.reset()

@@ -19,15 +19,15 @@ from torch.utils.data import DataLoader, Dataset
 from baselines.linear_blend import LinearBlend
 from baselines.mean_frame import MeanFrame
 from baselines.repeat_last import RepeatLast
-from benchmarks.evaluation import Evaluation
+from benchmarks.evaluation.callback import Evaluation
+from benchmarks.evaluation.tasks import Generate, Interpolate, Predict
 from benchmarks.metrics.base import ClipMetric, Summary
 from benchmarks.metrics.diversity import Diversity
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
-from benchmarks.metrics.paired import MSE, SSIM
+from benchmarks.metrics.reference import MSE, SSIM
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.record import Sampling, read_record
-from benchmarks.tasks import Generate, Interpolate, Predict
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from datamodules.sampling import Regular
@@ -355,7 +355,7 @@ def test_a_record_carries_the_request_and_no_other_things(tmp_path: Path) -> Non
 
 def test_a_record_says_how_fast_the_verb_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.accumulate(itertools.chain([0.0], itertools.cycle([0.5, 100.0])))  # 0.5 s within, 100 s between
-    monkeypatch.setattr("benchmarks.sitting.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("benchmarks.evaluation.task_evaluator.perf_counter", lambda: next(clock))
     examine(RepeatLast(), Evaluation([Predict(given=3)], [SquaredError()], gallery=0), tmp_path)
     sizes = [len(batch.ids) for batch in TinyData().test_dataloader()]
     theirs = np.median([size / 0.5 for size in sizes[1:]])

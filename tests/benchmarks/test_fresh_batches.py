@@ -8,9 +8,9 @@ import torch
 from feature_maker import Tiny, clip, ids_of
 from torch import Tensor
 
-from benchmarks.metrics.fresh_batches import FreshBatches
+from benchmarks.metrics.gathered import KeepsRows
 from benchmarks.metrics.inception import InceptionScore
-from benchmarks.metrics.kept import KeepsRows
+from benchmarks.metrics.over_fresh_samples import FreshBatches
 
 CLIPS, DRAWS = 24, 3
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics.image.inception import InceptionScore as TorchmetricsInceptionScore
 from torchmetrics.image.kid import poly_mmd
 
-from benchmarks.metrics.featured import SetMetric
+from benchmarks.metrics.distribution import SetMetric
 from benchmarks.metrics.fid import FrechetInceptionDistance
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.fvd import FrechetVideoDistance, FVDInfinity, extrapolated_distance

@@ -26,7 +26,7 @@ PLAN = """
 title: Tiny
 seeds: [0, 1]
 metrics: [mse]
-tasks: [{class_path: benchmarks.tasks.Predict}]
+tasks: [{class_path: benchmarks.evaluation.tasks.Predict}]
 rows:
   - {label: Learns, experiment: shapes/learns}
   - {label: Learns too, experiment: shapes/learns}

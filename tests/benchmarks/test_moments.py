@@ -14,7 +14,7 @@ from benchmarks.metrics.fid import FrechetInceptionDistance
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.metrics.jackknife import GROUPS
 from benchmarks.metrics.moments import Moments, grouped, merged, merged_groups, packed, unpacked
-from benchmarks.metrics.streamed import FrechetMetric
+from benchmarks.metrics.streaming_frechet import FrechetMetric
 
 
 def features(count: int, width: int = 6) -> Tensor:

@@ -20,7 +20,7 @@ galleries:
   - title: t
     data: DATA
     finer_data: [frame_rate=40, length=9]
-    task: {class_path: benchmarks.tasks.Interpolate, init_args: {stride: 2}}
+    task: {class_path: benchmarks.evaluation.tasks.Interpolate, init_args: {stride: 2}}
     frames: 5
     finer: 2
     clips: [1]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetrics_psnr
 
-from benchmarks.metrics.paired import MSE, PSNR, SSIM, PairedMetric, PooledPSNR, VidODESSIM, squared_error
+from benchmarks.metrics.reference import MSE, PSNR, SSIM, PairedMetric, PooledPSNR, VidODESSIM, squared_error
 from datamodules.clip import VideoClip, sample_id
 
 ALL = [MSE, PSNR, PooledPSNR, SSIM, VidODESSIM]
@@ -119,7 +119,7 @@ def test_psnr_of_frames_equals_scikit_images_and_pooled_equals_torchmetrics() ->
 @pytest.mark.parametrize("cells", [1, 2000, 10**9])
 def test_frames_are_measured_a_few_at_a_time_without_a_trace(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, truth = random_pair(3, (3, 16, 16))
-    monkeypatch.setattr("benchmarks.metrics.paired._CELLS", cells)
+    monkeypatch.setattr("benchmarks.metrics.reference._CELLS", cells)
     apart = (answer.frames - truth.frames).double().numpy() / 2
     assert_close(squared_error(answer, truth), torch.tensor((apart**2).mean((2, 3, 4))), rtol=1e-14, atol=0)
 

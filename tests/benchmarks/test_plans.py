@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser
 
-from benchmarks.evaluation import Evaluation
+from benchmarks.evaluation.callback import Evaluation
 from benchmarks.figures.base import build_figure
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import read_plan
@@ -31,7 +31,7 @@ def test_a_plan_is_read(path: Path, parser: ArgumentParser, monkeypatch: pytest.
             Job(plan, row, 0, Path("runs"), Path("results")).check()
     if plan.figure is not None:
         build_figure(plan.figure)
-    asked = {**plan.evaluation, "tasks": plan.tasks or [{"class_path": "benchmarks.tasks.Generate"}]}
+    asked = {**plan.evaluation, "tasks": plan.tasks or [{"class_path": "benchmarks.evaluation.tasks.Generate"}]}
     evaluation = parser.instantiate(parser.parse_object({"evaluation": asked})).evaluation
     if "metrics" in plan.evaluation:
         assert [metric.name for metric in evaluation.metrics] == plan.metrics

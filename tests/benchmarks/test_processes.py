@@ -10,7 +10,7 @@ from torch.multiprocessing import start_processes
 from benchmarks.metrics.base import Summary
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
-from benchmarks.metrics.paired import SSIM, PairedMetric, PooledPSNR
+from benchmarks.metrics.reference import SSIM, PairedMetric, PooledPSNR
 from datamodules.clip import VideoClip, sample_id
 
 CLIPS = 13

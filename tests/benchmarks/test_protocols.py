@@ -10,15 +10,15 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
-from benchmarks import tasks as task_file
-from benchmarks.evaluation import Evaluation
+from benchmarks.evaluation import tasks as task_file
+from benchmarks.evaluation.callback import Evaluation
+from benchmarks.evaluation.task_evaluator import labels, without_gaps
+from benchmarks.evaluation.tasks import Generate, Inbetween, Interpolate, Predict
 from benchmarks.lightning_cli import main
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.records.record import Record, read_record
-from benchmarks.sitting import labels, without_gaps
-from benchmarks.tasks import Generate, Inbetween, Interpolate, Predict
 from datamodules.clip import Batch, VideoClip, sample_id
 from lightning_modules.dynamics.base import OffGridError, grid_steps
 
@@ -157,7 +157,7 @@ def test_a_pixel_that_nobody_knows_is_no_error() -> None:
 
 def test_tasks_keep_the_paths_that_configs_and_records_name() -> None:
     for task in (Generate, Interpolate, Predict, Inbetween):
-        assert task.__module__ == "benchmarks.tasks"
+        assert task.__module__ == "benchmarks.evaluation.tasks"
     for verb in ("Generates", "Predicts", "Interpolates", "Inbetweens", "Case"):
         assert hasattr(task_file, verb)
 

@@ -214,7 +214,11 @@ def test_the_code_of_a_run_is_what_its_classes_are_made_of(monkeypatch: pytest.M
     config = {"model": {"class_path": "RepeatLast"}, "trainer": {"logger": "LinearBlend"}}
     files = set(make_record(class_path="baselines.repeat_last.RepeatLast", config=config).code_files)
     assert {"baselines/repeat_last.py", "lightning_modules/system.py", "datamodules/clip.py"} <= files
-    assert {"benchmarks/evaluation.py", "benchmarks/tasks.py", "benchmarks/metrics/base.py"} <= files
+    assert {
+        "benchmarks/evaluation/callback.py",
+        "benchmarks/evaluation/tasks.py",
+        "benchmarks/metrics/base.py",
+    } <= files
     assert (
         not {"baselines/linear_blend.py", "lightning_modules/vid_ode.py", "lightning_modules/callbacks/nan_guard.py"}
         & files

@@ -23,7 +23,7 @@ STUB = Path(__file__).with_name("stub_lightning.py")
 PLAN = """
 title: Tiny
 seeds: [0, 1]
-tasks: [{class_path: benchmarks.tasks.Predict}, {class_path: benchmarks.tasks.Interpolate}]
+tasks: [{class_path: benchmarks.evaluation.tasks.Predict}, {class_path: benchmarks.evaluation.tasks.Interpolate}]
 rows:
   - {label: Learns, experiment: shapes/learns}
   - {label: Repeats, experiment: shapes/repeats}
@@ -189,7 +189,7 @@ def test_a_changed_exam_is_sat_again_without_training(run: Run) -> None:
     run("--seeds=0", "--only=Learns")
     calls()
     plan, experiment = Path("configs/benchmark/tiny.yaml"), Path("configs/experiment/shapes/learns.yaml")
-    plan.write_text(plan.read_text().replace(", {class_path: benchmarks.tasks.Interpolate}", ""))
+    plan.write_text(plan.read_text().replace(", {class_path: benchmarks.evaluation.tasks.Interpolate}", ""))
     assert run("--seeds=0", "--only=Learns") == 0
     assert calls() == [f"test evaluation 0 {LAST.format(0)}"]
     experiment.write_text(experiment.read_text() + "\nevaluation: {seed: 1}")

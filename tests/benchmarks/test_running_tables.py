@@ -18,7 +18,7 @@ from benchmarks.utils.errors import UserError
 from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.system import Training
 
-HEAD = "title: Tiny\nseeds: [0, 1]\ntasks: [{class_path: benchmarks.tasks.Predict}]\n"
+HEAD = "title: Tiny\nseeds: [0, 1]\ntasks: [{class_path: benchmarks.evaluation.tasks.Predict}]\n"
 GROUPS = f"""{HEAD}rows:
   - {{label: Learns, group: KTH, experiment: shapes/learns}}
   - {{label: Learns, group: Penn, experiment: shapes/learns, overlays: [configs/smoke/learns.yaml]}}
@@ -136,7 +136,7 @@ def test_a_gallery_needs_a_figure_and_a_figure_must_be_one(run: Run) -> None:  #
     with pytest.raises(UserError, match="A gallery needs the key 'figure'"):
         read_plan(write(PLAN + "kind: gallery\n"))
     with pytest.raises(UserError, match="No figure can be made of"):
-        build_figure({"class_path": "benchmarks.tasks.Predict"})
+        build_figure({"class_path": "benchmarks.evaluation.tasks.Predict"})
     assert isinstance(build_figure({"class_path": "test_running_tables.Names"}), Names)
 
 

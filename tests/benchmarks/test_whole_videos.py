@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from benchmarks.evaluation.tasks import Inbetween
 from benchmarks.lightning_cli import main
-from benchmarks.metrics.paired import MSE
+from benchmarks.metrics.reference import MSE
 from benchmarks.records.record import read_record
-from benchmarks.tasks import Inbetween
 from datamodules.clip import Batch, VideoClip
 
 torch.set_num_threads(1)
@@ -57,8 +57,8 @@ def test_the_protocol_names_the_number_of_draws(tmp_path: Path, monkeypatch: pyt
         f"  init_args: {{size: 16, train_clips: 1, val_clips: 1, test_clips: 2, batch_size: 1, sampling: {sampling}}}\n"
         "trainer: {accelerator: cpu, devices: 1, enable_progress_bar: false, enable_model_summary: false}\n"
         "evaluation:\n  draws: 2\n  gallery: 1\n"
-        "  tasks: [{class_path: benchmarks.tasks.Inbetween, init_args: {whole: true}}]\n"
-        "  metrics: [{class_path: benchmarks.metrics.paired.MSE}]\n"
+        "  tasks: [{class_path: benchmarks.evaluation.tasks.Inbetween, init_args: {whole: true}}]\n"
+        "  metrics: [{class_path: benchmarks.metrics.reference.MSE}]\n"
     )
     assert main(["test", "--config=blend.yaml"]) == 0
     (file,) = Path("runs").rglob("record.json")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 from torch.testing import assert_close
 
-from benchmarks.tasks import Inbetween, Inbetweens
+from benchmarks.evaluation.tasks import Inbetween, Inbetweens
 from datamodules.clip import Batch, Trajectory, VideoClip
 from lightning_modules.checkpoints.build import build
 from lightning_modules.inbetweening import Fakes, Inbetweening

@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch.testing import assert_close
 
-from benchmarks.tasks import Generates
+from benchmarks.evaluation.tasks import Generates
 from datamodules.clip import Batch, KeypointClip, VideoClip, check_clip
 from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.mode_gan import ModeGAN, join

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from benchmarks.tasks import Generates
+from benchmarks.evaluation.tasks import Generates
 from datamodules.clip import Batch, KeypointClip, Trajectory, check_clip
 from lightning_modules.dynamics import Dynamics, LatentODE, LatentSDE
 from lightning_modules.dynamics.mlp import MLP

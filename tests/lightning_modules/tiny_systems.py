@@ -9,8 +9,8 @@ from lightning import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 
-from benchmarks.evaluation import Evaluation
-from benchmarks.tasks import Generate
+from benchmarks.evaluation.callback import Evaluation
+from benchmarks.evaluation.tasks import Generate
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, VideoClip
 from datamodules.sampling import Regular

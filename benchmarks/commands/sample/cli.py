@@ -23,7 +23,7 @@ from benchmarks.utils.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchmarks.verbs import Interpolates, Predicts
+    from benchmarks.evaluation.capabilities import Interpolates, Predicts
     from datamodules.clip import VideoClip
     from datamodules.storage.video import Video
     from lightning_modules.system import System
@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     """Read the clip, ask the model, write what it answers."""
     import torch
 
-    from benchmarks.tasks import Interpolates, Predicts
+    from benchmarks.evaluation.tasks import Interpolates, Predicts
     from datamodules.storage.video import read_video
 
     for option in ("fps", "speed", "scale", "given", "size"):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from benchmarks.verbs import Generates
+    from benchmarks.evaluation.capabilities import Generates
     from lightning_modules.system import System
 
 OFF_GRID = 0.01
@@ -62,7 +62,7 @@ def painter(system: "System", place: str) -> "Generates":
     Raises:
         UserError: if it needs a clip, or is one of MODE-GAN's stages; says which option takes it.
     """
-    from benchmarks.verbs import Generates
+    from benchmarks.evaluation.capabilities import Generates
     from datamodules.clip import KeypointClip, VideoClip
     from lightning_modules.motion_to_video_gan import MotionToVideoGAN
 

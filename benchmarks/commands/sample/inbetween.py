@@ -94,7 +94,7 @@ def draw_between(
     """
     import torch
 
-    from benchmarks.tasks import Inbetweens, Interpolates
+    from benchmarks.evaluation.tasks import Inbetweens, Interpolates
     from datamodules.clip import VideoClip
 
     if not isinstance(system, Inbetweens | Interpolates):

@@ -11,14 +11,14 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from benchmarks.gallery import Gallery
+from benchmarks.evaluation.gallery import Gallery
+from benchmarks.evaluation.task_evaluator import Sitting, check_target, check_times, check_types, labels, without_gaps
+from benchmarks.evaluation.tasks import SEED_STEP, Task
 from benchmarks.loggers.results import log_measurements, log_records
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.clip_scores import write_per_clip
 from benchmarks.records.record import Measurement
-from benchmarks.sitting import Sitting, check_target, check_times, check_types, labels, without_gaps
-from benchmarks.tasks import SEED_STEP, Task
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Batch
 from lightning_modules.callbacks.budget import updates_of

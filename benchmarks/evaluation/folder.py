@@ -11,12 +11,12 @@ from jaxtyping import Float
 from rich.progress import track
 from torch import Tensor
 
-from benchmarks.clip_files import ClipFile, content_of, read_clip
-from benchmarks.feature_cache import cached_features, key_of
+from benchmarks.evaluation.feature_cache import cached_features, key_of
+from benchmarks.evaluation.video_files import ClipFile, content_of, read_clip
 from benchmarks.metrics.base import ClipMetric
-from benchmarks.metrics.featured import SetMetric, rows_of
+from benchmarks.metrics.distribution import SetMetric, rows_of
 from benchmarks.metrics.features.extractor import Extractor
-from benchmarks.metrics.paired import PairedMetric
+from benchmarks.metrics.reference import PairedMetric
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.record import Measurement

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 import torch
 
-from benchmarks.case import GAPS, bears_gaps, check_rate, missing, with_losses, with_shown
-from benchmarks.case import Case as Case
+from benchmarks.evaluation.capabilities import Generates as Generates
+from benchmarks.evaluation.capabilities import Inbetweens as Inbetweens
+from benchmarks.evaluation.capabilities import Interpolates as Interpolates
+from benchmarks.evaluation.capabilities import Predicts as Predicts
+from benchmarks.evaluation.query import GAPS, bears_gaps, check_rate, missing, with_losses, with_shown
+from benchmarks.evaluation.query import Case as Case
 from benchmarks.utils.errors import UserError
-from benchmarks.verbs import Generates as Generates
-from benchmarks.verbs import Inbetweens as Inbetweens
-from benchmarks.verbs import Interpolates as Interpolates
-from benchmarks.verbs import Predicts as Predicts
 from datamodules.clip import AnySample, Batch, Sample, take_times
 from datamodules.masks import Mask, ends, every, first, split
 

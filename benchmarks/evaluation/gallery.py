@@ -8,8 +8,8 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.nn.functional import pad
 
+from benchmarks.evaluation.tasks import Case
 from benchmarks.loggers.results import log_gallery
-from benchmarks.tasks import Case
 from benchmarks.utils.pixels import to_pixels
 from datamodules.clip import Sample, Trajectory
 

@@ -34,7 +34,7 @@ def key_of(content: Any, reading: dict[str, Any], network: Extractor) -> str:
         network: what makes the features.
     """
     file = type(network).__module__.replace(".", "/") + ".py"
-    code = code_hash(["datamodules/storage/video.py", "benchmarks/clip_files.py", *imported_by([file])])
+    code = code_hash(["datamodules/storage/video.py", "benchmarks/evaluation/video_files.py", *imported_by([file])])
     return content_hash(
         [FORMAT, content, reading, network.name, network.protocol, code, torch.__version__.partition("+")[0]]
     )

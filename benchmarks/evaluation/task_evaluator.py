@@ -13,13 +13,13 @@ import torch
 from lightning import Trainer
 from torch import Tensor
 
+from benchmarks.evaluation.tasks import Case, Task
 from benchmarks.metrics.base import ClipMetric
-from benchmarks.metrics.paired import PairedMetric
+from benchmarks.metrics.reference import PairedMetric
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.record import Budget as Cost
 from benchmarks.records.record import Measurement, Protocol, Record, Sampling
-from benchmarks.tasks import Case, Task
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from lightning_modules.callbacks.budget import Budget, updates_of

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
 from benchmarks.metrics.base import Summary
-from benchmarks.metrics.featured import Features, SetMetric
+from benchmarks.metrics.distribution import Features, SetMetric
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance, frechet_distance_of_moments
 from benchmarks.metrics.jackknife import GROUPS, jackknife_interval

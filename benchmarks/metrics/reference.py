@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.metrics.base import Summary
 from benchmarks.metrics.bootstrap import bootstrap_mean
-from benchmarks.metrics.kept import KeepsRows
+from benchmarks.metrics.gathered import KeepsRows
 from benchmarks.metrics.ssim import structural_similarity
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.utils.errors import UserError

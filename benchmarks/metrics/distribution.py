@@ -12,9 +12,9 @@ from torchmetrics.utilities import rank_zero_warn
 
 from benchmarks.metrics.base import Summary
 from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
+from benchmarks.metrics.gathered import KeepsRows
 from benchmarks.metrics.jackknife import delete_group_jackknife
-from benchmarks.metrics.kept import KeepsRows
-from benchmarks.metrics.paired import check_pair
+from benchmarks.metrics.reference import check_pair
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of
 

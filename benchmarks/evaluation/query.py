@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from benchmarks.evaluation.capabilities import Seeds, Times
 from benchmarks.utils.errors import UserError
-from benchmarks.verbs import Seeds, Times
 from datamodules.base.rng import MISSING_FRAMES, uniforms
 from datamodules.clip import Sample
 
