@@ -23,9 +23,10 @@ from benchmarks.loggers.csv_log import CsvLog
 from benchmarks.loggers.progress import Progress
 from benchmarks.loggers.progress_bar import use_budget_bar
 from benchmarks.utils.errors import UserError, run_with_user_errors, unknown_name_error
-from benchmarks.utils.io import slug, write_text
+from benchmarks.utils.io import slug
 from datamodules.base.module import ClipDataModule
 from datamodules.errors import user_error_in
+from datamodules.files import write_text
 from lightning_modules.callbacks.budget import Budget, UpdateAxis
 from lightning_modules.callbacks.checkpoint import Checkpoints
 from lightning_modules.callbacks.nan_guard import Health

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.commands.sync import gather
 from benchmarks.records.record import Record
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import write_text
+from datamodules.files import write_text
 
 AXIS = "generator_updates"
 """What `RunWandbLogger` counts on the x-axis."""

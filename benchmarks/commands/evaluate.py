@@ -13,7 +13,8 @@ from benchmarks.records.clip_scores import write_per_clip
 from benchmarks.records.provenance import package_versions
 from benchmarks.records.record import Measurement, Protocol
 from benchmarks.utils.errors import UserError, unknown_name_error
-from benchmarks.utils.io import content_hash, plain, slug, write_text
+from benchmarks.utils.io import content_hash, plain, slug
+from datamodules.files import write_text
 
 if TYPE_CHECKING:
     from benchmarks.evaluation.video_files import ClipFile

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.config.build import data_named
 from benchmarks.utils.errors import UserError
+from datamodules.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -223,7 +224,5 @@ def _pixels(
 
 
 def _save(picture: "Image", path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    picture.save(unfinished, format="PNG")
-    unfinished.replace(path)
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG")

@@ -12,7 +12,7 @@ from benchmarks.leaderboard.sections import sections
 from benchmarks.records.record import RecordError, read_records
 from benchmarks.runs.spec import read_plans
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import write_text
+from datamodules.files import write_text
 
 CLIPS = Path(__file__).parents[1] / "leaderboard" / "page" / "clips"
 

@@ -17,7 +17,7 @@ from benchmarks.config.resolve import read_config
 from benchmarks.profiling.pipe import Pipe, Report, process
 from benchmarks.profiling.table import by_the_first, table
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import write_text
+from datamodules.files import write_text
 
 PUBLIC = {
     "models/conv_odegru.py": "benchmarks.profiling.vid_ode",

@@ -1,6 +1,5 @@
 """The inbetweening paper's figures: generated videos, the mean of many, and what intermediate blocks decode to."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from benchmarks.figures.base import Figure, Trained, answered, posed
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import slug
 from benchmarks.utils.pixels import to_pictures
+from datamodules.files import atomic_path
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -165,6 +165,5 @@ def write_strips(path: Path, videos: "Float[Tensor, 'clip strip time channel hei
             framed = np.pad(frames, ((0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=255)
             lines.append(np.concatenate(list(framed.transpose(0, 2, 3, 1)), axis=1))
         lines.append(np.full((4 * GAP, *lines[-1].shape[1:]), 255, dtype=np.uint8))
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    Image.fromarray(np.concatenate(lines[:-1])).save(partial)
-    partial.replace(path)
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.concatenate(lines[:-1])).save(temporary)

@@ -2,13 +2,12 @@
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import write_text
+from datamodules.files import atomic_path, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -32,9 +31,8 @@ def canvas(rows: int, columns: int, size: tuple[float, float], **options: Any) -
 
 def save(figure: "Canvas", path: Path, dots_per_inch: int = 120) -> Path:
     """Write the picture."""
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    figure.savefig(partial, dpi=dots_per_inch)
-    partial.replace(path)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=dots_per_inch)
     return path
 
 

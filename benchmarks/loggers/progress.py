@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from benchmarks.utils.io import write_text
+from datamodules.files import write_text
 from lightning_modules.callbacks.budget import Budget, updates_of
 
 

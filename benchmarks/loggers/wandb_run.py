@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from benchmarks.loggers.records import wait_for_a_free_name
-from benchmarks.utils.io import write_text
+from datamodules.files import write_text
 
 AXIS = "generator_updates"
 """What the charts of a run count on their x-axis."""

@@ -17,10 +17,10 @@ from benchmarks.metrics.balls import BallPositionError
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.metrics.reference import SSIM
 from benchmarks.records.provenance import git_state
-from benchmarks.utils.io import write_text
 from datamodules.base.module import normalise
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import KeypointClip, VideoClip, take_times
+from datamodules.files import write_text
 from datamodules.sampling import Regular
 from lightning_modules.checkpoints.build import load
 from lightning_modules.vid_ode import VidODE

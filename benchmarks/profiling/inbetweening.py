@@ -20,8 +20,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks.utils.io import write_text
 from datamodules.clip import Batch, VideoClip
+from datamodules.files import write_text
 from lightning_modules.adversarial import detached, frozen
 from lightning_modules.callbacks.compile import channels_last
 from lightning_modules.checkpoints.build import build

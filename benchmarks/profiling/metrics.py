@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import write_text
+from datamodules.files import write_text
 
 if TYPE_CHECKING:
     import torch

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays, write_bytes
+from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays
 from benchmarks.utils.io import content_hash
+from datamodules.files import write_bytes
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,8 @@ from typing import Any
 from benchmarks.records.provenance import code_hash, git_state, package_versions
 from benchmarks.records.source_tree import code_of_run
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import content_hash, plain, slug, write_text
+from benchmarks.utils.io import content_hash, plain, slug
+from datamodules.files import write_text
 
 VERSION = 1
 SCHEMA = Path(__file__).with_name("record.schema.json")

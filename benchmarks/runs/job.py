@@ -17,7 +17,8 @@ from benchmarks.records.record import Record, read_record
 from benchmarks.records.source_tree import class_paths, find, imported_by, lineage, statements_hash
 from benchmarks.runs.spec import Plan, Row
 from benchmarks.utils.errors import UserError, unknown_name_error
-from benchmarks.utils.io import content_hash, slug, write_text
+from benchmarks.utils.io import content_hash, slug
+from datamodules.files import write_text
 
 try:
     import fcntl

@@ -21,7 +21,7 @@ from benchmarks.runs.job import (
     unused_folder,
     valid_records,
 )
-from benchmarks.utils.io import write_text
+from datamodules.files import write_text
 
 LIGHTNING = (sys.executable, "-c", "from benchmarks.cli import lightning; lightning()")
 """The `lightning` command of this very installation."""

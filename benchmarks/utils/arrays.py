@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.utils.errors import UserError
+from datamodules.files import write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,19 +49,3 @@ def digest_of(arrays: Mapping[str, "np.ndarray"]) -> str:
         digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
         digest.update(array.data)
     return digest.hexdigest()
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a crash leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner reads
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

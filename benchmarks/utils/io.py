@@ -1,14 +1,12 @@
-"""Plain data, its canonical form and hash, and files written whole or not at all. Imports no torch."""
+"""Plain data, its canonical JSON and hash, and labels as file names. Imports no torch."""
 
 import hashlib
 import json
 import math
 import os
 import re
-import tempfile
 import unicodedata
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 
@@ -42,19 +40,3 @@ def slug(label: str) -> str:
     """A label as part of a file's name: lower case, without accents, words joined by underscores."""
     plain_letters = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9.]+", "_", plain_letters.lower()).strip("_.") or "row"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all: a crash leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner reads
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -3,8 +3,6 @@
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -13,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from datamodules.errors import UserError
+from datamodules.files import atomic_path
 from datamodules.storage.store import ClipStore, StoreError
 
 Points = Float32[np.ndarray, "frames joints 2"]
@@ -91,18 +90,13 @@ def write(store: ClipStore, kind: str, clips: Iterable[tuple[np.ndarray, np.ndar
         scores.append(np.clip(score, 0, 1))
     about = {"made_by": made_by, "store": _content(store), "dropped": dropped}
     path = file_of(store, kind)
-    with tempfile.NamedTemporaryFile(dir=store.path, prefix=".keypoints-", suffix=".npz", delete=False) as file:
-        try:
-            np.savez(
-                file,
-                points=np.concatenate(points).astype(np.float32),
-                confidence=np.concatenate(scores).astype(np.float32),
-                about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8),
-            )
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, path)
+    with atomic_path(path) as temporary:
+        np.savez(
+            temporary,
+            points=np.concatenate(points).astype(np.float32),
+            confidence=np.concatenate(scores).astype(np.float32),
+            about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8),
+        )
     return read(store, kind)
 
 

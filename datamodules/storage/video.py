@@ -2,7 +2,6 @@
 
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
@@ -15,6 +14,7 @@ from jaxtyping import Float64, UInt8
 from torch.nn.functional import interpolate
 
 from datamodules.errors import UserError
+from datamodules.files import atomic_path
 
 if TYPE_CHECKING:
     import av
@@ -133,13 +133,9 @@ def write_video(path: str | os.PathLike[str], frames: Pictures, frame_rate: floa
         raise UserError(f"frames must be (time, 1 or 3, height, width), at least one; got {frames.shape}.")
     if not (math.isfinite(frame_rate) and frame_rate > 0):
         raise UserError(f"frame_rate must be a positive number; got {frame_rate}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     pictures = np.ascontiguousarray(np.broadcast_to(frames, (len(frames), 3, *frames.shape[2:])).transpose(0, 2, 3, 1))
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
-        unfinished = Path(folder) / path.name.lower()
-        rate = writers[path.suffix.lower()](unfinished, pictures, frame_rate)
-        os.replace(unfinished, path)
-    return rate
+    with atomic_path(path) as temporary:
+        return writers[path.suffix.lower()](temporary, pictures, frame_rate)
 
 
 def _decode_frames(path: Path, size: tuple[int, int] | None, channels: int) -> Iterator[tuple[Picture, float]]:

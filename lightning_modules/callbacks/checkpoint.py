@@ -1,6 +1,5 @@
 """Checkpoints: `last.ckpt` after every so many seconds and epochs, and the best by a named number."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from datamodules.errors import UserError
+from datamodules.files import replace
 from lightning_modules.callbacks.budget import updates_of
 
 
@@ -142,8 +142,8 @@ class Checkpoints(ModelCheckpoint):
         self._saved_updates, self._saved_time = updates, time.monotonic()
 
     def _write(self, trainer: Trainer, path: str) -> None:
-        temporary = f"{path}.tmp"
+        temporary = f"{path}.tmp"  # one name on all processes, which some strategies save from together
         trainer.save_checkpoint(temporary, weights_only=False)  # the whole state; loading is what is safe
         if trainer.is_global_zero:
-            os.replace(temporary, path)
+            replace(Path(temporary), Path(path))
         trainer.strategy.barrier("checkpoint written")

@@ -1,6 +1,5 @@
 """Health: the callback that logs gradient norms and stops a training at the first number that is not finite."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from datamodules.files import atomic_path
 from lightning_modules.callbacks.budget import updates_of
 
 
@@ -73,7 +73,6 @@ class Health(Callback):
 
     def _stop(self, trainer: Trainer, pl_module: LightningModule, terms: list[str], values: dict[str, float]) -> None:
         step = updates_of(trainer, pl_module)
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"update-{step}-rank-{trainer.global_rank}.pt"
         content = {
             "generator_updates": step,
@@ -83,9 +82,8 @@ class Health(Callback):
             "values": values,
             "batch": _plain_tensors(self._batch),
         }
-        temporary = path.with_suffix(".tmp")
-        torch.save(content, temporary)
-        os.replace(temporary, path)
+        with atomic_path(path) as temporary:
+            torch.save(content, temporary)
         raise NotFiniteError(
             f"{' and '.join(terms)} became NaN or infinite after {step} generator updates. The batch is in {path} "
             "(torch.load opens it with weights_only). Lower the learning rate, clip gradients (`clip_norm`), or look "

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from datamodules.errors import MissingFileError, UserError
+from datamodules.files import atomic_path
 from lightning_modules.system import System, Training, with_config
 
 TRUSTED = ("lightning_modules", "baselines", "torch.nn", "torch.optim")
@@ -53,13 +54,11 @@ def save(system: System, path: Path) -> None:
     if system.config is None:
         raise UserError("Only a system made by `build` (or by the command line) remembers the configuration to save.")
     weights = {k: v.contiguous() for k, v in system.state_dict().items() if not k.startswith("critics.")}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     metadata = {"config": json.dumps(system.config)}
     if system.trained is not None:
         metadata["trained"] = json.dumps(system.trained._asdict())
-    save_file(weights, partial, metadata=metadata)
-    partial.replace(path)
+    with atomic_path(path) as temporary:
+        save_file(weights, temporary, metadata=metadata)
 
 
 def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from datamodules.errors import UserError
+from datamodules.files import write_text
 from lightning_modules.checkpoints.build import load, save
 from lightning_modules.system import System
 
@@ -78,9 +79,7 @@ def save_pretrained(system: System, folder: Path, *, card: str | None = None) ->
     texts = {CONFIG: json.dumps(system.config, indent=2, sort_keys=True) + "\n"}
     texts |= {} if card is None else {CARD: card}
     for name, text in texts.items():
-        partial = folder / f".{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / name)
+        write_text(folder / name, text)
     return [folder / name for name in (WEIGHTS, *texts)]
 
 

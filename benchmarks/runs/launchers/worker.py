@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.utils.errors import UserError
+from datamodules.files import atomic_path
 
 _TAIL = 20
 CHILD = (sys.executable, "-c", "from benchmarks.runs.launchers.worker import child; child()")
@@ -111,13 +111,9 @@ def write_files(files: Mapping[str, Brought], home: Path) -> list[Path]:
             raise UserError(f"A job brought a file with the path '{name}', which leads out of {home}. It is refused.")
         if path.is_file() and path.stat().st_mtime >= moment:
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        os.utime(temporary, (moment, moment))
-        os.replace(temporary, path)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+            os.utime(temporary, (moment, moment))
         written.append(path)
     return written
 
