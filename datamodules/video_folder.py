@@ -17,8 +17,8 @@ from datamodules.base.clip_source import Origin, Source
 from datamodules.base.module import SPLITS, Split, side_of
 from datamodules.base.stored import StoredDataModule
 from datamodules.errors import UserError
-from datamodules.storage.archives import file_sha256
 from datamodules.storage.clip_views import ClipView, KeypointClipViews, filter_detected
+from datamodules.storage.download import file_sha256
 from datamodules.storage.keypoints import Detector, Kind, detect_keypoints, detection_size, write
 from datamodules.storage.prefetch import cores, prefetch_streams
 from datamodules.storage.store import ClipStore, StoredClip

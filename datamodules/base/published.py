@@ -115,7 +115,7 @@ class PublishedDataModule(StoredDataModule, ABC):
         large = copy(self)
         large._size, large._channels = detection_size(self._size, size), 3
         wanted, optional = self.wanted()
-        found = find(self.folder, wanted, request=self.request, optional=optional, download=self.download)
+        found = find(self.folder, wanted, request=self.request, optional=optional, may_download=self.download)
         names = set(names_of(store))
         with unpacked(found) as folders:
             recordings = [recording for recording in large.recordings(folders) if recording.name in names]
@@ -147,7 +147,7 @@ class PublishedDataModule(StoredDataModule, ABC):
                 return
         except StoreError:
             pass
-        found = find(self.folder, wanted, request=self.request, optional=optional, download=self.download)
+        found = find(self.folder, wanted, request=self.request, optional=optional, may_download=self.download)
         for path in found.values():
             if problem := check_recorded_sha256(path):
                 raise UserError(problem)

@@ -1,6 +1,5 @@
 """Detectors: pretrained networks that find a body's 17 joints or a face's 68 points in pictures."""
 
-import hashlib
 import os
 import warnings
 from pathlib import Path
@@ -10,11 +9,13 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from datamodules.storage.archives import MissingData, fetch
+from datamodules.storage.archives import MissingData
+from datamodules.storage.download import DownloadError, download, file_sha256
 from datamodules.storage.keypoints import FACE_13, Detector
 
 POSE_URL = "https://download.pytorch.org/models/keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
 """torchvision's Keypoint R-CNN, COCO_V1 (BSD); the first digits of its sha256 end its name."""
+_POSE_SHA256 = "fc266e95"
 
 Pixels = Float32[np.ndarray, "frames joints 2"]
 Scores = Float32[np.ndarray, "frames joints"]
@@ -112,27 +113,26 @@ class FaceDetector:
 
 
 def pose_weights() -> Path:
-    """Where the weights of Keypoint R-CNN are; fetched if they are nowhere.
+    """The weights of Keypoint R-CNN: from the folder CHRONOREEL_WEIGHTS, or the cache, or downloaded into it.
 
     Raises:
-        MissingData: if they cannot be had, or are not what their name says.
+        MissingData: if they cannot be downloaded, or the cached file has another sha256.
     """
     name = POSE_URL.rpartition("/")[2]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "chronoreel" / "weights"
     own = os.environ.get("CHRONOREEL_WEIGHTS")
-    for folder in [Path(own)] if own else []:
-        if (folder / name).exists():
-            return folder / name
+    if own and (Path(own) / name).exists():
+        return Path(own) / name
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "chronoreel" / "weights"
     path = cache / name
-    try:
-        path = path if path.exists() else fetch(POSE_URL, path)
-    except OSError as error:
-        raise MissingData(
-            f"The weights of Keypoint R-CNN cannot be had from {POSE_URL} ({error}). Fetch {name} elsewhere, and put "
-            f"it into {cache} or into the folder that CHRONOREEL_WEIGHTS names."
-        ) from error
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if not digest.startswith("fc266e95"):
-        raise MissingData(f"{path} has sha256 {digest}, which should begin with fc266e95. Delete it and try again.")
+    if not path.exists():
+        try:
+            download(POSE_URL, path, sha256=_POSE_SHA256)
+        except DownloadError as error:
+            raise MissingData(
+                f"The weights of Keypoint R-CNN cannot be downloaded: {error} Download {name} elsewhere and put it "
+                f"into {cache} or into the folder that CHRONOREEL_WEIGHTS names."
+            ) from error
+    digest = file_sha256(path)
+    if not digest.startswith(_POSE_SHA256):
+        raise MissingData(f"{path} has sha256 {digest}, which should begin with {_POSE_SHA256}. Delete it and retry.")
     return path

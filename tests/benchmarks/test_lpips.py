@@ -12,8 +12,8 @@ from torchmetrics.functional.image.lpips import _NoTrainLpips
 from benchmarks.metrics.features.lpips import Backbone, PerceptualDistance
 from benchmarks.metrics.lpips import LPIPS
 from benchmarks.pretrained import registry
-from benchmarks.pretrained.download import DownloadError
 from datamodules.clip import VideoClip, sample_id
+from datamodules.storage.download import DownloadError
 
 
 def clip(frames: Tensor) -> VideoClip:

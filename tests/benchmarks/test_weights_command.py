@@ -13,8 +13,8 @@ import pytest
 from test_weights import Handler as _Handler
 from test_weights import Server
 
-import benchmarks.pretrained.download as downloads
 import benchmarks.pretrained.registry as weights
+import datamodules.storage.download as downloads
 from benchmarks.cli import benchmarks
 from benchmarks.pretrained.download import pip_settings
 from benchmarks.pretrained.readers import read_npz

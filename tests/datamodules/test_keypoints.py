@@ -185,7 +185,7 @@ def test_weights_that_cannot_be_had_are_named_with_their_place(tmp_path: Path, m
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CHRONOREEL_WEIGHTS", raising=False)
     monkeypatch.setattr("datamodules.storage.detectors.POSE_URL", (tmp_path / "none" / "x-fc266e95.pth").as_uri())
-    with pytest.raises(MissingData, match=r"cannot be had from file:.*put it into .*weights"):
+    with pytest.raises(MissingData, match=r"cannot be downloaded: file:.*put it into .*weights"):
         pose_weights()
     cache = tmp_path / "chronoreel" / "weights"
     cache.mkdir(parents=True, exist_ok=True)
