@@ -5,7 +5,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from feature_maker import Tiny, clip, ids_of, pair, rows
 from scipy.spatial.distance import cosine
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
@@ -13,6 +12,7 @@ from torch.nn.functional import cosine_similarity
 from benchmarks.metrics.diversity import BestOfSSIM, Diversity, pairwise_distance
 from benchmarks.metrics.reference import SSIM
 from datamodules.clip import VideoClip
+from support.feature_maker import Tiny, clip, ids_of, pair, rows
 
 
 def draws(count: int, number: int, size: int = 8) -> tuple[list[VideoClip], VideoClip, Tensor]:

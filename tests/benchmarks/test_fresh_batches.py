@@ -5,12 +5,12 @@ from typing import Literal
 
 import pytest
 import torch
-from feature_maker import Tiny, clip, ids_of
 from torch import Tensor
 
 from benchmarks.metrics.gathered import KeepsRows
 from benchmarks.metrics.inception import InceptionScore
 from benchmarks.metrics.over_fresh_samples import FreshBatches
+from support.feature_maker import Tiny, clip, ids_of
 
 CLIPS, DRAWS = 24, 3
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from feature_maker import Long, Tiny, clip, ids_of, pair, rows
 from scipy.spatial.distance import cdist
 from torch import Tensor
 from torchmetrics.image.inception import InceptionScore as TorchmetricsInceptionScore
@@ -18,6 +17,7 @@ from benchmarks.metrics.fvd import FrechetVideoDistance, FVDInfinity, extrapolat
 from benchmarks.metrics.inception import InceptionScore, inception_score
 from benchmarks.metrics.mmd import MaximumMeanDiscrepancy, polynomial_mmd
 from benchmarks.metrics.precision_recall import PrecisionRecall, within_reach
+from support.feature_maker import Long, Tiny, clip, ids_of, pair, rows
 
 SETS: list[Callable[[], SetMetric]] = [
     lambda: FrechetVideoDistance(Tiny(), frames=4),

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from record_maker import make_record
 from scipy import stats
 
 from benchmarks.cli import benchmarks
@@ -26,6 +25,7 @@ from benchmarks.records.record import Budget, Measurement, Protocol, Record, Sam
 from benchmarks.runs.spec import Plan, Row, read_plan, read_plans
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_width, t_quantile
+from support.record_maker import make_record
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from record_maker import make_record
 
 from benchmarks.commands.leaderboard import CLIPS
 from benchmarks.leaderboard.html import page
@@ -16,6 +15,7 @@ from benchmarks.leaderboard.sections import section, sections
 from benchmarks.records.record import Measurement, Protocol, Record, read_records
 from benchmarks.runs.spec import Plan, Row, read_plans
 from benchmarks.utils.errors import UserError
+from support.record_maker import make_record
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")
 Page = Any

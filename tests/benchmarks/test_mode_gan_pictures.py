@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from record_maker import make_record
 
 from benchmarks.figures.base import Trained
 from benchmarks.figures.mode_gan import (
@@ -29,6 +28,7 @@ from benchmarks.utils.errors import UserError
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.sampling import Regular
 from datamodules.storage.video import read_video
+from support.record_maker import make_record
 
 MLP = "lightning_modules.dynamics.mlp.MLP"
 HEATMAPS = {"class_path": "lightning_modules.networks.heatmaps.Heatmaps", "init_args": {"size": 16}}

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from feature_maker import Tiny, ids_of, pair, rows
 from torch import Tensor, distributed
 from torch.multiprocessing import start_processes
 
@@ -15,6 +14,7 @@ from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.metrics.jackknife import GROUPS
 from benchmarks.metrics.moments import Moments, grouped, merged, merged_groups, packed, unpacked
 from benchmarks.metrics.streaming_frechet import FrechetMetric
+from support.feature_maker import Tiny, ids_of, pair, rows
 
 
 def features(count: int, width: int = 6) -> Tensor:

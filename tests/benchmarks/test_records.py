@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from record_maker import make_record
 
 from benchmarks.records import provenance, source_tree
 from benchmarks.records.record import Measurement, Protocol, Record, RecordError, Sampling, read_record, read_records
 from benchmarks.utils import io
 from benchmarks.utils.io import content_hash, plain, slug
 from datamodules.files import write_text
+from support.record_maker import make_record
 
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 import numpy as np
 import torch
-from feature_maker import clip, ids_of
 from torch import Tensor
 from torch.testing import assert_close
 
 from benchmarks.metrics.features.shape_path import shape_paths
 from benchmarks.metrics.shape_path import ShapePathDistance
 from datamodules.moving_shapes import MovingShapesSource
+from support.feature_maker import clip, ids_of
 
 COUNT, TIME, SIZE = 64, 16, 32
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from feature_maker import Tiny, clip, ids_of
 from torch import Tensor
 
 from benchmarks.metrics.features.motion import MotionHistograms, block_motion
 from benchmarks.metrics.fid import FrechetInceptionDistance
 from benchmarks.metrics.temporal import TemporalDistance
+from support.feature_maker import Tiny, clip, ids_of
 
 COUNT, TIME = 24, 8
 

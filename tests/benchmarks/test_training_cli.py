@@ -13,12 +13,12 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from training_folder import DATA, EXAM, EXPERIMENT, QUIET, RUN, here, write
 
 import benchmarks.lightning_cli as training
 from benchmarks.lightning_cli import ChronoReelCLI, main
 from benchmarks.records.record import read_record
 from lightning_modules.checkpoints.build import load, save
+from support.training_folder import DATA, EXAM, EXPERIMENT, QUIET, RUN, here, write
 
 __all__ = ["here"]
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from training_folder import DATA, EXAM, EXPERIMENT, QUIET, RUN, here, write
 
 from benchmarks.cli import lightning
 from benchmarks.forked import Forked
 from benchmarks.lightning_cli import main
 from benchmarks.records.provenance import ROOT
 from lightning_modules.checkpoints.build import load, save
+from support.training_folder import DATA, EXAM, EXPERIMENT, QUIET, RUN, here, write
 
 __all__ = ["here"]
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from record_maker import make_record
 
 from benchmarks.figures.base import Trained, build_figure
 from benchmarks.leaderboard.published import read_table
 from benchmarks.records.record import Measurement
 from benchmarks.runs.spec import read_plan
 from benchmarks.utils.errors import UserError
+from support.record_maker import make_record
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 import xarray
-from preparing import run
 
 from datamodules.base.gridded import basins
 from datamodules.cam5 import Cam5
 from datamodules.noaa_winds import NoaaWinds
 from datamodules.sampling import IrregularThenRegular, Regular
 from datamodules.storage.store import ClipStore
+from support.preparing import run
 
 SHOWN = IrregularThenRegular(window=6, inputs=3, outputs=2, start="first")
 

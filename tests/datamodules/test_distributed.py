@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Counting
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from datamodules.clip import Batch
 from datamodules.sampling import Regular
+from support.counting import Counting
 
 
 class Watcher(LightningModule):

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from preparing import film, run
 
 from datamodules.mug import EXPRESSIONS, MUG
 from datamodules.sampling import Regular
 from datamodules.uva_nemo import UvANEMO
+from support.preparing import film, run
 
 LOADING: dict[str, Any] = {"sampling": Regular(num_frames=4), "size": 16}
 

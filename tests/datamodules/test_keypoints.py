@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from preparing import film, run
 
 from datamodules.base.clip_source import KeypointSource
 from datamodules.sampling import Regular
@@ -27,6 +26,7 @@ from datamodules.storage.keypoints import (
 from datamodules.storage.store import ClipStore, StoreError
 from datamodules.uva_nemo import UvANEMO
 from datamodules.weizmann import WeizmannStrips
+from support.preparing import film, run
 
 EIGHT: Any = Regular(num_frames=8, start="first")
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Counting, CountingSource
 from numpy.testing import assert_array_equal
 from torch.testing import assert_close
 
@@ -15,6 +14,7 @@ from datamodules.base.dataloader import ClipDataset, eval_order, train_order
 from datamodules.base.module import check_disjoint, normalise
 from datamodules.clip import Batch, KeypointClip, VideoClip, check_clip
 from datamodules.sampling import Irregular, MissingFrames, MissingPixels, Regular
+from support.counting import Counting, CountingSource
 
 
 def module(**changes: Any) -> Counting:

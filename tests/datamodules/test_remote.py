@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from preparing import Served, serving
 
 from datamodules.base.clip_source import Origin
 from datamodules.sampling import Regular
 from datamodules.storage.remote import RemoteFolder, RemoteFrames
 from datamodules.storage.store import ClipStore, StoredClip, StoreError
 from datamodules.video_folder import VideoFolder
+from support.preparing import Served, serving
 
 CLIPS, FRAMES, SIDE = 12, 20, 64
 

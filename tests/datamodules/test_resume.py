@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Counting
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from datamodules.augmentation import Augmentation
 from datamodules.clip import Batch
 from datamodules.sampling import Irregular
+from support.counting import Counting
 
 
 class Recorder(LightningModule):

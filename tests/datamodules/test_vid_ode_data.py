@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from preparing import film, run
 from scipy.io import savemat
 
 from datamodules.moving_gif import MovingGif
 from datamodules.penn_action import PennAction
 from datamodules.sampling import Regular
 from datamodules.storage.store import ClipStore
+from support.preparing import film, run
 
 LOADING: dict[str, Any] = {"sampling": Regular(num_frames=5), "size": 16}
 

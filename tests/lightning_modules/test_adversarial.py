@@ -10,10 +10,10 @@ from lightning import Trainer
 from torch import Tensor, nn
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
-from vid_ode_maker import batch, make
 
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.adversarial import AdversarialSystem, Losses, detached, frozen
+from support.vid_ode_maker import batch, make
 
 ORDERS = ("critic_first", "generator_first", "joint")
 

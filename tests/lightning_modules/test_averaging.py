@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
-from tiny_systems import BATCHES, Plain, TinyGAN, assert_same_state, contents, data, team, trainer_of
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -15,6 +14,7 @@ from lightning_modules.callbacks.checkpoint import Checkpoints
 from lightning_modules.callbacks.rng_state import RandomState
 from lightning_modules.callbacks.weight_averaging import WeightAveraging
 from lightning_modules.system import System
+from support.tiny_systems import BATCHES, Plain, TinyGAN, assert_same_state, contents, data, team, trainer_of
 
 
 class Spy(Callback):

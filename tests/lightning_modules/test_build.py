@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torch.testing import assert_close
-from vid_ode_maker import batch, config
 
 from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.vid_ode import VidODE
+from support.vid_ode_maker import batch, config
 
 
 def system(**changes: Any) -> VidODE:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
-from tiny_systems import BATCHES, Plain, TinyGAN, assert_same_state, contents, data, team, trainer_of
 
 from lightning_modules.callbacks.budget import Budget, UpdateAxis
 from lightning_modules.callbacks.checkpoint import Checkpoints
 from lightning_modules.callbacks.nan_guard import Health, NotFiniteError
 from lightning_modules.callbacks.rng_state import capture_random_state, restore_random_state
 from lightning_modules.system import System
+from support.tiny_systems import BATCHES, Plain, TinyGAN, assert_same_state, contents, data, team, trainer_of
 
 
 class Stop(Callback):

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-import vid_ode_maker
 from lightning import Callback, LightningDataModule, Trainer
 from torch import Tensor
 from torch.multiprocessing import start_processes
@@ -14,6 +13,7 @@ from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
 from datamodules.clip import Batch, VideoClip
+from support import vid_ode_maker
 
 MODES = ("extrapolate", "interpolate")
 CLIPS = 4

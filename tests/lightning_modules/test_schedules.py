@@ -1,9 +1,9 @@
 import pytest
 import torch
 from torch import nn
-from vid_ode_maker import make
 
 from lightning_modules.schedules import FlooredExponentialLR
+from support.vid_ode_maker import make
 
 
 def rates(epochs: int, **arguments: float) -> list[float]:

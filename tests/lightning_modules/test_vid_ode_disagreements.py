@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
-from vid_ode_maker import batch, make
 
 from datamodules.clip import VideoClip
 from lightning_modules.dynamics import ConvField, LatentODE
@@ -16,6 +15,7 @@ from lightning_modules.networks.vid_ode_parts import ODEConvGRU, PatchCritic
 from lightning_modules.networks.warping import warp
 from lightning_modules.schedules import FlooredExponentialLR
 from lightning_modules.vid_ode import VidODE, sliding_windows
+from support.vid_ode_maker import batch, make
 
 DOUBLE = torch.float64
 TIMES = torch.tensor([[0.0, 0.1, 0.35, 0.4]], dtype=DOUBLE)

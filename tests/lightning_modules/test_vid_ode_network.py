@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
-from vid_ode_maker import batch, config, make
 
 from datamodules.clip import VideoClip
 from lightning_modules.checkpoints.build import build
 from lightning_modules.networks.vid_ode import VidODENetwork
 from lightning_modules.networks.warping import warp
 from lightning_modules.vid_ode import VidODE
+from support.vid_ode_maker import batch, config, make
 
 INTERVAL = 0.04
 VERBS = ("predict", "interpolate")

@@ -17,11 +17,11 @@ import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
-from vid_ode_maker import config, make
 
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.checkpoints.vid_ode_released import from_released, load_released
 from lightning_modules.vid_ode import VidODE
+from support.vid_ode_maker import config, make
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "vid_ode.json").read_text())
 PART_OF_CRITIC = {

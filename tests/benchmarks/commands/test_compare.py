@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from lightning import Trainer
-from record_maker import make_record
 from scipy import stats
 from torch.testing import assert_close
 
@@ -25,6 +24,7 @@ from benchmarks.utils.arrays import PerClipError
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import sample_id
 from datamodules.sampling import Regular
+from support.record_maker import make_record
 
 IDS = torch.tensor([sample_id(source, start) for source in range(12) for start in (0, 5)])
 

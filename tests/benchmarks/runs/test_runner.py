@@ -1,68 +1,20 @@
 """`benchmarks run` does what has no valid record, once, and goes on where it was interrupted."""
 
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmarks.cli import benchmarks
-from benchmarks.records import provenance
 from benchmarks.records.record import read_records
 from benchmarks.runs import runner
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import read_plan
-
-STUB = Path(__file__).with_name("stub_lightning.py")
-
-PLAN = """
-title: Tiny
-seeds: [0, 1]
-tasks: [{class_path: benchmarks.evaluation.tasks.Predict}, {class_path: benchmarks.evaluation.tasks.Interpolate}]
-rows:
-  - {label: Learns, experiment: shapes/learns}
-  - {label: Repeats, experiment: shapes/repeats}
-"""
-
-Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`benchmarks run` in a small project whose `lightning` is the stub."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(provenance.ROOT), str(STUB.parent)]))
-    monkeypatch.setattr(runner, "LIGHTNING", (sys.executable, str(STUB)))
-    files = {
-        "configs/benchmark/tiny.yaml": PLAN,
-        "configs/model/learns.yaml": "{class_path: baselines.constant.Constant, init_args: {value: mean}}",
-        "configs/experiment/shapes/learns.yaml": "model: ../../model/learns.yaml",
-        "configs/experiment/shapes/repeats.yaml": "model: {class_path: baselines.repeat_last.RepeatLast}",
-        "configs/smoke/learns.yaml": "trainer: {max_epochs: 1}",
-    }
-    for name, text in files.items():
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text(text)
-
-    def call(*options: str) -> int:
-        with pytest.raises(SystemExit) as caught:
-            benchmarks(["run", "configs/benchmark/tiny.yaml", *options])
-        return int(str(caught.value.code))
-
-    return call
-
-
-def calls() -> list[str]:
-    """What `lightning` was asked since the last look."""
-    path = Path("calls.txt")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    path.unlink(missing_ok=True)
-    return lines
+from support.tiny_project import BENCHMARK, Run, calls
 
 
 def steps() -> list[int]:
@@ -219,7 +171,7 @@ def test_changed_code_is_run_again_unless_accepted(run: Run, capfd: pytest.Captu
 
 def test_a_checkpoint_is_tested_not_trained_and_once(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     plan = Path("configs/benchmark/tiny.yaml")
-    plan.write_text(PLAN + "  - {label: Ready, experiment: shapes/learns, checkpoint: ready.safetensors}\n")
+    plan.write_text(BENCHMARK + "  - {label: Ready, experiment: shapes/learns, checkpoint: ready.safetensors}\n")
     assert run("--only=Ready") == 2
     assert "The checkpoint of the row 'Ready', ready.safetensors, is not there." in capfd.readouterr().err
     Path("ready.safetensors").write_bytes(b"weights")
@@ -234,7 +186,7 @@ def test_overlays_are_part_of_the_experiment(run: Run, tmp_path: Path) -> None:
     overlay = (
         "  - {label: Small, experiment: shapes/learns, overlays: [configs/smoke/learns.yaml, trainer.max_steps=3]}\n"
     )
-    Path("configs/benchmark/tiny.yaml").write_text(PLAN + overlay)
+    Path("configs/benchmark/tiny.yaml").write_text(BENCHMARK + overlay)
     plan = read_plan(Path("configs/benchmark/tiny.yaml"))
     small, plain = (Job(plan, row, 0, Path("runs"), Path("results")) for row in (plan.rows[2], plan.rows[0]))
     assert small.folder != plain.folder
@@ -254,7 +206,7 @@ def test_overlays_are_part_of_the_experiment(run: Run, tmp_path: Path) -> None:
 def test_a_mistyped_file_is_found_before_anything_runs(
     run: Run, capfd: pytest.CaptureFixture[str], row: str, message: str
 ) -> None:
-    Path("configs/benchmark/tiny.yaml").write_text(f"{PLAN}  - {row}\n")
+    Path("configs/benchmark/tiny.yaml").write_text(f"{BENCHMARK}  - {row}\n")
     assert run() == 2
     assert message in capfd.readouterr().err
     assert calls() == []

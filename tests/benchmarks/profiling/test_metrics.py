@@ -14,7 +14,7 @@ from benchmarks.metrics.features import extractor
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.profiling.metrics import Contest, line, measured
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 class Slow(nn.Module):

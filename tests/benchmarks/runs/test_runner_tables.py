@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_running import PLAN, Run, calls, run  # noqa: F401 (a fixture)
 
 from benchmarks.figures.base import Figure, Trained, build_figure, trained
 from benchmarks.records.record import read_records
@@ -17,6 +16,7 @@ from benchmarks.runs.spec import read_plan
 from benchmarks.utils.errors import UserError
 from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.system import Training
+from support.tiny_project import BENCHMARK, Run, calls
 
 HEAD = "title: Tiny\nseeds: [0, 1]\ntasks: [{class_path: benchmarks.evaluation.tasks.Predict}]\n"
 GROUPS = f"""{HEAD}rows:
@@ -50,7 +50,7 @@ def write(text: str) -> Path:
     return path
 
 
-def test_groups_hold_rows_of_one_label(run: Run, capfd: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+def test_groups_hold_rows_of_one_label(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     write(GROUPS)
     assert run("--seeds=0") == 0
     records = read_records(Path("benchmarks/results"))
@@ -66,7 +66,7 @@ def test_groups_hold_rows_of_one_label(run: Run, capfd: pytest.CaptureFixture[st
     assert "Did you mean 'Penn'?" in capfd.readouterr().err
 
 
-def test_a_row_without_a_model_is_never_run_and_takes_no_settings(run: Run) -> None:  # noqa: F811
+def test_a_row_without_a_model_is_never_run_and_takes_no_settings(run: Run) -> None:
     write(GROUPS)
     assert run("--dry-run", "--only=Secret") == 2
     plan = write(GROUPS.replace("{label: Secret, group: KTH}", "{label: Secret, checkpoint: a.ckpt}"))
@@ -84,7 +84,7 @@ exist_ok=True); o.write_text(a.read_text() + b.read_text())"
 
 @pytest.mark.usefixtures("joins")
 def test_a_joined_row_trains_its_stages_once_and_tests_what_they_make(
-    run: Run,  # noqa: F811
+    run: Run,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     write(JOINED)
@@ -113,14 +113,14 @@ def test_a_joined_row_trains_its_stages_once_and_tests_what_they_make(
         ("    join", "    checkpoint: a.ckpt\n    join", "`join` and `checkpoint`; give one"),
     ],
 )
-def test_a_wrong_join_is_refused(run: Run, old: str, new: str, message: str) -> None:  # noqa: F811
+def test_a_wrong_join_is_refused(run: Run, old: str, new: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_plan(write(JOINED.replace(old, new)))
 
 
-def test_figures_are_drawn_when_the_rows_are_done(run: Run, capfd: pytest.CaptureFixture[str]) -> None:  # noqa: F811
-    figure = "kind: gallery\nfigure: {class_path: test_running_tables.Names, init_args: {ending: md}}\n"
-    write(PLAN + figure)
+def test_figures_are_drawn_when_the_rows_are_done(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    figure = f"kind: gallery\nfigure: {{class_path: {__name__}.Names, init_args: {{ending: md}}}}\n"
+    write(BENCHMARK + figure)
     assert run("--only=Repeats") == 0
     drawn = Path("runs/figures/tiny/names.md")
     assert not drawn.exists()
@@ -132,16 +132,20 @@ def test_figures_are_drawn_when_the_rows_are_done(run: Run, capfd: pytest.Captur
     ]
 
 
-def test_a_gallery_needs_a_figure_and_a_figure_must_be_one(run: Run) -> None:  # noqa: F811
+def test_a_gallery_needs_a_figure_and_a_figure_must_be_one(run: Run) -> None:
     with pytest.raises(UserError, match="A gallery needs the key 'figure'"):
-        read_plan(write(PLAN + "kind: gallery\n"))
+        read_plan(write(BENCHMARK + "kind: gallery\n"))
     with pytest.raises(UserError, match="No figure can be made of"):
         build_figure({"class_path": "benchmarks.evaluation.tasks.Predict"})
-    assert isinstance(build_figure({"class_path": "test_running_tables.Names"}), Names)
+    assert isinstance(build_figure({"class_path": f"{__name__}.Names"}), Names)
 
 
-def test_a_figures_rows_know_their_configuration(run: Run) -> None:  # noqa: F811
-    write(PLAN.replace("shapes/learns}", "shapes/learns, overlays: [configs/smoke/learns.yaml, trainer.max_steps=3]}"))
+def test_a_figures_rows_know_their_configuration(run: Run) -> None:
+    write(
+        BENCHMARK.replace(
+            "shapes/learns}", "shapes/learns, overlays: [configs/smoke/learns.yaml, trainer.max_steps=3]}"
+        )
+    )
     plan = read_plan(Path("configs/benchmark/tiny.yaml"))
     row = trained(Job(plan, plan.rows[0], 0, Path("runs"), Path("benchmarks/results")))
     assert row.config == {

@@ -17,7 +17,7 @@ from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import LatentODE, VectorField
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = ROOT / "configs" / "experiment" / "generate_moving_shapes"
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import yaml
-from record_maker import make_record
 
 from benchmarks.records.record import Protocol
+from support.record_maker import make_record
 
 STEPS, INTERVAL = 10, 2
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from record_maker import make_record
 
 from benchmarks.cli import benchmarks
 from benchmarks.commands.export_card import card
 from lightning_modules.checkpoints.build import build
 from lightning_modules.checkpoints.hub import from_pretrained
+from support.record_maker import make_record
 
 SYSTEM = {"class_path": "baselines.constant.Constant", "init_args": {"value": "mean"}}
 RECORD = replace(make_record(row="Constant"), model={"class_path": SYSTEM["class_path"], "label": "Constant"})

@@ -10,7 +10,7 @@ from benchmarks.figures.base import build_figure
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import read_plan
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PLANS = sorted((ROOT / "configs" / "benchmark").glob("*.yaml"))
 
 

@@ -12,7 +12,7 @@ from benchmarks.profiling import latent_dynamics
 from benchmarks.profiling.latent_dynamics import MEMBERS, PublicMoCoGAN, PublicTGAN, family_and_member, public
 from benchmarks.utils.errors import UserError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "configs" / "model"
 
 MOCOGAN = """

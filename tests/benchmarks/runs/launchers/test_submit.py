@@ -1,28 +1,26 @@
 """`benchmarks run --launcher local` fills a table as `benchmarks run` does, several rows at a time."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.cli import benchmarks
-from benchmarks.records import provenance
 from benchmarks.records.record import read_records
 from benchmarks.runs.job import Job
 from benchmarks.runs.launchers.backends import engine
 from benchmarks.runs.launchers.submit import trainings_of
 from benchmarks.runs.spec import Plan, Row, Stage
+from support.tiny_project import enter_project, stub_command
 
-STUB = Path(__file__).with_name("stub_lightning.py")
 CHILD = f"""
 import sys
 from benchmarks.runs import runner
 from benchmarks.runs.launchers.worker import child
-runner.LIGHTNING = (sys.executable, {str(STUB)!r})
+runner.LIGHTNING = {stub_command()!r}
 child()
 """
-PLAN = """
+BENCHMARK = """
 title: Tiny
 seeds: [0, 1]
 metrics: [mse]
@@ -33,7 +31,7 @@ rows:
   - {label: Repeats, experiment: shapes/repeats}
 """
 FILES = {
-    "configs/benchmark/tiny.yaml": PLAN,
+    "configs/benchmark/tiny.yaml": BENCHMARK,
     "configs/experiment/shapes/learns.yaml": "model: {class_path: baselines.constant.Constant}",
     "configs/experiment/shapes/repeats.yaml": "model: {class_path: baselines.repeat_last.RepeatLast}",
 }
@@ -41,13 +39,9 @@ FILES = {
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(provenance.ROOT), str(STUB.parent)]))
+    enter_project(tmp_path, monkeypatch, FILES)
     command = (sys.executable, "-c", CHILD)
     monkeypatch.setattr("benchmarks.runs.launchers.submit.engine", lambda *words: engine(*words, command=command))
-    for name, text in FILES.items():
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text(text)
     return tmp_path
 
 

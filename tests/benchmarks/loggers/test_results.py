@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import wandb
 import yaml
-from offline_wandb import Offline
 
 from benchmarks.lightning_cli import main
 from benchmarks.loggers.records import wait_for_a_free_name
 from benchmarks.loggers.wandb_run import AXIS, RunWandbLogger
 from benchmarks.records.record import read_record
 from datamodules.storage.video import read_video
+from support.offline_wandb import Offline
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 RUN = Path("run")
 
 

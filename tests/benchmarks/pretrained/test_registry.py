@@ -8,9 +8,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -23,52 +21,10 @@ from benchmarks.pretrained.download import pip_settings
 from benchmarks.pretrained.readers import read_npz, read_pickled_arrays, read_torch
 from benchmarks.pretrained.registry import Package, Weights, WeightsUnavailable
 from benchmarks.utils.arrays import digest_of
+from support.weight_server import Server, address
 
 ARRAYS = {"params": {"conv": {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4)}}, "count": np.array(3)}
 FLAT = {"params/conv/kernel": ARRAYS["params"]["conv"]["kernel"], "count": np.array(3)}
-
-
-class Server(ThreadingHTTPServer):
-    """Serves `pages`, remembers the requests, and breaks the connection after `cut` bytes as often as told."""
-
-    pages: dict[str, bytes]
-    cuts: list[int]
-    requests: list[tuple[str, str | None]]
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        server = self.server
-        wanted = self.headers.get("Range")
-        server.requests.append((self.path, wanted))
-        if self.path not in server.pages:
-            self.send_error(404)
-            return
-        content = server.pages[self.path]
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        if start >= len(content) > 0:
-            self.send_error(416)
-            return
-        self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        cut = server.cuts.pop() if server.cuts else len(content)
-        self.wfile.write(content[start : start + cut])
-
-    def log_message(self, *args: object) -> None: ...
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as server:
-        server.pages, server.cuts, server.requests = {}, [], []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-def address(server: Server, path: str) -> str:
-    return f"http://127.0.0.1:{server.server_address[1]}{path}"
 
 
 @pytest.fixture(autouse=True)

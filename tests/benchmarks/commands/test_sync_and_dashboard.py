@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import wandb
-from offline_wandb import Offline
-from record_maker import make_record
 
 from benchmarks.cli import benchmarks
 from benchmarks.commands.dashboard import exams, text
 from benchmarks.commands.sync import run_id
 from benchmarks.records.record import Measurement
+from support.offline_wandb import Offline
+from support.record_maker import make_record
 
 # wandb-workspaces is written for pydantic 1
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")

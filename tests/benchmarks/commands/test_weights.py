@@ -4,14 +4,11 @@ import dataclasses
 import hashlib
 import io
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_weights import Handler as _Handler
-from test_weights import Server
 
 import benchmarks.pretrained.registry as weights
 import datamodules.storage.download as downloads
@@ -19,6 +16,7 @@ from benchmarks.cli import benchmarks
 from benchmarks.pretrained.download import pip_settings
 from benchmarks.pretrained.readers import read_npz
 from benchmarks.pretrained.registry import Weights
+from support.weight_server import Server
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -27,15 +25,6 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
         benchmarks(["weights", *arguments])
     out, err = capsys.readouterr()
     return int(ended.value.code or 0), out, err
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), _Handler) as server:
-        server.pages, server.cuts, server.requests = {}, [], []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 @pytest.fixture(autouse=True)
