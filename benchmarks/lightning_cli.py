@@ -17,7 +17,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 
-from benchmarks.config.errors import explain, import_ours
+from benchmarks.config.build import import_ours
+from benchmarks.config.errors import mistake_in_command
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.loggers.csv_log import CsvLog
 from benchmarks.loggers.progress import Progress
@@ -36,6 +37,14 @@ from lightning_modules.checkpoints.build import class_paths, load, misfit
 from lightning_modules.system import System, with_config
 
 COMMANDS = ("fit", "validate", "test", "predict")
+GROUPS = {
+    "trainer": Trainer,
+    "evaluation": Evaluation,
+    "averaging": WeightAveraging,
+    "budget": Budget,
+    "checkpoints": Checkpoints,
+}
+"""The groups of options, and the class whose arguments each one holds."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -96,20 +105,27 @@ class ChronoReelCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The groups beside LightningCLI's own."""
-        parser.add_lightning_class_args(Evaluation, "evaluation")
-        parser.add_lightning_class_args(WeightAveraging, "averaging")
-        parser.add_lightning_class_args(Budget, "budget")
-        parser.add_lightning_class_args(Checkpoints, "checkpoints")
+        for name, kind in GROUPS.items():
+            if kind is not Trainer:
+                parser.add_lightning_class_args(kind, name)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse; a checkpoint brings the configuration of its model, which what is given may add to."""
         arguments = _with_model_of_checkpoint(self.arguments)
+        command = next((word for word in arguments if word in COMMANDS), None)
         try:
             self.config = parser.parse_args(arguments)
         except ArgumentError as error:
-            command = next((word for word in arguments if word in COMMANDS), None)
-            known = self._subcommand_parsers[command] if command else parser
-            raise explain(error.message, known, arguments) from error
+            if command is None:
+                word = next((word for word in arguments if not word.startswith("-")), "")
+                raise unknown_name_error("command", word, COMMANDS) from error
+            names = self._subcommand_parsers[command].get_defaults(skip_validation=True).keys()
+            options = dict.fromkeys(["config", "help", "print_config", *(name.partition(".")[0] for name in names)])
+            words = [word for word in arguments if word != command]
+            raise (
+                mistake_in_command(words, options, {"model": System, "data": ClipDataModule}, GROUPS)
+                or UserError(" ".join(str(error).split())[:400])
+            ) from error
 
     def before_instantiate_classes(self) -> None:
         """Choose the run's folder, and keep a finished or interrupted run from being overwritten."""

@@ -1,12 +1,12 @@
-"""Data modules from YAML files, for the commands that need data and no model."""
+"""Objects from configurations: data, figures, tasks, metrics; systems are `lightning_modules.checkpoints.build`'s."""
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pkgutil import walk_packages
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
-
-from benchmarks.config.resolve import read_yaml
+from benchmarks.config.resolve import full_class_paths, read_config, with_option
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 if TYPE_CHECKING:
@@ -14,16 +14,47 @@ if TYPE_CHECKING:
 
 FOLDER = Path("configs/data")
 
+Built = TypeVar("Built")
 
-def find_data(name: str) -> Path:
-    """A data .yaml, an experiment .yaml whose `data:` is meant, or the name of a file in configs/data."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name.replace('-', '_')}.yaml"
-    if not path.is_file():
-        raise unknown_name_error("data", name, [known.stem for known in FOLDER.glob("*.yaml")])
-    content = read_yaml(path)
-    if isinstance(content.get("data"), str):
-        return path.parent / content["data"]
-    return path
+
+def build(kind: type[Built], config: Mapping[str, Any], name: str) -> Built:
+    """The object that `class_path` and `init_args` describe, one of `kind`; messages call it `name`.
+
+    Raises:
+        UserError: in one line, with the nearest right name, if it cannot be built.
+    """
+    from benchmarks.config.errors import mistake_in
+    from lightning_modules.checkpoints.build import ConfigError, build_object
+
+    config = full_class_paths(dict(config))
+    try:
+        return build_object(kind, config)
+    except ConfigError as error:
+        raise UserError(f"{name}: {mistake_in(config, kind, kind.__name__) or error}") from error
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
+
+
+def build_data(path: Path, options: Sequence[str] = ()) -> "ClipDataModule":
+    """The data module of a file of configs/data or of an experiment, with `name=value` options over its arguments."""
+    content = read_config(path)
+    content = content.get("data", content)
+    content = {"class_path": content} if isinstance(content, str) else content
+    if not isinstance(content, dict) or "class_path" not in content:
+        raise UserError(
+            f"{path} describes no data: it has neither `data:` nor a `class_path`. Give a file of configs/data or of "
+            "configs/experiment."
+        )
+    for option in options:
+        content = with_option(content, option)
+    return build_data_of(content, str(path))
+
+
+def build_data_of(content: Mapping[str, Any], name: str) -> "ClipDataModule":
+    """The data module that `class_path` and `init_args` describe; messages call it `name`."""
+    from datamodules.base.module import ClipDataModule
+
+    return build(ClipDataModule, content, name)  # type: ignore[type-abstract]
 
 
 def data_named(name: str, options: Sequence[str] = ()) -> "ClipDataModule":
@@ -39,37 +70,16 @@ def data_named(name: str, options: Sequence[str] = ()) -> "ClipDataModule":
     return build_data(find_data(name), options)
 
 
-def build_data(path: Path, options: Sequence[str] = ()) -> "ClipDataModule":
-    """The data module that a file describes, with `name=value` options over its `init_args`."""
-    for option in options:
-        if "=" not in option:
-            raise UserError(f"An option is written name=value, like size=128; got '{option}'.")
-    content = read_yaml(path)
-    content = content.get("data", content)
-    if not isinstance(content, dict) or "class_path" not in content:
-        raise UserError(
-            f"{path} describes no data: it has neither `data:` nor a `class_path`. Give a file of configs/data or of "
-            "configs/experiment."
-        )
-    given = {name: yaml.safe_load(value) for name, _, value in (option.partition("=") for option in options)}
-    return build_data_of({**content, "init_args": {**(content.get("init_args") or {}), **given}}, str(path))
+def find_data(name: str) -> Path:
+    """A .yaml of data, or of an experiment whose data are meant, or the file of that name in configs/data."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name.replace('-', '_')}.yaml"
+    if not path.is_file():
+        raise unknown_name_error("data", name, [known.stem for known in FOLDER.glob("*.yaml")])
+    return path
 
 
-def build_data_of(content: Mapping[str, Any], name: str) -> "ClipDataModule":
-    """The data module that `class_path` and `init_args` describe; messages call it `name`."""
-    from jsonargparse import ArgumentParser
-
-    from benchmarks.config.errors import explain
-    from datamodules.base.module import ClipDataModule
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(ClipDataModule, "data")
-    try:
-        data: ClipDataModule = parser.instantiate(parser.parse_object({"data": dict(content)})).data
-    except Exception as error:
-        if "does not correspond to a subclass of ClipDataModule" in " ".join(str(error).split()):
-            raise UserError(
-                f"{name}: {content['class_path']} is no data set; a file of configs/data names one."
-            ) from error
-        raise UserError(f"{name}: {explain(str(error), parser, [])}") from error
-    return data
+def import_ours() -> None:
+    """Import every module that may define a class named in a configuration, so that bare class names are found."""
+    for name in ("lightning_modules", "baselines", "datamodules", "benchmarks.metrics"):
+        for module in walk_packages(import_module(name).__path__, f"{name}."):
+            import_module(module.name)

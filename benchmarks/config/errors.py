@@ -1,111 +1,167 @@
-"""Mistakes: what jsonargparse says of a wrong option, class, file or value, in one line with the nearest right name."""
+"""What is wrong with a configuration, in one line: found by walking it along the signatures of the classes it names.
+
+The parser decides what is accepted; these functions say which name or value it is that was not, and the nearest right
+one. They run only when something was refused.
+"""
 
 import inspect
-import re
-import sys
-from importlib import import_module
+from argparse import ArgumentError
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from pkgutil import walk_packages
+from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser
 
+from benchmarks.config.resolve import is_config_file, merge, read_config, with_option
+from benchmarks.config.signatures import (
+    arguments_of,
+    class_named,
+    entries_of,
+    is_callable,
+    kinds_of,
+    members_of,
+    names_a_class,
+    words_of,
+)
 from benchmarks.utils.errors import UserError, unknown_name_error
 
-_ALTERNATIVES = re.compile(
-    r"Parser key|Does not validate against|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|"
-    r"Expected a path but|Problem with given class_path"
-)
-PACKAGES = ("lightning_modules", "baselines", "datamodules", "benchmarks")
+
+def mistake_in_command(
+    arguments: Sequence[str], options: Iterable[str], objects: Mapping[str, type], groups: Mapping[str, type]
+) -> UserError | None:
+    """What is wrong with the words of a command line and the files that they name; None if nothing was found.
+
+    Args:
+        arguments: after the command.
+        options: the names of all options, without dashes and what follows a dot.
+        objects: options that must name an object of a class.
+        groups: options that are the arguments of a class.
+    """
+    try:
+        config = _given(arguments, set(options))
+    except UserError as error:
+        return error
+    for key in config:
+        if key not in options:
+            return unknown_name_error("option", key, options)
+    for key, kind in groups.items():
+        if isinstance(config.get(key), Mapping) and (found := _mistake_in_group(key, kind, config[key])):
+            return found
+    for key, kind in objects.items():
+        if config.get(key) is None:
+            started = any(word.partition("=")[0] in ("-c", "--config") for word in arguments)
+            hint = "" if started else " Most runs start from `--config configs/experiment/....yaml`."
+            return UserError(f"Required and not given: {key}.{hint}")
+        if found := mistake_in(config[key], kind, key):
+            return found
+    return None
 
 
-def import_ours() -> None:
-    """Import every module that may define a class named in a configuration, so that bare class names are found."""
-    for name in ("lightning_modules", "baselines", "datamodules", "benchmarks.metrics"):
-        for module in walk_packages(import_module(name).__path__, f"{name}."):
-            import_module(module.name)
+def mistake_in(value: Any, hint: Any, where: str) -> UserError | None:
+    """What is wrong with a value at a place of that type, which messages call `where`; None if it is accepted."""
+    refusal = _refusal(value, hint)
+    if refusal is None:
+        return None
+    members = list(members_of(hint))
+    kinds = tuple(kind for member in members for kind in kinds_of(member))
+    if kinds and names_a_class(value):
+        try:
+            found = _mistake_in_object(value, kinds, where, called=any(map(is_callable, members)))
+        except UserError as error:
+            return error
+        return found or UserError(f"{where}: {' '.join(str(refusal).split())[:300]}")
+    if isinstance(value, Mapping) and kinds:
+        return UserError(f"{where} needs a `class_path`, the name of a {words_of(kinds[0])}; got {_short(value)}.")
+    for member in members:
+        entries, inner = entries_of(value, member)
+        for key, entry in entries:
+            if found := mistake_in(entry, inner, f"{where}.{key}"):
+                return found
+    return UserError(f"{where} must be {words_of(hint)}; got {_short(value)}.")
 
 
-def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> UserError:
-    """The one sentence that helps, from jsonargparse's report of all that it tried."""
-    if found := re.search(r"argument subcommand: invalid choice: '([^']*)' \(choose from (.*)\)", message):
-        return unknown_name_error("command", found[1], re.findall(r"'([^']*)'", found[2]))
-    if found := re.search(r"unrecognized arguments: (\S+)", message):
-        return _unknown_option(found[1].partition("=")[0].lstrip("-"), parser)
-    if found := re.search(r"does not accept option '([^']*)'", message):
-        return _unknown_option(found[1], parser)
-    # the innermost class is named last
-    owners = re.findall(r"Problem with given class_path '([^']*)'", message)
-    if found := re.search(r"Option '([^']*)' is not accepted", message):
-        owner = owners[-1] if owners else ""
-        return unknown_name_error(f"{owner.rpartition('.')[2]} argument".strip(), found[1], _arguments_of(owner))
-    if (found := re.search(r"No module named '([^'.]*)", message)) and found[1] not in PACKAGES:
-        return UserError(
-            f"There is no module '{found[1]}' that Python finds from here. Start the command in the folder that holds "
-            "it, set PYTHONPATH, or install it."
-        )
-    if found := re.search(r"(?:No module named|has no attribute) '([^']*)'", message):
-        return unknown_name_error("class", owners[-1] if owners else found[1], _class_paths())
-    if found := re.search(r"Expected a dot import path string: (\S+)", message):
-        return unknown_name_error("class", found[1], (path.rpartition(".")[2] for path in _class_paths()))
-    if found := re.search(r"(?:import path format: |File does not exist: )'?([^\s']+\.ya?ml)", message):
-        file = found[1].removeprefix(f"{Path.cwd()}/")
-        return unknown_name_error("config file", file, map(str, Path("configs").rglob("*.yaml")))
-    if found := re.search(r"arguments are required: (.*)", message):
-        missing = ", ".join(name.strip().split(".", 1)[-1] for name in found[1].split(","))
-        owner = f" of {owners[-1].rpartition('.')[2]}" if owners else ""
-        return UserError(f"Required{owner} and not given: {missing}.{_config_hint(arguments)}")
-    return UserError(_innermost(message))
+def _given(arguments: Sequence[str], options: set[str]) -> dict[str, Any]:
+    """The configuration that the words of a command line describe."""
+    config: dict[str, Any] = {}
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-"):
+            raise UserError(f"'{word}' is one word too many: options are written `--name=value`.")
+        name, equals, value = word.partition("=")
+        top = name.lstrip("-").partition(".")[0].rstrip("+")
+        if name != "-c" and top not in options:
+            raise unknown_name_error("option", name.lstrip("-"), options)
+        if not equals:
+            if not words or words[0].startswith("--"):
+                continue  # a flag, such as --print_config
+            value = words.pop(0)
+        if name not in ("-c", "--config"):
+            config = with_option(config, f"{name.lstrip('-')}={value}")
+        elif is_config_file(value):
+            config = merge(config, read_config(Path(value)))
+        else:
+            config = merge(config, yaml.safe_load(value) or {})
+    return config
 
 
-def _innermost(message: str) -> str:
-    """What is left of a report without the alternatives that every value has been tried against."""
-    key = re.findall(r'Parser key "([^"]*)"', message)
-    lines = [line.strip(" -") for line in message.splitlines()]
-    lines = [line for line in lines if line and not _ALTERNATIVES.match(line)]
-    value = re.search(r"Given value: (.*)", message)
-    text = "; ".join(dict.fromkeys(lines)) or message.strip()
-    text = text.replace("typing.", "").replace("<class '", "").replace("'>", "")
-    if value and "Got value" not in text and not value[1].startswith("Namespace("):
-        text += f". Got value: {value[1][:80]}"
-    return f"{'.'.join(key)}: {text}" if key else text
+def _mistake_in_group(group: str, kind: type, arguments: Mapping[str, Any]) -> UserError | None:
+    accepted = arguments_of(kind)
+    for key, value in arguments.items():
+        if key not in accepted:
+            return unknown_name_error("option", f"{group}.{key}", (f"{group}.{name}" for name in accepted))
+        if found := mistake_in(value, accepted[key].hint, f"{group}.{key}"):
+            return found
+    return None
 
 
-def _unknown_option(word: str, parser: ArgumentParser) -> UserError:
-    options = {name.lstrip("-") for name in parser._option_string_actions if name.startswith("--")}
-    return unknown_name_error("option", word, (name for name in options if not name.endswith("+")))
+def _mistake_in_object(value: Any, kinds: tuple[type, ...], where: str, *, called: bool) -> UserError | None:
+    """What is wrong with a class path and its arguments; `called` with further arguments later, as optimisers are."""
+    path, given = (value, {}) if isinstance(value, str) else (value["class_path"], value.get("init_args") or {})
+    if is_config_file(path):
+        return unknown_name_error("config file", path, map(str, Path("configs").rglob("*.yaml")))
+    cls = class_named(path, kinds)
+    if inspect.isclass(cls) and not issubclass(cls, kinds):
+        return UserError(f"{where}: {path} is no {' or '.join(map(words_of, kinds))}.")
+    if isinstance(value, Mapping):
+        for key in value:
+            if key not in ("class_path", "init_args", "dict_kwargs"):
+                return UserError(
+                    f"{where}: arguments of {cls.__name__} stand under `init_args`; got `{key}` beside it."
+                )
+    accepted = arguments_of(cls)
+    for key in given:
+        if key not in accepted:
+            return unknown_name_error(f"{cls.__name__} argument", key, accepted)
+    for key, entry in given.items():
+        if found := mistake_in(entry, accepted[key].hint, f"{where}.{key}"):
+            return found
+    missing = [key for key, argument in accepted.items() if argument.required and key not in given]
+    if missing and not called:
+        return UserError(f"Required of {cls.__name__} and not given: {', '.join(missing)}.")
+    return None
 
 
-def _arguments_of(class_path: str) -> list[str]:
-    module, _, name = class_path.rpartition(".")
-    cls = getattr(sys.modules.get(module), name, None)
-    if not inspect.isclass(cls):
-        return []
-    names = {
-        name
-        for base in cls.__mro__
-        if "__init__" in vars(base)
-        for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
-    return sorted(names - {"self"})
+def _refusal(value: Any, hint: Any) -> Exception | None:
+    """What the parser says of a value for a type; None if it is accepted."""
+    if hint in (Any, inspect.Parameter.empty):
+        return None
+    refusal: Exception | None = None
+    # of the command line, a number may be meant as a text
+    readings = [value] if value is None or isinstance(value, Mapping | list | tuple | str) else [value, str(value)]
+    for reading in readings:
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_argument("--value", type=hint)
+        try:
+            parser.parse_object({"value": reading})
+        except ArgumentError as error:
+            refusal = refusal or error
+        else:
+            return None
+    return refusal
 
 
-def _class_paths() -> list[str]:
-    """Where every class is that a configuration might name."""
-    classes = {
-        cls
-        for name, module in list(sys.modules.items())
-        if name.partition(".")[0] in PACKAGES
-        for cls in vars(module).values()
-        if inspect.isclass(cls) and cls.__module__ == name
-    }
-    return [
-        f"{cls.__module__}.{cls.__qualname__}"
-        for cls in classes
-        if not (cls.__name__.startswith("_") or inspect.isabstract(cls) or issubclass(cls, BaseException | tuple))
-    ]
-
-
-def _config_hint(arguments: list[str]) -> str:
-    given = any(word.split("=")[0] in ("-c", "--config") for word in arguments)
-    return "" if given else " Most runs start from `--config configs/experiment/....yaml`."
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

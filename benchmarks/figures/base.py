@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.config.build import build_data_of
+from benchmarks.config.build import build, build_data_of
 from benchmarks.config.resolve import resolve
 from benchmarks.records.record import Record
 from benchmarks.runs.job import Job
@@ -44,9 +44,10 @@ class Trained:
 
     def system(self) -> "System":
         """The model, in evaluation mode."""
-        from lightning_modules.checkpoints.build import build, load
+        from lightning_modules.checkpoints.build import build as build_system
+        from lightning_modules.checkpoints.build import load
 
-        return load(self.checkpoint) if self.checkpoint else build(self.config["model"]).eval()
+        return load(self.checkpoint) if self.checkpoint else build_system(self.config["model"]).eval()
 
     def data(self) -> "ClipDataModule":
         """The data module that it was trained and examined on."""
@@ -83,15 +84,7 @@ def draw_figure(plan: Plan, jobs: Sequence[Job], folder: Path) -> list[Path]:
 
 def build_figure(config: dict[str, Any]) -> Figure:
     """The figure that `class_path` and `init_args` describe; raises UserError if there is none such."""
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Figure, "figure")
-    try:
-        figure: Figure = parser.instantiate(parser.parse_object({"figure": config})).figure
-    except Exception as error:
-        raise UserError(f"No figure can be made of {config}: {' '.join(str(error).split())}") from error
-    return figure
+    return build(Figure, config, "the figure")  # type: ignore[type-abstract]
 
 
 def posed(row: Trained, clips: int, task: "Task") -> "Case":

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
-    from benchmarks.evaluation.tasks import Task
     from datamodules.base.clip_source import Source
 
 INDEX = "clips.json"
@@ -85,28 +84,14 @@ def _check(gallery: Mapping[str, Any]) -> None:
             )
 
 
-def _task(asked: Mapping[str, Any]) -> "Task":
-    from benchmarks.evaluation import tasks
-
-    name = str(asked.get("class_path")).rpartition(".")[2]
-    kinds = [word for word, kind in vars(tasks).items() if isinstance(kind, type) and issubclass(kind, tasks.Task)]
-    if name not in kinds or name == "Task":
-        raise unknown_name_error("task", name, [kind for kind in kinds if kind != "Task"])
-    try:
-        task: Task = getattr(tasks, name)(**asked.get("init_args", {}))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"The task {name}: {error}") from error
-    return task
-
-
 def _gallery(gallery: Mapping[str, Any], number: int) -> tuple[dict[str, Any], dict[str, "UInt8[Tensor, 't c h w']"]]:
     """The gallery's entry in the index, and its sheets by file name."""
     import torch
 
-    from benchmarks.config.build import build_data, find_data
+    from benchmarks.config.build import build, build_data, find_data
     from benchmarks.evaluation import tasks
 
-    task = _task(gallery["task"])
+    task = build(tasks.Task, gallery["task"], f"the task of the gallery '{gallery['title']}'")  # type: ignore[type-abstract]
     systems = {row["label"]: _system(row) for row in gallery["rows"]}
     data = build_data(find_data(gallery["data"]))
     data.prepare_data()

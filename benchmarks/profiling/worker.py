@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
 from lightning import Callback, LightningModule, Trainer
 from torch.utils.hooks import RemovableHandle
 
+from benchmarks.config.build import build_data_of
+from benchmarks.config.resolve import with_option
 from benchmarks.evaluation.capabilities import Generates, Inbetweens, Interpolates, Predicts
 from benchmarks.profiling.dynamics import measured
 from benchmarks.profiling.measure import FlopCount, Orders, Stopwatch, matmul_rate, peak_memory, timed
@@ -43,7 +44,7 @@ def _serve(orders: Orders) -> None:
     device = spec["device"]
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise UserError(f"--device must be cpu, or cuda where there is one; got {device}.")
-    data = None if spec["data"] is None else _data(spec["data"], spec["batch_size"])
+    data = None if spec["data"] is None else _data(spec)
     system = build(spec["model"], trust=[spec["model"]["class_path"].split(".")[0]])
     shape = _shape(spec, system, data)
     fps = spec["fps"] or _rate(data, system)
@@ -149,15 +150,11 @@ class _Measure(Callback):
         self.evaluations.append(member.function_evaluations)
 
 
-def _data(config: dict[str, Any], batch_size: int | None) -> ClipDataModule:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(ClipDataModule, "data")
-    arguments = dict(config.get("init_args") or {})
-    if batch_size is not None:
-        arguments["batch_size"] = batch_size
-    parsed = parser.parse_object({"data": {"class_path": config["class_path"], "init_args": arguments}})
-    data: ClipDataModule = parser.instantiate(parsed).data
-    return data
+def _data(spec: dict[str, Any]) -> ClipDataModule:
+    config = spec["data"]
+    if spec["batch_size"] is not None:
+        config = with_option(config, f"batch_size={spec['batch_size']}")
+    return build_data_of(config, "data")
 
 
 def _shape(spec: dict[str, Any], system: System, data: ClipDataModule | None) -> dict[str, int]:

@@ -2,22 +2,29 @@
 
 import json
 import os
+from argparse import ArgumentError
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jsonargparse import ArgumentParser
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from datamodules.errors import MissingFileError, UserError
+from datamodules.errors import MissingFileError, UserError, user_error_in
 from datamodules.files import atomic_path
 from lightning_modules.system import System, Training, with_config
 
+Built = TypeVar("Built")
+
 TRUSTED = ("lightning_modules", "baselines", "torch.nn", "torch.optim")
 """Where the classes that a configuration names may come from, unless the caller trusts more."""
+
+
+class ConfigError(UserError):
+    """A configuration names a class that is not there, or does not fit the arguments of one."""
 
 
 def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
@@ -37,13 +44,33 @@ def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
                 f"The configuration names the class {path}, which is none of {', '.join(allowed)}. If you trust it, "
                 f"pass trust=['{path.split('.')[0]}'], or name it on the command line (`--model {path}`)."
             )
+    return with_config(build_object(System, config), config)
+
+
+def build_object(kind: type[Built], config: Mapping[str, Any]) -> Built:
+    """The object that a configuration describes: of any class, though it may name any other: see `build`.
+
+    Args:
+        kind: what it is one of; the configuration may name a subclass that is imported without its module.
+        config: `class_path` and `init_args` as plain data.
+
+    Raises:
+        ConfigError: if there is no such class or it does not take these arguments.
+        UserError: if the class refuses their values.
+    """
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(System, "model")
+    parser.add_subclass_arguments(kind, "object")
     try:
-        parsed = parser.parse_object({"model": dict(config)})
-    except Exception as error:
-        raise UserError(f"No system can be built from this configuration: {error}") from error
-    return with_config(parser.instantiate(parsed).model, config)
+        parsed = parser.parse_object({"object": dict(config)})
+    except ArgumentError as error:
+        raise ConfigError(f"No {kind.__name__} can be built from this configuration: {error}") from error
+    try:
+        built: Built = parser.instantiate(parsed).object
+    except ValueError as error:  # the parser wraps what constructors raise
+        if told := user_error_in(error):
+            raise told from error
+        raise
+    return built
 
 
 def save(system: System, path: Path) -> None:
