@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from benchmarks.config.build import import_ours
 from benchmarks.config.errors import mistake_in_command
+from benchmarks.config.resolve import is_config_file, read_config
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.loggers.csv_log import CsvLog
 from benchmarks.loggers.progress import Progress
@@ -259,15 +260,12 @@ def _named(pairs: list[tuple[str, str]]) -> set[str]:
     """The modules of the model's classes that the user names, outright or in files, and so trusts."""
     named: set[str] = set()
     for option, value in pairs:
-        file = Path(value)
-        if option in ("--config", "-c", "--model") and file.suffix in (".yaml", ".yml") and file.is_file():
-            content = yaml.safe_load(file.read_text()) or {}
+        model: Any = value if option in ("--model", "--model.class_path") else {}
+        if option in ("--config", "-c", "--model") and is_config_file(value) and Path(value).is_file():
+            content = read_config(Path(value))
             model = content.get("model", content if option == "--model" else {})
-            if isinstance(model, str):
-                named |= _named([("--model", str(file.parent / model) if model.endswith(file.suffix) else model)])
-            named |= {path.rpartition(".")[0] for path in class_paths(model)}
-        elif option in ("--model", "--model.class_path"):
-            named.add(value.rpartition(".")[0])
+        paths = [model] if isinstance(model, str) else class_paths(model)
+        named |= {path.rpartition(".")[0] for path in paths}
     return named - {""}
 
 

@@ -30,7 +30,7 @@ def build(kind: type[Built], config: Mapping[str, Any], name: str) -> Built:
     try:
         return build_object(kind, config)
     except ConfigError as error:
-        raise UserError(f"{name}: {mistake_in(config, kind, kind.__name__) or error}") from error
+        raise UserError(f"{name}: {mistake_in(config, kind, '') or error}") from error
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
 

@@ -59,7 +59,13 @@ def mistake_in_command(
 
 
 def mistake_in(value: Any, hint: Any, where: str) -> UserError | None:
-    """What is wrong with a value at a place of that type, which messages call `where`; None if it is accepted."""
+    """What is wrong with a value of an argument of that type; None if it is accepted.
+
+    Args:
+        value: plain data.
+        hint: the argument's type.
+        where: what messages call the argument, such as `data.sampling`; "" for a whole configuration.
+    """
     refusal = _refusal(value, hint)
     if refusal is None:
         return None
@@ -70,13 +76,15 @@ def mistake_in(value: Any, hint: Any, where: str) -> UserError | None:
             found = _mistake_in_object(value, kinds, where, called=any(map(is_callable, members)))
         except UserError as error:
             return error
-        return found or UserError(f"{where}: {' '.join(str(refusal).split())[:300]}")
+        return found or UserError(f"{where or 'it'}: {' '.join(str(refusal).split())[:300]}")
     if isinstance(value, Mapping) and kinds:
-        return UserError(f"{where} needs a `class_path`, the name of a {words_of(kinds[0])}; got {_short(value)}.")
+        return UserError(
+            f"{where or 'It'} needs a `class_path`, the name of a {words_of(kinds[0])}; got {_short(value)}."
+        )
     for member in members:
         entries, inner = entries_of(value, member)
         for key, entry in entries:
-            if found := mistake_in(entry, inner, f"{where}.{key}"):
+            if found := mistake_in(entry, inner, _at(where, key)):
                 return found
     return UserError(f"{where} must be {words_of(hint)}; got {_short(value)}.")
 
@@ -121,21 +129,19 @@ def _mistake_in_object(value: Any, kinds: tuple[type, ...], where: str, *, calle
     path, given = (value, {}) if isinstance(value, str) else (value["class_path"], value.get("init_args") or {})
     if is_config_file(path):
         return unknown_name_error("config file", path, map(str, Path("configs").rglob("*.yaml")))
-    cls = class_named(path, kinds)
+    cls, at = class_named(path, kinds), where and f"{where}: "
     if inspect.isclass(cls) and not issubclass(cls, kinds):
-        return UserError(f"{where}: {path} is no {' or '.join(map(words_of, kinds))}.")
+        return UserError(f"{at}{path} is no {' or '.join(map(words_of, kinds))}.")
     if isinstance(value, Mapping):
         for key in value:
             if key not in ("class_path", "init_args", "dict_kwargs"):
-                return UserError(
-                    f"{where}: arguments of {cls.__name__} stand under `init_args`; got `{key}` beside it."
-                )
+                return UserError(f"{at}arguments of {cls.__name__} stand under `init_args`; got `{key}` beside it.")
     accepted = arguments_of(cls)
     for key in given:
         if key not in accepted:
             return unknown_name_error(f"{cls.__name__} argument", key, accepted)
     for key, entry in given.items():
-        if found := mistake_in(entry, accepted[key].hint, f"{where}.{key}"):
+        if found := mistake_in(entry, accepted[key].hint, _at(where, key)):
             return found
     missing = [key for key, argument in accepted.items() if argument.required and key not in given]
     if missing and not called:
@@ -160,6 +166,10 @@ def _refusal(value: Any, hint: Any) -> Exception | None:
         else:
             return None
     return refusal
+
+
+def _at(where: str, key: object) -> str:
+    return f"{where}.{key}" if where else str(key)
 
 
 def _short(value: Any) -> str:

@@ -106,7 +106,7 @@ def test_a_data_set_gives_the_clip(tmp_path: Path) -> None:
         (["--device=abacus"], "--device abacus is not to be had here; there is cpu"),
         (["--fps=1e9"], "at most 100,000"),
         (["--seed=99999999999999999999"], "must fit into 64 bits"),
-        (["--input=configs/model/vid_ode.yaml"], "lightning_modules.vid_ode.VidODE is no data set"),
+        (["--input=configs/model/vid_ode.yaml"], "lightning_modules.vid_ode.VidODE is no ClipDataModule"),
         (["--input=configs/trainer/cpu.yaml"], "describes no data"),
     ],
 )
