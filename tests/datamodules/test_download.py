@@ -6,7 +6,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from preparing import serving
+from support.preparing import serving
 
 from datamodules.storage import download as downloads
 from datamodules.storage.download import DownloadError, check_free_space, download
