@@ -10,48 +10,48 @@ from datamodules.errors import UserError
 from lightning_modules.dynamics.base import grid_steps
 from lightning_modules.networks.conv_gru import ConvGRUCell
 from lightning_modules.networks.recurrent_frames import RecurrentFrames
-from lightning_modules.paired import Frames, PairedSystem, Seeds, Shown, Times
+from lightning_modules.supervised import Frames, ObservedFrames, Seeds, SupervisedSystem, Times
 
 State = Float[Tensor, "batch channel height width"]
 
 
-class ConvGRU(PairedSystem):
-    """Reads the shown frames, then draws the next ones, each fed back; it knows steps, not times.
+class ConvGRU(SupervisedSystem):
+    """Encodes the observed frames, then predicts the next ones, each fed back; it knows steps, not times.
 
     Vid-ODE's encoder, decoder and cell; mean absolute error (no sizes are published). What is asked must follow the
-    last shown frame one `interval` at a time; every step between is drawn, also where it is not asked.
+    last observed frame one `interval` at a time; every step between is predicted, also where it is no target.
 
     Args:
         interval: model time between frames.
         channels: image channels.
         width: channels of the first convolution; states have width * 2**downs.
         downs: how often the image is halved.
-        paired: see `PairedSystem`.
+        supervised: see `SupervisedSystem`.
     """
 
     def __init__(
-        self, interval: float = 0.1, channels: int = 3, width: int = 32, downs: int = 2, **paired: Any
+        self, interval: float = 0.1, channels: int = 3, width: int = 32, downs: int = 2, **supervised: Any
     ) -> None:
         if not interval > 0:
             raise UserError(f"interval must be positive; got {interval}.")
-        super().__init__(RecurrentFrames(Cell, channels, width, downs), **paired)
+        super().__init__(RecurrentFrames(Cell, channels, width, downs), **supervised)
         self.interval = interval
 
-    def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
+    def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times`; nothing is random, so seeds change nothing.
 
         Raises:
-            UserError: if a time is not a whole number of intervals after the last shown frame.
+            UserError: if a time is not a whole number of intervals after the last observed frame.
         """
-        last = shown.time_of("last")
+        last = observed.time_of("last")
         steps = grid_steps(times - last[:, None], self.interval, "ConvGRU")
         if bool((steps < 1).any()):
             raise UserError(
-                "ConvGRU draws what comes after the last shown frame; the query begins at or before it. Ask `predict` "
+                "ConvGRU predicts frames after the last observed one; the query begins at or before it. Ask `predict` "
                 "for later times, or use a continuous model."
             )
         grid = last[:, None] + self.interval * torch.arange(1, int(steps.max()) + 1, device=times.device)
-        frames = self.generator(shown.frames, shown.times, grid, shown.present)
+        frames = self.generator(observed.frames, observed.times, grid, observed.present)
         return frames[torch.arange(len(times), device=times.device)[:, None], steps - 1]
 
 

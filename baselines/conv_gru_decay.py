@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from lightning_modules.networks.conv_gru import ConvGRUCell
 from lightning_modules.networks.recurrent_frames import RecurrentFrames
-from lightning_modules.paired import Frames, PairedSystem, Seeds, Shown, Times
+from lightning_modules.supervised import Frames, ObservedFrames, Seeds, SupervisedSystem, Times
 
 State = Float[Tensor, "batch channel height width"]
 
 
-class ConvGRUDecay(PairedSystem):
+class ConvGRUDecay(SupervisedSystem):
     """RNN-Decay (Che et al., 2018) with a ConvGRU for its cell: the state is scaled by exp(-rate Δt) before it is used.
 
     Any times can be asked; a frame is drawn from the one before, so it depends on which others are asked.
@@ -22,15 +22,15 @@ class ConvGRUDecay(PairedSystem):
         channels: image channels.
         width: channels of the first convolution; states have width * 2**downs.
         downs: how often the image is halved.
-        paired: see `PairedSystem`.
+        supervised: see `SupervisedSystem`.
     """
 
-    def __init__(self, channels: int = 3, width: int = 32, downs: int = 2, **paired: Any) -> None:
-        super().__init__(RecurrentFrames(DecayCell, channels, width, downs), **paired)
+    def __init__(self, channels: int = 3, width: int = 32, downs: int = 2, **supervised: Any) -> None:
+        super().__init__(RecurrentFrames(DecayCell, channels, width, downs), **supervised)
 
-    def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
+    def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times`; nothing is random, so seeds change nothing."""
-        return self.generator(shown.frames, shown.times, times, shown.present)
+        return self.generator(observed.frames, observed.times, times, observed.present)
 
 
 class DecayCell(nn.Module):

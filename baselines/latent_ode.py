@@ -10,19 +10,27 @@ from torch import Tensor, nn
 
 from datamodules.clip import Batch
 from datamodules.errors import UserError
-from lightning_modules.adversarial import Losses
 from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.dynamics.ode import LatentODE
+from lightning_modules.manual_optimization import Losses
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
 from lightning_modules.noise import normal
-from lightning_modules.paired import Frames, InterpolatingPaired, Question, Seeds, Shown, Times, lowered
 from lightning_modules.schedules import FlooredExponentialLR
+from lightning_modules.supervised import (
+    Frames,
+    InterpolatingSystem,
+    ObservedFrames,
+    Seeds,
+    Times,
+    TrainingExample,
+    lowered,
+)
 
 Vector = Float[Tensor, "batch vector"]
 Input = Float[Tensor, "batch input"]
 
 
-class FrameLatentODE(InterpolatingPaired):
+class FrameLatentODE(InterpolatingSystem):
     """A variational autoencoder of paths: an ODE-RNN reads the frames backward in time, an ODE runs on from its guess.
 
     Latent ODE is a model of vectors; Vid-ODE's authors do not say how they put frames in. Here Vid-ODE's encoder and
@@ -46,7 +54,7 @@ class FrameLatentODE(InterpolatingPaired):
         warm_up: epochs without the KL term.
         optimizer: Adamax, 1e-2.
         schedule: 0.999 per update with a floor of 0.1.
-        paired: see `PairedSystem`.
+        supervised: see `SupervisedSystem`.
     """
 
     def __init__(
@@ -65,12 +73,12 @@ class FrameLatentODE(InterpolatingPaired):
         warm_up: int = 10,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.Adamax(parameters, lr=1e-2),
         schedule: LRSchedulerCallable | None = lambda optimizer: FlooredExponentialLR(optimizer, decay=0.999),
-        **paired: Any,
+        **supervised: Any,
     ) -> None:
         if not (noise > 0 and samples >= 1):
             raise UserError(f"noise must be positive and samples at least 1; got noise {noise}, samples {samples}.")
         network = LatentODENetwork(channels, size, width, downs, latent, state, hidden, encoder_step, max_step)
-        super().__init__(network, optimizer=optimizer, schedule=schedule, **paired)
+        super().__init__(network, optimizer=optimizer, schedule=schedule, **supervised)
         self.latent = latent
         self.noise = noise
         self.samples = samples
@@ -86,32 +94,32 @@ class FrameLatentODE(InterpolatingPaired):
         """Weight of the KL term in the current epoch."""
         return 1 - 0.99 ** max(self.current_epoch - self.warm_up, 0)
 
-    def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
+    def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times` from a z0 drawn with each clip's seed; without seeds, from its mean."""
-        guess = self.network.encode(shown)
+        guess = self.network.encode(observed)
         draw = 0.0 if seeds is None else normal(seeds, len(times), (self.latent,), stream="z0", device=times.device)
         return self.network.decode(guess.mean + guess.deviation * draw, guess.time, times)
 
-    def draw(self, batch: Batch) -> "Drawn":
-        """`samples` answers to the batch's question, each from a z0 of its own."""
-        question = self.question(batch)
-        guess = self.network.encode(question.shown)
+    def training_output(self, batch: Batch) -> "Drawn":
+        """`samples` predictions for the batch's training example, each from a z0 of its own."""
+        example = self.training_example(batch)
+        guess = self.network.encode(example.observed)
         codes = guess.mean + guess.deviation * torch.randn(self.samples, *guess.mean.shape, device=guess.mean.device)
-        times = question.times.repeat(self.samples, 1)
+        times = example.target_times.repeat(self.samples, 1)
         frames = self.network.decode(codes.flatten(0, 1), guess.time.repeat(self.samples), times)
-        return Drawn(question, guess, frames.unflatten(0, (self.samples, len(question.times))))
+        return Drawn(example, guess, frames.unflatten(0, (self.samples, len(example.target_times))))
 
-    def generator_losses(self, batch: Batch, fakes: "Drawn") -> Losses:
+    def losses(self, batch: Batch, output: "Drawn") -> Losses:
         """Minus the bound on the likelihood, log-sum-exp over the draws."""
-        error = (fakes.frames - fakes.question.target) ** 2
-        known = fakes.question.known
+        error = (output.frames - output.example.target) ** 2
+        known = output.example.known
         if known is None:
             squares = error.flatten(1).mean(dim=1)
         else:
             weight = known.expand_as(error[0])
             squares = (error * weight).flatten(1).sum(dim=1) / weight.sum().clamp(min=1)
         likelihood = -0.5 * squares / self.noise**2 - math.log(self.noise) - 0.5 * math.log(2 * math.pi)
-        divergence = normal_divergence(fakes.guess.mean, fakes.guess.deviation).mean()
+        divergence = normal_divergence(output.guess.mean, output.guess.deviation).mean()
         bound = torch.logsumexp(likelihood - self.kl_weight * divergence, dim=0) - math.log(self.samples)
         return {"bound": -bound}
 
@@ -131,9 +139,9 @@ class Guess(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """The answers of a batch: the question, the guess, and frames for each draw."""
+    """Predictions for a batch: the training example, the guess, and the frames of each sample."""
 
-    question: Question
+    example: TrainingExample
     guess: Guess
     frames: Float[Tensor, "draw batch time channel height width"]
 
@@ -166,21 +174,23 @@ class LatentODENetwork(nn.Module):
         self.image_decoder = ConvDecoder(self.shape[0], channels, downs)
         self.states = state
 
-    def encode(self, shown: Shown) -> Guess:
+    def encode(self, observed: ObservedFrames) -> Guess:
         """What the frames say of z0, read from the last to the first; a missing one is passed by."""
-        count, length = shown.times.shape
-        vectors = self.flatten(self.image_encoder(shown.frames.flatten(0, 1)).flatten(1)).unflatten(0, (count, length))
+        count, length = observed.times.shape
+        vectors = self.flatten(self.image_encoder(observed.frames.flatten(0, 1)).flatten(1)).unflatten(
+            0, (count, length)
+        )
         mean = torch.zeros(count, self.states, device=vectors.device, dtype=vectors.dtype)
         deviation = torch.zeros_like(mean)
-        before = shown.times[:, -1]
+        before = observed.times[:, -1]
         for index in reversed(range(length)):
-            now = shown.times[:, index]
+            now = observed.times[:, index]
             mean = self.flow(mean, (now - before)[:, None])[:, 0]
             met = self.cell(vectors[:, index], mean, deviation)
-            there = shown.present[:, index, None]
+            there = observed.present[:, index, None]
             mean, deviation = torch.where(there, met[0], mean), torch.where(there, met[1], deviation)
             before = now
-        first = shown.time_of("first")
+        first = observed.time_of("first")
         mean = self.flow(mean, (first - before)[:, None])[:, 0]  # the first frame that is there, if others come before
         z, scale = self.head(torch.cat([mean, deviation], dim=1)).chunk(2, dim=1)
         return Guess(z, scale.abs(), first)

@@ -12,21 +12,29 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from datamodules.clip import Batch
 from datamodules.errors import UserError
-from lightning_modules.adversarial import Losses
 from lightning_modules.dynamics.ode import LatentODE
+from lightning_modules.manual_optimization import Losses
 from lightning_modules.noise import normal
-from lightning_modules.paired import Frames, InterpolatingPaired, Question, Seeds, Shown, Times, lowered
+from lightning_modules.supervised import (
+    Frames,
+    InterpolatingSystem,
+    ObservedFrames,
+    Seeds,
+    Times,
+    TrainingExample,
+    lowered,
+)
 
 State = Float[Tensor, "batch state"]
 Force = Float[Tensor, "batch force"]
 Values = Float[Tensor, " batch"]
 
 
-class ODE2VAE(InterpolatingPaired):
+class ODE2VAE(InterpolatingSystem):
     """A second-order latent ODE as a variational autoencoder: ds/dt = v, dv/dt = f_W(s, v), frames drawn from s.
 
     The first frame gives the position's guess, the first `amortised` frames side by side the velocity's. Training draws
-    weights W once for the batch and reconstructs every frame of it, shown or asked, whatever the mode (the published
+    weights W once for the batch and reconstructs every frame of it, observed or target, whatever the mode (published
     bound); verbs draw W and the start with each clip's seed, or take the means without seeds. The bound:
     log-likelihood, less log q(z_t) - log p(z_t) at every frame (d log q / dt = -tr df/dv), less beta KL(q(W), N(0, 1))
     with beta = 1 / (weights per latent dimension) as the public code has it, less `gamma` KL(q_ode(z_t), q_enc(z_t)).
@@ -54,7 +62,7 @@ class ODE2VAE(InterpolatingPaired):
         curriculum: whether epoch e trains on the first max(min(T, T // 5 + e // 2), amortised + 1) of T frames.
         optimizer: Adam, 8e-4.
         schedule: 0.995 every 200 updates.
-        paired: see `PairedSystem`.
+        supervised: see `SupervisedSystem`.
     """
 
     def __init__(
@@ -80,13 +88,15 @@ class ODE2VAE(InterpolatingPaired):
             optimizer, step_size=200, gamma=0.995
         ),
         schedule_interval: Literal["epoch", "update"] = "update",
-        **paired: Any,
+        **supervised: Any,
     ) -> None:
         network = ODE2VAENetwork(
             channels, size, latent, BayesianForce(latent, hidden, layers, deviation), amortised, encoder_width,
             decoder_width, downs, max_step, released,
         )  # fmt: skip
-        super().__init__(network, optimizer=optimizer, schedule=schedule, schedule_interval=schedule_interval, **paired)
+        super().__init__(
+            network, optimizer=optimizer, schedule=schedule, schedule_interval=schedule_interval, **supervised
+        )
         self.latent = latent
         self.gamma = gamma
         self.likelihood = likelihood
@@ -99,10 +109,10 @@ class ODE2VAE(InterpolatingPaired):
         """Evaluations of the force in the last call."""
         return self.network.evaluations
 
-    def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
+    def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times`: start and weights drawn with each clip's seed, or their means without seeds."""
         network, count, device = self.network, len(times), times.device
-        frames, at = network.first_frames(shown.frames, shown.times, shown.present)
+        frames, at = network.first_frames(observed.frames, observed.times, observed.present)
         start = network.guess(frames[:, None])
         code, weights = start.mean[:, 0], network.force.mean[None]
         if seeds is not None:
@@ -114,47 +124,47 @@ class ODE2VAE(InterpolatingPaired):
         drawn = network.draw(positions)
         return drawn.sigmoid() if self.likelihood == "bernoulli" else drawn
 
-    def draw(self, batch: Batch) -> "Drawn":
+    def training_output(self, batch: Batch) -> "Drawn":
         """Every frame of the batch (or of the curriculum's share), reconstructed from one draw of start and weights."""
-        question = self.question(batch)
-        shown = question.shown
-        frames, times, present = shown.frames, shown.times, shown.present
-        known = question.known
+        example = self.training_example(batch)
+        observed = example.observed
+        frames, times, present = observed.frames, observed.times, observed.present
+        known = example.known
         if self.mode == "extrapolate":
-            frames, times = torch.cat([frames, question.target], dim=1), torch.cat([times, question.times], dim=1)
+            frames, times = torch.cat([frames, example.target], dim=1), torch.cat([times, example.target_times], dim=1)
             present = batch.present
             known = None if known is None else _known(batch)
         length = frames.shape[1]
         if self.curriculum:
             network = self.network
             length = max(min(length, length // 5 + self.current_epoch // 2), min(network.amortised + 1, length))
-        question = Question(
-            Shown(frames[:, :length], times[:, :length], present[:, :length], "first"),
+        example = TrainingExample(
+            ObservedFrames(frames[:, :length], times[:, :length], present[:, :length], "first"),
             times[:, :length],
             frames[:, :length],
             None if known is None else known[:, :length],
         )
-        return self.network.reconstruct(question)
+        return self.network.reconstruct(example)
 
-    def generator_losses(self, batch: Batch, fakes: "Drawn") -> Losses:
+    def losses(self, batch: Batch, output: "Drawn") -> Losses:
         """Minus the terms of the bound, each a sum over a clip and a mean over clips."""
-        target, known = fakes.question.target, fakes.question.known
+        target, known = output.example.target, output.example.known
         if self.likelihood == "bernoulli":
-            error = binary_cross_entropy_with_logits(fakes.drawn, target.clamp(0, 1), reduction="none")
+            error = binary_cross_entropy_with_logits(output.drawn, target.clamp(0, 1), reduction="none")
         else:
-            error = 0.5 * ((fakes.drawn - target) / self.noise) ** 2
+            error = 0.5 * ((output.drawn - target) / self.noise) ** 2
         error = error if known is None else error * known
-        prior = normal_log_density(fakes.states, torch.zeros_like(fakes.states), torch.ones_like(fakes.states))
-        guess = fakes.guess
+        prior = normal_log_density(output.states, torch.zeros_like(output.states), torch.ones_like(output.states))
+        guess = output.guess
         windows = guess.mean.shape[1]
-        encoded = normal_log_density(fakes.states[:, :windows], guess.mean, guess.deviation)
+        encoded = normal_log_density(output.states[:, :windows], guess.mean, guess.deviation)
         force = self.network.force
-        instant = (fakes.density[:, :windows] - encoded).sum(dim=1)
+        instant = (output.density[:, :windows] - encoded).sum(dim=1)
         if self.released:
-            instant = instant + fakes.density[:, windows:].sum(dim=1)
+            instant = instant + output.density[:, windows:].sum(dim=1)
         return {
             "likelihood": error.flatten(1).sum(dim=1).mean(),
-            "path": (fakes.density - prior).sum(dim=1).mean(),
+            "path": (output.density - prior).sum(dim=1).mean(),
             "instant": self.gamma * instant.mean(),
             "weights": self.latent / (force.deeper_count if self.released else force.count) * force.divergence(),
         }
@@ -176,7 +186,7 @@ class Guess(NamedTuple):
 class Drawn(NamedTuple):
     """A reconstruction: logits (or values) of frames, states and their log density, and the encoders' guesses."""
 
-    question: Question
+    example: TrainingExample
     drawn: Float[Tensor, "batch time channel height width"]
     states: Float[Tensor, "batch time state"]
     density: Float[Tensor, "batch time"]
@@ -275,9 +285,9 @@ class ODE2VAENetwork(nn.Module):
 
     def first_frames(
         self,
-        frames: Float[Tensor, "batch shown channel height width"],
-        times: Float[Tensor, "batch shown"],
-        present: Bool[Tensor, "batch shown"],
+        frames: Float[Tensor, "batch observed channel height width"],
+        times: Float[Tensor, "batch observed"],
+        present: Bool[Tensor, "batch observed"],
     ) -> tuple[Float[Tensor, "batch taken channel height width"], Values]:
         """Each clip's first `amortised` frames that are there (the last of them again, if fewer), and the first's time.
 
@@ -317,19 +327,19 @@ class ODE2VAENetwork(nn.Module):
         """Logits (or values) of frames at these positions."""
         return self.decoder(positions.flatten(0, 1)).unflatten(0, positions.shape[:2])
 
-    def reconstruct(self, question: Question) -> Drawn:
+    def reconstruct(self, example: TrainingExample) -> Drawn:
         """One draw of start and weights, the path through it, its frames, and every window's guess."""
-        shown = question.shown
-        frames, at = self.first_frames(shown.frames, shown.times, shown.present)
-        whole = bool(shown.present.all())
-        count = shown.frames.shape[1] - self.amortised + (not self.released) if whole else 1
-        windows = torch.stack([shown.frames[:, k : k + self.amortised] for k in range(count)], dim=1)
+        observed = example.observed
+        frames, at = self.first_frames(observed.frames, observed.times, observed.present)
+        whole = bool(observed.present.all())
+        count = observed.frames.shape[1] - self.amortised + (not self.released) if whole else 1
+        windows = torch.stack([observed.frames[:, k : k + self.amortised] for k in range(count)], dim=1)
         guess = self.guess(windows if whole else frames[:, None])
         start = guess.mean[:, 0] + guess.deviation[:, 0] * torch.randn_like(guess.mean[:, 0])
         weights = self.force.sample(torch.randn(1, self.force.count, device=start.device))
-        states, growth = self.flow(start, weights, question.times - at[:, None])
+        states, growth = self.flow(start, weights, example.target_times - at[:, None])
         density = normal_log_density(start, guess.mean[:, 0], guess.deviation[:, 0])[:, None] + growth
-        return Drawn(question, self.draw(states[..., : self.latent]), states, density, guess)
+        return Drawn(example, self.draw(states[..., : self.latent]), states, density, guess)
 
 
 class _Flow(nn.Module):

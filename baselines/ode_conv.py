@@ -7,14 +7,14 @@ from torch import nn
 from lightning_modules.dynamics.fields import ConvField
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
-from lightning_modules.paired import Frames, InterpolatingPaired, Seeds, Shown, Times
+from lightning_modules.supervised import Frames, InterpolatingSystem, ObservedFrames, Seeds, Times
 
 
-class ODEConv(InterpolatingPaired):
+class ODEConv(InterpolatingSystem):
     """Vid-ODE without its ODE-ConvGRU: "the channel-wise concatenated frames as an input for the Conv-Encoder".
 
     Vid-ODE's encoder, field and decoder; each frame is drawn from its own state. The state that the encoder gives sits
-    at the last shown frame in extrapolation, at the first in interpolation (the paper does not say). Mean absolute
+    at the last observed frame in extrapolation, at the first in interpolation (the paper does not say). Mean absolute
     error. `observe` is the number of frames side by side, in interpolation too.
 
     Args:
@@ -23,8 +23,8 @@ class ODEConv(InterpolatingPaired):
         downs: how often the image is halved.
         hidden: channels between the field's convolutions.
         max_step: longest step of the solver, in model units.
-        observe: frames shown.
-        paired: see `PairedSystem`.
+        observe: frames observed.
+        supervised: see `SupervisedSystem`.
     """
 
     def __init__(
@@ -35,9 +35,11 @@ class ODEConv(InterpolatingPaired):
         hidden: int = 64,
         max_step: float = 0.1,
         observe: int = 5,
-        **paired: Any,
+        **supervised: Any,
     ) -> None:
-        super().__init__(ODEConvNetwork(channels, observe, width, downs, hidden, max_step), observe=observe, **paired)
+        super().__init__(
+            ODEConvNetwork(channels, observe, width, downs, hidden, max_step), observe=observe, **supervised
+        )
 
     @property
     def function_evaluations(self) -> int:
@@ -45,9 +47,9 @@ class ODEConv(InterpolatingPaired):
         assert isinstance(self.generator, ODEConvNetwork)
         return self.generator.dynamics.function_evaluations
 
-    def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
+    def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times`; nothing is random, so seeds change nothing."""
-        return self.generator(shown, times)
+        return self.generator(observed, times)
 
 
 class ODEConvNetwork(nn.Module):
@@ -61,8 +63,8 @@ class ODEConvNetwork(nn.Module):
         self.dynamics = LatentODE(ConvField(state, hidden), max_step=max_step)
         self.image_decoder = ConvDecoder(state, channels, downs)
 
-    def forward(self, shown: Shown, times: Times) -> Frames:
+    def forward(self, observed: ObservedFrames, times: Times) -> Frames:
         """The frames at `times`; a missing frame is a black one."""
-        code = self.image_encoder(shown.side_by_side(self.observe, "ODE-Conv"))
-        states = self.dynamics(code, times - shown.anchor[:, None])
+        code = self.image_encoder(observed.side_by_side(self.observe, "ODE-Conv"))
+        states = self.dynamics(code, times - observed.anchor[:, None])
         return self.image_decoder(states.flatten(0, 1)).unflatten(0, times.shape)

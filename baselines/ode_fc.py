@@ -8,10 +8,10 @@ from datamodules.errors import UserError
 from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
-from lightning_modules.paired import Frames, InterpolatingPaired, Seeds, Shown, Times, lowered
+from lightning_modules.supervised import Frames, InterpolatingSystem, ObservedFrames, Seeds, Times, lowered
 
 
-class ODEFC(InterpolatingPaired):
+class ODEFC(InterpolatingSystem):
     """Vid-ODE without its ODE-ConvGRU and with a derivative of fully connected layers.
 
     Vid-ODE's encoder and decoder around a vector, which one linear layer makes of the flattened map and another makes
@@ -26,8 +26,8 @@ class ODEFC(InterpolatingPaired):
         latent: length of the vector.
         hidden: width of the derivative's two hidden layers.
         max_step: longest step of the solver, in model units.
-        observe: frames shown.
-        paired: see `PairedSystem`.
+        observe: frames observed.
+        supervised: see `SupervisedSystem`.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class ODEFC(InterpolatingPaired):
         hidden: int = 256,
         max_step: float = 0.1,
         observe: int = 5,
-        **paired: Any,
+        **supervised: Any,
     ) -> None:
         network = ODEFCNetwork(channels, observe, size, width, downs, latent, hidden, max_step)
-        super().__init__(network, observe=observe, **paired)
+        super().__init__(network, observe=observe, **supervised)
 
     @property
     def function_evaluations(self) -> int:
@@ -51,9 +51,9 @@ class ODEFC(InterpolatingPaired):
         assert isinstance(self.generator, ODEFCNetwork)
         return self.generator.dynamics.function_evaluations
 
-    def answer(self, shown: Shown, times: Times, seeds: Seeds | None) -> Frames:
+    def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
         """Frames at `times`; nothing is random, so seeds change nothing."""
-        return self.generator(shown, times)
+        return self.generator(observed, times)
 
 
 class ODEFCNetwork(nn.Module):
@@ -80,14 +80,14 @@ class ODEFCNetwork(nn.Module):
         self.unflatten = nn.Linear(latent, values)
         self.image_decoder = ConvDecoder(self.shape[0], channels, downs)
 
-    def forward(self, shown: Shown, times: Times) -> Frames:
+    def forward(self, observed: ObservedFrames, times: Times) -> Frames:
         """The frames at `times`; a missing frame is a black one."""
-        maps = self.image_encoder(shown.side_by_side(self.observe, "ODE-FC"))
+        maps = self.image_encoder(observed.side_by_side(self.observe, "ODE-FC"))
         if tuple(maps.shape[1:]) != self.shape:
             raise UserError(
-                f"ODE-FC was built for images that its encoder brings to {self.shape[1]}x{self.shape[2]} and is shown "
-                f"{shown.frames.shape[-2]}x{shown.frames.shape[-1]} pixels. Set `size` to the data's."
+                f"ODE-FC was built for images that its encoder brings to {self.shape[1]}x{self.shape[2]} and got "
+                f"{observed.frames.shape[-2]}x{observed.frames.shape[-1]} pixels. Set `size` to the data's."
             )
-        states = self.dynamics(self.flatten(maps.flatten(1)), times - shown.anchor[:, None])
+        states = self.dynamics(self.flatten(maps.flatten(1)), times - observed.anchor[:, None])
         drawn = self.unflatten(states).unflatten(-1, self.shape)
         return self.image_decoder(drawn.flatten(0, 1)).unflatten(0, times.shape)

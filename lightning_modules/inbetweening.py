@@ -10,9 +10,10 @@ from torch import Tensor
 from datamodules.clip import Batch, KeypointClip, VideoClip
 from datamodules.errors import UserError
 from lightning_modules import noise
-from lightning_modules.adversarial import AdversarialSystem, Losses
+from lightning_modules.adversarial import AdversarialSystem
 from lightning_modules.losses.adversarial import non_saturating_fake, non_saturating_generator, non_saturating_real
 from lightning_modules.losses.penalties import weighted_logit_penalty
+from lightning_modules.manual_optimization import Losses
 from lightning_modules.networks.inbetweening import InbetweeningNetwork
 from lightning_modules.networks.inbetweening_critics import ImageCritic, VideoCritic
 
@@ -128,7 +129,7 @@ class Inbetweening(AdversarialSystem):
         videos = self.network.decode_blocks(observed.frames[:, 0], observed.frames[:, 1], u, last)
         return [video[:, 1:-1] for video in videos]
 
-    def draw(self, batch: Batch) -> "Fakes":
+    def generate_fakes(self, batch: Batch) -> "Fakes":
         """Fake videos between the ends of the batch's clips, and which of their frames the image critic sees."""
         frames = self._training_frames(batch)
         u = noise.normal(None, len(frames), (self.network.noise,), stream="training", device=frames.device)

@@ -11,10 +11,11 @@ from torch.nn.functional import cross_entropy
 from datamodules.clip import Batch, KeypointClip, VideoClip
 from datamodules.errors import UserError
 from lightning_modules import noise
-from lightning_modules.adversarial import AdversarialSystem, Losses
+from lightning_modules.adversarial import AdversarialSystem
 from lightning_modules.losses import adversarial as losses
 from lightning_modules.losses.clipping import clip_singular_values
 from lightning_modules.losses.penalties import zero_centred_penalty
+from lightning_modules.manual_optimization import Losses
 from lightning_modules.networks.video_generator import VideoGenerator
 
 Times = Float[Tensor, "batch time"]
@@ -121,7 +122,7 @@ class LatentDynamicsGAN(AdversarialSystem):
         drawn = self.network(self.model_time(times), seeds=seeds, labels=self._categories(len(times), seeds, labels))
         return VideoClip(drawn[-1].float(), times)
 
-    def draw(self, batch: Batch) -> "Fakes":
+    def generate_fakes(self, batch: Batch) -> "Fakes":
         """As many clips as the batch has, at its times; for the image critic one frame each of as many others."""
         if not isinstance(batch.clip, VideoClip | KeypointClip):
             raise UserError("LatentDynamicsGAN draws frames; this data has trajectories. Choose data with pixels.")

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory
 from datamodules.errors import UserError
-from lightning_modules.adversarial import Scalar
 from lightning_modules.losses.diversity import diversity_loss
+from lightning_modules.manual_optimization import Scalar
 from lightning_modules.networks.heatmaps import Heatmaps
 from lightning_modules.networks.mode_gan import MotionGenerator
 from lightning_modules.noise import normal
@@ -90,7 +90,7 @@ class MotionGAN(TwoCriticGAN):
         """z_m of each seed."""
         return normal(seeds, len(seeds), (self.network.code_size,), stream="motion", device=device)
 
-    def draw(self, batch: Batch) -> "Motions":
+    def generate_fakes(self, batch: Batch) -> "Motions":
         """A made motion for every real one, at the same times, both as the critics see them."""
         real = self._seen(batch)
         code = self._code(len(real), real.device)

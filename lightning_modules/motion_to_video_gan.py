@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from datamodules.clip import Batch, KeypointClip, VideoClip
 from datamodules.errors import UserError
-from lightning_modules.adversarial import Scalar
 from lightning_modules.losses.diversity import diversity_loss
+from lightning_modules.manual_optimization import Scalar
 from lightning_modules.networks.heatmaps import Heatmaps
 from lightning_modules.networks.mode_gan import VideoGenerator
 from lightning_modules.noise import normal
@@ -80,7 +80,7 @@ class MotionToVideoGAN(TwoCriticGAN):
         frames = [self.generator(code, self._drawn(points, sure)) for points, sure in maps]
         return VideoClip(torch.cat(frames, dim=1).float(), motion.times)
 
-    def draw(self, batch: Batch) -> "Videos":
+    def generate_fakes(self, batch: Batch) -> "Videos":
         """A made clip for every real one, with the same motion."""
         clip = batch.clip
         if not isinstance(clip, KeypointClip):

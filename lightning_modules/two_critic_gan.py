@@ -8,9 +8,10 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from datamodules.clip import Batch
-from lightning_modules.adversarial import AdversarialSystem, Losses, Scalar
+from lightning_modules.adversarial import AdversarialSystem
 from lightning_modules.losses.adversarial import wasserstein_fake, wasserstein_generator, wasserstein_real
 from lightning_modules.losses.penalties import gradient_penalty
+from lightning_modules.manual_optimization import Losses, Scalar
 
 
 class TwoCriticGAN(AdversarialSystem, ABC):

@@ -7,14 +7,15 @@ from jaxtyping import Bool, Float, Int
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from datamodules.clip import Batch, KeypointClip, VideoClip
-from datamodules.errors import UserError
-from lightning_modules.adversarial import AdversarialSystem, Losses
+from datamodules.clip import Batch, VideoClip
+from lightning_modules.adversarial import AdversarialSystem
 from lightning_modules.losses.adversarial import least_squares_fake, least_squares_generator, least_squares_real
 from lightning_modules.losses.reconstruction import difference_error, frame_error
+from lightning_modules.manual_optimization import Losses
 from lightning_modules.networks.vid_ode import Decoded, Start, VidODENetwork, start_index
 from lightning_modules.schedules import FlooredExponentialLR
 from lightning_modules.shared_pass import judge
+from lightning_modules.training_example import to_clip_range, to_loss_range, training_example
 
 Frames = Float[Tensor, "batch time channel height width"]
 Times = Float[Tensor, "batch time"]
@@ -134,29 +135,19 @@ class VidODE(AdversarialSystem):
         """Frames at `times` with the flow, difference and mask they were composed of (Fig. 3), in the losses' range."""
         grid = None if self.decode_interval is None else self.decode_interval / self.seconds_per_unit
         shown, asked = self.model_time(observed.times), self.model_time(times)
-        return self.generator(self._inwards(observed.frames), shown, asked, start=start, present=present, grid=grid)
+        return self.generator(
+            to_loss_range(observed.frames, self.pixels), shown, asked, start=start, present=present, grid=grid
+        )
 
-    def draw(self, batch: Batch) -> "Fakes":
+    def generate_fakes(self, batch: Batch) -> "Fakes":
         """Predicted (or reconstructed) frames with their real counterparts."""
-        if not isinstance(batch.clip, VideoClip | KeypointClip):
-            raise UserError("VidODE draws frames; this data has trajectories, without pixels. Choose other data.")
-        frames, times = self._inwards(batch.clip.frames), self.model_time(batch.clip.times)
-        known = None if bool(batch.present.all()) and batch.valid is None else _known(batch)
-        if known is not None:  # what is missing shows as zero, whatever its place held
-            frames = torch.where(known, frames, 0)
-        if self.mode == "interpolate":
-            decoded = self.generator(frames, times, times, start="first", present=batch.present)
-            return Fakes(decoded.frames, decoded.differences, frames, frames, batch.present, known)
-        k = self.observe
-        if not 0 < k < frames.shape[1]:
-            raise UserError(
-                f"Extrapolation shows the first {k} of {frames.shape[1]} frames and asks the rest; `observe` must be "
-                f"from 1 to {frames.shape[1] - 1}. Change `observe` or the number of frames of the data's sampling."
-            )
-        present = batch.present[:, :k]
-        decoded = self.generator(frames[:, :k], times[:, :k], times[:, k:], start="last", present=present)
-        known = known if known is None else known[:, k:]
-        return Fakes(decoded.frames, decoded.differences, frames[:, :k], frames[:, k:], batch.present, known)
+        times = self.model_time(batch.clip.times)
+        example = training_example(
+            batch, times, mode=self.mode, observe=self.observe, pixels=self.pixels, model=type(self).__name__
+        )
+        frames, observed_times, present, start = example.observed
+        decoded = self.generator(frames, observed_times, example.target_times, start=start, present=present)
+        return Fakes(decoded.frames, decoded.differences, frames, example.target, batch.present, example.known)
 
     def critic_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
         """LSGAN for each critic, weighted (eqs 3, 4, 8; the code's factor is in `critic_weight`)."""
@@ -223,12 +214,7 @@ class VidODE(AdversarialSystem):
         self, observed: VideoClip, times: Times, start: Start, present: Bool[Tensor, "batch shown"] | None
     ) -> VideoClip:
         frames = self.decode(observed, times, start, present).frames
-        if self.pixels == "unit":
-            frames = (2 * frames - 1).clamp(-1, 1)
-        return VideoClip(frames.float(), times)
-
-    def _inwards(self, frames: Frames) -> Frames:
-        return (frames + 1) / 2 if self.pixels == "unit" else frames
+        return VideoClip(to_clip_range(frames, self.pixels), times)
 
 
 class Fakes(NamedTuple):
@@ -261,8 +247,3 @@ def one_replaced(real: Frames, fake: Frames) -> Float[Tensor, "windows channels 
     count = real.shape[1]
     chosen = torch.eye(count, dtype=torch.bool, device=real.device)[None, :, :, None, None, None]
     return torch.where(chosen, fake[:, None], real[:, None]).flatten(2, 3).flatten(0, 1)
-
-
-def _known(batch: Batch) -> Bool[Tensor, "batch time 1 _ _"]:
-    known = batch.present[:, :, None, None, None]
-    return known if batch.valid is None else known & batch.valid

@@ -35,8 +35,8 @@ def measured(system: LatentDynamicsGAN, batch: Batch, repeats: int) -> Report:
     )
     if system.fakes == "fresh":
         with torch.no_grad():  # the critics' fakes
-            system.draw(batch)
-    system.draw(batch)
+            system.training_output(batch)
+    system.training_output(batch)
     hook.remove()
     report: Report = in_turn({"alone": lambda: replay(system, calls)}, repeats)
     if isinstance(system.network.dynamics, LatentODE):

@@ -93,7 +93,7 @@ def batch_of(system: Inbetweening, clips: int) -> Batch:
 
 def our_step(system: Inbetweening, batch: Batch) -> None:
     """Both players' gradients as `AdversarialSystem` takes them: one set of fakes, the critics' weights at rest."""
-    fakes = system.draw(batch)
+    fakes = system.generate_fakes(batch)
     torch.stack(list(system.critic_losses(batch, detached(fakes)).values())).sum().backward()
     with frozen(system.critics):
         torch.stack(list(system.generator_losses(batch, fakes).values())).sum().backward()
@@ -104,7 +104,7 @@ def plain_step(system: Inbetweening, batch: Batch) -> None:
     generator's turn takes the critics' gradients too. The losses are the same.
     """
     with torch.no_grad():
-        fakes = system.draw(batch)
+        fakes = system.generate_fakes(batch)
     total = torch.zeros(())
     assert isinstance(batch.clip, VideoClip)
     truth = Fakes(batch.clip.frames, fakes.middle)
@@ -116,7 +116,7 @@ def plain_step(system: Inbetweening, batch: Batch) -> None:
             penalty = (sign * logits).sigmoid().square() * gradient.flatten(1).square().sum(dim=1)
             total = total + loss(logits) + system.penalty_weight / 2 * penalty.mean()
     total.backward()
-    torch.stack(list(system.generator_losses(batch, system.draw(batch)).values())).sum().backward()
+    torch.stack(list(system.generator_losses(batch, system.generate_fakes(batch)).values())).sum().backward()
 
 
 def times(size: int, width: int, clips: int, steps: int) -> dict[str, Any]:

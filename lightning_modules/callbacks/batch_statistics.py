@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from datamodules.clip import Batch
-from lightning_modules.adversarial import AdversarialSystem
 from lightning_modules.callbacks.rng_state import capture_random_state, restore_random_state
+from lightning_modules.manual_optimization import ManualOptimizationSystem
 
 
 class LastBatches:
@@ -31,7 +31,7 @@ class LastBatches:
         """Whether there are as many as are kept."""
         return len(self.batches) == self.batches.maxlen
 
-    def add(self, system: AdversarialSystem, batch: Batch) -> None:
+    def add(self, system: ManualOptimizationSystem, batch: Batch) -> None:
         """Keep a batch that the system has just learned from, and which of its parts were in training mode then."""
         if not self.batches:
             self._modes = {module: module.training for module in system.modules()}
@@ -42,7 +42,7 @@ class LastBatches:
         """Forget the batches, which may fill a device's memory."""
         self.batches.clear()
 
-    def statistics(self, trainer: Trainer, system: AdversarialSystem, part: str) -> dict[str, Tensor]:
+    def statistics(self, trainer: Trainer, system: ManualOptimizationSystem, part: str) -> dict[str, Tensor]:
         """The statistics of the part's batch normalisations, by their buffers' names in the whole system.
 
         Over all batches of all processes, each with the same weight. A normalisation that the draws do not reach, or
@@ -64,7 +64,7 @@ class LastBatches:
                 norm.momentum = None  # the mean over the batches
             with torch.no_grad(), trainer.precision_plugin.forward_context():
                 for batch in self.batches:
-                    system.draw(batch)
+                    system.training_output(batch)
             reached = {name: norm for name, norm in norms.items() if norm.num_batches_tracked}
             return {
                 f"{name}.{buffer}": _over_processes(trainer, value)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from datamodules.clip import Batch
 from datamodules.errors import UserError
-from lightning_modules.adversarial import AdversarialSystem
 from lightning_modules.callbacks.batch_statistics import LastBatches, normalisations
 from lightning_modules.callbacks.budget import updates_of
+from lightning_modules.manual_optimization import ManualOptimizationSystem
 
 
 class WeightAveraging(Callback):
@@ -79,7 +79,7 @@ class WeightAveraging(Callback):
         """Average once for each generator update since the last batch."""
         if self.decay is None or self._average is None:
             return
-        if isinstance(pl_module, AdversarialSystem) and self.statistics:
+        if isinstance(pl_module, ManualOptimizationSystem) and self.statistics:
             self._batches.add(pl_module, batch)
         updates = updates_of(trainer, pl_module)
         new, self._counted = updates - self._counted, updates
@@ -180,8 +180,8 @@ class WeightAveraging(Callback):
 
     def _no_statistics(self, pl_module: LightningModule) -> str | None:
         """Why there is nothing to compute, if so."""
-        if not isinstance(pl_module, AdversarialSystem):
-            return f"{type(pl_module).__name__} does not draw from batches, so no statistics can be computed by that."
+        if not isinstance(pl_module, ManualOptimizationSystem):
+            return f"{type(pl_module).__name__} has no `training_output`, so statistics cannot be re-estimated."
         if not self._normalisations(pl_module):
             return f"The {self.part} of this {type(pl_module).__name__} has no batch normalisation, so no statistics."
         return None
@@ -203,7 +203,7 @@ class WeightAveraging(Callback):
         """Those of the average, which is in the module: measured once after each batch."""
         batches, resumed = self._batches, bool(self._measured) and self._measured_at is None
         if batches.full if resumed else bool(batches.batches) and self._measured_at != batches.seen:
-            assert isinstance(pl_module, AdversarialSystem)
+            assert isinstance(pl_module, ManualOptimizationSystem)
             self._measured = batches.statistics(trainer, pl_module, self.part)
             self._measured_at = batches.seen
         return self._measured

@@ -18,9 +18,9 @@ from baselines.ode_fc import ODEFC
 from benchmarks.evaluation.tasks import Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.dynamics.ode import LatentODE
-from lightning_modules.paired import PairedSystem, Shown
+from lightning_modules.supervised import ObservedFrames, SupervisedSystem
 
-MODELS: dict[str, Callable[..., PairedSystem]] = {
+MODELS: dict[str, Callable[..., SupervisedSystem]] = {
     "conv_gru": lambda **k: ConvGRU(channels=1, width=2, interval=0.1, **k),
     "conv_gru_dt": lambda **k: ConvGRUDt(channels=1, width=2, **k),
     "conv_gru_decay": lambda **k: ConvGRUDecay(channels=1, width=2, **k),
@@ -37,11 +37,11 @@ RECURRENT = ["conv_gru", "conv_gru_dt", "conv_gru_decay"]
 ANY_TIME = [name for name in MODELS if name != "conv_gru"]
 
 
-def system(name: str, seed: int = 0, **arguments: object) -> PairedSystem:
+def system(name: str, seed: int = 0, **arguments: object) -> SupervisedSystem:
     torch.manual_seed(seed)
     made = MODELS[name](**arguments)
     for _ in range(3):  # so that batch norm knows what frames look like
-        made.draw(batch())
+        made.training_output(batch())
     return made.eval()
 
 
@@ -113,7 +113,7 @@ def test_every_weight_learns_from_finite_losses(name: str, mode: str) -> None:
     torch.manual_seed(0)
     made = MODELS[name](training=mode, observe=5)
     posed = batch(frames=10 if mode == "extrapolate" else 5)
-    losses = made.generator_losses(posed, made.draw(posed))
+    losses = made.losses(posed, made.training_output(posed))
     assert all(bool(loss.isfinite()) for loss in losses.values())
     torch.stack(list(losses.values())).sum().backward()
     idle = [key for key, value in made.generator.named_parameters() if value.grad is None]
@@ -131,7 +131,7 @@ def test_a_missing_target_teaches_nothing(name: str) -> None:
         posed = batch(present=present)
         assert isinstance(posed.clip, VideoClip)
         posed.clip.frames[:, 7] = filler
-        losses.append(torch.stack(list(made.generator_losses(posed, made.draw(posed)).values())))
+        losses.append(torch.stack(list(made.losses(posed, made.training_output(posed)).values())))
     assert_close(losses[0], losses[1])
 
 
@@ -219,7 +219,7 @@ def test_latent_ode_encodes_backward_by_euler_and_gates_as_its_public_code_does(
         mean, deviation = network.cell(vector, mean, deviation)
         before = 0.1 * index
     theirs = network.head(torch.cat([mean, deviation], dim=1))
-    ours = network.encode(Shown(clip.frames, clip.times, torch.ones(3, 4, dtype=torch.bool), "first"))
+    ours = network.encode(ObservedFrames(clip.frames, clip.times, torch.ones(3, 4, dtype=torch.bool), "first"))
     assert_close(ours.mean, theirs[:, :6])
     assert_close(ours.deviation, theirs[:, 6:].abs())
     assert_close(ours.time, torch.zeros(3))
@@ -237,17 +237,17 @@ def test_latent_odes_weight_of_kl_waits_ten_epochs() -> None:
 def test_latent_odes_bound_is_a_log_mean_over_draws() -> None:
     torch.manual_seed(0)
     made = FrameLatentODE(channels=1, size=16, width=2, latent=6, state=5, hidden=7, warm_up=0, samples=2, noise=0.5)
-    drawn = made.draw(batch())
+    drawn = made.training_output(batch())
     made._trainer = type("Clock", (), {"current_epoch": 100})()  # type: ignore[assignment]
     terms = []
     for frames in drawn.frames:
-        fit = Normal(frames, 0.5).log_prob(drawn.question.target).mean()
+        fit = Normal(frames, 0.5).log_prob(drawn.example.target).mean()
         prior = Normal(torch.zeros(3, 6), torch.ones(3, 6))
         terms.append(
             fit - made.kl_weight * kl_divergence(Normal(drawn.guess.mean, drawn.guess.deviation), prior).mean()
         )
     theirs = -torch.stack(terms).exp().mean().log()
-    assert_close(made.generator_losses(batch(), drawn)["bound"], theirs)
+    assert_close(made.losses(batch(), drawn)["bound"], theirs)
 
 
 def test_second_order_is_position_and_velocity() -> None:
@@ -280,9 +280,9 @@ def test_the_bound_of_ode2vae_is_the_papers_or_its_codes(released: bool) -> None
     made = MODELS["ode2vae_released" if released else "ode2vae"](gamma=0.7, curriculum=False)
     assert isinstance(made, ODE2VAE)
     made.network.force.log_variance.data.fill_(-1.3)
-    drawn = made.draw(batch())
-    ours = made.generator_losses(batch(), drawn)
-    target, states, guess = drawn.question.target, drawn.states, drawn.guess
+    drawn = made.training_output(batch())
+    ours = made.losses(batch(), drawn)
+    target, states, guess = drawn.example.target, drawn.states, drawn.guess
     picture = drawn.drawn.sigmoid()
     fit = (target * picture.log() + (1 - target) * (1 - picture).log()).sum() / 3
     assert_close(ours["likelihood"], -fit, rtol=1e-4, atol=0)
@@ -360,7 +360,7 @@ def test_the_curriculum_grows_with_the_epochs() -> None:
     lengths = []
     for epoch in (0, 6, 8, 40):
         made._trainer = type("Clock", (), {"current_epoch": epoch})()  # type: ignore[assignment]
-        lengths.append(made.draw(batch()).drawn.shape[1])
+        lengths.append(made.training_output(batch()).drawn.shape[1])
     assert lengths == [4, 5, 6, 10]
 
 
@@ -374,7 +374,7 @@ def test_latent_ode_reads_only_what_is_shown_and_turns_deviation_into_chance() -
     drawn = made.predict(shown, times, seeds=torch.arange(3)).frames
     assert not torch.equal(certain, drawn)
     with pytest.raises(ValueError, match="observe"):
-        made.draw(batch(frames=5))
+        made.training_output(batch(frames=5))
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)

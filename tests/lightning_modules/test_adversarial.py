@@ -34,7 +34,7 @@ class TinyGAN(AdversarialSystem):
         super().__init__(generator, {"only": critic}, generator_optimizer=sgd, critic_optimizer=sgd, **arguments)
         self.draws = 0
 
-    def draw(self, batch: Batch) -> Any:
+    def generate_fakes(self, batch: Batch) -> Any:
         self.draws += 1
         return {"nested": [self.generator(real(batch).flip(1))]}
 
@@ -190,7 +190,7 @@ def test_vid_odes_shared_pass_is_the_plain_joint_turn(mode: str) -> None:
     results = []
     for losses in (system.joint_losses, lambda *args: AdversarialSystem.joint_losses(system, *args)):
         system.zero_grad()
-        critic, generator = losses(clips, system.draw(clips))
+        critic, generator = losses(clips, system.generate_fakes(clips))
         sum(critic.values()).backward()
         sum(generator.values()).backward()
         gradients = [p.grad.clone() for p in system.parameters() if p.grad is not None]
@@ -202,7 +202,7 @@ def test_without_critics_there_is_one_optimiser_and_no_adversarial_term() -> Non
     system, clips = make(image_critic=None, sequence_critic=None), batch()
     assert len(system.configure_optimizers()) == 1
     before = [p.clone() for p in system.parameters()]
-    assert set(system.generator_losses(clips, system.draw(clips))) == {"reconstruction", "difference"}
+    assert set(system.generator_losses(clips, system.generate_fakes(clips))) == {"reconstruction", "difference"}
     fit(system, [clips])
     assert system.generator_updates == 1
     assert any(not torch.equal(p, q) for p, q in zip(system.parameters(), before, strict=True))

@@ -105,7 +105,7 @@ def normalisation(state: dict[str, Tensor]) -> list[Tensor]:
 class Seen(TinyGAN):
     """Draws from the batch alone, so that the statistics follow by hand."""
 
-    def draw(self, batch: Batch) -> Tensor:
+    def generate_fakes(self, batch: Batch) -> Tensor:
         return self.generator(batch.clip.frames[:, 0].flatten(1)[:, 10:16])
 
 
@@ -180,11 +180,11 @@ class Mixed(TinyGAN):
         self.unused = layers[2].unused = torch.nn.BatchNorm1d(4)
         self.drawn = 0
 
-    def draw(self, batch: Batch) -> Tensor:
+    def generate_fakes(self, batch: Batch) -> Tensor:
         self.drawn += 1
         if self.broken and self.norm.momentum is None:
             raise ArithmeticError("no more")
-        return super().draw(batch)
+        return super().generate_fakes(batch)
 
 
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
@@ -243,7 +243,7 @@ def test_statistics_are_those_of_all_processes(tmp_path: Path) -> None:
 def test_statistics_that_nothing_can_give_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="0 or more batches; got 4 with decay None"):
         WeightAveraging(statistics=4)
-    with pytest.raises(ValueError, match=r"does not draw from batches.*statistics: 0"):
+    with pytest.raises(ValueError, match=r"no `training_output`.*statistics: 0"):
         trainer_of(tmp_path, WeightAveraging(0.9, statistics=4)).fit(Plain(), data())
     system = TinyGAN()
     system.generator[1] = torch.nn.Identity()  # type: ignore[index]

@@ -137,7 +137,7 @@ def test_it_answers_the_inbetweening_task() -> None:
 
 def test_the_critics_see_the_given_ends_and_a_frame_between() -> None:
     system, batch = system_of(), batch_of(64)
-    fakes = system.draw(batch)
+    fakes = system.generate_fakes(batch)
     assert isinstance(fakes, Fakes)
     assert torch.equal(fakes.videos[:, [0, -1]], ends(batch).frames)
     assert set(fakes.middle.tolist()) == {1, 2, 3, 4, 5, 6}
@@ -145,7 +145,7 @@ def test_the_critics_see_the_given_ends_and_a_frame_between() -> None:
 
 def test_losses_are_binary_cross_entropy() -> None:
     system, batch = system_of(penalty_weight=0.0), batch_of()
-    fakes = system.draw(batch)
+    fakes = system.generate_fakes(batch)
     rows = torch.arange(3)
     views = {
         "video": (batch.clip.frames, fakes.videos),  # type: ignore[union-attr]
@@ -188,7 +188,7 @@ def test_the_penalty_is_autograds_by_hand_on_a_toy_critic() -> None:
 
 def test_half_a_tenth_of_each_critics_penalty_counts() -> None:
     system, batch = system_of(), batch_of()
-    fakes = system.draw(batch)
+    fakes = system.generate_fakes(batch)
     fakes = Fakes(fakes.videos.detach(), fakes.middle)
     losses = system.critic_losses(batch, fakes)
     assert set(losses) == {"video", "video_penalty", "image", "image_penalty"}
@@ -219,7 +219,7 @@ def test_the_optimisers_are_the_papers() -> None:
 ])  # fmt: skip
 def test_clips_that_cannot_be_learnt_from_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        system_of().draw(batch_of(1, **fields))
+        system_of().generate_fakes(batch_of(1, **fields))
 
 
 def test_critics_for_other_frames_are_refused() -> None:

@@ -134,7 +134,7 @@ def test_both_players_move(name: str) -> None:
 
 def test_the_losses_are_binary_cross_entropy() -> None:
     system, data = mocogan().eval(), moving(3)
-    fakes = detached(system.draw(data))
+    fakes = detached(system.generate_fakes(data))
     assert fakes.images is not None
     assert fakes.images.shape == (3, 3, SIZE, SIZE)
     video, bce = system.critics["video"], binary_cross_entropy_with_logits
@@ -179,7 +179,7 @@ def test_the_image_critic_sees_each_frame_of_each_clip_equally_often() -> None:
     data = moving(clips, frames)
     data = data._replace(clip=VideoClip(numbered(clips, frames), torch.arange(frames).expand(clips, -1) / 16))
     for _ in range(draws):
-        system.critic_losses(data, system.draw(data))
+        system.critic_losses(data, system.generate_fakes(data))
     seen = torch.stack(image.shown)
     for sign in (1, -1):
         shown = sign * seen[(sign * seen > 0).all(1)] - 1
@@ -192,7 +192,7 @@ def test_the_image_critic_sees_each_frame_of_each_clip_equally_often() -> None:
 def test_categories_are_told_and_found() -> None:
     system, data = mocogan(categories=3, label_weight=1.0, infogan_weight=0.5), moving(3)
     data = data._replace(labels=torch.tensor([0, 1, 2]))
-    fakes = system.draw(data)
+    fakes = system.generate_fakes(data)
     assert set(system.critic_losses(data, detached(fakes))) == {"video", "image", "labels"}
     assert set(system.generator_losses(data, fakes)) == {"video", "image", "infogan"}
     system.eval()
@@ -212,7 +212,7 @@ def test_the_penalty_is_of_the_verdict_and_not_of_the_categories() -> None:
     system, data = mocogan(categories=3, penalty_weight=0.7).eval(), moving(2)
     frames = real_frames(data).requires_grad_()
     (slope,) = torch.autograd.grad(system.critics["video"](frames)[:, 0].sum(), frames)
-    ours = system.critic_losses(data, detached(system.draw(data)))["penalty"]
+    ours = system.critic_losses(data, detached(system.generate_fakes(data)))["penalty"]
     assert_close(ours, 0.7 * slope.square().sum() / len(slope))
 
 
@@ -309,7 +309,7 @@ def test_missing_frames_are_refused() -> None:
     data = moving(2)
     data.present[0, 3] = False
     with pytest.raises(ValueError, match="whole clips"):
-        tgan().draw(data)
+        tgan().generate_fakes(data)
     with pytest.raises(ValueError, match="13 frames or more; got 12"):
         MoCoGANVideoCritic(size=SIZE)(torch.zeros(1, 12, 3, SIZE, SIZE))
 

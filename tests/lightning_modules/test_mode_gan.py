@@ -120,7 +120,7 @@ def test_a_block_is_equation_5() -> None:
 
 def test_a_frame_depends_on_no_other_frame_at_test_time() -> None:
     system, motion = video_gan(), balls(2, 12)
-    system.draw(batch(balls()))  # running statistics that are not the initial ones
+    system.generate_fakes(batch(balls()))  # running statistics that are not the initial ones
     system.eval()
     seeds = torch.tensor([1, 2])
     with torch.no_grad():
@@ -134,7 +134,7 @@ def test_a_frame_depends_on_no_other_frame_at_test_time() -> None:
 
 def test_every_part_learns() -> None:
     system, data = video_gan(), batch(balls())
-    fakes = system.draw(data)
+    fakes = system.generate_fakes(data)
     critic = system.critic_losses(data, fakes._replace(fake=fakes.fake.detach()))
     generator = system.generator_losses(data, fakes)
     assert set(critic) == {"frame", "frame_penalty", "sequence", "sequence_penalty"}
@@ -150,7 +150,7 @@ def test_every_part_learns() -> None:
 def test_a_missing_frame_is_grey_before_the_critics_real_or_made() -> None:
     data = batch(balls())
     data.present[1, 2] = False
-    fakes = video_gan().draw(data)
+    fakes = video_gan().generate_fakes(data)
     for shown in (fakes.real, fakes.fake, fakes.maps):
         assert float(shown[1, 2].detach().abs().max()) == 0
         assert float(shown[1, 3].detach().abs().max()) > 0
@@ -159,9 +159,9 @@ def test_a_missing_frame_is_grey_before_the_critics_real_or_made() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     clip = balls()
     with pytest.raises(ValueError, match="keypoints of its clips"):
-        video_gan().draw(batch(clip)._replace(clip=VideoClip(clip.frames, clip.times)))
+        video_gan().generate_fakes(batch(clip)._replace(clip=VideoClip(clip.frames, clip.times)))
     with pytest.raises(ValueError, match="frames of"):
-        video_gan().draw(batch(clip._replace(frames=torch.zeros(3, FRAMES, 1, 8, 8))))
+        video_gan().generate_fakes(batch(clip._replace(frames=torch.zeros(3, FRAMES, 1, 8, 8))))
     with pytest.raises(ValueError, match="sizes must agree"):
         MotionToVideoGAN(VideoGenerator(JOINTS, size=SIZE, width=1), Heatmaps(8))
 

@@ -202,7 +202,7 @@ def test_every_part_learns(make: Callable[[], LatentODE], kind: str) -> None:
     system = motion_gan(make()) if kind == "heatmaps" else pendulum_gan(make())
     times = (torch.arange(FRAMES) / 16).expand(3, -1)
     data = batch(balls() if kind == "heatmaps" else Trajectory(torch.randn(3, FRAMES, 2), times))
-    fakes = system.draw(data)
+    fakes = system.generate_fakes(data)
     critic = system.critic_losses(data, fakes._replace(fake=fakes.fake.detach()))
     generator = system.generator_losses(data, fakes)
     assert set(critic) == {"frame", "frame_penalty", "sequence", "sequence_penalty"}
@@ -219,7 +219,7 @@ def test_every_part_learns(make: Callable[[], LatentODE], kind: str) -> None:
 def test_any_member_learns_and_moves_by_its_seed(make: Callable[[], Dynamics]) -> None:
     system = motion_gan(make())
     data = batch(balls())
-    losses = system.generator_losses(data, system.draw(data))
+    losses = system.generator_losses(data, system.generate_fakes(data))
     torch.stack(list(losses.values())).sum().backward()
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in system.generator.parameters())
     moved = [system.generate(data.clip.times, seeds=torch.tensor(seeds)) for seeds in ([1, 2, 3], [3, 1, 2])]
@@ -233,7 +233,7 @@ def test_what_the_data_are_not_sure_of_may_fade_from_real_and_made_alike() -> No
     clip.confidence[:, :, 1] = 0
     data = batch(clip)
     data.present[0, 3] = False
-    motions = motion_gan(fade=True).draw(data)
+    motions = motion_gan(fade=True).generate_fakes(data)
     for drawn in (motions.real, motions.fake):
         assert float(drawn[:, :, 1].detach().abs().max()) == 0
         assert float(drawn[0, 3].detach().abs().max()) == 0
@@ -245,7 +245,7 @@ def test_unsure_joints_count_whole_unless_told() -> None:
     clip.confidence[:, :, 1] = 0
     data = batch(clip)
     data.present[0, 3] = False
-    motions = motion_gan().draw(data)
+    motions = motion_gan().generate_fakes(data)
     assert_close(motions.real[1:], motion_gan().heatmaps(clip.keypoints)[1:])
     for drawn in (motions.real, motions.fake):
         assert float(drawn[0, 3].detach().abs().max()) == 0
@@ -254,10 +254,10 @@ def test_unsure_joints_count_whole_unless_told() -> None:
 def test_data_of_the_wrong_kind_are_refused_by_name() -> None:
     states = Trajectory(torch.randn(3, FRAMES, 2), (torch.arange(FRAMES) / 16).expand(3, -1))
     with pytest.raises(ValueError, match="has Trajectorys"):
-        motion_gan().draw(batch(states))
+        motion_gan().generate_fakes(batch(states))
     with pytest.raises(ValueError, match="without `heatmaps`"):
-        pendulum_gan().draw(batch(balls()))
+        pendulum_gan().generate_fakes(batch(balls()))
     other = motion_gan()
     other.network.readout = MLP([6, 8, 10])
     with pytest.raises(ValueError, match="5 keypoints"):
-        other.draw(batch(balls()))
+        other.generate_fakes(batch(balls()))

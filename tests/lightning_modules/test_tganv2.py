@@ -51,7 +51,7 @@ def test_a_pyramid_is_drawn_judged_and_learnt_from(name: str) -> None:
     system, data = system_of(MEMBERS[name]()), moving()
     assert isinstance(data.clip, VideoClip)
     shapes = [(2, 16, 3, 12, 12), (2, 8, 3, 24, 24), (2, 4, 3, 48, 48)]
-    assert [level.shape for level in system.draw(data).levels] == shapes
+    assert [level.shape for level in system.generate_fakes(data).levels] == shapes
     assert [level.shape for level in system.network.levels(data.clip.frames)] == shapes
     before = copy.deepcopy(dict(system.named_parameters()))
     quiet: Any = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
@@ -99,7 +99,7 @@ def test_the_losses_are_those_of_the_public_code() -> None:
     system, data = system_of(ConvLSTM(8)), moving()
     assert isinstance(data.clip, VideoClip)
     system.penalty_weight = len(SEEDS) / 2
-    fakes, critic = detached(system.draw(data)), system.critics["video"]
+    fakes, critic = detached(system.generate_fakes(data)), system.critics["video"]
     torch.manual_seed(3)
     ours = system.critic_losses(data, fakes)
     torch.manual_seed(3)

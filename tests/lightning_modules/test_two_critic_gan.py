@@ -29,7 +29,7 @@ class Linear(nn.Module):
 class Marked(TwoCriticGAN):
     """Real clips count 0, 1, 2, ... in time, made ones are 100 more."""
 
-    def draw(self, batch: Batch) -> Any:
+    def generate_fakes(self, batch: Batch) -> Any:
         assert isinstance(batch.clip, Trajectory)
         return batch.clip.values, batch.clip.values + 100
 
@@ -53,7 +53,7 @@ def gan(**arguments: Any) -> Marked:
 
 def test_the_losses_are_wgan_gps_with_their_weights() -> None:
     system, data = gan(penalty_weight=3.0, diversity_weight=0.5), batch()
-    fakes = system.draw(data)
+    fakes = system.generate_fakes(data)
     critic, generator = system.critic_losses(data, fakes), system.generator_losses(data, fakes)
     frame, clip = (dict(system.critics.named_parameters())[f"{name}.weight"] for name in ("frame", "sequence"))
     assert_close(critic["frame"], 100 * frame.sum())  # E D(fake) - E D(real), at the same moments
@@ -68,7 +68,7 @@ def test_the_frame_critic_sees_one_moment_of_each_clip_the_same_of_real_and_made
     system, data = gan(), batch()
     seen = set()
     for _ in range(20):
-        (name, real, fake), (other, whole, _) = system._views(system.draw(data))
+        (name, real, fake), (other, whole, _) = system._views(system.generate_fakes(data))
         assert (name, other) == ("frame", "sequence")
         assert_close(fake, real + 100)
         assert real.shape == (3, 2)
@@ -82,7 +82,7 @@ def test_the_frame_critic_sees_one_moment_of_each_clip_the_same_of_real_and_made
 def test_a_critic_and_a_weight_can_be_left_out(critic: str) -> None:
     system = gan(diversity_weight=0.0)
     del system.critics[critic]
-    fakes = system.draw(batch())
+    fakes = system.generate_fakes(batch())
     (left,) = {"frame", "sequence"} - {critic}
     assert set(system.critic_losses(batch(), fakes)) == {left, f"{left}_penalty"}
     assert set(system.generator_losses(batch(), fakes)) == {left}

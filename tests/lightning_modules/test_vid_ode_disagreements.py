@@ -125,7 +125,7 @@ def test_5_windows_hold_only_predictions_or_one_after_real_frames() -> None:
     assert forced[4].tolist() == [4, 5, 6, 7, 8, 109]
     for windows, last in (("predicted", True), ("teacher_forced", False)):
         system, clips = make(windows=windows), batch()
-        fakes = system.draw(clips)
+        fakes = system.generate_fakes(clips)
         judged = {name: seen for name, _, _, seen in system._judged(fakes)}
         assert torch.equal(judged["sequence"][4][1], fakes.predicted[0, 0, 0]) == last
         assert torch.equal(judged["sequence"][4][5], fakes.predicted[0, 4, 0])
@@ -135,7 +135,7 @@ def test_5_windows_hold_only_predictions_or_one_after_real_frames() -> None:
 def test_6_the_critics_own_loss_is_scaled_in_the_code_alone() -> None:
     clips = batch()
     released, paper = make(), make(critic_weight=1.0)
-    fakes = released.draw(clips)
+    fakes = released.generate_fakes(clips)
     for name, loss in released.critic_losses(clips, fakes).items():
         assert_close(paper.critic_losses(clips, fakes)[name] * 0.5 * 0.003, loss)
 

@@ -160,10 +160,10 @@ def test_a_missing_frame_changes_no_loss_by_its_content(mode: str) -> None:
     for content in (0.0, 0.9):
         frames = torch.where(present[..., None, None, None] & valid, whole.clip.frames, content)
         holed = whole._replace(clip=VideoClip(frames, whole.clip.times), present=present, valid=valid)
-        critic, generator = system.joint_losses(holed, system.draw(holed))
+        critic, generator = system.joint_losses(holed, system.generate_fakes(holed))
         losses.append(torch.stack([*critic.values(), *generator.values()]).detach())
     assert torch.equal(losses[0], losses[1])
-    critic, generator = system.joint_losses(whole, system.draw(whole))
+    critic, generator = system.joint_losses(whole, system.generate_fakes(whole))
     assert float((torch.stack([*critic.values(), *generator.values()]) - losses[0]).abs().max()) > 1e-3
 
 
@@ -172,7 +172,7 @@ def test_the_first_difference_is_to_the_frame_that_the_chain_starts_from() -> No
     system, whole = make(), batch()
     present = torch.ones(2, 10, dtype=torch.bool)
     present[:, 4] = False
-    fakes = system.draw(whole._replace(present=present))
+    fakes = system.generate_fakes(whole._replace(present=present))
     assert fakes.differences is not None
     frames = (whole.clip.frames + 1) / 2
     truth = frames[:, 5:] - torch.cat([frames[:, 3:4], frames[:, 5:-1]], dim=1)
@@ -183,7 +183,7 @@ def test_the_first_difference_is_to_the_frame_that_the_chain_starts_from() -> No
 @pytest.mark.parametrize("mode", ["extrapolate", "interpolate"])
 def test_every_parameter_that_trains_gets_a_gradient(mode: str) -> None:
     system, clips = make(mode).train(), batch(frames=10 if mode == "extrapolate" else 5)
-    critic, generator = system.joint_losses(clips, system.draw(clips))
+    critic, generator = system.joint_losses(clips, system.generate_fakes(clips))
     (sum(critic.values()) + sum(generator.values())).backward()
     without = set()
     for name, parameter in system.named_parameters():
@@ -215,7 +215,7 @@ def test_ablations_draw_with_fewer_parts(composition: str, outputs: int, known: 
     clips = batch(channels=3)
     decoded = system.decode(clips.clip, clips.clip.times[:, -1:] + INTERVAL, "last")  # type: ignore[arg-type]
     assert {name for name in ("warped", "differences", "masks", "flows") if getattr(decoded, name) is not None} == known
-    losses = system.generator_losses(clips, system.draw(clips))
+    losses = system.generator_losses(clips, system.generate_fakes(clips))
     assert ("difference" in losses) == (composition == "mask")
 
 
@@ -245,7 +245,7 @@ def test_frame_stack_takes_its_number_of_frames_only() -> None:
 
 def test_observe_must_leave_something_to_ask() -> None:
     with pytest.raises(ValueError, match="`observe` must be from 1 to 4"):
-        make().draw(batch(frames=5))
+        make().generate_fakes(batch(frames=5))
 
 
 @pytest.mark.parametrize(("mode", "critic", "sequence"), [

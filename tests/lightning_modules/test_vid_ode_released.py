@@ -98,7 +98,7 @@ def test_frames_losses_and_gradients_are_the_released_ones(mode: str, phase: str
     batch = Batch(VideoClip(frames, times), torch.arange(2), torch.tensor([-1, -1]), torch.ones(times.shape) > 0)
     decoded: dict[str, Tensor] = {}
     hook = system.generator.register_forward_hook(lambda _, __, output: decoded.update(output._asdict()))
-    fakes = system.draw(batch)
+    fakes = system.generate_fakes(batch)
     hook.remove()
     for name in ("frames", "flows", "masks", "differences", "warped", "latents"):
         assert_like(decoded[name], theirs[name])

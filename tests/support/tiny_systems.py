@@ -52,7 +52,7 @@ class TinyGAN(AdversarialSystem):
         )
         self.poison = poison
 
-    def draw(self, batch: Batch) -> Tensor:
+    def generate_fakes(self, batch: Batch) -> Tensor:
         noise = torch.randn(len(batch.ids), 6, device=self.device)
         return self.generator(noise + np.random.rand())  # noqa: NPY002
 
