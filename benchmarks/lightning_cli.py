@@ -22,7 +22,7 @@ from benchmarks.config.errors import mistake_in_command
 from benchmarks.config.resolve import is_config_file, read_config
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.loggers.csv_log import CsvLog
-from benchmarks.loggers.progress import Progress
+from benchmarks.loggers.progress import ProgressFile
 from benchmarks.loggers.progress_bar import use_budget_bar
 from benchmarks.utils.errors import UserError, run_with_user_errors, unknown_name_error
 from benchmarks.utils.io import slug
@@ -94,7 +94,7 @@ class ChronoReelCLI(LightningCLI):
             trainer_defaults={
                 # the data deal themselves out to processes; Lightning would repeat clips to fill the last batch
                 "use_distributed_sampler": False,
-                "callbacks": [RandomState(), Health(), UpdateAxis(), Progress()],
+                "callbacks": [RandomState(), Health(), UpdateAxis(), ProgressFile()],
             },
             seed_everything_default=0,
             parser_kwargs={**strict, "prog": "lightning", **{command: dict(strict) for command in COMMANDS}},

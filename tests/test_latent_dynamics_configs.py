@@ -10,7 +10,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from benchmarks.commands.speed import model_and_data
-from benchmarks.runs.spec import read_plan
+from benchmarks.runs.spec import read_benchmark
 from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import (
     ConvLSTM,
@@ -163,7 +163,7 @@ BENCHMARKS = [
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=identity)
 def test_a_row_trains_what_its_label_says(path: Path) -> None:
-    trained = [row for row in read_plan(path).rows if row.experiment]
+    trained = [row for row in read_benchmark(path).rows if row.experiment]
     rows = [row for row in trained if row.experiment in EXPERIMENTS or row.label.startswith(("MoCoGAN", "TGAN"))]
     assert rows
     assert len(rows) == len(trained) or not path.stem.startswith("latent_nde")

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from benchmarks.commands import run
 from benchmarks.records.record import Record, read_records
-from benchmarks.runs.spec import Plan, read_plan
+from benchmarks.runs.spec import BenchmarkSpec, read_benchmark
 
-PLAN = Path("configs/benchmark/demo.yaml")
+BENCHMARK = Path("configs/benchmark/demo.yaml")
 OURS = "Vid-ODE, extrapolate, 200 s"
 FRAMES = (1, 2, 3, 4, 5)
 CLIP = 3
@@ -24,14 +24,14 @@ def main(folder: Path = Path("runs/demo")) -> int:
     """Run everything; returns 1 only if a row could not be run, not if the short training misses its goal."""
     start = time.monotonic()
     console = Console()
-    plan = read_plan(PLAN)
+    spec = read_benchmark(BENCHMARK)
     results = folder / "results"
     parser = argparse.ArgumentParser()
     run.add_arguments(parser)
-    code = run.main(parser.parse_args([str(PLAN), "--runs", str(folder), "--results", str(results), "--fork"]))
+    code = run.main(parser.parse_args([str(BENCHMARK), "--runs", str(folder), "--results", str(results), "--fork"]))
     records = list(read_records(results).values())
     for task in ("predict", "interpolate"):
-        for table in tables(plan, [record for record in records if record.task["name"] == task], task):
+        for table in tables(spec, [record for record in records if record.task["name"] == task], task):
             console.print(table)
     console.print(verdict(records))
     for checkpoint in sorted((folder / "predict_bouncing_balls" / "vid_ode_demo").rglob("last.ckpt"))[-1:]:
@@ -41,18 +41,18 @@ def main(folder: Path = Path("runs/demo")) -> int:
     return code
 
 
-def tables(plan: Plan, records: Sequence[Record], task: str) -> list[Table]:
+def tables(spec: BenchmarkSpec, records: Sequence[Record], task: str) -> list[Table]:
     """The leaderboard of one task, whole and frame by frame, best first."""
-    first = plan.metrics[0]
+    first = spec.metrics[0]
     ranked = sorted(records, key=lambda record: _value(record, first))
     whole = Table(title=f"{task}: {records[0].protocol.id if records else ''}", title_justify="left")
     whole.add_column("row")
-    for metric in plan.metrics:
+    for metric in spec.metrics:
         whole.add_column(f"{metric.replace('_', ' ')} {_arrow(ranked, metric)}", justify="right")
     for record in ranked:
-        whole.add_row(record.row, *(f"{_value(record, metric):.4f}" for metric in plan.metrics))
+        whole.add_row(record.row, *(f"{_value(record, metric):.4f}" for metric in spec.metrics))
     pages = [whole]
-    for metric, frames in plan.per_frame.items():
+    for metric, frames in spec.per_frame.items():
         page = Table(
             title=f"{task}: {metric.replace('_', ' ')} {_arrow(ranked, metric)} by frame", title_justify="left"
         )

@@ -10,7 +10,7 @@ from benchmarks.leaderboard.html import page
 from benchmarks.leaderboard.markdown import markdown, with_tables
 from benchmarks.leaderboard.sections import sections
 from benchmarks.records.record import RecordError, read_records
-from benchmarks.runs.spec import read_plans
+from benchmarks.runs.spec import read_benchmarks
 from benchmarks.utils.errors import UserError
 from datamodules.files import write_text
 
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
         records = read_records(args.results)
     except RecordError as error:
         raise UserError(f"{error} Delete it or make it again with `benchmarks run`.") from error
-    leaderboard = sections(records, read_plans(args.benchmarks))
+    leaderboard = sections(records, read_benchmarks(args.benchmarks))
     outputs = {
         args.output: markdown(leaderboard, args.results.as_posix()),
         args.site / "leaderboard.csv": as_csv(leaderboard),

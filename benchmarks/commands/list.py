@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.records.provenance import ROOT
 from benchmarks.records.source_tree import descendants, find
-from benchmarks.runs.spec import read_plan
+from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 _CONFIGS = Path("configs")
@@ -59,11 +59,11 @@ def _experiments() -> Entries:
 def _benchmarks() -> Entries:
     for path in sorted((_CONFIGS / "benchmark").glob("*.yaml")):
         try:
-            plan = read_plan(path)
+            spec = read_benchmark(path)
         except UserError as error:
             yield path.stem, f"broken: {error}"
         else:
-            yield path.stem, f"{plan.title} ({len(plan.rows)} row{'s' * (len(plan.rows) != 1)})"
+            yield path.stem, f"{spec.title} ({len(spec.rows)} row{'s' * (len(spec.rows) != 1)})"
 
 
 def _data() -> Entries:

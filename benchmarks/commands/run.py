@@ -15,13 +15,13 @@ from benchmarks.runs.job import Job, RowError, count_of_records, folder_lock, va
 from benchmarks.runs.launchers.submit import add_arguments as add_launcher_arguments
 from benchmarks.runs.launchers.submit import launch_jobs
 from benchmarks.runs.runner import run_job
-from benchmarks.runs.spec import Plan, read_plan
+from benchmarks.runs.spec import BenchmarkSpec, read_benchmark
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `benchmarks run`."""
-    parser.add_argument("plan", help="a file of configs/benchmark, or its name")
+    parser.add_argument("benchmark", help="a file of configs/benchmark, or its name")
     parser.add_argument(
         "--only", action="append", default=[], metavar="ROW", help="only this row or group of rows; may be repeated"
     )
@@ -40,9 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run what has no valid record yet; returns 1 if any row is left without one."""
-    named = Path(args.plan)
-    plan = read_plan(named if named.suffix or len(named.parts) > 1 else Path("configs/benchmark") / f"{named}.yaml")
-    jobs = _jobs(plan, args)
+    path = Path(args.benchmark)
+    if not path.suffix and len(path.parts) == 1:
+        path = Path("configs/benchmark") / f"{path}.yaml"
+    spec = read_benchmark(path)
+    jobs = _jobs(spec, args)
     if args.dry_run:
         for job in jobs:
             print(f"{job.name}: {_outlook(job, args.accept_stale)}")
@@ -64,38 +66,38 @@ def main(args: argparse.Namespace) -> int:
             print(f"[{number}/{len(jobs)}] {job.name}: {outcome} ({time.monotonic() - start:.0f} s)", flush=True)
     counts = Counter(outcome for _, outcome in outcomes)
     failed = [job.name for job, outcome in outcomes if outcome == "failed"]
-    print(f"{plan.name}: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) + ".")
-    if plan.figure and not failed and not args.only:
+    print(f"{spec.name}: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) + ".")
+    if spec.figure and not failed and not args.only:
         from benchmarks.figures.base import draw_figure  # draws with what it needs, torch and matplotlib
 
-        for path in draw_figure(plan, jobs, args.runs / "figures" / plan.name):
+        for path in draw_figure(spec, jobs, args.runs / "figures" / spec.name):
             print(f"Look at {path}")
     if failed:
         print(f"Failed: {'; '.join(failed)}. Run the same command again to go on where they stopped.", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _jobs(plan: Plan, args: argparse.Namespace) -> list[Job]:
+def _jobs(spec: BenchmarkSpec, args: argparse.Namespace) -> list[Job]:
     """What is asked for, seed by seed, so that the first seed soon gives a whole table."""
-    rows = [row for row in plan.rows if row.experiment is not None]
+    rows = [row for row in spec.rows if row.experiment is not None]
     labels = {name for row in rows for name in (row.label, row.name, row.group) if name}
-    without = {name for row in plan.rows if row.experiment is None for name in (row.label, row.name) if name} - labels
+    without = {name for row in spec.rows if row.experiment is None for name in (row.label, row.name) if name} - labels
     for label in args.only:
         if label in without:
             raise UserError(
-                f"{label} of {plan.name} names no experiment: the project has no such model yet, so the row stands "
+                f"{label} of {spec.name} names no experiment: the project has no such model yet, so the row stands "
                 f"with its published numbers alone. Rows to run: {', '.join(sorted(labels))}."
             )
         if label not in labels:
-            raise unknown_name_error(f"row in {plan.name}:", label, sorted(labels))
+            raise unknown_name_error(f"row in {spec.name}:", label, sorted(labels))
     try:
-        seeds = [int(seed) for seed in args.seeds.split(",")] if args.seeds else plan.seeds
+        seeds = [int(seed) for seed in args.seeds.split(",")] if args.seeds else spec.seeds
     except ValueError as error:
         raise UserError(
             f"--seeds must be whole numbers with commas between them, like 0,1; got {args.seeds}."
         ) from error
     jobs = [
-        Job(plan, row, seed, args.runs, args.results)
+        Job(spec, row, seed, args.runs, args.results)
         for index, seed in enumerate(seeds)
         for row in rows
         if (not args.only or {row.label, row.name, row.group} & set(args.only))
@@ -113,7 +115,7 @@ def _outlook(job: Job, accept_stale: bool) -> str:
     steps = [f"lightning {' '.join(stage.fit_command())}" for stage in job.stages.values()]
     steps += ["join"] if steps else []
     steps += [f"lightning {' '.join(job.fit_command())}"] if job.trains else []
-    return ", then ".join([*steps, f"test on {job.plan.split}"])
+    return ", then ".join([*steps, f"test on {job.spec.split}"])
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from benchmarks.config.build import build, build_data_of
 from benchmarks.config.resolve import resolve
 from benchmarks.records.record import Record
 from benchmarks.runs.job import Job
-from benchmarks.runs.spec import Plan
+from benchmarks.runs.spec import BenchmarkSpec
 from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,11 +73,11 @@ class Figure(ABC):
         """
 
 
-def draw_figure(plan: Plan, jobs: Sequence[Job], folder: Path) -> list[Path]:
+def draw_figure(spec: BenchmarkSpec, jobs: Sequence[Job], folder: Path) -> list[Path]:
     """Draw the benchmark's figure from its finished rows."""
-    if plan.figure is None:
-        raise UserError(f"{plan.name} has no `figure`.")
-    figure = build_figure(plan.figure)
+    if spec.figure is None:
+        raise UserError(f"{spec.name} has no `figure`.")
+    figure = build_figure(spec.figure)
     folder.mkdir(parents=True, exist_ok=True)
     return figure.draw([trained(job) for job in jobs], folder)
 
@@ -111,7 +111,7 @@ def answered(task: "Task", system: "System", case: "Case") -> "Float[Tensor, 'cl
     from datamodules.clip import VideoClip
 
     if not task.answerable_by(system):
-        raise UserError(f"{task.refusal(system)}. Leave the row out of the plan.")
+        raise UserError(f"{task.refusal(system)}. Leave the row out of the spec.")
     with torch.inference_mode():
         answer = task.ask(system, case)
     assert isinstance(answer, VideoClip)

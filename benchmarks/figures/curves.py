@@ -39,8 +39,8 @@ class RateCurves(Figure):
                         found.setdefault((metric, row.label, float(setting)), []).append(entry.value)
         if not found:
             raise UserError(
-                f"No record has {' or '.join(self.metrics)} at a known `{self.setting}` of its task. Give the plan "
-                f"tasks with `{self.setting}`, and metrics that can be measured here."
+                f"No record has {' or '.join(self.metrics)} at a known `{self.setting}` of its task. Give the "
+                f"benchmark tasks with `{self.setting}`, and metrics that can be measured here."
             )
         files = [self._picture(metric, found, folder) for metric in self.metrics if any(k[0] == metric for k in found)]
         numbers = ((*key, sum(values) / len(values), min(values), max(values)) for key, values in found.items())

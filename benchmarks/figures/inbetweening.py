@@ -126,7 +126,7 @@ class DecodedBlocks(_Strips):
         if not isinstance(system, Inbetweening) or not isinstance(case.observed, VideoClip):
             raise UserError(
                 f"This figure decodes the blocks of Inbetweening's latent generator; {type(system).__name__} has none. "
-                "Leave the row out of the plan."
+                "Leave the row out of the benchmark."
             )
         return torch.stack(system.decode_blocks(case.observed, seeds=case.seeds, last=self.last), dim=1)
 

@@ -253,7 +253,9 @@ def write_lines(path: Path, lines: Sequence[Line], width: float = 0.9) -> Path:
 def _between(row: Trained, observed: VideoClip, times: Tensor, verb: str = "interpolate") -> Tensor:
     system = row.system()
     if not isinstance(system, Interpolates if verb == "interpolate" else Predicts):
-        raise UserError(f"'{row.label}' ({type(system).__name__}) has no verb `{verb}`. Leave the row out of the plan.")
+        raise UserError(
+            f"'{row.label}' ({type(system).__name__}) has no verb `{verb}`. Leave the row out of the benchmark."
+        )
     seeds = torch.full((len(times),), row.seed)
     try:
         with torch.inference_mode():

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.leaderboard.published import Published, read_table
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of, leaderboard_rows, ranked
 from benchmarks.records.record import Protocol, Record
-from benchmarks.runs.spec import Plan
+from benchmarks.runs.spec import BenchmarkSpec
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import plain
 
@@ -35,7 +35,7 @@ class Ranking:
         published: the numbers that papers print for this group and task.
     """
 
-    benchmark: Plan
+    benchmark: BenchmarkSpec
     group: str
     data: str
     split: str
@@ -91,7 +91,7 @@ class Section:
         published: what papers print for it, which is all there is to show until it is run.
     """
 
-    benchmark: Plan
+    benchmark: BenchmarkSpec
     rankings: list[Ranking]
     published: list[Published]
 
@@ -101,7 +101,7 @@ class Section:
         return f"benchmarks run configs/benchmark/{self.benchmark.name}.yaml"
 
 
-def sections(records: Mapping[Path, Record], benchmarks: Mapping[str, Plan]) -> list[Section]:
+def sections(records: Mapping[Path, Record], benchmarks: Mapping[str, BenchmarkSpec]) -> list[Section]:
     """A section per benchmark, then one per table of records that belong to none.
 
     Raises:
@@ -111,12 +111,14 @@ def sections(records: Mapping[Path, Record], benchmarks: Mapping[str, Plan]) -> 
     tables = {record.table for record in records.values()}
     found = []
     for name in [*benchmarks, *sorted(tables - set(benchmarks))]:
-        benchmark = benchmarks.get(name) or Plan(name, name.replace("_", " ").capitalize() or "Single runs", [])
+        benchmark = benchmarks.get(name) or BenchmarkSpec(
+            name, name.replace("_", " ").capitalize() or "Single runs", []
+        )
         found.append(section(benchmark, [record for record in records.values() if record.table == name]))
     return found
 
 
-def section(benchmark: Plan, records: Sequence[Record]) -> Section:
+def section(benchmark: BenchmarkSpec, records: Sequence[Record]) -> Section:
     """The rankings of one benchmark: by evaluation and group in the benchmark's order, then by budget."""
     published = read_table(benchmark.published) if benchmark.published else []
     rankings = []
@@ -138,7 +140,7 @@ def columns_of(published: Sequence[Published], rows: Sequence[tuple[str, str]]) 
 
 
 def _rankings_by_budget(
-    benchmark: Plan, members: Sequence[Record], all_records: Sequence[Record], published: Sequence[Published]
+    benchmark: BenchmarkSpec, members: Sequence[Record], all_records: Sequence[Record], published: Sequence[Published]
 ) -> list[Ranking]:
     """The rankings of one evaluation and group, one per budget. Rows that learn nothing stand in each of them."""
     first = members[0]
@@ -183,12 +185,12 @@ def _rankings_by_budget(
     return rankings
 
 
-def _mismatch(benchmark: Plan, protocol: Protocol) -> dict[str, object]:
+def _mismatch(benchmark: BenchmarkSpec, protocol: Protocol) -> dict[str, object]:
     asked = plain(benchmark.protocol)
     return {key: value for key, value in asked.items() if protocol.settings.get(key) != value}
 
 
-def _keys_in_order(benchmark: Plan, records: Iterable[Record]) -> list[RankingKey]:
+def _keys_in_order(benchmark: BenchmarkSpec, records: Iterable[Record]) -> list[RankingKey]:
     """Groups in the benchmark's order, then its tasks; where it names none, by the first row that was evaluated."""
     groups = list(dict.fromkeys(row.group for row in benchmark.rows))
     labels = [(row.group, row.label) for row in benchmark.rows]
@@ -202,7 +204,7 @@ def _keys_in_order(benchmark: Plan, records: Iterable[Record]) -> list[RankingKe
     return sorted(ranks, key=lambda key: (ranks[key], key))
 
 
-def _task_index(benchmark: Plan, record: Record) -> int:
+def _task_index(benchmark: BenchmarkSpec, record: Record) -> int:
     """Which of the benchmark's tasks the record is of; tasks that it does not name come last."""
     for index, task in enumerate(benchmark.tasks):
         settings = {"name": task["class_path"].rpartition(".")[2].lower(), **task.get("init_args", {})}

@@ -11,7 +11,7 @@ from datamodules.files import write_text
 from lightning_modules.callbacks.budget import Budget, updates_of
 
 
-class Progress(Callback):
+class ProgressFile(Callback):
     """Says how far the training is, at most every `seconds`.
 
     The file holds `fraction` (0 to 1, of the budget or limit that will be reached first; null where there is none),

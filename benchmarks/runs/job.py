@@ -15,7 +15,7 @@ from benchmarks.config.resolve import is_config_file, read_config
 from benchmarks.records.clip_scores import beside, copy_per_clip
 from benchmarks.records.record import Record, read_record
 from benchmarks.records.source_tree import class_paths, find, imported_by, lineage, statements_hash
-from benchmarks.runs.spec import Plan, Row
+from benchmarks.runs.spec import BenchmarkSpec, Row
 from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.io import content_hash, slug
 from datamodules.files import write_text
@@ -36,7 +36,7 @@ class RowError(Exception):
 class Job:
     """One row with one seed. Two jobs that train the same thing share a folder, and so the training."""
 
-    plan: Plan
+    spec: BenchmarkSpec
     row: Row
     seed: int
     runs: Path
@@ -61,7 +61,7 @@ class Job:
     @property
     def joined(self) -> Path:
         """Where the networks of the stages are joined."""
-        return self.exam_folder / "joined.safetensors"
+        return self.evaluation_folder / "joined.safetensors"
 
     @property
     def checkpoint(self) -> Path | None:
@@ -82,9 +82,9 @@ class Job:
         return self.runs / name / str(self.seed)
 
     @property
-    def exam_folder(self) -> Path:
+    def evaluation_folder(self) -> Path:
         """Where the test run of this table and row writes its records."""
-        return self.folder / self.plan.name / slug(self.row.name)
+        return self.folder / self.spec.name / slug(self.row.name)
 
     @property
     def configs(self) -> list[Path]:
@@ -92,7 +92,11 @@ class Job:
         return [self.experiment, *(Path(overlay) for overlay in self.row.overlays if is_config_file(overlay))]
 
     def check(self) -> None:
-        """Raise a UserError if a file that the row names is not there."""
+        """Check the files that the row names.
+
+        Raises:
+            UserError: if one does not exist.
+        """
         if not self.experiment.is_file():
             known = [path.relative_to(EXPERIMENTS).with_suffix("").as_posix() for path in EXPERIMENTS.rglob("*.yaml")]
             raise unknown_name_error(f"experiment for the row '{self.row.label}':", self._experiment, known)
@@ -131,24 +135,25 @@ class Job:
 
     @property
     def training_request(self) -> str:
-        """A hash of what is trained. How it is examined does not matter for that."""
+        """A hash of what is trained. How it is evaluated does not matter for that."""
         configs = [{key: value for key, value in c.items() if key != "evaluation"} for c in self.settings["configs"]]
         return content_hash({**self.settings, "configs": configs})
 
     @property
     def request(self) -> str:
-        """A hash of what is asked for: training, weights, exam. Not the seed, so a row's records share it."""
+        """A hash of what is asked for: training, weights, evaluation. Not the seed, so a row's records share it."""
         weights: Any = None
         if self.row.join:
             weights = {name: stage.training_request for name, stage in self.stages.items()}
         elif self.checkpoint:
             weights = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
-        return content_hash({**self.settings, "exam": self.exam, "weights": weights})
+        # "exam" is the key that the requests of committed records were hashed with
+        return content_hash({**self.settings, "exam": self.evaluation, "weights": weights})
 
     @property
-    def exam(self) -> dict[str, Any]:
-        """What the plan asks of every row, over the experiment's own `evaluation` settings."""
-        return {**self.plan.evaluation, **({"tasks": self.plan.tasks} if self.plan.tasks else {})}
+    def evaluation(self) -> dict[str, Any]:
+        """What the benchmark asks of every row, over the experiment's own `evaluation` settings."""
+        return {**self.spec.evaluation, **({"tasks": self.spec.tasks} if self.spec.tasks else {})}
 
     @property
     def options(self) -> list[str]:
@@ -163,22 +168,24 @@ class Job:
         return ["fit", *self.options, *([f"--ckpt_path={last}"] if last else [])]
 
     def test_command(self) -> list[str]:
-        """The words after `lightning` that examine the row; writes the config that they name."""
-        config = self.exam_folder / "evaluation.yaml"
+        """The words after `lightning` that evaluate the row; writes the config that they name."""
+        config = self.evaluation_folder / "evaluation.yaml"
         filing = {
-            "table": self.plan.name,
+            "table": self.spec.name,
             "row": self.row.label,
-            "folder": str(self.exam_folder),
+            "folder": str(self.evaluation_folder),
             "request": self.request,
             **({"group": self.row.group} if self.row.group else {}),
         }
-        write_text(config, yaml.safe_dump({"evaluation": {**self.exam, **filing}}, sort_keys=False, allow_unicode=True))
+        write_text(
+            config, yaml.safe_dump({"evaluation": {**self.evaluation, **filing}}, sort_keys=False, allow_unicode=True)
+        )
         weights = self.selected
         return ["test", *self.options, f"--config={config}", *([f"--ckpt_path={weights}"] if weights else [])]
 
     def filed(self) -> dict[Path, Record]:
         """The row's records among the results, whatever was asked."""
-        paths = sorted((self.results / self.plan.name).glob(f"{slug(self.row.label)}-s{self.seed}-*.json"))
+        paths = sorted((self.results / self.spec.name).glob(f"{slug(self.row.label)}-s{self.seed}-*.json"))
         found = {path: read_record(path) for path in paths}
         place = self.row.group, self.row.label
         return {path: record for path, record in found.items() if (record.group, record.row) == place}
@@ -196,13 +203,13 @@ class Job:
 
     @property
     def selected(self) -> Path | None:
-        """The weights that are examined: given, joined or trained; None if there is nothing to learn, or not yet."""
+        """The weights that are evaluated: given, joined or trained; None if there is nothing to learn, or not yet."""
         return self.checkpoint or (self.trained_checkpoint(self._selection) if self.trains else None)
 
     @property
     def _selection(self) -> str:
         chosen = [config.get("evaluation", {}).get("selection", "") for config in self.settings["configs"]]
-        chosen.append(self.exam.get("selection", ""))
+        chosen.append(self.evaluation.get("selection", ""))
         return "best" if next((word for word in reversed(chosen) if word), "last").startswith("best") else "last"
 
 
@@ -213,11 +220,11 @@ def valid_records(job: Job, accept_stale: bool) -> list[Record]:
 
 
 def collect_records(job: Job, accept_stale: bool) -> list[Path]:
-    """Copy the exam's records to the results, in the place of those they supersede."""
-    found = {path: read_record(path) for path in sorted(job.exam_folder.glob("record*.json"))}
+    """Copy the evaluation's records to the results, in the place of those they supersede."""
+    found = {path: read_record(path) for path in sorted(job.evaluation_folder.glob("record*.json"))}
     if not accept_stale and any(record.stale for record in found.values()):
         return []
-    folder = job.results / job.plan.name
+    folder = job.results / job.spec.name
     written = []
     for source, record in found.items():
         path = folder / record.file_name

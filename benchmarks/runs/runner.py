@@ -44,7 +44,7 @@ def run_job(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> str:
     Raises:
         RowError: if training or testing failed.
     """
-    marker = job.exam_folder / "done"
+    marker = job.evaluation_folder / "done"
     if marker.is_file() and marker.read_text(encoding="utf-8") == job.request:
         collect_records(job, accept_stale)
     if found := valid_records(job, accept_stale):
@@ -59,7 +59,7 @@ def run_job(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> str:
     if job.trains:
         _train(job, accept_stale, lock, fork)
     marker.unlink(missing_ok=True)
-    for old in job.exam_folder.glob("record*.json"):
+    for old in job.evaluation_folder.glob("record*.json"):
         old.unlink()
         beside(old).unlink(missing_ok=True)
     _lightning(job, "test", job.test_command(), lock, fork)

@@ -1,4 +1,4 @@
-"""Plans: what a file in configs/benchmark asks for, read and checked. Imports no torch."""
+"""Benchmark specifications: the files of configs/benchmark, read and checked. Imports no torch."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -34,13 +34,13 @@ class Row:
 
     Args:
         label: as the table prints it.
-        experiment: a file below configs/experiment, without the ending. None for a model that is not here: its row is
-            a dash beside the numbers that were published.
+        experiment: a file below configs/experiment, without the ending. None for a model that the project does not
+            have: its row shows published numbers and n/a.
         overlays: further config files, or options such as `model.init_args.lr=0.1`, in order of application.
         checkpoint: a .ckpt or .safetensors file to test instead of training. `{seed}` in its name stands for the seed;
             without it one network is all there is, and only the first seed is run.
         group: the block of the table that the row stands in, such as a data set; labels differ within a group.
-        join: the two trainings, `motion` and `video`, whose networks are joined and sit the exam of `experiment`.
+        join: the two trainings, `motion` and `video`, whose networks are joined and evaluated as `experiment` says.
     """
 
     label: str
@@ -57,8 +57,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One benchmark: every row sits the same exams, once per seed.
+class BenchmarkSpec:
+    """One benchmark: every row gets the same evaluation, once per seed.
 
     Args:
         name: the stem of its file; the `table` of its records.
@@ -95,28 +95,28 @@ class Plan:
     interval: str = "t"
 
 
-def read_plan(path: Path) -> Plan:
-    """The plan in a file; raises UserError that names the file, the key and the nearest right one."""
+def read_benchmark(path: Path) -> BenchmarkSpec:
+    """The spec in a file; raises UserError that names the file, the key and the nearest right one."""
     if not path.is_file():
         files = list(path.parent.glob("*.yaml")) if path.parent != Path() else []
         files = files or list(Path("configs/benchmark").glob("*.yaml"))
         raise unknown_name_error("benchmark file", str(path), map(str, files))
     try:
-        return _plan(path.stem, read_yaml(path))
+        return _spec(path.stem, read_yaml(path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-def read_plans(folder: Path) -> dict[str, Plan]:
-    """Every plan in a folder, by name."""
-    return {path.stem: read_plan(path) for path in sorted(folder.glob("*.yaml"))}
+def read_benchmarks(folder: Path) -> dict[str, BenchmarkSpec]:
+    """Every spec in a folder, by name."""
+    return {path.stem: read_benchmark(path) for path in sorted(folder.glob("*.yaml"))}
 
 
-def _plan(name: str, content: dict[str, Any]) -> Plan:
+def _spec(name: str, content: dict[str, Any]) -> BenchmarkSpec:
     content = dict(content)
     if "task" in content:
         content["tasks"] = [content.pop("task")]
-    _check_keys(content, [known.name for known in fields(Plan) if known.name != "name"], ("title", "rows"))
+    _check_keys(content, [known.name for known in fields(BenchmarkSpec) if known.name != "name"], ("title", "rows"))
     _check(content, "title", "a text", _is_text)
     _check(content, "paper", "a text", _is_text)
     _check(content, "published", "`<file>#<table>`", _is_text)
@@ -142,7 +142,7 @@ def _plan(name: str, content: dict[str, Any]) -> Plan:
         if slug(row.name) in seen:
             raise UserError(f"The labels of rows must differ, also as file names; '{row.name}' comes twice.")
         seen.add(slug(row.name))
-    return Plan(name=name, rows=rows, **content)
+    return BenchmarkSpec(name=name, rows=rows, **content)
 
 
 def _row(content: dict[str, Any]) -> Row:

@@ -66,7 +66,7 @@ def test_list_needs_no_torch_and_finds_the_classes() -> None:
         (["list", "data", "now"], "'now' is one word too many. See `benchmarks list --help`."),
         (["leaderboard", "--chck"], "Unknown option '--chck'. Did you mean '--check'?"),
         (["leaderboard", "--output"], "Argument --output: expected one argument. See `benchmarks leaderboard --help`."),
-        (["run"], "The following arguments are required: plan. See `benchmarks run --help`."),
+        (["run"], "The following arguments are required: benchmark. See `benchmarks run --help`."),
         (["run", "configs/benchmark/dmo.yaml"], "Unknown benchmark file 'configs/benchmark/dmo.yaml'"),
     ],
 )

@@ -80,22 +80,22 @@ def test_what_has_no_way_back_has_a_dash(name: str) -> None:
 
 
 def tiny(name: str, labels: list[str], overlays: list[str]) -> dict[str, Any]:
-    """The plan with one seed, some of its rows, and overlays on each."""
-    plan: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
-    plan["seeds"] = [0]
-    plan["rows"] = [row for row in plan["rows"] if row["label"] in labels]
-    for row in plan["rows"]:
+    """The benchmark with one seed, some of its rows, and overlays on each."""
+    spec: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    spec["seeds"] = [0]
+    spec["rows"] = [row for row in spec["rows"] if row["label"] in labels]
+    for row in spec["rows"]:
         if "experiment" in row:
             row["overlays"] = overlays
-    return plan
+    return spec
 
 
-def run(plan: dict[str, Any], name: str, folder: Path) -> list[str]:
+def run(spec: dict[str, Any], name: str, folder: Path) -> list[str]:
     """Run a benchmark as the command does, its rows as forks of this process; the names of the figure's files."""
     from benchmarks.cli import benchmarks
 
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(plan))
+    path.write_text(yaml.safe_dump(spec))
     words = ["run", str(path), "--fork", f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
     with pytest.raises(SystemExit) as stop:
         benchmarks(words)
@@ -199,9 +199,9 @@ def test_costs_are_the_dynamics_own(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_trainings_are_shared_by_the_table_and_both_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    plan = tiny("latent_nde_frame_rate", list(LABELS), FEW)
-    plan["figure"]["init_args"] = {"clips": 16}
-    files = run(plan, "latent_nde_frame_rate", tmp_path)
+    spec = tiny("latent_nde_frame_rate", list(LABELS), FEW)
+    spec["figure"]["init_args"] = {"clips": 16}
+    files = run(spec, "latent_nde_frame_rate", tmp_path)
     assert files == ["frame_rate.csv", "frame_rate.png"]
     check_frame_rates(tmp_path / "runs/figures/latent_nde_frame_rate/frame_rate.csv")
     drawn = run(tiny("latent_nde_fig2", list(LABELS), FEW), "latent_nde_fig2", tmp_path)  # is trained already

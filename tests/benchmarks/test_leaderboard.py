@@ -22,7 +22,7 @@ from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, b
 from benchmarks.leaderboard.sections import section, sections
 from benchmarks.records import provenance
 from benchmarks.records.record import Budget, Measurement, Protocol, Record, Sampling, read_records
-from benchmarks.runs.spec import Plan, Row, read_plan, read_plans
+from benchmarks.runs.spec import BenchmarkSpec, Row, read_benchmark, read_benchmarks
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_width, t_quantile
 from support.record_maker import make_record
@@ -112,8 +112,8 @@ def test_tables_come_in_the_order_of_the_rows_that_sat_them() -> None:
     early = dataclasses.replace(early, protocol=Protocol.create("predict-5to5", {"n": 50}))
     late = dataclasses.replace(late, protocol=Protocol.create("interpolate-5to5", {"n": 50}))
     for labels, first in ((["a", "b"], early), (["b", "a"], late)):
-        plan = Plan("balls", "Balls", [Row(label, "balls/x", [], None) for label in labels])
-        assert section(plan, [early, late]).rankings[0].protocol == first.protocol
+        spec = BenchmarkSpec("balls", "Balls", [Row(label, "balls/x", [], None) for label in labels])
+        assert section(spec, [early, late]).rankings[0].protocol == first.protocol
 
 
 def test_different_exams_never_share_a_table() -> None:
@@ -140,7 +140,7 @@ def test_different_budgets_never_share_a_ranking() -> None:
         for seed, updates in enumerate((70, 80))
     ]
     rule = dataclasses.replace(record("rule", 0, 0.5), parameters=0, budget=Budget(125, 1, "cpu"))
-    rankings = section(Plan("demo", "Demo", []), [*trained, *limited, rule]).rankings
+    rankings = section(BenchmarkSpec("demo", "Demo", []), [*trained, *limited, rule]).rankings
     found = {ranking.budget: [row.label for row in ranking.rows] for ranking in rankings}
     assert found == {
         "100 generator updates": ["rule", "few"],
@@ -152,10 +152,10 @@ def test_different_budgets_never_share_a_ranking() -> None:
 
 def test_groups_stand_apart() -> None:
     records = [dataclasses.replace(record("a", 0, value), group=group) for group, value in (("B", 1.0), ("A", 2.0))]
-    plan = Plan("demo", "Demo", [Row("a", "x", group="B"), Row("a", "x", group="A")])
-    rankings = section(plan, records).rankings
+    spec = BenchmarkSpec("demo", "Demo", [Row("a", "x", group="B"), Row("a", "x", group="A")])
+    rankings = section(spec, records).rankings
     assert [(ranking.group, ranking.rows[0].cell("mse").value) for ranking in rankings] == [("B", 1.0), ("A", 2.0)]
-    page = markdown(sections(dict(zip(map(Path, "ab"), records, strict=True)), {"demo": plan}))
+    page = markdown(sections(dict(zip(map(Path, "ab"), records, strict=True)), {"demo": spec}))
     assert page.count("**1.000**") == page.count("**2.000**") == 1
 
 
@@ -164,24 +164,24 @@ def test_published_numbers_have_columns_of_their_own_and_no_rank() -> None:
         make_record(row="Vid-ODE", metrics={"mse": Measurement(99.0, 50, higher_is_better=False)}), group="KTH Action"
     )
     rows = [Row("Vid-ODE", "x", group="KTH Action"), Row("RCG", group="KTH Action")]
-    plan = Plan("demo", "Demo", rows, metrics=["mse"], published="vid_ode#table2")
-    page = markdown(sections({Path("a.json"): ours}, {"demo": plan}))
+    spec = BenchmarkSpec("demo", "Demo", rows, metrics=["mse"], published="vid_ode#table2")
+    page = markdown(sections({Path("a.json"): ours}, {"demo": spec}))
     assert "| row | mse ↓ | *published ssim* ↑ | *published lpips* ↓ | *published psnr* ↑ |" in page
     assert "| Vid-ODE | **99.00** | *0.878* | *0.080* | *28.19* |" in page
     assert "| RCG | n/a <sup>1</sup> | *0.820* | *0.187* | *21.92* |" in page
-    lines = list(csv.DictReader(io.StringIO(as_csv([section(plan, [ours])]))))
+    lines = list(csv.DictReader(io.StringIO(as_csv([section(spec, [ours])]))))
     theirs = [line for line in lines if line["source"] == "paper"]
     assert len(theirs) == 45
     assert not any(line["rank"] or line["best"] for line in theirs)
-    assert r"Vid-ODE & \textbf{99.00} & \textit{0.878}" in as_latex([section(plan, [ours])])
+    assert r"Vid-ODE & \textbf{99.00} & \textit{0.878}" in as_latex([section(spec, [ours])])
 
 
 def test_published_columns_stand_beside_the_metric_of_ours_that_measures_the_same() -> None:
     found = {name: Measurement(1.0, 50, higher_is_better=True) for name in ("ssim", "lpips_alex")}
     ours = dataclasses.replace(make_record(row="Vid-ODE", metrics=found), group="KTH Action")
     rows = [Row("Vid-ODE", "x", group="KTH Action")]
-    plan = Plan("demo", "Demo", rows, metrics=["lpips_alex", "ssim"], published="vid_ode#table2")
-    leaderboard = [section(plan, [ours])]
+    spec = BenchmarkSpec("demo", "Demo", rows, metrics=["lpips_alex", "ssim"], published="vid_ode#table2")
+    leaderboard = [section(spec, [ours])]
     assert "| lpips alex ↑ | *published lpips* ↓ | ssim ↑ | *published ssim* ↑ | *published psnr* ↑ |" in markdown(
         leaderboard
     )
@@ -196,16 +196,16 @@ def test_published_columns_stand_beside_the_metric_of_ours_that_measures_the_sam
 
 
 def test_what_was_not_run_shows_what_was_published() -> None:
-    plan = Plan("later", "Later", [Row("VGAN", group="MUG")], published="mode_gan.yaml#table1")
-    page = markdown([section(plan, [])])
+    spec = BenchmarkSpec("later", "Later", [Row("VGAN", group="MUG")], published="mode_gan.yaml#table1")
+    page = markdown([section(spec, [])])
     assert "Not run yet" in page
     assert "| VGAN | *104.71 ≁* |" in page
     with pytest.raises(UserError, match=r"'mode_gan#table2'.*mode_gan#table1"):
-        section(dataclasses.replace(plan, published="mode_gan#table2"), [])
+        section(dataclasses.replace(spec, published="mode_gan#table2"), [])
 
 
 def test_csv_holds_every_number_in_full() -> None:
-    leaderboard = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "benchmarks"))
+    leaderboard = sections(read_records(GOLDEN / "results"), read_benchmarks(GOLDEN / "benchmarks"))
     lines = list(csv.DictReader(io.StringIO(as_csv(leaderboard))))
     ranking = leaderboard[0].rankings[0]
     for line in lines:
@@ -217,7 +217,7 @@ def test_csv_holds_every_number_in_full() -> None:
 
 def test_latex_escapes_what_tex_would_read() -> None:
     strange = record("50 % of a_b & {c} ~ #1 \\ $x$ ^2", 0, 1.0)
-    text = as_latex([section(Plan("demo", "Demo", []), [strange])])
+    text = as_latex([section(BenchmarkSpec("demo", "Demo", []), [strange])])
     assert (
         r"50 \% of a\_b \& \{c\} \textasciitilde{} \#1 \textbackslash{} \$x\$ \textasciicircum{}2 & \textbf{1.000}"
         in text
@@ -225,7 +225,7 @@ def test_latex_escapes_what_tex_would_read() -> None:
 
 
 def test_a_label_in_brackets_is_no_argument_of_the_line_before() -> None:
-    text = as_latex([section(Plan("demo", "Demo", []), [record("a", 0, 1.0), record("[b]", 0, 2.0)])])
+    text = as_latex([section(BenchmarkSpec("demo", "Demo", []), [record("a", 0, 1.0), record("[b]", 0, 2.0)])])
     assert "\n{}[b] & 2.000" in text
 
 
@@ -264,22 +264,22 @@ def test_a_benchmark_may_ask_for_the_bootstrap_over_seeds() -> None:
     assert bootstrap_mean_interval(values[::-1]) == (low, high)
     assert bootstrap_mean_interval([3.0]) == (-math.inf, math.inf)
     assert bootstrap_mean_interval([3.0, 3.0]) == (3.0, 3.0)
-    plan = Plan("demo", "Demo", [Row("a", "x"), Row("b", "x")], seeds=list(range(10)), interval="bootstrap")
+    spec = BenchmarkSpec("demo", "Demo", [Row("a", "x"), Row("b", "x")], seeds=list(range(10)), interval="bootstrap")
     records = [record("a", seed, value) for seed, value in enumerate(values)] + [record("b", 0, 1.0)]
-    leaderboard = [section(plan, records)]
+    leaderboard = [section(spec, records)]
     assert f"| 151.5 [{low:.1f}, {high:.1f}] |" in markdown(leaderboard)
     assert "Of several seeds: the mean and its percentile bootstrap." in markdown(leaderboard)
     assert [line["interval_over"] for line in csv.DictReader(io.StringIO(as_csv(leaderboard)))] == [
         "",
         "seeds, bootstrap",
     ]
-    assert "151.5 ± " in markdown([section(dataclasses.replace(plan, interval="t"), records)])
+    assert "151.5 ± " in markdown([section(dataclasses.replace(spec, interval="t"), records)])
 
 
 def test_speeds_are_told_with_their_device_and_sort_as_numbers() -> None:
     paces = [12345.6, 0.123456]
     records = [make_record(row=str(pace), sampling=Sampling(pace, 50, "cpu")) for pace in paces]
-    leaderboard = [section(Plan("demo", "Demo", []), records)]
+    leaderboard = [section(BenchmarkSpec("demo", "Demo", []), records)]
     assert [
         text for text in ("12,346 (cpu, 50 at once)", "0.1235 (cpu, 50 at once)") if text not in markdown(leaderboard)
     ] == []
@@ -294,9 +294,9 @@ def test_a_missing_seed_is_said() -> None:
     assert (cell.value, cell.reason) == (1.0, "1 of 2 seeds; the others: no weights")
 
 
-def test_a_record_of_another_protocol_than_the_plans_is_marked() -> None:
-    plan = Plan("demo", "Demo", [], protocol={"n": 1000})
-    page = markdown(sections({Path("a.json"): record("a", 0, 1.0)}, {"demo": plan}))
+def test_a_record_of_another_protocol_than_the_benchmarks_is_marked() -> None:
+    spec = BenchmarkSpec("demo", "Demo", [], protocol={"n": 1000})
+    page = markdown(sections({Path("a.json"): record("a", 0, 1.0)}, {"demo": spec}))
     assert "**Not this benchmark's protocol**, which asks for n 1000." in page
 
 
@@ -347,7 +347,7 @@ def test_a_wrong_plan_is_explained(tmp_path: Path, text: str, message: str) -> N
     path = tmp_path / "table.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=r"table\.yaml") as caught:
-        read_plan(path)
+        read_benchmark(path)
     assert message in str(caught.value)
 
 
@@ -404,7 +404,7 @@ def write_golden() -> None:
     only_budget = dataclasses.replace(records[0], protocol=other, task={"name": "interpolate", "stride": 2})
     for entry in (*records[:-1], stale, only_budget):
         entry.write(GOLDEN / "results" / "demo" / entry.file_name)
-    leaderboard = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "benchmarks"))
+    leaderboard = sections(read_records(GOLDEN / "results"), read_benchmarks(GOLDEN / "benchmarks"))
     (GOLDEN / "page.md").write_text(markdown(leaderboard, "benchmarks/results"))
     (GOLDEN / "leaderboard.csv").write_text(as_csv(leaderboard))
     (GOLDEN / "leaderboard.tex").write_text(as_latex(leaderboard))

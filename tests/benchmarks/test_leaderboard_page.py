@@ -13,7 +13,7 @@ from benchmarks.commands.leaderboard import CLIPS
 from benchmarks.leaderboard.html import page
 from benchmarks.leaderboard.sections import section, sections
 from benchmarks.records.record import Measurement, Protocol, Record, read_records
-from benchmarks.runs.spec import Plan, Row, read_plans
+from benchmarks.runs.spec import BenchmarkSpec, Row, read_benchmarks
 from benchmarks.utils.errors import UserError
 from support.record_maker import make_record
 
@@ -23,10 +23,14 @@ Browser = Any
 
 
 def golden_page() -> str:
-    leaderboard = sections(read_records(GOLDEN / "results"), read_plans(GOLDEN / "benchmarks"))
-    published = Plan("printed", "Printed only", [Row("VGAN", group="MUG")], published="mode_gan#table1")
-    later = Plan("a_name_that_is_wider_than_a_telephone_shows_in_one_line", "Later", [Row("a", "x")])
-    parts = [section(Plan("rates", "Rates", []), at_rates(10, 20, 40)), section(published, []), section(later, [])]
+    leaderboard = sections(read_records(GOLDEN / "results"), read_benchmarks(GOLDEN / "benchmarks"))
+    published = BenchmarkSpec("printed", "Printed only", [Row("VGAN", group="MUG")], published="mode_gan#table1")
+    later = BenchmarkSpec("a_name_that_is_wider_than_a_telephone_shows_in_one_line", "Later", [Row("a", "x")])
+    parts = [
+        section(BenchmarkSpec("rates", "Rates", []), at_rates(10, 20, 40)),
+        section(published, []),
+        section(later, []),
+    ]
     return page([*leaderboard, *parts], CLIPS)
 
 
@@ -60,7 +64,7 @@ def test_labels_cannot_leave_their_place() -> None:
     evil = make_record(
         row="</script><b onclick=alert(1)>&", metrics={"mse": Measurement(1.0, 50, higher_is_better=False)}
     )
-    text = page([section(Plan("demo", "<i>", []), [evil])], CLIPS)
+    text = page([section(BenchmarkSpec("demo", "<i>", []), [evil])], CLIPS)
     assert "<b onclick" not in text
     assert "</script><b" not in text
     assert "<i>" not in text.replace("&lt;i&gt;", "")

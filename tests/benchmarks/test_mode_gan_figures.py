@@ -37,12 +37,12 @@ def test_a_joined_model_is_its_two_stages_without_their_critics(path: Path) -> N
         assert all(name in training or name.startswith(("critic", "frame_", "sequence_")) for name in left_out)
 
 
-def run(plan: dict[str, Any], name: str, folder: Path) -> list[Path]:
+def run(spec: dict[str, Any], name: str, folder: Path) -> list[Path]:
     """Run a benchmark as the command does, its rows as forks of this process; the figure's files."""
     from benchmarks.cli import benchmarks
 
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(plan))
+    path.write_text(yaml.safe_dump(spec))
     words = ["run", str(path), "--fork", f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
     with pytest.raises(SystemExit) as stop:
         benchmarks(words)
@@ -51,12 +51,12 @@ def run(plan: dict[str, Any], name: str, folder: Path) -> list[Path]:
 
 
 def tiny(name: str, overlays: list[str]) -> dict[str, Any]:
-    """The plan with one seed and overlays on every row."""
-    plan: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "benchmark" / f"{name}.yaml").read_text())
-    plan["seeds"] = [0]
-    for row in plan["rows"]:
+    """The benchmark with one seed and overlays on every row."""
+    spec: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "benchmark" / f"{name}.yaml").read_text())
+    spec["seeds"] = [0]
+    for row in spec["rows"]:
         row["overlays"] = [*row.get("overlays", []), *overlays]
-    return plan
+    return spec
 
 
 PENDULUM = [
@@ -104,13 +104,13 @@ def test_two_stages_are_trained_joined_and_asked_at_other_frame_rates(
 ) -> None:
     """As Fig. 21, on bouncing balls and by a metric that needs no weights."""
     monkeypatch.chdir(ROOT)
-    plan: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "benchmark" / "mode_gan_fig21.yaml").read_text())
+    spec: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "benchmark" / "mode_gan_fig21.yaml").read_text())
     metric = "temporal_16f_motion_histograms"
     narrow = [f"model.init_args.{part}.init_args.width=4" for part in ("generator", "frame_critic", "sequence_critic")]
-    plan["seeds"], plan["metrics"], plan["tasks"] = [0], [metric], [plan["tasks"][0], plan["tasks"][2]]
-    plan["evaluation"] = {"metrics": [{"class_path": "benchmarks.metrics.temporal.TemporalDistance"}]}
-    plan["figure"]["init_args"]["metric"] = metric
-    plan["rows"] = [
+    spec["seeds"], spec["metrics"], spec["tasks"] = [0], [metric], [spec["tasks"][0], spec["tasks"][2]]
+    spec["evaluation"] = {"metrics": [{"class_path": "benchmarks.metrics.temporal.TemporalDistance"}]}
+    spec["figure"]["init_args"]["metric"] = metric
+    spec["rows"] = [
         {
             "label": "MODE-GAN",
             "experiment": "generate_bouncing_balls/mode_gan",
@@ -121,7 +121,7 @@ def test_two_stages_are_trained_joined_and_asked_at_other_frame_rates(
             },
         }
     ]
-    files = run(plan, "mode_gan_fig21", tmp_path)
+    files = run(spec, "mode_gan_fig21", tmp_path)
     assert [file.name for file in files] == [f"{metric}.csv", f"{metric}.png"]
     lines = files[0].read_text().splitlines()
     assert [line.split(",")[2] for line in lines] == ["fps", "16.0", "20.0"]

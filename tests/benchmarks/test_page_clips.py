@@ -75,7 +75,11 @@ def test_a_second_rendering_leaves_no_old_sheet(spec: Path, tmp_path: Path) -> N
         ("    frames: 5\n", "", "lacks the key 'frames'"),
         ("frames: 5", "frames: five", "must be a whole number; got 'five'"),
         ("frames: 5", "frames: 1", "at least 2 `frames`"),
-        ("tasks.Interpolate", "tasks.Interpolat", "tasks.Interpolat'. Did you mean 'benchmarks.evaluation.tasks.Interpolate'"),
+        (
+            "tasks.Interpolate",
+            "tasks.Interpolat",
+            "tasks.Interpolat'. Did you mean 'benchmarks.evaluation.tasks.Interpolate'",
+        ),
         ("stride: 2", "strid: 2", "strid"),
         ("clips: [1]", "clips: [2]", "no clip 2 in the test split: it has 2"),
         ("galleries:\n  - title: t", "galleries: 3\nrest:\n  - title: t", "must be a list of galleries"),

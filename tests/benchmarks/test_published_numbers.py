@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.leaderboard.published import FOLDER, Published, read_file, read_table
-from benchmarks.runs.spec import read_plans
+from benchmarks.runs.spec import read_benchmarks
 from benchmarks.utils.errors import UserError
 
 PAPERS = Path(__file__).parents[2].parent / "shared" / "papers"
@@ -132,21 +132,21 @@ def test_a_wrong_file_is_named(tmp_path: Path, content: str, message: str) -> No
     assert message in str(caught.value)
 
 
-PLANS = {name: plan for name, plan in read_plans(Path("configs/benchmark")).items() if plan.published}
+BENCHMARKS = {name: spec for name, spec in read_benchmarks(Path("configs/benchmark")).items() if spec.published}
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_published_metric_stands_beside_one_of_the_benchmark(name: str) -> None:
-    theirs = {(number.metric, number.ours) for number in read_table(PLANS[name].published or "")}
-    assert {ours for _, ours in theirs} <= set(PLANS[name].metrics), theirs
+    theirs = {(number.metric, number.ours) for number in read_table(BENCHMARKS[name].published or "")}
+    assert {ours for _, ours in theirs} <= set(BENCHMARKS[name].metrics), theirs
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_published_row_stands_beside_one_of_the_benchmark(name: str) -> None:
-    rows = [(row.label, row.group) for row in PLANS[name].rows]
+    rows = [(row.label, row.group) for row in BENCHMARKS[name].rows]
     alone = {
         (number.row, number.group)
-        for number in read_table(PLANS[name].published or "")
+        for number in read_table(BENCHMARKS[name].published or "")
         if not any(number.belongs_to(*row) for row in rows)
     }
-    assert not alone, f"{name} has no row for what {PLANS[name].published} prints: {sorted(alone)}"
+    assert not alone, f"{name} has no row for what {BENCHMARKS[name].published} prints: {sorted(alone)}"

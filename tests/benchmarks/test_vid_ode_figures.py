@@ -11,27 +11,29 @@ import yaml
 from benchmarks.figures.base import Trained, build_figure
 from benchmarks.leaderboard.published import read_table
 from benchmarks.records.record import Measurement
-from benchmarks.runs.spec import read_plan
+from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.errors import UserError
 from support.record_maker import make_record
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
-PLANS = sorted((CONFIGS / "benchmark").glob("vid_ode_*.yaml"))
+BENCHMARKS = sorted((CONFIGS / "benchmark").glob("vid_ode_*.yaml"))
 FRAMES = "benchmarks.figures.vid_ode_frames."
 
 
-@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_published_numbers_have_rows(path: Path) -> None:
-    plan = read_plan(path)
-    for number in [] if plan.published is None else read_table(plan.published):
+    spec = read_benchmark(path)
+    for number in [] if spec.published is None else read_table(spec.published):
         verb = {"predict": "extrapolation", "interpolate": "interpolation"}[number.task]
-        rows = [row for row in plan.rows if number.belongs_to(row.label, row.group)]
+        rows = [row for row in spec.rows if number.belongs_to(row.label, row.group)]
         assert [row for row in rows if row.group.endswith((verb, "CAM5"))], f"{number.row} of {number.group}"
 
 
 def test_balls_and_ablation_share_their_trainings() -> None:
-    fig4, ablation = (read_plan(CONFIGS / "benchmark" / f"vid_ode_{name}.yaml") for name in ("fig4", "ablation_balls"))
+    fig4, ablation = (
+        read_benchmark(CONFIGS / "benchmark" / f"vid_ode_{name}.yaml") for name in ("fig4", "ablation_balls")
+    )
     pairs = [(row.experiment, tuple(row.overlays)) for row in fig4.rows]
     assert (ablation.rows[0].experiment, tuple(ablation.rows[0].overlays)) in pairs
     assert (ablation.rows[-1].experiment, tuple(ablation.rows[-1].overlays)) in pairs
@@ -141,15 +143,15 @@ def test_figure_4_runs_through_the_command(tmp_path: Path, monkeypatch: pytest.M
     from benchmarks.cli import benchmarks
 
     monkeypatch.chdir(ROOT)
-    plan: dict[str, Any] = yaml.safe_load((CONFIGS / "benchmark" / "vid_ode_fig4.yaml").read_text())
-    plan["seeds"] = [0]
-    for row in plan["rows"]:
+    spec: dict[str, Any] = yaml.safe_load((CONFIGS / "benchmark" / "vid_ode_fig4.yaml").read_text())
+    spec["seeds"] = [0]
+    for row in spec["rows"]:
         name = row["experiment"].split("/")[1].removesuffix("_narrow")
         smoke = "vid_ode" if name == "vid_rnn" else name
         row["overlays"] = [*row.get("overlays", []), f"configs/smoke/{smoke}.yaml", "budget.generator_updates=2"]
-    plan["rows"] = [row for row in plan["rows"] if row["label"] != "Vid-RNN"]  # Vid-ODE's smoke overlay has ODEs
+    spec["rows"] = [row for row in spec["rows"] if row["label"] != "Vid-RNN"]  # Vid-ODE's smoke overlay has ODEs
     path = tmp_path / "vid_ode_fig4.yaml"
-    path.write_text(yaml.safe_dump(plan))
+    path.write_text(yaml.safe_dump(spec))
     words = ["run", str(path), "--fork", f"--runs={tmp_path / 'runs'}", f"--results={tmp_path / 'results'}"]
     with pytest.raises(SystemExit) as stop:
         benchmarks(words)

@@ -33,8 +33,8 @@ def test_a_trainings_cost_is_its_records(row: str, weights: str, first: str, sec
 
 
 def test_every_row_of_figure_4_has_its_cost() -> None:
-    plan = yaml.safe_load((ROOT / "configs" / "benchmark" / "vid_ode_fig4.yaml").read_text())
-    assert {row[0] for row in ROWS} == {row["label"] for row in plan["rows"]}
+    spec = yaml.safe_load((ROOT / "configs" / "benchmark" / "vid_ode_fig4.yaml").read_text())
+    assert {row[0] for row in ROWS} == {row["label"] for row in spec["rows"]}
     weights = [int(row[1].replace(",", "")) for row in ROWS]
     assert f"({round(min(weights), -3):,} to {round(max(weights), -3):,} weights)" in PAGE
 

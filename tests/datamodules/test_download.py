@@ -6,10 +6,10 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from support.preparing import serving
 
 from datamodules.storage import download as downloads
 from datamodules.storage.download import DownloadError, check_free_space, download
+from support.preparing import serving
 
 CONTENT = bytes(range(256)) * 900
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -1,4 +1,4 @@
-"""Engines: this machine, SLURM by submitit, Ray; each takes jobs and says what became of them. Imports no torch."""
+"""Backends: this machine, SLURM by submitit, Ray; each takes jobs and says what became of them. Imports no torch."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -7,26 +7,26 @@ from typing import Any
 
 import yaml
 
-from benchmarks.runs.launchers.scheduler import Engine, Handle
-from benchmarks.runs.launchers.worker import CHILD, Outcome, Work, perform
+from benchmarks.runs.launchers.scheduler import Backend, Handle
+from benchmarks.runs.launchers.worker import CHILD, JobSpec, Outcome, perform
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 NAMES = ("local", "slurm", "ray")
 
 
-def engine(name: str, options: Sequence[str], folder: Path, *, command: Sequence[str] = CHILD) -> Engine:
-    """The engine of a name.
+def backend(name: str, options: Sequence[str], folder: Path, *, command: Sequence[str] = CHILD) -> Backend:
+    """The backend of a name.
 
     Args:
         name: local, slurm or ray.
         options: `key=value` each: `workers`, `gpus` for local; whatever submitit's `update_parameters` takes for slurm
             (`timeout_min=600`, `slurm_partition=gpu`, `gpus_per_node=1`), and `cluster=local` to try without SLURM;
             `address`, `cpus`, `gpus` for ray.
-        folder: where the engine may keep logs.
+        folder: where the backend may keep logs.
         command: what is run before a job's words.
 
     Raises:
-        UserError: for an unknown engine or option, or when its package is not installed.
+        UserError: for an unknown backend or option, or when its package is not installed.
     """
     given: dict[str, Any] = {}
     for option in options:
@@ -60,30 +60,30 @@ class Local:
         self._gpus = gpus
         self._command = command
 
-    def submit(self, work: Work) -> Handle:
+    def submit(self, spec: JobSpec) -> Handle:
         """Start it in a free slot."""
         slot = self._slots.pop(0)
         environment = {"CUDA_VISIBLE_DEVICES": str(slot % self._gpus)} if self._gpus else {}
-        return _Thread(work, environment, self._command, lambda: self._slots.append(slot))
+        return _Thread(spec, environment, self._command, lambda: self._slots.append(slot))
 
     def close(self) -> None:
         """Nothing is left."""
 
 
 class _Thread:
-    def __init__(self, work: Work, environment: Mapping[str, str], command: Sequence[str], free: Any) -> None:
+    def __init__(self, spec: JobSpec, environment: Mapping[str, str], command: Sequence[str], free: Any) -> None:
         from dataclasses import replace
 
         self._outcome: Outcome | None = None
         self._free = free
         self._started: list[Any] = []
-        work = replace(work, environment={**work.environment, **environment})
-        self._thread = threading.Thread(target=self._run, args=(work, command), daemon=True)
+        spec = replace(spec, environment={**spec.environment, **environment})
+        self._thread = threading.Thread(target=self._run, args=(spec, command), daemon=True)
         self._thread.start()
 
-    def _run(self, work: Work, command: Sequence[str]) -> None:
+    def _run(self, spec: JobSpec, command: Sequence[str]) -> None:
         try:
-            self._outcome = perform(work, str(Path.cwd()), command, started=self._started.append)
+            self._outcome = perform(spec, str(Path.cwd()), command, started=self._started.append)
         except OSError as error:
             self._outcome = Outcome(1, str(error))
 
@@ -123,10 +123,10 @@ class Slurm:
             raise UserError(f"submitit refuses this: {error}") from error
         self._command = command
 
-    def submit(self, work: Work) -> Handle:
+    def submit(self, spec: JobSpec) -> Handle:
         """Queue it."""
-        self._executor.update_parameters(name=work.name[:60])
-        return _Submitted(self._executor.submit(perform, work, str(Path.cwd()), self._command))
+        self._executor.update_parameters(name=spec.name[:60])
+        return _Submitted(self._executor.submit(perform, spec, str(Path.cwd()), self._command))
 
     def close(self) -> None:
         """Nothing is left: jobs in the queue were cancelled."""
@@ -181,13 +181,13 @@ class Ray:
         if self._own:
             ray.init(address=address, log_to_driver=False, configure_logging=False)
         self._command = list(command)
-        # lost workers are counted by `launch`, in one way for all engines
+        # lost workers are counted by `launch`, in one way for all backends
         self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_announced)
         self._signs: Any = ray.remote(num_cpus=0)(_Signs).remote()
 
-    def submit(self, work: Work) -> Handle:
+    def submit(self, spec: JobSpec) -> Handle:
         """Queue it."""
-        return _Remote(self._remote.remote(work, str(Path.cwd()), self._command, self._signs), work.name, self._signs)
+        return _Remote(self._remote.remote(spec, str(Path.cwd()), self._command, self._signs), spec.name, self._signs)
 
     def close(self) -> None:
         """Leave the cluster, if it was joined here."""
@@ -240,9 +240,9 @@ class _Signs:
         return name in self._names
 
 
-def _announced(work: Work, folder: str, command: Sequence[str], signs: Any) -> Outcome:
-    signs.add.remote(work.name)
-    return perform(work, folder, command)
+def _announced(spec: JobSpec, folder: str, command: Sequence[str], signs: Any) -> Outcome:
+    signs.add.remote(spec.name)
+    return perform(spec, folder, command)
 
 
 def _known(given: Mapping[str, Any], name: str, **defaults: Any) -> dict[str, Any]:

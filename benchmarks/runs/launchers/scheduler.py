@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from benchmarks.runs.launchers.worker import Outcome, Work, write_files
+from benchmarks.runs.launchers.worker import JobSpec, Outcome, write_files
 
 State = Literal["waiting", "running", "done", "failed"]
 
 
 @runtime_checkable
 class Handle(Protocol):
-    """A job that an engine has taken."""
+    """A job that a backend has taken."""
 
     def poll(self) -> Outcome | bool:
         """The outcome when there is one; else whether the job is running, not still queueing."""
@@ -29,29 +29,29 @@ class Handle(Protocol):
 
 
 @runtime_checkable
-class Engine(Protocol):
+class Backend(Protocol):
     """Where jobs run."""
 
     @property
     def capacity(self) -> int | None:
-        """How many jobs are handed over at once; None: all, the engine has a queue of its own."""
+        """How many jobs are handed over at once; None: all, the backend has a queue of its own."""
         ...
 
-    def submit(self, work: Work) -> Handle:
+    def submit(self, spec: JobSpec) -> Handle:
         """Take a job."""
         ...
 
     def close(self) -> None:
-        """Let go of what was started for the engine."""
+        """Let go of what was started for the backend."""
         ...
 
 
 @dataclass
-class Progress:
+class JobProgress:
     """What is known of one job while the others run.
 
     Args:
-        work: what is asked.
+        spec: what is asked.
         state: waiting, running, done or failed.
         started: when it began to run, on the monotonic clock.
         seconds: how long it ran, once it has ended.
@@ -59,7 +59,7 @@ class Progress:
         outcome: how it ended.
     """
 
-    work: Work
+    spec: JobSpec
     state: State = "waiting"
     started: float | int | None = None
     seconds: float | int = 0.0
@@ -70,36 +70,36 @@ class Progress:
 
 
 def launch(
-    works: Sequence[Work],
-    engine: Engine,
+    specs: Sequence[JobSpec],
+    backend: Backend,
     *,
     retries: int = 2,
     pause: float | int = 10.0,
     interval: float | int = 0.5,
-    show: Callable[[Sequence[Progress]], None] = lambda _: None,
+    show: Callable[[Sequence[JobProgress]], None] = lambda _: None,
     home: Path = Path(),
-) -> list[Progress]:
+) -> list[JobProgress]:
     """Run every job to its end; two jobs that share a folder never run at the same time.
 
     A job whose worker is lost (killed, its machine gone) is handed over again; one that fails by itself is not. Any
     exception, Ctrl-C for one, cancels what runs.
 
     Args:
-        works: in order of preference.
-        engine: where they run.
+        specs: in order of preference.
+        backend: where they run.
         retries: how often a job is handed over again after its worker was lost.
         pause: seconds before that, in which what is left of it may end.
         interval: seconds between two looks.
         show: called at every look.
         home: the folder that the records' paths are relative to.
     """
-    jobs = [Progress(work) for work in works]
+    jobs = [JobProgress(spec) for spec in specs]
     try:
         while any(job.outcome is None for job in jobs):
             for job in jobs:
                 if job.handle is not None:
                     _look(job, retries, pause, home)
-            _hand_over(jobs, engine)
+            _hand_over(jobs, backend)
             show(jobs)
             if any(job.outcome is None for job in jobs):
                 time.sleep(interval)
@@ -107,24 +107,24 @@ def launch(
         for job in jobs:
             if job.handle is not None:
                 job.handle.cancel()
-        engine.close()
+        backend.close()
     return jobs
 
 
-def _hand_over(jobs: Sequence[Progress], engine: Engine) -> None:
+def _hand_over(jobs: Sequence[JobProgress], backend: Backend) -> None:
     active = [job for job in jobs if job.handle is not None]
-    busy = {folder for job in active for folder in job.work.folders}
+    busy = {folder for job in active for folder in job.spec.folders}
     for job in jobs:
-        if engine.capacity is not None and len(active) >= engine.capacity:
+        if backend.capacity is not None and len(active) >= backend.capacity:
             return
         ready = job.handle is None and job.outcome is None and time.monotonic() >= job.not_before
-        if ready and busy.isdisjoint(job.work.folders):
-            job.handle = engine.submit(job.work)
+        if ready and busy.isdisjoint(job.spec.folders):
+            job.handle = backend.submit(job.spec)
             active.append(job)
-            busy.update(job.work.folders)
+            busy.update(job.spec.folders)
 
 
-def _look(job: Progress, retries: int, pause: float | int, home: Path) -> None:
+def _look(job: JobProgress, retries: int, pause: float | int, home: Path) -> None:
     assert job.handle is not None
     found, now = job.handle.poll(), time.monotonic()
     if not isinstance(found, Outcome):

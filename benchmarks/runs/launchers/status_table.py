@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from benchmarks.runs.launchers.scheduler import Progress
+from benchmarks.runs.launchers.scheduler import JobProgress
 
 _EVERY = 2.0
 _STYLES = {"waiting": "dim", "running": "cyan", "done": "green", "failed": "bold red"}
 
 
-class Sight(NamedTuple):
+class TrainingStatus(NamedTuple):
     """What a run's folder says of its training.
 
     Args:
@@ -33,7 +33,7 @@ class Sight(NamedTuple):
     best: str = ""
 
 
-def look(folder: Path, metric: str | None = None) -> Sight:
+def status_of(folder: Path, metric: str | None = None) -> TrainingStatus:
     """Read `progress.json` and `measurements.csv` of a run's folder.
 
     Args:
@@ -45,22 +45,22 @@ def look(folder: Path, metric: str | None = None) -> Sight:
         fraction, left = content["fraction"], content["seconds_left"]
     except (OSError, ValueError, KeyError):
         fraction, left = None, None
-    return Sight(fraction, left, best_of(folder / "measurements.csv", metric))
+    return TrainingStatus(fraction, left, best_of(folder / "measurements.csv", metric))
 
 
-def look_at_all(folders: Sequence[Path], metric: str | None = None) -> Sight:
+def status_of_all(folders: Sequence[Path], metric: str | None = None) -> TrainingStatus:
     """Of a row that is made of several trainings, done one after another: the share of all, and the last one's best.
 
     The time left is known where no training is yet to begin.
     """
-    sights = [look(folder, metric) for folder in folders]
+    sights = [status_of(folder, metric) for folder in folders]
     if len(sights) == 1:
         return sights[0]
     known = [sight.fraction for sight in sights if sight.fraction is not None]
     fraction = sum(known) / len(sights) if known else None
     lefts = [sight.seconds_left for sight in sights if sight.seconds_left is not None]
     best = next((sight.best for sight in reversed(sights) if sight.best), "")
-    return Sight(fraction, sum(lefts) if sights and len(lefts) == len(sights) else None, best)
+    return TrainingStatus(fraction, sum(lefts) if sights and len(lefts) == len(sights) else None, best)
 
 
 def best_of(path: Path, metric: str | None) -> str:
@@ -105,31 +105,31 @@ class LiveTable(AbstractContextManager["LiveTable"]):
         if self._live:
             self._live.stop()
 
-    def show(self, jobs: Sequence[Progress]) -> None:
+    def show(self, jobs: Sequence[JobProgress]) -> None:
         """Show how the jobs stand."""
         ended = all(job.outcome is not None for job in jobs)
         if self._live is None:
             for job in jobs:
-                if self._said.get(job.work.name, ("waiting", 0)) != (job.state, job.lost):
+                if self._said.get(job.spec.name, ("waiting", 0)) != (job.state, job.lost):
                     again = f", worker lost {job.lost} times" if job.lost else ""
-                    self._console.print(f"{job.work.name}: {job.state}{again}", highlight=False, soft_wrap=True)
-                self._said[job.work.name] = (job.state, job.lost)
+                    self._console.print(f"{job.spec.name}: {job.state}{again}", highlight=False, soft_wrap=True)
+                self._said[job.spec.name] = (job.state, job.lost)
         elif ended or time.monotonic() - self._drawn >= _EVERY:
             self._drawn = time.monotonic()
             self._live.update(self.table(jobs), refresh=True)
 
-    def table(self, jobs: Sequence[Progress]) -> Table:
+    def table(self, jobs: Sequence[JobProgress]) -> Table:
         """The table, as things stand."""
         table = Table(title=f"{sum(job.outcome is not None for job in jobs)} of {len(jobs)} jobs ended")
         for heading in ("job", "state", "training", "time", "left", "best so far"):
             table.add_column(heading, justify="right" if heading in ("time", "left") else "left")
         for job in jobs:
-            seen = look_at_all(self._folders.get(job.work.name, ()), self._metric)
+            seen = status_of_all(self._folders.get(job.spec.name, ()), self._metric)
             running = job.state == "running" and job.started is not None
             spent = time.monotonic() - job.started if running and job.started is not None else job.seconds
             state = job.state + (f", again after {job.lost} lost" if job.lost else "")
             table.add_row(
-                job.work.name,
+                job.spec.name,
                 f"[{_STYLES[job.state]}]{state}[/]",
                 _bar(seen.fraction) if job.state != "waiting" or job.lost else "",
                 clock(spent) if spent else "",

@@ -1,4 +1,4 @@
-"""`benchmarks run --launcher`: the rows and seeds of a benchmark as jobs of an engine. Imports no torch."""
+"""`benchmarks run --launcher`: the rows and seeds of a benchmark as jobs of a backend. Imports no torch."""
 
 import argparse
 import sys
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.runs.job import Job
-from benchmarks.runs.launchers.backends import NAMES, engine
+from benchmarks.runs.launchers.backends import NAMES, backend
 from benchmarks.runs.launchers.scheduler import launch
 from benchmarks.runs.launchers.status_table import LiveTable
-from benchmarks.runs.launchers.worker import Work
+from benchmarks.runs.launchers.worker import JobSpec
 from benchmarks.utils.io import slug
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `benchmarks run` that are about engines."""
+    """The options of `benchmarks run` that are about backends."""
     parser.add_argument("--launcher", choices=NAMES, help="many rows at a time: here, on SLURM or on a Ray cluster")
     parser.add_argument(
         "--launcher-option",
@@ -26,16 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def launch_jobs(jobs: Sequence[Job], args: argparse.Namespace) -> list[tuple[Job, str]]:
-    """Run each job by the engine that is asked for, under one live table; returns how each ended, done or failed."""
-    works = {job.name: work_of(job, args) for job in jobs}
-    metrics = jobs[0].plan.metrics if jobs else []
+    """Run each job by the backend that is asked for, under one live table; returns how each ended, done or failed."""
+    specs = {job.name: job_spec_of(job, args) for job in jobs}
+    metrics = jobs[0].spec.metrics if jobs else []
     table = LiveTable({job.name: trainings_of(job) for job in jobs}, metrics[0] if metrics else None)
-    taken = engine(args.launcher, args.launcher_option, args.runs / "launched")
+    taken = backend(args.launcher, args.launcher_option, args.runs / "launched")
     with table:
-        ended = launch(list(works.values()), taken, show=table.show)
+        ended = launch(list(specs.values()), taken, show=table.show)
     for progress in ended:
         if progress.state == "failed" and progress.outcome is not None:
-            print(f"{progress.work.name} failed: {progress.outcome.tail.rstrip()}", file=sys.stderr, flush=True)
+            print(f"{progress.spec.name} failed: {progress.outcome.tail.rstrip()}", file=sys.stderr, flush=True)
     return [(job, progress.state) for job, progress in zip(jobs, ended, strict=True)]
 
 
@@ -44,12 +44,12 @@ def trainings_of(job: Job) -> list[Path]:
     return [stage.folder for stage in job.stages.values()] or [job.folder]
 
 
-def work_of(job: Job, args: argparse.Namespace) -> Work:
+def job_spec_of(job: Job, args: argparse.Namespace) -> JobSpec:
     """The command that runs one job alone, and what it brings home."""
-    words = ["run", str(args.plan), f"--only={job.row.name}", f"--seeds={job.seed}"]
+    words = ["run", str(args.benchmark), f"--only={job.row.name}", f"--seeds={job.seed}"]
     words += [f"--runs={job.runs}", f"--results={job.results}"]
     words += [f"--{name.replace('_', '-')}" for name in ("accept_stale", "fork") if getattr(args, name)]
     folders = {str(job.folder), *(str(stage.folder) for stage in job.stages.values())}
     here = Path(job.results)
-    brought = () if here.is_absolute() else (f"{here / job.plan.name}/{slug(job.row.label)}-s{job.seed}-*",)
-    return Work(job.name, tuple(words), frozenset(folders), brought)
+    brought = () if here.is_absolute() else (f"{here / job.spec.name}/{slug(job.row.label)}-s{job.seed}-*",)
+    return JobSpec(job.name, tuple(words), frozenset(folders), brought)

@@ -1,4 +1,4 @@
-"""Work: what a launched job is, and what its worker does. Imports no torch."""
+"""JobSpec: what a launched job is, and what its worker does. Imports no torch."""
 
 import ctypes
 import os
@@ -20,13 +20,13 @@ CHILD = (sys.executable, "-c", "from benchmarks.runs.launchers.worker import chi
 
 
 @dataclass(frozen=True)
-class Work:
+class JobSpec:
     """One job: a `benchmarks` command, and what is to be brought home.
 
     Args:
         name: how tables and messages call it.
         words: after `benchmarks`.
-        folders: where it writes; no two jobs work in one folder at a time.
+        folders: where it writes; no two jobs spec in one folder at a time.
         collect: patterns of the files to bring home, relative to the working folder.
         environment: variables to set.
     """
@@ -38,7 +38,7 @@ class Work:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class Brought(NamedTuple):
+class Artifact(NamedTuple):
     """A file that a job brings home: its bytes, and when it was written (Unix seconds)."""
 
     content: bytes
@@ -58,21 +58,21 @@ class Outcome:
 
     code: int
     tail: str = ""
-    files: Mapping[str, Brought] = field(default_factory=dict)
+    files: Mapping[str, Artifact] = field(default_factory=dict)
     lost: bool = False
 
 
 def perform(
-    work: Work,
+    spec: JobSpec,
     folder: str,
     command: Sequence[str] = CHILD,
     started: Callable[["subprocess.Popen[str]"], None] = lambda _: None,
 ) -> Outcome:
     """Do a job in the working folder `folder`; a process that is killed counts as a lost worker."""
     tail: deque[str] = deque(maxlen=_TAIL)
-    environment = {**os.environ, **work.environment}
+    environment = {**os.environ, **spec.environment}
     with subprocess.Popen(
-        [*command, *work.words],
+        [*command, *spec.words],
         cwd=folder,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -84,7 +84,7 @@ def perform(
         started(process)
         tail.extend(process.stderr or ())
     code = process.returncode
-    return Outcome(code, "".join(tail), _files(work, Path(folder)), lost=code < 0)
+    return Outcome(code, "".join(tail), _files(spec, Path(folder)), lost=code < 0)
 
 
 def child() -> None:
@@ -96,7 +96,7 @@ def child() -> None:
     benchmarks()
 
 
-def write_files(files: Mapping[str, Brought], home: Path) -> list[Path]:
+def write_files(files: Mapping[str, Artifact], home: Path) -> list[Path]:
     """Write what is not there yet or is older, each file whole or not at all; returns the paths written.
 
     Where home is the folder that the worker worked in, there is nothing to write.
@@ -118,6 +118,6 @@ def write_files(files: Mapping[str, Brought], home: Path) -> list[Path]:
     return written
 
 
-def _files(work: Work, folder: Path) -> dict[str, Brought]:
-    found = (path for pattern in work.collect for path in sorted(folder.glob(pattern)) if path.is_file())
-    return {path.relative_to(folder).as_posix(): Brought(path.read_bytes(), path.stat().st_mtime) for path in found}
+def _files(spec: JobSpec, folder: Path) -> dict[str, Artifact]:
+    found = (path for pattern in spec.collect for path in sorted(folder.glob(pattern)) if path.is_file())
+    return {path.relative_to(folder).as_posix(): Artifact(path.read_bytes(), path.stat().st_mtime) for path in found}

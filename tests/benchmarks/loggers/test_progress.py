@@ -8,11 +8,11 @@ import pytest
 from lightning import Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 
-from benchmarks.loggers.progress import Progress
+from benchmarks.loggers.progress import ProgressFile
 from lightning_modules.callbacks.budget import Budget
 
 
-class Seen(Progress):
+class Seen(ProgressFile):
     """Remembers all that was written."""
 
     def __init__(self) -> None:

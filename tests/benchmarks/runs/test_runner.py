@@ -13,7 +13,7 @@ from benchmarks.cli import benchmarks
 from benchmarks.records.record import read_records
 from benchmarks.runs import runner
 from benchmarks.runs.job import Job
-from benchmarks.runs.spec import read_plan
+from benchmarks.runs.spec import read_benchmark
 from support.tiny_project import BENCHMARK, Run, calls
 
 
@@ -140,8 +140,8 @@ def test_changed_settings_train_anew_and_keep_the_old_run(run: Run, capfd: pytes
 def test_a_changed_exam_is_sat_again_without_training(run: Run) -> None:
     run("--seeds=0", "--only=Learns")
     calls()
-    plan, experiment = Path("configs/benchmark/tiny.yaml"), Path("configs/experiment/shapes/learns.yaml")
-    plan.write_text(plan.read_text().replace(", {class_path: benchmarks.evaluation.tasks.Interpolate}", ""))
+    spec, experiment = Path("configs/benchmark/tiny.yaml"), Path("configs/experiment/shapes/learns.yaml")
+    spec.write_text(spec.read_text().replace(", {class_path: benchmarks.evaluation.tasks.Interpolate}", ""))
     assert run("--seeds=0", "--only=Learns") == 0
     assert calls() == [f"test evaluation 0 {LAST.format(0)}"]
     experiment.write_text(experiment.read_text() + "\nevaluation: {seed: 1}")
@@ -170,8 +170,8 @@ def test_changed_code_is_run_again_unless_accepted(run: Run, capfd: pytest.Captu
 
 
 def test_a_checkpoint_is_tested_not_trained_and_once(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    plan = Path("configs/benchmark/tiny.yaml")
-    plan.write_text(BENCHMARK + "  - {label: Ready, experiment: shapes/learns, checkpoint: ready.safetensors}\n")
+    spec = Path("configs/benchmark/tiny.yaml")
+    spec.write_text(BENCHMARK + "  - {label: Ready, experiment: shapes/learns, checkpoint: ready.safetensors}\n")
     assert run("--only=Ready") == 2
     assert "The checkpoint of the row 'Ready', ready.safetensors, is not there." in capfd.readouterr().err
     Path("ready.safetensors").write_bytes(b"weights")
@@ -187,8 +187,8 @@ def test_overlays_are_part_of_the_experiment(run: Run, tmp_path: Path) -> None:
         "  - {label: Small, experiment: shapes/learns, overlays: [configs/smoke/learns.yaml, trainer.max_steps=3]}\n"
     )
     Path("configs/benchmark/tiny.yaml").write_text(BENCHMARK + overlay)
-    plan = read_plan(Path("configs/benchmark/tiny.yaml"))
-    small, plain = (Job(plan, row, 0, Path("runs"), Path("results")) for row in (plan.rows[2], plan.rows[0]))
+    spec = read_benchmark(Path("configs/benchmark/tiny.yaml"))
+    small, plain = (Job(spec, row, 0, Path("runs"), Path("results")) for row in (spec.rows[2], spec.rows[0]))
     assert small.folder != plain.folder
     assert small.training_request != plain.training_request
     assert small.fit_command()[1:4] == [

@@ -12,7 +12,7 @@ from benchmarks.records.record import read_records
 from benchmarks.runs import runner
 from benchmarks.runs.job import Job
 from benchmarks.runs.join_stages import main as join_main
-from benchmarks.runs.spec import read_plan
+from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.errors import UserError
 from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.system import Training
@@ -69,9 +69,9 @@ def test_groups_hold_rows_of_one_label(run: Run, capfd: pytest.CaptureFixture[st
 def test_a_row_without_a_model_is_never_run_and_takes_no_settings(run: Run) -> None:
     write(GROUPS)
     assert run("--dry-run", "--only=Secret") == 2
-    plan = write(GROUPS.replace("{label: Secret, group: KTH}", "{label: Secret, checkpoint: a.ckpt}"))
+    spec = write(GROUPS.replace("{label: Secret, group: KTH}", "{label: Secret, checkpoint: a.ckpt}"))
     with pytest.raises(UserError, match="'Secret' names no `experiment`"):
-        read_plan(plan)
+        read_benchmark(spec)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_joined_row_trains_its_stages_once_and_tests_what_they_make(
 )
 def test_a_wrong_join_is_refused(run: Run, old: str, new: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        read_plan(write(JOINED.replace(old, new)))
+        read_benchmark(write(JOINED.replace(old, new)))
 
 
 def test_figures_are_drawn_when_the_rows_are_done(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
@@ -134,7 +134,7 @@ def test_figures_are_drawn_when_the_rows_are_done(run: Run, capfd: pytest.Captur
 
 def test_a_gallery_needs_a_figure_and_a_figure_must_be_one(run: Run) -> None:
     with pytest.raises(UserError, match="A gallery needs the key 'figure'"):
-        read_plan(write(BENCHMARK + "kind: gallery\n"))
+        read_benchmark(write(BENCHMARK + "kind: gallery\n"))
     with pytest.raises(UserError, match="No figure can be made of"):
         build_figure({"class_path": "benchmarks.evaluation.tasks.Predict"})
     assert isinstance(build_figure({"class_path": f"{__name__}.Names"}), Names)
@@ -146,14 +146,14 @@ def test_a_figures_rows_know_their_configuration(run: Run) -> None:
             "shapes/learns}", "shapes/learns, overlays: [configs/smoke/learns.yaml, trainer.max_steps=3]}"
         )
     )
-    plan = read_plan(Path("configs/benchmark/tiny.yaml"))
-    row = trained(Job(plan, plan.rows[0], 0, Path("runs"), Path("benchmarks/results")))
+    spec = read_benchmark(Path("configs/benchmark/tiny.yaml"))
+    row = trained(Job(spec, spec.rows[0], 0, Path("runs"), Path("benchmarks/results")))
     assert row.config == {
         "model": {"class_path": "baselines.constant.Constant", "init_args": {"value": "mean"}},
         "trainer": {"max_epochs": 1, "max_steps": 3},
     }
     assert row.records == []
-    other = trained(Job(plan, plan.rows[1], 0, Path("runs"), Path("benchmarks/results")))
+    other = trained(Job(spec, spec.rows[1], 0, Path("runs"), Path("benchmarks/results")))
     assert type(other.system()).__name__ == "RepeatLast"
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.runs.launchers.backends import engine
-from benchmarks.runs.launchers.scheduler import Engine, Handle, Progress, launch
-from benchmarks.runs.launchers.status_table import LiveTable, Sight, clock, look, look_at_all
-from benchmarks.runs.launchers.worker import CHILD, Brought, Outcome, Work, child, perform, write_files
+from benchmarks.runs.launchers.backends import backend
+from benchmarks.runs.launchers.scheduler import Backend, Handle, JobProgress, launch
+from benchmarks.runs.launchers.status_table import LiveTable, TrainingStatus, clock, status_of, status_of_all
+from benchmarks.runs.launchers.worker import CHILD, Artifact, JobSpec, Outcome, child, perform, write_files
 from benchmarks.utils.errors import UserError
 
 WORKER = """
@@ -43,39 +43,39 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def work(name: str, action: str = "do", *folders: str) -> Work:
-    return Work(name, (name, action), frozenset(folders), (f"results/*/{name}.json",))
+def spec(name: str, action: str = "do", *folders: str) -> JobSpec:
+    return JobSpec(name, (name, action), frozenset(folders), (f"results/*/{name}.json",))
 
 
 def tries(name: str) -> int:
     return len([path for path in Path("marks").glob(f"{name}.*") if path.suffix != ".end"])
 
 
-def states(jobs: list[Progress]) -> list[str]:
+def states(jobs: list[JobProgress]) -> list[str]:
     return [job.state for job in jobs]
 
 
 class Instant:
-    """An engine that has a job done when it takes it; for the rules of `launch` itself."""
+    """A backend that has a job done when it takes it; for the rules of `launch` itself."""
 
     capacity: int | None = None
 
-    def __init__(self, answer: Callable[[Work, int], Outcome | bool]) -> None:
+    def __init__(self, answer: Callable[[JobSpec, int], Outcome | bool]) -> None:
         self.answer = answer
         self.taken: list[str] = []
         self.cancelled: list[str] = []
         self.closed = False
 
-    def submit(self, work: Work) -> Handle:
-        self.taken.append(work.name)
-        outer, number = self, self.taken.count(work.name)
+    def submit(self, spec: JobSpec) -> Handle:
+        self.taken.append(spec.name)
+        outer, number = self, self.taken.count(spec.name)
 
         class Taken:
             def poll(self) -> Outcome | bool:
-                return outer.answer(work, number)
+                return outer.answer(spec, number)
 
             def cancel(self) -> None:
-                outer.cancelled.append(work.name)
+                outer.cancelled.append(spec.name)
 
         return Taken()
 
@@ -90,8 +90,8 @@ def test_a_lost_worker_is_replaced_so_often_and_a_failure_is_not(tmp_path: Path)
         "cursed": lambda n: Outcome(-9, lost=True),
         "wrong": lambda n: Outcome(1, "why"),
     }
-    ours = Instant(lambda work, n: answers[work.name](n))
-    jobs = launch([Work(name, ()) for name in answers], ours, retries=2, pause=0, interval=0, home=tmp_path)
+    ours = Instant(lambda spec, n: answers[spec.name](n))
+    jobs = launch([JobSpec(name, ()) for name in answers], ours, retries=2, pause=0, interval=0, home=tmp_path)
     assert states(jobs) == ["done", "done", "failed", "failed"]
     assert [ours.taken.count(name) for name in answers] == [1, 2, 3, 1]
     assert [job.lost for job in jobs] == [0, 1, 2, 0]
@@ -101,13 +101,13 @@ def test_a_lost_worker_is_replaced_so_often_and_a_failure_is_not(tmp_path: Path)
 
 
 def test_whatever_happens_no_job_is_left_running() -> None:
-    ours = Instant(lambda work, n: True)
+    ours = Instant(lambda spec, n: True)
 
     def interrupt(jobs: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        launch([Work("a", ()), Work("b", ())], ours, interval=0, show=interrupt)
+        launch([JobSpec("a", ()), JobSpec("b", ())], ours, interval=0, show=interrupt)
     assert ours.cancelled == ["a", "b"]
     assert ours.closed
 
@@ -116,25 +116,25 @@ def test_jobs_that_share_a_folder_take_turns(tmp_path: Path) -> None:
     together: list[set[str]] = []
     counts: dict[str, int] = {}
 
-    def answer(work: Work, _: int) -> Outcome | bool:
-        counts[work.name] = counts.get(work.name, 0) + 1
-        return Outcome(0) if counts[work.name] > 3 else True
+    def answer(spec: JobSpec, _: int) -> Outcome | bool:
+        counts[spec.name] = counts.get(spec.name, 0) + 1
+        return Outcome(0) if counts[spec.name] > 3 else True
 
     def watch(jobs: object) -> None:
         assert isinstance(jobs, list)
-        together.append({job.work.name for job in jobs if job.handle is not None})
+        together.append({job.spec.name for job in jobs if job.handle is not None})
 
     folders = {"a": ["x"], "b": ["x"], "c": ["y"], "d": ["x", "y"]}
-    works = [Work(name, (), frozenset(used)) for name, used in folders.items()]
-    launch(works, Instant(answer), interval=0, show=watch, home=tmp_path)
+    specs = [JobSpec(name, (), frozenset(used)) for name, used in folders.items()]
+    launch(specs, Instant(answer), interval=0, show=watch, home=tmp_path)
     assert {"a", "c"} in together
     assert not any({"a", "b"} <= at_once or {"d", "c"} <= at_once for at_once in together)
 
 
 def test_on_this_machine(here: Path) -> None:
-    works = [work("good", "slow"), work("unlucky", "die"), work("wrong", "fail"), work("other", "slow")]
-    ours = engine("local", ["workers=2"], here, command=COMMAND)
-    jobs = launch(works, ours, pause=0, interval=0.02)
+    specs = [spec("good", "slow"), spec("unlucky", "die"), spec("wrong", "fail"), spec("other", "slow")]
+    ours = backend("local", ["workers=2"], here, command=COMMAND)
+    jobs = launch(specs, ours, pause=0, interval=0.02)
     assert states(jobs) == ["done", "done", "failed", "done"]
     assert tries("unlucky") == 2
     assert jobs[2].outcome is not None
@@ -144,13 +144,13 @@ def test_on_this_machine(here: Path) -> None:
 
 def test_gpus_are_dealt_out(here: Path) -> None:
     Path("worker.py").write_text("import os, sys; sys.exit(os.environ['CUDA_VISIBLE_DEVICES'])")
-    ours = engine("local", ["workers=2", "gpus=2"], here, command=COMMAND)
-    jobs = launch([work("a"), work("b")], ours, interval=0.02)
+    ours = backend("local", ["workers=2", "gpus=2"], here, command=COMMAND)
+    jobs = launch([spec("a"), spec("b")], ours, interval=0.02)
     assert {job.outcome.tail.strip() for job in jobs if job.outcome} == {"0", "1"}
 
 
 def test_an_interrupted_launch_stops_what_it_started(here: Path) -> None:
-    ours = engine("local", ["workers=1"], here, command=COMMAND)
+    ours = backend("local", ["workers=1"], here, command=COMMAND)
 
     def stop(jobs: object) -> None:
         if tries("long"):
@@ -158,16 +158,16 @@ def test_an_interrupted_launch_stops_what_it_started(here: Path) -> None:
 
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        launch([work("long", "wait")], ours, interval=0.02, show=stop)
+        launch([spec("long", "wait")], ours, interval=0.02, show=stop)
     assert time.monotonic() - start < 30
 
 
 @pytest.mark.slow
 def test_on_slurm_as_submitit_runs_it_locally(here: Path) -> None:
     pytest.importorskip("submitit")
-    works = [work("good"), work("unlucky", "die"), work("wrong", "fail")]
-    ours = engine("slurm", ["cluster=local", "timeout_min=2"], here / "logs", command=COMMAND)
-    jobs = launch(works, ours, pause=0, interval=0.1)
+    specs = [spec("good"), spec("unlucky", "die"), spec("wrong", "fail")]
+    ours = backend("slurm", ["cluster=local", "timeout_min=2"], here / "logs", command=COMMAND)
+    jobs = launch(specs, ours, pause=0, interval=0.1)
     assert states(jobs) == ["done", "done", "failed"]
     assert tries("unlucky") == 2
     assert Path("results/tiny/good.json").read_text() == "good"
@@ -176,7 +176,7 @@ def test_on_slurm_as_submitit_runs_it_locally(here: Path) -> None:
 @pytest.mark.slow
 def test_submitit_says_when_a_worker_itself_is_lost(here: Path) -> None:
     pytest.importorskip("submitit")
-    ours = engine("slurm", ["cluster=local", "timeout_min=2"], here / "logs", command=COMMAND)
+    ours = backend("slurm", ["cluster=local", "timeout_min=2"], here / "logs", command=COMMAND)
     killed: list[int] = []
 
     def kill(jobs: object) -> None:
@@ -187,7 +187,7 @@ def test_submitit_says_when_a_worker_itself_is_lost(here: Path) -> None:
                 os.kill(pid, signal.SIGKILL)
             Path("marks/go").touch()
 
-    (job,) = launch([work("victim", "wait")], ours, pause=0, interval=0.1, show=kill)
+    (job,) = launch([spec("victim", "wait")], ours, pause=0, interval=0.1, show=kill)
     assert killed
     assert (job.state, job.lost) == ("done", 1)
 
@@ -204,7 +204,7 @@ def test_on_a_ray_cluster_of_two_nodes_that_loses_one(here: Path, monkeypatch: p
         second = cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False)
         cluster.wait_for_nodes()
-        works = [work("one", "wait"), work("two", "wait"), work("wrong", "fail"), work("unlucky", "die")]
+        specs = [spec("one", "wait"), spec("two", "wait"), spec("wrong", "fail"), spec("unlucky", "die")]
         removed: list[float] = []
 
         def lose_a_node(jobs: object) -> None:
@@ -213,8 +213,8 @@ def test_on_a_ray_cluster_of_two_nodes_that_loses_one(here: Path, monkeypatch: p
                 cluster.remove_node(second, allow_graceful=False)
                 Path("marks/go").touch()
 
-        ours = engine("ray", ["cpus=1"], here, command=COMMAND)
-        jobs = launch(works, ours, retries=3, pause=1, interval=0.2, show=lose_a_node)
+        ours = backend("ray", ["cpus=1"], here, command=COMMAND)
+        jobs = launch(specs, ours, retries=3, pause=1, interval=0.2, show=lose_a_node)
         assert removed
         assert [job.state for job in jobs] == ["done", "done", "failed", "done"]
         assert sum(job.lost for job in jobs[:2]) >= 1
@@ -227,13 +227,13 @@ def test_on_a_ray_cluster_of_two_nodes_that_loses_one(here: Path, monkeypatch: p
 
 def test_what_comes_home_stays_in_the_house(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    (path,) = write_files({"results/a.json": Brought(b"1", 100.0)}, home)
+    (path,) = write_files({"results/a.json": Artifact(b"1", 100.0)}, home)
     assert path.read_bytes() == b"1"
-    assert write_files({"results/a.json": Brought(b"0", 100.0)}, home) == []  # a shared folder has it already
-    assert write_files({"results/a.json": Brought(b"2", 200.0)}, home) == [path]
+    assert write_files({"results/a.json": Artifact(b"0", 100.0)}, home) == []  # a shared folder has it already
+    assert write_files({"results/a.json": Artifact(b"2", 200.0)}, home) == [path]
     assert path.read_bytes() == b"2"
     with pytest.raises(UserError, match="leads out of"):
-        write_files({"../a.json": Brought(b"1", 100.0)}, home)
+        write_files({"../a.json": Artifact(b"1", 100.0)}, home)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
@@ -247,7 +247,7 @@ def test_a_job_ends_with_its_worker(here: Path) -> None:
     command = (sys.executable, "-c", code)
     worker = os.fork()
     if worker == 0:
-        perform(Work("a", ()), str(here), command, started=lambda p: Path("pid").write_text(str(p.pid)))
+        perform(JobSpec("a", ()), str(here), command, started=lambda p: Path("pid").write_text(str(p.pid)))
         os._exit(0)
     until(lambda: Path("up").is_file())
     job = int(Path("pid").read_text())
@@ -289,7 +289,7 @@ def until(holds: Callable[[], bool], seconds: float = 30) -> None:
 )
 def test_mistakes_name_the_way_out(name: str, options: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
-        engine(name, options, tmp_path)
+        backend(name, options, tmp_path)
 
 
 def test_the_table_shows_state_progress_time_left_and_the_best_value(tmp_path: Path) -> None:
@@ -300,10 +300,10 @@ def test_the_table_shows_state_progress_time_left_and_the_best_value(tmp_path: P
         "1,val,predict,psnr,,20.5,1\n1,val,predict,psnr,1,99,1\n1,val,predict,mse,,0.5,0\n"
         "2,val,predict,psnr,,19,1\n2,val,predict,mse,,0.25,0\n"
     )
-    assert look(tmp_path / "a", "mse") == Sight(0.25, 90, "mse 0.25 (predict, val)")
-    assert look(tmp_path / "a") == Sight(0.25, 90, "psnr 20.5 (predict, val)")
-    assert look(tmp_path / "b") == Sight()
-    jobs = [Progress(Work(name, ())) for name in "abc"]
+    assert status_of(tmp_path / "a", "mse") == TrainingStatus(0.25, 90, "mse 0.25 (predict, val)")
+    assert status_of(tmp_path / "a") == TrainingStatus(0.25, 90, "psnr 20.5 (predict, val)")
+    assert status_of(tmp_path / "b") == TrainingStatus()
+    jobs = [JobProgress(JobSpec(name, ())) for name in "abc"]
     jobs[0].state, jobs[0].started = "running", time.monotonic() - 65
     jobs[1].state, jobs[1].outcome, jobs[1].lost, jobs[1].seconds = "failed", Outcome(1), 2, 3
     console = Console(width=140, record=True, force_terminal=True, file=(tmp_path / "out").open("w"))
@@ -321,22 +321,22 @@ def test_a_row_of_two_trainings_shows_both(tmp_path: Path) -> None:
     first, second = tmp_path / "motion", tmp_path / "video"
     for folder in (first, second):
         folder.mkdir()
-    assert look_at_all([first, second]) == look_at_all([]) == Sight()
+    assert status_of_all([first, second]) == status_of_all([]) == TrainingStatus()
     (first / "progress.json").write_text(json.dumps({"fraction": 0.5, "seconds_left": 90}))
-    assert look_at_all([first, second]) == Sight(0.25, None)  # nobody knows how long the second will take
+    assert status_of_all([first, second]) == TrainingStatus(0.25, None)  # nobody knows how long the second will take
     (first / "progress.json").write_text(json.dumps({"fraction": 1.0, "seconds_left": 0.0}))
     (second / "progress.json").write_text(json.dumps({"fraction": 0.5, "seconds_left": 30}))
-    assert look_at_all([first, second]) == Sight(0.75, 30)
+    assert status_of_all([first, second]) == TrainingStatus(0.75, 30)
     line = "step,stage,task,metric,frame,value,higher_is_better\n1,val,generate,{},,2,0\n"
     (first / "measurements.csv").write_text(line.format("motion_distance"))
-    assert look_at_all([first, second]).best == "motion_distance 2 (generate, val)"
+    assert status_of_all([first, second]).best == "motion_distance 2 (generate, val)"
     (second / "measurements.csv").write_text(line.format("fvd"))
-    assert look_at_all([first, second]).best == "fvd 2 (generate, val)"
+    assert status_of_all([first, second]).best == "fvd 2 (generate, val)"
 
 
 def test_without_a_terminal_each_change_is_a_line(tmp_path: Path) -> None:
     console = Console(width=80, record=True, force_terminal=False, file=(tmp_path / "out").open("w"))
-    job = Progress(Work("a", ()))
+    job = JobProgress(JobSpec("a", ()))
     with LiveTable({}, console=console) as table:
         for job.state in ("waiting", "running", "running", "done"):
             table.show([job])
@@ -348,5 +348,5 @@ def test_clock() -> None:
 
 
 def test_engines_are_engines(tmp_path: Path) -> None:
-    ours: Engine = engine("local", [], tmp_path)
+    ours: Backend = backend("local", [], tmp_path)
     assert ours.capacity == 1

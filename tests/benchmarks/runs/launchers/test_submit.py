@@ -8,9 +8,9 @@ import pytest
 from benchmarks.cli import benchmarks
 from benchmarks.records.record import read_records
 from benchmarks.runs.job import Job
-from benchmarks.runs.launchers.backends import engine
+from benchmarks.runs.launchers.backends import backend
 from benchmarks.runs.launchers.submit import trainings_of
-from benchmarks.runs.spec import Plan, Row, Stage
+from benchmarks.runs.spec import BenchmarkSpec, Row, Stage
 from support.tiny_project import enter_project, stub_command
 
 CHILD = f"""
@@ -41,7 +41,7 @@ FILES = {
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     enter_project(tmp_path, monkeypatch, FILES)
     command = (sys.executable, "-c", CHILD)
-    monkeypatch.setattr("benchmarks.runs.launchers.submit.engine", lambda *words: engine(*words, command=command))
+    monkeypatch.setattr("benchmarks.runs.launchers.submit.backend", lambda *words: backend(*words, command=command))
     return tmp_path
 
 
@@ -68,8 +68,10 @@ def test_every_row_and_seed_has_its_record_and_trainings_are_shared(
 
 def test_the_table_looks_at_the_trainings_of_a_joined_row() -> None:
     stages = {name: Stage(f"generate_shapes/{name}_gan") for name in ("motion", "video")}
-    plan = Plan("tiny", "Tiny", [Row("Joined", "generate_shapes/joined", join=stages), Row("Alone", "generate/alone")])
-    jobs = [Job(plan, row, 3, Path("runs"), Path("results")) for row in plan.rows]
+    spec = BenchmarkSpec(
+        "tiny", "Tiny", [Row("Joined", "generate_shapes/joined", join=stages), Row("Alone", "generate/alone")]
+    )
+    jobs = [Job(spec, row, 3, Path("runs"), Path("results")) for row in spec.rows]
     assert [trainings_of(job) for job in jobs] == [
         [Path("runs/generate_shapes/motion_gan/3"), Path("runs/generate_shapes/video_gan/3")],
         [Path("runs/generate/alone/3")],

@@ -1,4 +1,4 @@
-"""The inbetweening paper's tables and figures: their plans, and each kind run at a tiny size by the real command."""
+"""The inbetweening paper's tables and figures: each kind is run at a tiny size by the real command."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from benchmarks.leaderboard.published import read_table
 from benchmarks.metrics.features import i3d
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.record import read_records
-from benchmarks.runs.spec import Plan, read_plan
+from benchmarks.runs.spec import BenchmarkSpec, read_benchmark
 from benchmarks.utils.errors import UserError
 from datamodules.storage.video import read_video
 from lightning_modules.checkpoints.build import build, save
@@ -31,8 +31,8 @@ CONFIGS = ROOT / "configs"
 SIZE = 16
 
 
-def plan_of(name: str) -> Plan:
-    return read_plan(CONFIGS / "benchmark" / f"inbetweening_{name}.yaml")
+def benchmark_of(name: str) -> BenchmarkSpec:
+    return read_benchmark(CONFIGS / "benchmark" / f"inbetweening_{name}.yaml")
 
 
 def test_the_tables_ask_what_the_paper_asks() -> None:
@@ -41,13 +41,13 @@ def test_the_tables_ask_what_the_paper_asks() -> None:
         (2, "diversity_16f_i3d_logits"),
         (3, "ssim_best_of_100"),
     ):
-        plan = plan_of(f"table{number}")
-        assert plan.seeds == list(range(10))
-        assert plan.protocol["draws"] == plan.evaluation["draws"] == 100
-        assert plan.metrics == [measure]
-        assert plan.tasks[0].get("init_args", {}).get("whole", False) == (number < 3)
-        ours = {(row.group, row.label) for row in plan.rows}
-        assert {(entry.group, entry.row) for entry in read_table(str(plan.published))} <= ours
+        spec = benchmark_of(f"table{number}")
+        assert spec.seeds == list(range(10))
+        assert spec.protocol["draws"] == spec.evaluation["draws"] == 100
+        assert spec.metrics == [measure]
+        assert spec.tasks[0].get("init_args", {}).get("whole", False) == (number < 3)
+        ours = {(row.group, row.label) for row in spec.rows}
+        assert {(entry.group, entry.row) for entry in read_table(str(spec.published))} <= ours
         assert {(group, label) for group in ("BAIR", "KTH", "UCF101") for label in ("Vid-ODE", "Linear blend")} <= ours
 
 
@@ -150,10 +150,10 @@ def test_what_a_figure_cannot_draw_is_said(rows: Sequence[Trained], tmp_path: Pa
         Examples(clips=1).draw([mute], tmp_path)
 
 
-def run(plan: dict[str, Any], name: str, folder: Path) -> list[str]:
+def run(spec: dict[str, Any], name: str, folder: Path) -> list[str]:
     """Run a benchmark as the command does, its rows as forks of this process; the names of the figure's files."""
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(plan))
+    path.write_text(yaml.safe_dump(spec))
     words = ["run", str(path), "--fork", f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
     with pytest.raises(SystemExit) as stop:
         benchmarks(words)
@@ -172,14 +172,14 @@ def test_a_table_and_a_figure_are_run_by_the_command(tmp_path: Path, monkeypatch
     monkeypatch.setattr(i3d, "path_of", unavailable)
     few = ["data.init_args.train_clips=8", "data.init_args.val_clips=2", "data.init_args.test_clips=4"]
     few += ["budget.generator_updates=2"]
-    plan = yaml.safe_load((CONFIGS / "benchmark" / "inbetweening_moving_shapes.yaml").read_text())
-    for row in plan["rows"]:
+    spec = yaml.safe_load((CONFIGS / "benchmark" / "inbetweening_moving_shapes.yaml").read_text())
+    for row in spec["rows"]:
         row["overlays"] = [*row.get("overlays", []), *few[: 4 if "blend" not in row["label"] else 3]]
-    files = run(plan, "inbetweening_moving_shapes", tmp_path)
+    files = run(spec, "inbetweening_moving_shapes", tmp_path)
     assert len(files) == 6
     assert "inbetweening-s0.png" in files
     records = {record.row: record for record in read_records(tmp_path / "results").values()}
-    assert set(records) == {row["label"] for row in plan["rows"]}
+    assert set(records) == {row["label"] for row in spec["rows"]}
     for record in records.values():
         assert record.protocol.id.startswith("inbetween-2to14-gen10-")
         assert record.metrics["ssim_best_of_10"].value is not None
@@ -187,6 +187,6 @@ def test_a_table_and_a_figure_are_run_by_the_command(tmp_path: Path, monkeypatch
     blend = records["Linear blend"].metrics
     assert blend["ssim_best_of_10"].value == pytest.approx(blend["ssim"].value)  # all of its draws are one
     figure = yaml.safe_load((CONFIGS / "benchmark" / "inbetweening_fig4.yaml").read_text())
-    figure |= {"rows": plan["rows"][:1], "task": plan["task"], "evaluation": {"metrics": []}}
+    figure |= {"rows": spec["rows"][:1], "task": spec["task"], "evaluation": {"metrics": []}}
     figure["figure"]["init_args"]["last"] = 2
     assert run(figure, "inbetweening_fig4", tmp_path) == ["inbetweening-s0.gif", "inbetweening-s0.png"]
