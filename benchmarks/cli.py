@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
@@ -76,16 +75,15 @@ def lightning(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _benchmarks(arguments: list[str]) -> int:
-    known = {name: entry for name, entry in COMMANDS.items() if find_spec(entry[0])}
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview("benchmarks", known))
+        print(_overview("benchmarks", COMMANDS))
         return 0
     name, *rest = arguments
-    if name not in known:
+    if name not in COMMANDS:
         raise unknown_name_error(
-            "option" if name.startswith("-") else "command", name, ["--help"] if name.startswith("-") else known
+            "option" if name.startswith("-") else "command", name, ["--help"] if name.startswith("-") else COMMANDS
         )
-    module_name, summary = known[name]
+    module_name, summary = COMMANDS[name]
     module = import_module(module_name)
     parser = Parser(prog=f"benchmarks {name}", description=f"{summary.capitalize()}.", allow_abbrev=False)
     module.add_arguments(parser)

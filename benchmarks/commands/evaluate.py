@@ -2,13 +2,17 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from benchmarks.commands.compare import EVALUATION
+from benchmarks.config.build import build
+from benchmarks.config.resolve import full_class_paths, is_config_file, read_config
+from benchmarks.metrics.names import PAIRED, SETS
 from benchmarks.records.clip_scores import write_per_clip
 from benchmarks.records.provenance import package_versions
 from benchmarks.records.record import Measurement, Protocol
@@ -24,59 +28,6 @@ FRAMES = 16
 FEWEST = 10
 """Clips of either side that a metric of sets needs: its interval leaves out a tenth of them at a time."""
 
-_FEATURES = "benchmarks.metrics.features"
-
-
-class _Choice(NamedTuple):
-    """A metric that can be asked for by name: its class, its settings, and the network it looks through."""
-
-    path: str
-    settings: dict[str, Any]
-    network: str = ""
-    network_settings: dict[str, Any] = {}  # noqa: RUF012 - read only
-
-
-PAIRED = {
-    "mse": _Choice("benchmarks.metrics.reference.MSE", {}),
-    "psnr_frames": _Choice("benchmarks.metrics.reference.PSNR", {}),
-    "psnr_pooled": _Choice("benchmarks.metrics.reference.PooledPSNR", {}),
-    "ssim": _Choice("benchmarks.metrics.reference.SSIM", {}),
-    "ssim_vid_ode": _Choice("benchmarks.metrics.reference.VidODESSIM", {}),
-    "lpips_alex": _Choice("benchmarks.metrics.lpips.LPIPS", {"backbone": "alex"}),
-    "lpips_vgg": _Choice("benchmarks.metrics.lpips.LPIPS", {"backbone": "vgg"}),
-}
-"""Metrics of a clip and its truth, by the name they have in records."""
-
-_FVD, _I3D = "benchmarks.metrics.fvd.FrechetVideoDistance", f"{_FEATURES}.extractor.I3DFeatures"
-_MMD, _PR = "benchmarks.metrics.mmd.MaximumMeanDiscrepancy", "benchmarks.metrics.precision_recall.PrecisionRecall"
-_FID, _IS = "benchmarks.metrics.fid.FrechetInceptionDistance", "benchmarks.metrics.inception.InceptionScore"
-_C3D, _UNTRAINED = f"{_FEATURES}.c3d.C3DFeatures", f"{_FEATURES}.extractor.UntrainedFeatures"
-SETS = {
-    "fvd": _Choice(_FVD, {}, _I3D),
-    "fvd_mixed5c": _Choice(_FVD, {}, _I3D, {"output": "mixed5c"}),
-    "fvd_ddof0": _Choice(_FVD, {"ddof": 0}, _I3D),
-    "fvd_infinity": _Choice("benchmarks.metrics.fvd.FVDInfinity", {}, _I3D),
-    "video_fid": _Choice(_FVD, {}, f"{_FEATURES}.resnext3d.ResNeXt3DFeatures"),
-    "fid": _Choice(_FID, {}, f"{_FEATURES}.inception.InceptionFeatures"),
-    "mmd": _Choice(_MMD, {}, _I3D),
-    "mmd_mixed5c": _Choice(_MMD, {}, _I3D, {"output": "mixed5c"}),
-    "precision": _Choice(_PR, {"which": "precision"}, _I3D),
-    "recall": _Choice(_PR, {"which": "recall"}, _I3D),
-    "is": _Choice(_IS, {}, _C3D),
-    "is_real": _Choice(_IS, {"of": "truth"}, _C3D),
-    "is_tgan": _Choice(_IS, {}, _C3D, {"recipe": "tgan"}),
-    "is_tgan2": _Choice(_IS, {}, _C3D, {"recipe": "tgan2"}),
-    "is_i3d": _Choice(_IS, {}, _I3D),
-    "is_i3d_real": _Choice(_IS, {"of": "truth"}, _I3D),
-    "temporal": _Choice("benchmarks.metrics.temporal.TemporalDistance", {}),
-    "no_fvd": _Choice(_FVD, {}, _UNTRAINED),
-    "no_fid": _Choice(_FID, {}, _UNTRAINED),
-    "no_precision": _Choice(_PR, {"which": "precision"}, _UNTRAINED),
-    "no_is": _Choice(_IS, {}, _UNTRAINED),
-    "no_is_real": _Choice(_IS, {"of": "truth"}, _UNTRAINED),
-}
-"""Metrics of two sets of clips; frames, clips, network and layer are added to the name."""
-
 DEFAULTS = {False: ["fvd"], True: ["mse", "psnr_frames", "ssim", "lpips_alex"]}
 """What is measured if nobody says: without and with `--paired`."""
 
@@ -91,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         nargs="+",
         metavar="NAME",
-        help=f"of sets: {', '.join(SETS)}; with --paired also {', '.join(PAIRED)} (default: "
+        help=f"of sets: {', '.join(SETS)}; with --paired also {', '.join(PAIRED)}; or the class path of any other, "
+        "alone, or as `{class_path: ..., init_args: {...}}`, or a .yaml file with that (default: "
         f"{' '.join(DEFAULTS[False])}; with --paired {' '.join(DEFAULTS[True])})",
     )
     parser.add_argument("--frames", type=int, help=f"compare the first so many frames of each clip (default: {FRAMES})")
@@ -111,11 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Find the clips, measure, print a line for each metric; returns 1 if nothing could be measured."""
     names = list(dict.fromkeys(args.metrics or DEFAULTS[args.paired]))
-    for name in names:
-        if name not in SETS and name not in PAIRED:
-            raise unknown_name_error("metric", name, [*SETS, *PAIRED])
-        if name in PAIRED and not args.paired:
-            raise UserError(f"'{name}' compares each clip with its own truth: give --paired, and files of equal names.")
+    configs = {name: metric_config(name) for name in names}
     for option in ("frames", "clips", "size", "fps"):
         value = getattr(args, option)
         if value is not None and not value > 0:
@@ -125,19 +73,28 @@ def main(args: argparse.Namespace) -> int:
     from benchmarks.evaluation.folder import FolderExam, Reading
     from benchmarks.evaluation.video_files import content_of, find_clips
 
+    compared = [name for name in names if _compares_sets(configs[name])]
+    for name in names:
+        if name not in compared and not args.paired:
+            raise UserError(f"'{name}' compares each clip with its own truth: give --paired, and files of equal names.")
     generated, reference = find_clips(args.generated), find_clips(args.reference)
     if args.paired:
         _check_names(generated, reference, args)
-    least = (2 if args.gates else 1) * FEWEST if any(name in SETS for name in names) else 1
+    least = (2 if args.gates else 1) * FEWEST if compared else 1
     number = _number(len(generated), len(reference), args, least)
     generated, reference = _chosen(generated, number), _chosen(reference, number)
     reading = Reading(args.frames or FRAMES, args.size, args.fps)
     exam = FolderExam(generated, reference, reading, _device(args.device))
-    metrics = [_build(name, reading.frames, number) for name in names]
+    metrics = [build_metric(configs[name], reading.frames, number) for name in names]
     results = exam.measure(metrics)
     half = number // 2
-    compared = [name for name in names if name in SETS and SETS[name].path != _IS] if args.gates else []
-    gates = exam.gates([_build(name, reading.frames, half) for name in compared], half)
+    gated = [
+        name
+        for name, metric in zip(names, metrics, strict=True)
+        if args.gates and len(getattr(metric, "sides", ())) > 1
+    ]
+    halves = [build_metric(configs[name], reading.frames, half) for name in gated]
+    gates = exam.gates(halves, half)
     way = "paired" if args.paired else "unpaired"
     settings = {
         **asdict(reading),
@@ -201,20 +158,42 @@ def _number(generated: int, reference: int, args: argparse.Namespace, least: int
     return number
 
 
-def _build(name: str, frames: int, clips: int) -> Any:
-    """The metric of a name; one of sets has its frames, clips and network in its own name."""
-    if name in PAIRED:
-        return _class(PAIRED[name].path)(**PAIRED[name].settings)
-    choice = SETS[name]
-    if not choice.network:
-        return _class(choice.path)(frames=frames, clips=clips, **choice.settings)
-    network = _class(choice.network)(**choice.network_settings)
-    return _class(choice.path)(network=network, frames=frames, clips=clips, **choice.settings)
+def metric_config(name: str) -> dict[str, Any]:
+    """The configuration of a metric that was named: by a short name, a class path, a file, or outright as YAML."""
+    if name in SETS or name in PAIRED:
+        return {**SETS, **PAIRED}[name]
+    if is_config_file(name):
+        return read_config(Path(name))
+    config = yaml.safe_load(name) if name.lstrip().startswith("{") else {"class_path": name}
+    config = full_class_paths(config)
+    if "." not in config.get("class_path", ""):
+        raise unknown_name_error("metric", name, [*SETS, *PAIRED])
+    return dict(config)
 
 
-def _class(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    return getattr(import_module(module), name)
+def build_metric(config: Mapping[str, Any], frames: int, clips: int) -> Any:
+    """The metric that a configuration describes; one of sets has its frames and clips in its own name."""
+    from benchmarks.metrics.base import ClipMetric
+
+    if _compares_sets(config):
+        config = {**config, "init_args": {**(config.get("init_args") or {}), "frames": frames, "clips": clips}}
+    return build(ClipMetric, config, config["class_path"].rpartition(".")[2])  # type: ignore[type-abstract]
+
+
+def _compares_sets(config: Mapping[str, Any]) -> bool:
+    """Whether a metric compares two sets of clips, not each clip with its target."""
+    from benchmarks.config.signatures import class_named
+    from benchmarks.metrics.base import ClipMetric
+    from benchmarks.metrics.distribution import SetMetric
+    from benchmarks.metrics.reference import PairedMetric
+
+    cls = class_named(config["class_path"], (ClipMetric,))
+    if not issubclass(cls, SetMetric | PairedMetric):
+        raise UserError(
+            f"{cls.__name__} is neither a {SetMetric.__name__} nor a {PairedMetric.__name__}: videos alone cannot be "
+            "scored by it."
+        )
+    return issubclass(cls, SetMetric)
 
 
 def _show(results: dict[str, Measurement], protocol: str, data: str, notes: Sequence[str]) -> None:

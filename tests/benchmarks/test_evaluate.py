@@ -14,6 +14,7 @@ from benchmarks.evaluation import feature_cache, folder
 from benchmarks.evaluation.video_files import find_clips, read_clip
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
+from benchmarks.metrics.names import SETS
 from benchmarks.metrics.reference import squared_error
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.utils.errors import UserError
@@ -305,12 +306,12 @@ def test_clips_of_several_sizes_keep_their_order(tmp_path: Path, monkeypatch: py
 def test_every_metric_of_sets_sees_the_same_features(tmp_path: Path) -> None:
     for index, side in enumerate(("a", "b")):
         np.save(tmp_path / f"{side}.npy", videos(index, count=20))
-    built = [
-        evaluate_module._class(choice.path)(
-            frames=4, clips=20, **choice.settings, **({"network": UntrainedFeatures()} if choice.network else {})
-        )
-        for choice in evaluate_module.SETS.values()
-    ]
+    untrained = {"class_path": "benchmarks.metrics.features.extractor.UntrainedFeatures"}
+    configs = [dict(config) for config in SETS.values()]
+    for config in configs:
+        if "network" in config["init_args"]:
+            config["init_args"] = {**config["init_args"], "network": untrained}
+    built = [evaluate_module.build_metric(config, 4, 20) for config in configs]
     metrics = list({metric.name: metric for metric in built}.values())  # those that differ by their network are one
     sides = (find_clips(tmp_path / f"{side}.npy") for side in ("a", "b"))
     ours = folder.FolderExam(*sides, folder.Reading(frames=4)).measure(metrics)
@@ -323,13 +324,45 @@ def test_every_metric_of_sets_sees_the_same_features(tmp_path: Path) -> None:
 
 
 def test_every_metric_of_sets_can_be_asked_for_by_name() -> None:
-    names = {name: evaluate_module._build(name, 16, 20).name for name in evaluate_module.SETS}
+    names = {name: evaluate_module.build_metric(config, 16, 20).name for name, config in SETS.items()}
     assert len(set(names.values())) == len(names)
     assert names["video_fid"] == "fvd20_16f_resnext101_kinetics"
     assert names["fid"] == "fid20_16f_inception2015_pool3"
     assert names["is_tgan"] == "is20_16f_c3d_ucf101_logits_tgan"
     assert names["is_i3d_real"] == "is_real20_16f_i3d_logits"
     assert names["temporal"] == "temporal20_16f_motion_histograms"
+
+
+THEIRS = """
+from benchmarks.metrics.reference import MSE
+
+
+class HalfError(MSE):
+    name = "half_error"
+
+    def measure(self, sample, target):
+        return super().measure(sample, target) / 2
+"""
+
+
+def test_any_metric_can_be_asked_for_by_its_class_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "half_errors.py").write_text(THEIRS)
+    monkeypatch.syspath_prepend(tmp_path)
+    for index, side in enumerate(("a", "b")):
+        np.save(tmp_path / f"{side}.npy", videos(index, count=2))
+    sides, theirs, out = (tmp_path / "a.npy", tmp_path / "b.npy"), "half_errors.HalfError", tmp_path / "out.json"
+    for words in (["mse", theirs], ["MSE", f"{{class_path: {theirs}}}"]):
+        assert evaluate(*sides, "--paired", "--frames", 6, "--metrics", *words, "--json", out) == 0
+        found = {name: entry["value"] for name, entry in json.loads(out.read_text())["metrics"].items()}
+        assert found["half_error"] == pytest.approx(found["mse"] / 2)
+    assert evaluate(*sides, "--metrics", theirs) == 2
+    assert "--paired" in capsys.readouterr().err
+    mistakes = {"benchmarks.metrics.reference.PSNRR": "reference.PSNR", "{class_path: MSE, init_args: {x: 1}}": "'x'"}
+    for wrong, told in mistakes.items():
+        assert evaluate(*sides, "--paired", "--frames", 6, "--metrics", wrong) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_the_gates_tell_real_clips_from_noise_and_say_when_they_do_not(
