@@ -190,6 +190,6 @@ def test_what_a_system_says_of_its_data_is_one_line_and_a_slip_of_code_is_not(
     assert line.startswith("lightning: `size` must be 8 times a power of two")
     assert "Namespace" not in line
 
-    monkeypatch.setattr("lightning_modules.inbetweening.Inbetweening.draw", lambda *_: int("no number"))
+    monkeypatch.setattr("lightning_modules.inbetweening.Inbetweening.generate_fakes", lambda *_: int("no number"))
     with pytest.raises(ValueError, match="invalid literal"):
         lightning(words)
