@@ -72,7 +72,7 @@ for _ in range(5):
 def test_training_reads_ten_thousand_clips_a_second(tmp_path: Path) -> None:
     """By one core's own clock, because others may use it too; in a process that does not check shapes."""
     words = [sys.executable, "-c", READ, str(tmp_path / "set")]
-    answer = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    answer = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     rates = [float(line) for line in answer.stdout.split()]
     print(f"{max(rates):.0f} clips/s of 16 frames, 64x64 colour")
     assert max(rates) > 10_000
