@@ -1,47 +1,37 @@
-"""Masks: which frames of a clip a task shows; what it hides is what a system is asked for."""
+"""Masks: which frames of a clip a task lets a system observe; the others are the targets."""
 
 import torch
 from jaxtyping import Bool
-from torch import Generator, Tensor
+from torch import Tensor
 
 from datamodules.clip import AnySample, take_times
 from datamodules.errors import UserError
 
 Mask = Bool[Tensor, " time"]
-"""True where a frame is shown."""
+"""True where a frame is observed."""
 
 
 def first(num_frames: int, count: int) -> Mask:
-    """Prediction: the first `count` frames are shown."""
+    """Prediction: the first `count` frames are observed."""
     _check(num_frames, 0 <= count < num_frames, f"count must be from 0 to {num_frames - 1}; got {count}")
     return torch.arange(num_frames) < count
 
 
 def every(num_frames: int, stride: int) -> Mask:
-    """Interpolation: frames 0, stride, 2 stride, ... are shown."""
+    """Interpolation: frames 0, stride, 2 stride, ... are observed."""
     _check(num_frames, 2 <= stride < num_frames, f"stride must be from 2 to {num_frames - 1}; got {stride}")
     return torch.arange(num_frames) % stride == 0
 
 
 def ends(num_frames: int, count: int) -> Mask:
-    """Inbetweening: `count` frames at either end are shown."""
+    """Inbetweening: `count` frames at either end are observed."""
     _check(num_frames, count >= 1 and 2 * count < num_frames, f"2 * count must leave a frame hidden; got count {count}")
     position = torch.arange(num_frames)
     return (position < count) | (position >= num_frames - count)
 
 
-def k_of_n(num_frames: int, count: int, generator: Generator) -> Mask:
-    """Irregular interpolation: the two end frames and `count` - 2 others, drawn at random, are shown."""
-    _check(num_frames, 2 <= count < num_frames, f"count must be from 2 to {num_frames - 1}; got {count}")
-    inner = torch.randperm(num_frames - 2, generator=generator)[: count - 2] + 1
-    mask = torch.zeros(num_frames, dtype=torch.bool)
-    mask[[0, num_frames - 1]] = True
-    mask[inner] = True
-    return mask
-
-
 def split(sample: AnySample, mask: Mask) -> tuple[AnySample, AnySample]:
-    """What is shown and what is hidden of a sample (or of a batch of samples that share the mask)."""
+    """The observed and the hidden part of a sample, or of a batch of samples that share the mask."""
     if mask.shape[-1] != sample.times.shape[-1]:
         raise ValueError(f"The mask covers {mask.shape[-1]} frames, the clip has {sample.times.shape[-1]}.")
     return take_times(sample, mask), take_times(sample, ~mask)

@@ -59,11 +59,6 @@ def frechet_distance_of_moments(x: Moments, y: Moments, *, ddof: int = 1) -> flo
     return _distance(x.mean - y.mean, sx.trace() / first + sy.trace() / second, root / (first * second) ** 0.5)
 
 
-def rank_of(moments: Moments) -> int:
-    """How many directions the features vary in: below their width, the distance rests on fewer clips than it should."""
-    return _clamped_factor(moments.covariance()).shape[1]
-
-
 def _clamped_factor(covariance: Matrix) -> Float[Tensor, "feature rank"]:
     """F with F F^T = covariance and as many columns as its rank."""
     values, vectors = torch.linalg.eigh(covariance)

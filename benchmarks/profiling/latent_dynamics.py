@@ -16,7 +16,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from benchmarks.profiling.measure import serve, without_gpu
 from benchmarks.utils.errors import UserError
 
-MEMBERS = ("original", "ode1", "ode2", "ode3", "sde")
 _CODE = "lightning_modules.networks.mocogan.MoCoGANGenerator", "lightning_modules.networks.tgan.TGANGenerator"
 _DISCRETE = ("NoisyGRU", "Deconvolution1d")
 

@@ -9,10 +9,11 @@ import torch
 import yaml
 
 from benchmarks.profiling import latent_dynamics
-from benchmarks.profiling.latent_dynamics import MEMBERS, PublicMoCoGAN, PublicTGAN, family_and_member, public
+from benchmarks.profiling.latent_dynamics import PublicMoCoGAN, PublicTGAN, family_and_member, public
 from benchmarks.utils.errors import UserError
 
 ROOT = Path(__file__).parents[3]
+MEMBERS = ("original", "ode1", "ode2", "ode3", "sde")
 MODELS = ROOT / "configs" / "model"
 
 MOCOGAN = """
