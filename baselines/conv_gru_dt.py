@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from lightning_modules.networks.conv_gru import ConvGRUCell
 from lightning_modules.networks.recurrent_frames import RecurrentFrames
-from lightning_modules.supervised import Frames, ObservedFrames, Seeds, SupervisedSystem, Times
+from lightning_modules.supervised import Frames, Seeds, SupervisedSystem, Times
+from lightning_modules.training_example import ObservedFrames
 
 State = Float[Tensor, "batch channel height width"]
 

@@ -16,15 +16,8 @@ from lightning_modules.manual_optimization import Losses
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
 from lightning_modules.noise import normal
 from lightning_modules.schedules import FlooredExponentialLR
-from lightning_modules.supervised import (
-    Frames,
-    InterpolatingSystem,
-    ObservedFrames,
-    Seeds,
-    Times,
-    TrainingExample,
-    lowered,
-)
+from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times, lowered
+from lightning_modules.training_example import ObservedFrames, TrainingExample
 
 Vector = Float[Tensor, "batch vector"]
 Input = Float[Tensor, "batch input"]

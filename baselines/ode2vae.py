@@ -15,15 +15,8 @@ from datamodules.errors import UserError
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.manual_optimization import Losses
 from lightning_modules.noise import normal
-from lightning_modules.supervised import (
-    Frames,
-    InterpolatingSystem,
-    ObservedFrames,
-    Seeds,
-    Times,
-    TrainingExample,
-    lowered,
-)
+from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times, lowered
+from lightning_modules.training_example import ObservedFrames, TrainingExample
 
 State = Float[Tensor, "batch state"]
 Force = Float[Tensor, "batch force"]

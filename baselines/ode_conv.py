@@ -7,7 +7,8 @@ from torch import nn
 from lightning_modules.dynamics.fields import ConvField
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
-from lightning_modules.supervised import Frames, InterpolatingSystem, ObservedFrames, Seeds, Times
+from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times
+from lightning_modules.training_example import ObservedFrames
 
 
 class ODEConv(InterpolatingSystem):

@@ -8,7 +8,8 @@ from datamodules.errors import UserError
 from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
-from lightning_modules.supervised import Frames, InterpolatingSystem, ObservedFrames, Seeds, Times, lowered
+from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times, lowered
+from lightning_modules.training_example import ObservedFrames
 
 
 class ODEFC(InterpolatingSystem):

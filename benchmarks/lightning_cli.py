@@ -29,11 +29,11 @@ from benchmarks.utils.io import slug
 from datamodules.base.module import ClipDataModule
 from datamodules.errors import user_error_in
 from datamodules.files import write_text
-from lightning_modules.callbacks.budget import Budget, UpdateAxis
+from lightning_modules.callbacks.budget import Budget, GeneratorStepLogger
 from lightning_modules.callbacks.checkpoint import Checkpoints
-from lightning_modules.callbacks.nan_guard import Health
+from lightning_modules.callbacks.nan_guard import NaNGuard
 from lightning_modules.callbacks.rng_state import RandomState
-from lightning_modules.callbacks.weight_averaging import WeightAveraging
+from lightning_modules.callbacks.weight_averaging import EMAWeights
 from lightning_modules.checkpoints.build import class_paths, load, misfit
 from lightning_modules.system import System, with_config
 
@@ -41,7 +41,7 @@ COMMANDS = ("fit", "validate", "test", "predict")
 GROUPS = {
     "trainer": Trainer,
     "evaluation": Evaluation,
-    "averaging": WeightAveraging,
+    "averaging": EMAWeights,
     "budget": Budget,
     "checkpoints": Checkpoints,
 }
@@ -94,7 +94,7 @@ class ChronoReelCLI(LightningCLI):
             trainer_defaults={
                 # the data deal themselves out to processes; Lightning would repeat clips to fill the last batch
                 "use_distributed_sampler": False,
-                "callbacks": [RandomState(), Health(), UpdateAxis(), ProgressFile()],
+                "callbacks": [RandomState(), NaNGuard(), GeneratorStepLogger(), ProgressFile()],
             },
             seed_everything_default=0,
             parser_kwargs={**strict, "prog": "lightning", **{command: dict(strict) for command in COMMANDS}},

@@ -129,20 +129,20 @@ class Inbetweening(AdversarialSystem):
         videos = self.network.decode_blocks(observed.frames[:, 0], observed.frames[:, 1], u, last)
         return [video[:, 1:-1] for video in videos]
 
-    def generate_fakes(self, batch: Batch) -> "Fakes":
+    def generate_fakes(self, batch: Batch) -> "InbetweeningFakes":
         """Fake videos between the ends of the batch's clips, and which of their frames the image critic sees."""
         frames = self._training_frames(batch)
         u = noise.normal(None, len(frames), (self.network.noise,), stream="training", device=frames.device)
         middle = torch.randint(1, frames.shape[1] - 1, (len(frames),), device=frames.device)
-        return Fakes(self.generate_clip(frames[:, 0], frames[:, -1], u), middle)
+        return InbetweeningFakes(self.generate_clip(frames[:, 0], frames[:, -1], u), middle)
 
-    def critic_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
+    def critic_losses(self, batch: Batch, fakes: "InbetweeningFakes") -> Losses:
         """Eqs 7 and 8 with a single frame per clip, and the penalties of the logits' gradients.
 
         Real and fake are judged in one pass: the critics normalise each sample by itself.
         """
         losses: Losses = {}
-        real = Fakes(self._training_frames(batch), fakes.middle)
+        real = InbetweeningFakes(self._training_frames(batch), fakes.middle)
         for (name, critic), x, x_hat in zip(self.critics.items(), views(real), views(fakes), strict=True):
             with torch.enable_grad():
                 both = torch.cat([x.detach(), x_hat.detach()]).requires_grad_()
@@ -153,7 +153,7 @@ class Inbetweening(AdversarialSystem):
                     losses[f"{name}_penalty"] = self.penalty_weight / 2 * penalty
         return losses
 
-    def generator_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
+    def generator_losses(self, batch: Batch, fakes: "InbetweeningFakes") -> Losses:
         """Eq. 9 with a single frame per clip: both critics' verdicts, and nothing that holds the clip to the truth."""
         judged = zip(self.critics.items(), views(fakes), strict=True)
         return {name: non_saturating_generator(critic(view)) for (name, critic), view in judged}
@@ -204,14 +204,14 @@ class Inbetweening(AdversarialSystem):
         return gap, step.long()
 
 
-class Fakes(NamedTuple):
+class InbetweeningFakes(NamedTuple):
     """Videos, real ends included, and the number of the frame that the image critic sees of each."""
 
     videos: Frames
     middle: Int[Tensor, " batch"]
 
 
-def views(fakes: Fakes) -> tuple[Frames, Float[Tensor, "batch channel height width"]]:
+def views(fakes: InbetweeningFakes) -> tuple[Frames, Float[Tensor, "batch channel height width"]]:
     """What each critic sees: the video, and one frame of it."""
     return fakes.videos, fakes.videos[torch.arange(len(fakes.middle), device=fakes.middle.device), fakes.middle]
 

@@ -122,7 +122,7 @@ class LatentDynamicsGAN(AdversarialSystem):
         drawn = self.network(self.model_time(times), seeds=seeds, labels=self._categories(len(times), seeds, labels))
         return VideoClip(drawn[-1].float(), times)
 
-    def generate_fakes(self, batch: Batch) -> "Fakes":
+    def generate_fakes(self, batch: Batch) -> "LatentDynamicsFakes":
         """As many clips as the batch has, at its times; for the image critic one frame each of as many others."""
         if not isinstance(batch.clip, VideoClip | KeypointClip):
             raise UserError("LatentDynamicsGAN draws frames; this data has trajectories. Choose data with pixels.")
@@ -138,9 +138,9 @@ class LatentDynamicsGAN(AdversarialSystem):
             moment = torch.randint(times.shape[1], (len(times),))
             (images,) = self.network(times, labels=self._categories(len(times)), only=moment)
             images = images[:, 0]
-        return Fakes(levels, images, labels)
+        return LatentDynamicsFakes(levels, images, labels)
 
-    def critic_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
+    def critic_losses(self, batch: Batch, fakes: "LatentDynamicsFakes") -> Losses:
         """Each critic's loss, and the terms that bound or teach the video critic."""
         frames = _frames(batch)
         reals, video = self.network.levels(frames), self.critics["video"]
@@ -159,7 +159,7 @@ class LatentDynamicsGAN(AdversarialSystem):
             terms["labels"] = self.label_weight * cross_entropy(classes.mean(-1), batch.labels)
         return terms
 
-    def generator_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
+    def generator_losses(self, batch: Batch, fakes: "LatentDynamicsFakes") -> Losses:
         """Each critic's verdict, and whether the video critic finds the category again."""
         scores, classes = self._split(self.critics["video"](*fakes.levels))
         terms = {"video": self._fool(scores)}
@@ -204,7 +204,7 @@ class LatentDynamicsGAN(AdversarialSystem):
         return drawn if labels is None else torch.where(labels < 0, drawn, labels.to(self.device))
 
 
-class Fakes(NamedTuple):
+class LatentDynamicsFakes(NamedTuple):
     """Clips by level, single frames for the image critic, and the categories the clips were told."""
 
     levels: list[Tensor]

@@ -24,16 +24,17 @@ class MotionGAN(TwoCriticGAN):
 
     With `LatentODE` it is the paper's; `MotionRNN` makes it the RNN of Figs 5, 10 and 12.
 
-    Joints count whole, however unsure the data are of them, as in the paper. With `fade` they fade from the real and
-    from the made heatmaps alike, so that no critic can tell them by it; but where sureness goes with the pose (people
-    who bend down are harder to see), what is made is then pulled towards the poses that are seen well.
+    Joints count whole, however unsure the data are of them, as in the paper. With `weight_by_confidence`
+    their heatmaps are weighted by it, real and generated alike, so that no critic can tell them apart by it; but where
+    confidence depends on the pose (people who bend down are harder to detect), generated motions are then pulled
+    towards the poses that are detected well.
 
     Args:
         generator: the motion generator.
         heatmaps: how keypoints are drawn for the critics; None for trajectories, which are judged as they are.
         frame_critic: judges one moment of each clip, drawn anew each time.
         sequence_critic: judges whole clips.
-        fade: by the data's `confidence`. Frames that are missing are left out anyway.
+        weight_by_confidence: by the data's `confidence`. Frames that are missing are left out anyway.
         judged: see `TwoCriticGAN`. The paper's first frame is at 1/16 and its last at 1 (`first_time` 0.0625 for clips
             of a second at 16 frames per second).
     """
@@ -44,12 +45,12 @@ class MotionGAN(TwoCriticGAN):
         heatmaps: Heatmaps | None = None,
         frame_critic: nn.Module | None = None,
         sequence_critic: nn.Module | None = None,
-        fade: bool = False,
+        weight_by_confidence: bool = False,
         **judged: Any,
     ) -> None:
         super().__init__(generator, frame_critic, sequence_critic, **judged)
         self.heatmaps = heatmaps
-        self.fade = fade
+        self.weight_by_confidence = weight_by_confidence
         self.sample_type = Trajectory if heatmaps is None else KeypointClip
 
     @property
@@ -134,7 +135,7 @@ class MotionGAN(TwoCriticGAN):
 
     def _certainty(self, batch: Batch) -> Float[Tensor, "batch time joint 1 1"]:
         assert isinstance(batch.clip, KeypointClip)
-        sure = batch.clip.confidence if self.fade else torch.ones_like(batch.clip.confidence)
+        sure = batch.clip.confidence if self.weight_by_confidence else torch.ones_like(batch.clip.confidence)
         return (sure * batch.present[..., None])[..., None, None]
 
     def _code(self, batch: int, device: torch.device) -> Float[Tensor, "batch code"]:

@@ -11,7 +11,7 @@ from datamodules.errors import UserError
 from lightning_modules.losses.diversity import diversity_loss
 from lightning_modules.manual_optimization import Scalar
 from lightning_modules.networks.heatmaps import Heatmaps
-from lightning_modules.networks.mode_gan import VideoGenerator
+from lightning_modules.networks.mode_gan import MotionToVideoGenerator
 from lightning_modules.noise import normal
 from lightning_modules.two_critic_gan import TwoCriticGAN
 
@@ -38,7 +38,7 @@ class MotionToVideoGAN(TwoCriticGAN):
 
     def __init__(
         self,
-        generator: VideoGenerator,
+        generator: MotionToVideoGenerator,
         heatmaps: Heatmaps,
         frame_critic: nn.Module | None = None,
         sequence_critic: nn.Module | None = None,
@@ -53,9 +53,9 @@ class MotionToVideoGAN(TwoCriticGAN):
         self.heatmaps = heatmaps
 
     @property
-    def network(self) -> VideoGenerator:
+    def network(self) -> MotionToVideoGenerator:
         """The generator, as what it is."""
-        assert isinstance(self.generator, VideoGenerator)
+        assert isinstance(self.generator, MotionToVideoGenerator)
         return self.generator
 
     def render(self, motion: KeypointClip, *, seeds: Int[Tensor, " batch"], chunk: int = 64) -> VideoClip:

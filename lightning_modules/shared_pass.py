@@ -13,16 +13,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Reals = Float[Tensor, "reals channel height width"]
-Fakes = Float[Tensor, "fakes channel height width"]
+RealImages = Float[Tensor, "reals channel height width"]
+FakeImages = Float[Tensor, "fakes channel height width"]
 Scalar = Float[Tensor, ""]
 Loss = Callable[[Tensor], Tensor]
 
 
-def judge(
+def shared_critic_losses(
     critic: nn.Module,
-    real: Reals,
-    fake: Fakes,
+    real: RealImages,
+    fake: FakeImages,
     *,
     real_loss: Loss,
     fake_loss: Loss,

@@ -59,7 +59,7 @@ class TrainingExample(NamedTuple):
 
 
 def training_example(
-    batch: Batch, times: Times, *, mode: str, observe: int, pixels: Pixels, model: str
+    batch: Batch, times: Times, *, mode: str | None, observe: int, pixels: Pixels, model: str
 ) -> TrainingExample:
     """Split a batch into observed and target frames; missing frames and pixels are zero in both.
 

@@ -14,7 +14,7 @@ from lightning_modules.losses.reconstruction import difference_error, frame_erro
 from lightning_modules.manual_optimization import Losses
 from lightning_modules.networks.vid_ode import Decoded, Start, VidODENetwork, start_index
 from lightning_modules.schedules import FlooredExponentialLR
-from lightning_modules.shared_pass import judge
+from lightning_modules.shared_pass import shared_critic_losses
 from lightning_modules.training_example import to_clip_range, to_loss_range, training_example
 
 Frames = Float[Tensor, "batch time channel height width"]
@@ -139,7 +139,7 @@ class VidODE(AdversarialSystem):
             to_loss_range(observed.frames, self.pixels), shown, asked, start=start, present=present, grid=grid
         )
 
-    def generate_fakes(self, batch: Batch) -> "Fakes":
+    def generate_fakes(self, batch: Batch) -> "VidODEFakes":
         """Predicted (or reconstructed) frames with their real counterparts."""
         times = self.model_time(batch.clip.times)
         example = training_example(
@@ -147,28 +147,28 @@ class VidODE(AdversarialSystem):
         )
         frames, observed_times, present, start = example.observed
         decoded = self.generator(frames, observed_times, example.target_times, start=start, present=present)
-        return Fakes(decoded.frames, decoded.differences, frames, example.target, batch.present, example.known)
+        return VidODEFakes(decoded.frames, decoded.differences, frames, example.target, batch.present, example.known)
 
-    def critic_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
+    def critic_losses(self, batch: Batch, fakes: "VidODEFakes") -> Losses:
         """LSGAN for each critic, weighted (eqs 3, 4, 8; the code's factor is in `critic_weight`)."""
         return {
             name: self.critic_weight * (least_squares_real(critic(real)) + least_squares_fake(critic(fake)))
-            for name, critic, real, fake in self._judged(fakes)
+            for name, critic, real, fake in self._critic_inputs(fakes)
         }
 
-    def generator_losses(self, batch: Batch, fakes: "Fakes") -> Losses:
+    def generator_losses(self, batch: Batch, fakes: "VidODEFakes") -> Losses:
         """Eq. 7: reconstruction, differences, and both critics' verdicts."""
         verdicts = {
             name: self.generator_weights[name] * least_squares_generator(critic(fake))
-            for name, critic, _, fake in self._judged(fakes)
+            for name, critic, _, fake in self._critic_inputs(fakes)
         }
         return self._reconstruction(fakes) | verdicts
 
-    def joint_losses(self, batch: Batch, fakes: "Fakes") -> tuple[Losses, Losses]:
+    def joint_losses(self, batch: Batch, fakes: "VidODEFakes") -> tuple[Losses, Losses]:
         """Both players' losses, the critics passing over the fakes once (see `shared_pass`)."""
         critic_terms, generator_terms = {}, self._reconstruction(fakes)
-        for name, critic, real, fake in self._judged(fakes):
-            critic_terms[name], generator_terms[name] = judge(
+        for name, critic, real, fake in self._critic_inputs(fakes):
+            critic_terms[name], generator_terms[name] = shared_critic_losses(
                 critic,
                 real,
                 fake,
@@ -180,7 +180,7 @@ class VidODE(AdversarialSystem):
             )
         return critic_terms, generator_terms
 
-    def _reconstruction(self, fakes: "Fakes") -> Losses:
+    def _reconstruction(self, fakes: "VidODEFakes") -> Losses:
         losses = {"reconstruction": frame_error(fakes.predicted, fakes.target, fakes.known)}
         if fakes.differences is not None:
             rows = torch.arange(len(fakes.observed), device=fakes.observed.device)
@@ -189,7 +189,7 @@ class VidODE(AdversarialSystem):
             losses["difference"] = self.difference_weight * error
         return losses
 
-    def _judged(self, fakes: "Fakes") -> list[tuple[str, nn.Module, Tensor, Tensor]]:
+    def _critic_inputs(self, fakes: "VidODEFakes") -> list[tuple[str, nn.Module, Tensor, Tensor]]:
         """Each critic with the real and the fake images it sees, frames of a window side by side in channels.
 
         Missing frames and pixels are zero in both, so that no critic learns to tell them.
@@ -217,7 +217,7 @@ class VidODE(AdversarialSystem):
         return VideoClip(to_clip_range(frames, self.pixels), times)
 
 
-class Fakes(NamedTuple):
+class VidODEFakes(NamedTuple):
     """What the generator made of a batch, with what it is held against."""
 
     predicted: Frames

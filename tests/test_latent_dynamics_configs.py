@@ -109,7 +109,7 @@ def test_a_configuration_is_what_its_name_says(path: Path) -> None:
     assert type(dynamics) is (MEMBERS | {"": ORIGINALS[name.family], "original": ORIGINALS[name.family]})[name.member]
     if isinstance(dynamics, LatentODE):
         assert dynamics.order == int(name.member.removeprefix("ode"))
-        assert dynamics.sees == "jet"
+        assert dynamics.field_input == "all_derivatives"
     if name.family in ORIGINAL_SIZES:
         size = ABLATION_SIZES[name.model] if name.f else ORIGINAL_SIZES[name.family]
         assert count(dynamics) == pytest.approx(size, rel=0 if name.f else 0.01)

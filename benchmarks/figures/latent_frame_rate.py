@@ -154,7 +154,9 @@ class Jet(nn.Module):
     def forward(self, jet: Float[Tensor, "batch jet"]) -> Float[Tensor, "batch jet"]:
         """Each part's derivative is the next part, the last one's the field's answer."""
         _, *higher = jet.chunk(self.dynamics.order, dim=1)
-        return torch.cat([*higher, self.dynamics.field(jet if self.dynamics.sees == "jet" else higher[-1])], dim=1)
+        return torch.cat(
+            [*higher, self.dynamics.field(jet if self.dynamics.field_input == "all_derivatives" else higher[-1])], dim=1
+        )
 
 
 @torch.no_grad()

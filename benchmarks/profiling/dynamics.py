@@ -123,4 +123,4 @@ def _derivative(dynamics: LatentODE, jet: Tensor) -> Tensor:
     if dynamics.order == 1:
         return dynamics.field(jet)
     _, *higher = jet.chunk(dynamics.order, dim=1)
-    return torch.cat([*higher, dynamics.field(jet if dynamics.sees == "jet" else higher[-1])], dim=1)
+    return torch.cat([*higher, dynamics.field(jet if dynamics.field_input == "all_derivatives" else higher[-1])], dim=1)

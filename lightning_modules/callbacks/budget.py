@@ -15,7 +15,7 @@ def updates_of(trainer: Trainer, pl_module: LightningModule) -> int:
     return trainer.global_step if count is None else int(count)
 
 
-class UpdateAxis(Callback):
+class GeneratorStepLogger(Callback):
     """Puts the generator updates on the loggers' x-axis where epochs end; systems do so themselves in their steps."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

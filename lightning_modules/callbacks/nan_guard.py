@@ -1,4 +1,4 @@
-"""Health: the callback that logs gradient norms and stops a training at the first number that is not finite."""
+"""NaNGuard: the callback that logs gradient norms and stops a training at the first number that is not finite."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ class NotFiniteError(ArithmeticError):
     """A loss or a gradient became NaN or infinite."""
 
 
-class Health(Callback):
+class NaNGuard(Callback):
     """Watches losses and gradients: logs norms, and stops at the first that is not finite, saving the batch.
 
     Losses are read from the system's `last_losses` (name -> scalar) before each backward pass, or are the loss itself.

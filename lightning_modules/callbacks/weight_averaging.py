@@ -14,7 +14,7 @@ from lightning_modules.callbacks.budget import updates_of
 from lightning_modules.manual_optimization import ManualOptimizationSystem
 
 
-class WeightAveraging(Callback):
+class EMAWeights(Callback):
     """Keeps an exponential moving average of the generator's weights, counted in generator updates.
 
     The average sits the exams (validation, test, prediction) and is what every checkpoint holds as the weights; the raw
@@ -105,6 +105,11 @@ class WeightAveraging(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """The raw weights, wherever it happened."""
         self._swap_back(pl_module)
+
+    @property
+    def state_key(self) -> str:
+        """The callback's key in checkpoints: that of its former name, so that older runs can be resumed."""
+        return "WeightAveraging"
 
     def state_dict(self) -> dict[str, Any]:
         """How many updates are in the average."""

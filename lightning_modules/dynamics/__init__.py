@@ -8,8 +8,8 @@ from lightning_modules.dynamics.fields import ConvJetEncoder as ConvJetEncoder
 from lightning_modules.dynamics.fields import JetEncoder as JetEncoder
 from lightning_modules.dynamics.fields import LeakyConvField as LeakyConvField
 from lightning_modules.dynamics.fields import VectorField as VectorField
-from lightning_modules.dynamics.matched import matched_ode as matched_ode
-from lightning_modules.dynamics.matched import matched_sde as matched_sde
+from lightning_modules.dynamics.matched import parameter_matched_ode as parameter_matched_ode
+from lightning_modules.dynamics.matched import parameter_matched_sde as parameter_matched_sde
 from lightning_modules.dynamics.ode import LatentODE as LatentODE
 from lightning_modules.dynamics.recurrent import Interpolated as Interpolated
 from lightning_modules.dynamics.recurrent import NoisyGRU as NoisyGRU

@@ -40,8 +40,8 @@ class VectorField(nn.Module):
 
     Args:
         size: of the state, and of the answer.
-        order: of the equation: the field sees `order` times as many values, the jet. Give 1 where `LatentODE` is told
-            that it sees the highest derivative alone.
+        order: of the equation: the field sees `order` times as many values, the jet. Give 1 where `LatentODE` has
+            `field_input: highest`.
         hidden: width between two layers ("deep"); None is the single layer, whose answer tanh bounds.
         hidden_bias: whether the first layer has one.
         last_bias: whether the second layer has one.

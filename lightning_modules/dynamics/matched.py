@@ -8,7 +8,7 @@ from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.dynamics.sde import LatentSDE
 
 
-def matched_ode(
+def parameter_matched_ode(
     size: int, parameters: int, order: int = 1, encoder_width: int | None = None, max_step: float = 1 / 15
 ) -> LatentODE:
     """A LatentODE of vectors with as many parameters as asked, to 1 %, encoders included.
@@ -31,7 +31,9 @@ def matched_ode(
     return LatentODE(field, initial, max_step=max_step, order=order)
 
 
-def matched_sde(size: int, parameters: int, encoder_width: int | None = None, step: float = 1 / 30) -> LatentSDE:
+def parameter_matched_sde(
+    size: int, parameters: int, encoder_width: int | None = None, step: float = 1 / 30
+) -> LatentSDE:
     """A LatentSDE of vectors with as many parameters as asked, to 1 %; drift and diffusion have half each."""
     initial = JetEncoder(size, 1, encoder_width)
     share = (parameters - count(initial)) // 2

@@ -35,8 +35,8 @@ class LatentODE(Dynamics):
         rtol: relative tolerance of `dopri5`.
         atol: absolute tolerance of `dopri5`.
         order: of the equation: 1, 2, 3.
-        sees: what the field is given at order 2 and up: the whole `jet`, or, as in the public code of latent neural
-            differential equations, the `highest` derivative alone.
+        field_input: what the field is given at order 2 and up: `all_derivatives`, which is the whole jet, or, as in the
+            public code of latent neural differential equations, the `highest` derivative alone.
 
     Raises:
         UserError: if `max_step` is not positive or the order none of these; in a call, if the jet cannot be shared
@@ -52,7 +52,7 @@ class LatentODE(Dynamics):
         rtol: float = 1e-3,
         atol: float = 1e-4,
         order: int = 1,
-        sees: Literal["jet", "highest"] = "jet",
+        field_input: Literal["all_derivatives", "highest"] = "all_derivatives",
     ) -> None:
         super().__init__()
         check_order(order)
@@ -64,7 +64,7 @@ class LatentODE(Dynamics):
         self.max_step = max_step
         self.tolerances = {"rtol": rtol, "atol": atol}
         self.order = order
-        self.sees = sees
+        self.field_input = field_input
         self._evaluations = 0
 
     @property
@@ -96,7 +96,7 @@ class LatentODE(Dynamics):
         if self.order == 1:
             return self.field(jet)
         _, *higher = jet.chunk(self.order, dim=1)
-        return torch.cat([*higher, self.field(jet if self.sees == "jet" else higher[-1])], dim=1)
+        return torch.cat([*higher, self.field(jet if self.field_input == "all_derivatives" else higher[-1])], dim=1)
 
     def _walk(self, state: Tensor, times: Times) -> States:
         """States along `times`, which start at 0 or beyond and never turn."""

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from datamodules.errors import UserError
-from lightning_modules.networks.recomputing import in_pairs, recomputed
+from lightning_modules.networks.gradient_checkpointing import in_pairs, recomputed
 
 Image = Float[Tensor, "batch channel height width"]
 Latent = Float[Tensor, "batch latent low_height low_width"]
@@ -72,11 +72,11 @@ class InbetweeningNetwork(nn.Module):
                     f"makes at most {2 ** (levels + 1)} frames; got {frames}. Lower `frames` or raise `size`."
                 )
             self.latents = StackedEnds(latent, noise)
-            self.decoder = VideoGenerator(latent, widths, channels, slope, doublings, recompute)
+            self.decoder = VideoDecoder(latent, widths, channels, slope, doublings, recompute)
         else:
             fusion = variant == "fusion"
             self.latents = LatentGenerator(latent, noise, doublings, blocks, slope, fusion, recompute)
-            self.decoder = VideoGenerator(latent, widths, channels, slope, recompute=recompute)
+            self.decoder = VideoDecoder(latent, widths, channels, slope, recompute=recompute)
 
     def forward(self, start: Image, end: Image, noise: Noise) -> Video:
         """All T frames in [-1, 1], the two ends as the network sees them included."""
@@ -232,7 +232,7 @@ class StackedEnds(nn.Module):
         return torch.stack([start, end], dim=2) + added[..., None, None]
 
 
-class VideoGenerator(nn.Sequential):
+class VideoDecoder(nn.Sequential):
     """G_V: 3 x 3 x 3 convolutions, and for each level a transposed 3 x 4 x 4 one that doubles the size (Appendix A).
 
     The last layer has no normalisation, and tanh for its activation: frames must reach both ends of [-1, 1]. A

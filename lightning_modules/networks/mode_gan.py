@@ -48,7 +48,7 @@ class MotionGenerator(nn.Module):
         return self.dynamics(code, code.new_zeros(len(code), 1))[:, 0]
 
 
-class VideoGenerator(nn.Module):
+class MotionToVideoGenerator(nn.Module):
     """Frames from heatmaps and an appearance code, each frame by itself (Table 4, Fig. 3).
 
     The first feature map is the appearance feature as 512 x 4 x 4, as in the table (the text has L / 4 x 2 x 2, from

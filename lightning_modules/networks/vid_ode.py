@@ -50,8 +50,9 @@ class VidODENetwork(nn.Module):
             (code) or the `code` z0 (paper, eq. 2 with h_s0).
         code_time: where z0 sits in extrapolation: at the first predicted time (`first_query`, code) or at the last
             observed one (`last_observed`, paper). In interpolation it sits at the first observed time.
-        still: how strongly an untrained network repeats the previous frame: the logit of its mask, beside a flow near
-            0. None is as published: the last convolution begins like every other. For short trainings, 3 or so.
+        copy_last_init: how strongly an untrained network repeats the previous frame: the logit of its mask, beside a
+            flow near 0. None is as published: the last convolution is initialised like every other. For short
+            trainings, 3 or so.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class VidODENetwork(nn.Module):
         chain: Literal["warped", "composed"] = "warped",
         previous_latent: Literal["embedding", "code"] = "embedding",
         code_time: Literal["first_query", "last_observed"] = "first_query",
-        still: float | None = None,
+        copy_last_init: float | None = None,
     ) -> None:
         super().__init__()
         self.image_encoder = ConvEncoder(channels, width, downs)
@@ -78,10 +79,12 @@ class VidODENetwork(nn.Module):
         self.chain = chain
         self.previous_latent = previous_latent
         self.code_time = code_time
-        if still is not None:
+        if copy_last_init is not None:
             if composition != "mask":
-                raise UserError(f"`still` sets the mask that the composition '{composition}' does not have; leave it.")
-            self._begin_still(still)
+                raise UserError(
+                    f"`copy_last_init` sets the mask, which composition '{composition}' does not have; leave it out."
+                )
+            self._init_copy_last(copy_last_init)
 
     def forward(
         self,
@@ -121,7 +124,7 @@ class VidODENetwork(nn.Module):
             return self._decode_chain(latents, previous, image)
         return self._decode_from_grid(code, previous, image, anchor, times, start, grid)
 
-    def _begin_still(self, logit: float) -> None:
+    def _init_copy_last(self, logit: float) -> None:
         last = self.image_decoder[-1]
         assert isinstance(last, nn.Conv2d)
         assert last.bias is not None

@@ -18,7 +18,8 @@ from baselines.ode_fc import ODEFC
 from benchmarks.evaluation.tasks import Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.dynamics.ode import LatentODE
-from lightning_modules.supervised import ObservedFrames, SupervisedSystem
+from lightning_modules.supervised import SupervisedSystem
+from lightning_modules.training_example import ObservedFrames
 
 MODELS: dict[str, Callable[..., SupervisedSystem]] = {
     "conv_gru": lambda **k: ConvGRU(channels=1, width=2, interval=0.1, **k),

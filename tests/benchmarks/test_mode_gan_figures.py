@@ -28,7 +28,7 @@ def test_a_joined_model_is_its_two_stages_without_their_critics(path: Path) -> N
         left_out = set(model["init_args"]) - set(arguments)
         training = {
             "diversity_weight",
-            "fade",
+            "weight_by_confidence",
             "penalty_weight",
             "generator_optimizer",
             "schedule",

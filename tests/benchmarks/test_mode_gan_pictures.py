@@ -58,7 +58,7 @@ VIDEO = {
     "class_path": "lightning_modules.motion_to_video_gan.MotionToVideoGAN",
     "init_args": {
         "generator": {
-            "class_path": "lightning_modules.networks.mode_gan.VideoGenerator",
+            "class_path": "lightning_modules.networks.mode_gan.MotionToVideoGenerator",
             "init_args": {"joints": 3, "channels": 1, "size": 16, "width": 2, "code_size": 4, "hidden": 4},
         },
         "heatmaps": HEATMAPS,

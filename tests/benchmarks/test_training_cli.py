@@ -72,7 +72,7 @@ def test_the_groups_stand_beside_the_callbacks_of_the_trainer(here: Path, monkey
     assert main(["fit", EXPERIMENT, mine, "--trainer.max_epochs=null"]) == 0
     trainer = commands[0].trainer
     names = {type(callback).__name__ for callback in trainer.callbacks}
-    ours = {"Evaluation", "WeightAveraging", "Budget", "Checkpoints", "RandomState", "Health", "UpdateAxis"}
+    ours = {"Evaluation", "EMAWeights", "Budget", "Checkpoints", "RandomState", "NaNGuard", "GeneratorStepLogger"}
     assert names >= {"LearningRateMonitor", *ours}
     assert type(trainer.logger).__name__ == "CsvLog"
     assert trainer.max_epochs == -1  # the budget ends it

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from datamodules.clip import Batch
 from lightning_modules.callbacks.checkpoint import Checkpoints
 from lightning_modules.callbacks.rng_state import RandomState
-from lightning_modules.callbacks.weight_averaging import WeightAveraging
+from lightning_modules.callbacks.weight_averaging import EMAWeights
 from lightning_modules.system import System
 from support.tiny_systems import BATCHES, Plain, TinyGAN, assert_same_state, contents, data, team, trainer_of
 
@@ -53,7 +53,7 @@ def test_the_average_sits_the_exam_and_goes_into_the_checkpoint(kind: type[Syste
 
 def test_averaging_starts_late_and_leaves_the_training_alone(tmp_path: Path) -> None:
     seen = []
-    for name, averaging in (("off", WeightAveraging()), ("late", WeightAveraging(0.8, start=12))):
+    for name, averaging in (("off", EMAWeights()), ("late", EMAWeights(0.8, start=12))):
         seed_everything(0)
         spy, system = Spy(), TinyGAN()
         trainer_of(tmp_path / name, RandomState(), averaging, spy).fit(system, data())
@@ -66,17 +66,15 @@ def test_averaging_starts_late_and_leaves_the_training_alone(tmp_path: Path) -> 
 def test_averaging_does_not_end_in_silence(tmp_path: Path) -> None:
     trainer_of(tmp_path, *team(tmp_path), max_epochs=1).fit(TinyGAN(), data())
     with pytest.raises(ValueError, match="this one has averaging off"):
-        trainer_of(tmp_path, WeightAveraging()).fit(
-            TinyGAN(), data(), ckpt_path=str(tmp_path / "checkpoints" / "last.ckpt")
-        )
+        trainer_of(tmp_path, EMAWeights()).fit(TinyGAN(), data(), ckpt_path=str(tmp_path / "checkpoints" / "last.ckpt"))
     with pytest.raises(ValueError, match=r"averaged another part.*none of critics"):
-        trainer_of(tmp_path, WeightAveraging(0.9, part="critics")).fit(
+        trainer_of(tmp_path, EMAWeights(0.9, part="critics")).fit(
             TinyGAN(), data(), ckpt_path=str(tmp_path / "checkpoints" / "last.ckpt")
         )
     with pytest.raises(ValueError, match="no part 'painter'"):
-        trainer_of(tmp_path, WeightAveraging(0.9, part="painter")).fit(TinyGAN(), data())
+        trainer_of(tmp_path, EMAWeights(0.9, part="painter")).fit(TinyGAN(), data())
     with pytest.raises(ValueError, match="below 1"):
-        WeightAveraging(1.0)
+        EMAWeights(1.0)
 
 
 STATISTICS = ("running_mean", "running_var")
@@ -111,7 +109,7 @@ class Seen(TinyGAN):
 
 def test_the_average_has_statistics_of_its_own(tmp_path: Path) -> None:
     keeper, system = Keeper(), Seen()
-    callbacks = [WeightAveraging(0.8, statistics=3), *team(tmp_path)[2:], keeper]
+    callbacks = [EMAWeights(0.8, statistics=3), *team(tmp_path)[2:], keeper]
     trainer_of(tmp_path, *callbacks, max_epochs=2).fit(system, data())
     saved, raw = contents(tmp_path)["state_dict"], contents(tmp_path)["raw_weights"]
     weight, bias = saved["generator.0.weight"], saved["generator.0.bias"]
@@ -129,7 +127,7 @@ def test_statistics_of_the_average_leave_the_training_alone(tmp_path: Path) -> N
     for count in (0, 2):
         folder = tmp_path / str(count)
         seed_everything(0)
-        callbacks = [RandomState(), WeightAveraging(0.8, statistics=count), *team(folder)[2:]]
+        callbacks = [RandomState(), EMAWeights(0.8, statistics=count), *team(folder)[2:]]
         trainer_of(folder, *callbacks).fit(TinyGAN(), data())
         saved = contents(folder)
         raw.append({**saved["state_dict"], **saved["raw_weights"]})
@@ -139,7 +137,7 @@ def test_statistics_of_the_average_leave_the_training_alone(tmp_path: Path) -> N
 def test_statistics_are_the_same_after_a_break(tmp_path: Path) -> None:
     def run(folder: Path, epochs: int, **options: Any) -> None:
         seed_everything(len(options))
-        callbacks = [RandomState(), WeightAveraging(0.8, statistics=BATCHES), *team(folder)[2:]]
+        callbacks = [RandomState(), EMAWeights(0.8, statistics=BATCHES), *team(folder)[2:]]
         trainer_of(folder, *callbacks, max_epochs=epochs).fit(TinyGAN(), data(), **options)
 
     run(tmp_path / "a", 3)
@@ -150,7 +148,7 @@ def test_statistics_are_the_same_after_a_break(tmp_path: Path) -> None:
 
 def test_statistics_hold_after_a_break_until_there_are_enough_batches(tmp_path: Path) -> None:
     def run(epochs: int, batches: int, **options: Any) -> dict[str, Any]:
-        callbacks = [RandomState(), WeightAveraging(0.8, statistics=4), *team(tmp_path)[2:]]
+        callbacks = [RandomState(), EMAWeights(0.8, statistics=4), *team(tmp_path)[2:]]
         limits = {"max_epochs": epochs, "limit_train_batches": batches}
         trainer_of(tmp_path, *callbacks, **limits).fit(TinyGAN(), data(), **options)
         return contents(tmp_path)
@@ -194,7 +192,7 @@ def test_measuring_leaves_all_else_as_it_was(tmp_path: Path) -> None:
         folder, system = tmp_path / str(count), Mixed()
         seed_everything(0)
         system.load_state_dict(Mixed().state_dict())
-        callbacks = [RandomState(), WeightAveraging(0.8, statistics=count), *team(folder)[2:]]
+        callbacks = [RandomState(), EMAWeights(0.8, statistics=count), *team(folder)[2:]]
         trainer_of(folder, *callbacks).fit(system, data())
         saved = contents(folder)
         ends.append({**saved["state_dict"], **saved["raw_weights"]})
@@ -207,7 +205,7 @@ def test_measuring_leaves_all_else_as_it_was(tmp_path: Path) -> None:
 def test_a_draw_that_breaks_while_measuring_leaves_the_system_whole(tmp_path: Path) -> None:
     system = Mixed(broken=True)
     with pytest.raises(ArithmeticError, match="no more"):
-        trainer_of(tmp_path, WeightAveraging(0.8, statistics=3), Checkpoints(dirpath=str(tmp_path))).fit(system, data())
+        trainer_of(tmp_path, EMAWeights(0.8, statistics=3), Checkpoints(dirpath=str(tmp_path))).fit(system, data())
     assert system.norm.momentum == 0.1
     assert int(system.norm.num_batches_tracked) == 2 * BATCHES  # both players draw
 
@@ -215,14 +213,14 @@ def test_a_draw_that_breaks_while_measuring_leaves_the_system_whole(tmp_path: Pa
 def test_the_same_weights_are_measured_once(tmp_path: Path) -> None:
     system = Mixed()
     keeper = Checkpoints(dirpath=str(tmp_path), every_n_seconds=None)
-    trainer_of(tmp_path, WeightAveraging(0.8, statistics=3), keeper, max_epochs=2).fit(system, data())
+    trainer_of(tmp_path, EMAWeights(0.8, statistics=3), keeper, max_epochs=2).fit(system, data())
     assert system.drawn == 2 * (BATCHES * 2 + 3)  # both players draw; a validation and an end of each epoch
 
 
 @pytest.mark.slow
 def test_statistics_are_those_of_all_processes(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    callbacks = [WeightAveraging(0.8, statistics=2), *team(tmp_path)[2:], (keeper := Keeper())]
+    callbacks = [EMAWeights(0.8, statistics=2), *team(tmp_path)[2:], (keeper := Keeper())]
     two = {"devices": 2, "strategy": "ddp_fork_find_unused_parameters_true"}
     kept = tmp_path / "batches"
 
@@ -242,10 +240,10 @@ def test_statistics_are_those_of_all_processes(tmp_path: Path) -> None:
 
 def test_statistics_that_nothing_can_give_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="0 or more batches; got 4 with decay None"):
-        WeightAveraging(statistics=4)
+        EMAWeights(statistics=4)
     with pytest.raises(ValueError, match=r"no `training_output`.*statistics: 0"):
-        trainer_of(tmp_path, WeightAveraging(0.9, statistics=4)).fit(Plain(), data())
+        trainer_of(tmp_path, EMAWeights(0.9, statistics=4)).fit(Plain(), data())
     system = TinyGAN()
     system.generator[1] = torch.nn.Identity()  # type: ignore[index]
     with pytest.raises(ValueError, match="no batch normalisation"):
-        trainer_of(tmp_path, WeightAveraging(0.9, statistics=4)).fit(system, data())
+        trainer_of(tmp_path, EMAWeights(0.9, statistics=4)).fit(system, data())

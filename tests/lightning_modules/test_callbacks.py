@@ -13,9 +13,9 @@ import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
 
-from lightning_modules.callbacks.budget import Budget, UpdateAxis
+from lightning_modules.callbacks.budget import Budget, GeneratorStepLogger
 from lightning_modules.callbacks.checkpoint import Checkpoints
-from lightning_modules.callbacks.nan_guard import Health, NotFiniteError
+from lightning_modules.callbacks.nan_guard import NaNGuard, NotFiniteError
 from lightning_modules.callbacks.rng_state import capture_random_state, restore_random_state
 from lightning_modules.system import System
 from support.tiny_systems import BATCHES, Plain, TinyGAN, assert_same_state, contents, data, team, trainer_of
@@ -179,7 +179,7 @@ def test_a_budget_of_seconds_survives_a_break(tmp_path: Path) -> None:
 
 
 def test_a_nan_stops_the_run_names_the_term_and_keeps_the_batch(tmp_path: Path) -> None:
-    health, system = Health(), TinyGAN(poison=7)
+    health, system = NaNGuard(), TinyGAN(poison=7)
     with pytest.raises(NotFiniteError, match=r"generator/size became NaN.*after 7 generator updates"):
         trainer_of(tmp_path, *team(tmp_path)[:3], health, *team(tmp_path)[-1:]).fit(system, data())
     kept = torch.load(tmp_path / "health" / "update-7-rank-0.pt", weights_only=True)
@@ -200,7 +200,7 @@ def test_gradient_norms_are_logged_for_each_player(tmp_path: Path) -> None:
                     self.norms[part] = float(sum(g.double().square().sum() for g in grads) ** 0.5)
 
     naive = Naive()
-    trainer = trainer_of(tmp_path, Health(), naive, max_epochs=1)
+    trainer = trainer_of(tmp_path, NaNGuard(), naive, max_epochs=1)
     trainer.fit(TinyGAN(), data())
     for part in ("generator", "critics"):
         assert float(trainer.callback_metrics[f"gradient_norm/{part}"]) == pytest.approx(naive.norms[part], rel=1e-5)
@@ -209,7 +209,7 @@ def test_gradient_norms_are_logged_for_each_player(tmp_path: Path) -> None:
 def test_logged_gradient_norms_are_those_before_clipping(tmp_path: Path) -> None:
     def norm(clip: float | None) -> float:
         torch.manual_seed(0)
-        trainer = trainer_of(tmp_path / str(clip), Health(), max_epochs=1, limit_train_batches=1)
+        trainer = trainer_of(tmp_path / str(clip), NaNGuard(), max_epochs=1, limit_train_batches=1)
         trainer.fit(TinyGAN(clip_norm=clip), data())
         return float(trainer.callback_metrics["gradient_norm/generator"])
 
@@ -244,7 +244,7 @@ def test_an_unknown_score_is_an_error(tmp_path: Path) -> None:
 
 
 def test_numbers_are_logged_over_generator_updates(tmp_path: Path) -> None:
-    trainer_of(tmp_path, UpdateAxis(), Score(1.0, 2.0, 3.0)).fit(TinyGAN(critic_updates=2), data())
+    trainer_of(tmp_path, GeneratorStepLogger(), Score(1.0, 2.0, 3.0)).fit(TinyGAN(critic_updates=2), data())
     header, *rows = (line.split(",") for line in (tmp_path / "metrics.csv").read_text().splitlines())
     column, step = header.index("val/score"), header.index("step")
     assert [(int(row[step]), float(row[column])) for row in rows if row[column]] == [(2, 1.0), (5, 2.0), (7, 3.0)]

@@ -21,8 +21,8 @@ from lightning_modules.dynamics import (
     LatentODE,
     NoisyGRU,
     VectorField,
-    matched_ode,
-    matched_sde,
+    parameter_matched_ode,
+    parameter_matched_sde,
 )
 from lightning_modules.dynamics.matched import count
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
@@ -63,11 +63,11 @@ def tgan(dynamics: Dynamics | None = None, clip_every: int = 1) -> LatentDynamic
 
 SYSTEMS = {
     "mocogan": mocogan,
-    "mocogan_ode2": lambda: mocogan(matched_ode(4, 200, order=2)),
-    "mocogan_sde": lambda: mocogan(matched_sde(4, 120)),
+    "mocogan_ode2": lambda: mocogan(parameter_matched_ode(4, 200, order=2)),
+    "mocogan_sde": lambda: mocogan(parameter_matched_sde(4, 120)),
     "tgan": tgan,
-    "tgan_ode3": lambda: tgan(matched_ode(8, 2000, order=3, encoder_width=16)),
-    "tgan_sde": lambda: tgan(matched_sde(8, 1500, encoder_width=16)),
+    "tgan_ode3": lambda: tgan(parameter_matched_ode(8, 2000, order=3, encoder_width=16)),
+    "tgan_sde": lambda: tgan(parameter_matched_sde(8, 1500, encoder_width=16)),
 }
 
 
@@ -302,7 +302,7 @@ def test_instance_noise_is_for_training() -> None:
 
 def test_the_sde_system_refuses_the_past() -> None:
     with pytest.raises(ValueError, match="an Ito path has no way back"):
-        mocogan(matched_sde(4, 120)).eval().generate(TIMES - 0.5, seeds=SEEDS)
+        mocogan(parameter_matched_sde(4, 120)).eval().generate(TIMES - 0.5, seeds=SEEDS)
 
 
 def test_missing_frames_are_refused() -> None:

@@ -15,7 +15,7 @@ from lightning_modules.mode_gan import ModeGAN, join
 from lightning_modules.motion_gan import MotionGAN
 from lightning_modules.motion_to_video_gan import MotionToVideoGAN
 from lightning_modules.networks.heatmaps import Heatmaps
-from lightning_modules.networks.mode_gan import CompositionBlock, VideoGenerator
+from lightning_modules.networks.mode_gan import CompositionBlock, MotionToVideoGenerator
 from lightning_modules.networks.mode_gan_critics import FrameCritic, SequenceCritic
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -51,7 +51,7 @@ VIDEO: dict[str, Any] = {
     "class_path": "lightning_modules.motion_to_video_gan.MotionToVideoGAN",
     "init_args": {
         "generator": {
-            "class_path": "lightning_modules.networks.mode_gan.VideoGenerator",
+            "class_path": "lightning_modules.networks.mode_gan.MotionToVideoGenerator",
             "init_args": {"joints": JOINTS, "channels": 1, "size": SIZE, "width": 2, "code_size": 4, "hidden": 4},
         },
         "heatmaps": {"class_path": "lightning_modules.networks.heatmaps.Heatmaps", "init_args": {"size": SIZE}},
@@ -62,7 +62,7 @@ VIDEO: dict[str, Any] = {
 def video_gan() -> MotionToVideoGAN:
     torch.manual_seed(0)
     return MotionToVideoGAN(
-        VideoGenerator(JOINTS, 1, SIZE, width=2, code_size=4, hidden=4),
+        MotionToVideoGenerator(JOINTS, 1, SIZE, width=2, code_size=4, hidden=4),
         Heatmaps(SIZE),
         FrameCritic(JOINTS + 1, 2, SIZE),
         SequenceCritic(JOINTS + 1, 2, SIZE),
@@ -91,7 +91,7 @@ def batch(clip: KeypointClip) -> Batch:
 
 def test_the_generator_is_that_of_table_4_and_grows_by_one_block() -> None:
     with torch.device("meta"):
-        paper, larger = VideoGenerator(17), VideoGenerator(17, size=128)
+        paper, larger = MotionToVideoGenerator(17), MotionToVideoGenerator(17, size=128)
     for generator, widths in ((paper, [512, 256, 128, 64]), (larger, [512, 256, 128, 64, 32])):
         blocks = [block for block in generator.blocks if isinstance(block, CompositionBlock)]
         assert [block.convolve.out_channels for block in blocks] == widths
@@ -163,7 +163,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="frames of"):
         video_gan().generate_fakes(batch(clip._replace(frames=torch.zeros(3, FRAMES, 1, 8, 8))))
     with pytest.raises(ValueError, match="sizes must agree"):
-        MotionToVideoGAN(VideoGenerator(JOINTS, size=SIZE, width=1), Heatmaps(8))
+        MotionToVideoGAN(MotionToVideoGenerator(JOINTS, size=SIZE, width=1), Heatmaps(8))
 
 
 def test_motion_is_bit_equal_for_every_appearance_and_the_reverse() -> None:

@@ -11,14 +11,14 @@ from lightning_modules.mode_gan import ModeGAN
 from lightning_modules.motion_gan import MotionGAN
 from lightning_modules.motion_to_video_gan import MotionToVideoGAN
 from lightning_modules.networks.heatmaps import Heatmaps
-from lightning_modules.networks.mode_gan import MotionGenerator, VideoGenerator
+from lightning_modules.networks.mode_gan import MotionGenerator, MotionToVideoGenerator
 
 
 def test_600_frames_are_drawn_64_at_a_time_and_are_the_frames_drawn_alone() -> None:
     torch.manual_seed(0)
     dynamics = LatentODE(field=MLP([6, 8, 6], "tanh"), initial=MLP([4, 6], "relu"), max_step=0.0625)
     motion = MotionGAN(MotionGenerator(dynamics, MLP([6, 4], "relu"), code_size=4), Heatmaps(8))
-    system = ModeGAN(motion, MotionToVideoGAN(VideoGenerator(2, 1, 8, 1, 4, 4), Heatmaps(8))).eval()
+    system = ModeGAN(motion, MotionToVideoGAN(MotionToVideoGenerator(2, 1, 8, 1, 4, 4), Heatmaps(8))).eval()
     largest: dict[str, int] = {}
 
     def look(name: str, output: torch.Tensor) -> None:

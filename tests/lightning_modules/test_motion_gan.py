@@ -233,7 +233,7 @@ def test_what_the_data_are_not_sure_of_may_fade_from_real_and_made_alike() -> No
     clip.confidence[:, :, 1] = 0
     data = batch(clip)
     data.present[0, 3] = False
-    motions = motion_gan(fade=True).generate_fakes(data)
+    motions = motion_gan(weight_by_confidence=True).generate_fakes(data)
     for drawn in (motions.real, motions.fake):
         assert float(drawn[:, :, 1].detach().abs().max()) == 0
         assert float(drawn[0, 3].detach().abs().max()) == 0

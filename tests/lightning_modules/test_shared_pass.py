@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from lightning_modules.adversarial import frozen
 from lightning_modules.losses.adversarial import least_squares_fake, least_squares_generator, least_squares_real
 from lightning_modules.networks.vid_ode_parts import PatchCritic
-from lightning_modules.shared_pass import judge
+from lightning_modules.shared_pass import shared_critic_losses
 
 EXACT = {"rtol": 1e-6, "atol": 1e-12}
 
@@ -25,7 +25,7 @@ def test_values_and_gradients_are_those_of_two_plain_passes(norm: bool) -> None:
         "fake_loss": least_squares_fake,
         "generator_loss": least_squares_generator,
     }
-    ours = judge(critic, real, fake, **losses, critic_weight=0.7, generator_weight=0.3)
+    ours = shared_critic_losses(critic, real, fake, **losses, critic_weight=0.7, generator_weight=0.3)
     on_critic = 0.7 * (least_squares_real(critic(real)) + least_squares_fake(critic(fake.detach())))
     with frozen(critic):
         on_generator = 0.3 * least_squares_generator(critic(fake))
@@ -51,7 +51,9 @@ def test_known_gradients_scale_with_what_follows() -> None:
         "fake_loss": least_squares_fake,
         "generator_loss": least_squares_generator,
     }
-    whole, third = (judge(critic, real, fake, **losses, critic_weight=1.0, generator_weight=1.0) for _ in range(2))
+    whole, third = (
+        shared_critic_losses(critic, real, fake, **losses, critic_weight=1.0, generator_weight=1.0) for _ in range(2)
+    )
     first = critic[0].weight
     assert_close(torch.autograd.grad(third[0] / 3, first)[0] * 3, torch.autograd.grad(whole[0], first)[0])
     assert_close(torch.autograd.grad(third[1] / 3, fake)[0] * 3, torch.autograd.grad(whole[1], fake)[0])
@@ -65,5 +67,5 @@ def test_nothing_is_left_in_the_critics_gradients() -> None:
         "generator_loss": least_squares_generator,
     }
     fake = torch.randn(1, 1, 16, 16, requires_grad=True)
-    judge(critic, torch.randn(1, 1, 16, 16), fake, **losses, critic_weight=1.0, generator_weight=1.0)
+    shared_critic_losses(critic, torch.randn(1, 1, 16, 16), fake, **losses, critic_weight=1.0, generator_weight=1.0)
     assert all(p.grad is None for p in critic.parameters())

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from lightning_modules.supervised import InterpolatingSystem, ObservedFrames, SupervisedSystem
+from lightning_modules.supervised import InterpolatingSystem, SupervisedSystem
+from lightning_modules.training_example import ObservedFrames
 
 
 def shown(start: Literal["first", "last"] = "first") -> ObservedFrames:

@@ -126,7 +126,7 @@ def test_5_windows_hold_only_predictions_or_one_after_real_frames() -> None:
     for windows, last in (("predicted", True), ("teacher_forced", False)):
         system, clips = make(windows=windows), batch()
         fakes = system.generate_fakes(clips)
-        judged = {name: seen for name, _, _, seen in system._judged(fakes)}
+        judged = {name: seen for name, _, _, seen in system._critic_inputs(fakes)}
         assert torch.equal(judged["sequence"][4][1], fakes.predicted[0, 0, 0]) == last
         assert torch.equal(judged["sequence"][4][5], fakes.predicted[0, 4, 0])
     assert make().windows == "predicted"

@@ -276,7 +276,7 @@ def test_a_still_beginning_repeats_the_frame_before_and_is_asked_for() -> None:
     torch.manual_seed(0)
     ordinary = (ask(make(), "predict", observed, after(1.0)).squeeze(1) - last).abs().mean()
     torch.manual_seed(0)
-    still = (ask(make(network={"still": 6.0}), "predict", observed, after(1.0)).squeeze(1) - last).abs().mean()
+    still = (ask(make(network={"copy_last_init": 6.0}), "predict", observed, after(1.0)).squeeze(1) - last).abs().mean()
     assert still < 0.1 * ordinary
-    with pytest.raises(ValueError, match="`still` sets the mask"):
-        make(network={"still": 3.0, "composition": "flow"})
+    with pytest.raises(ValueError, match="`copy_last_init` sets the mask"):
+        make(network={"copy_last_init": 3.0, "composition": "flow"})

@@ -15,11 +15,11 @@ from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, VideoClip
 from datamodules.sampling import Regular
 from lightning_modules.adversarial import AdversarialSystem, Losses
-from lightning_modules.callbacks.budget import Budget, UpdateAxis
+from lightning_modules.callbacks.budget import Budget, GeneratorStepLogger
 from lightning_modules.callbacks.checkpoint import Checkpoints
-from lightning_modules.callbacks.nan_guard import Health
+from lightning_modules.callbacks.nan_guard import NaNGuard
 from lightning_modules.callbacks.rng_state import RandomState
-from lightning_modules.callbacks.weight_averaging import WeightAveraging
+from lightning_modules.callbacks.weight_averaging import EMAWeights
 from lightning_modules.system import System
 
 BATCHES = 5
@@ -101,10 +101,10 @@ def trainer_of(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:
 def team(folder: Path, every: int | None = 1) -> list[Callback]:
     return [
         RandomState(),
-        WeightAveraging(0.8),
+        EMAWeights(0.8),
         Budget(),
-        Health(),
-        UpdateAxis(),
+        NaNGuard(),
+        GeneratorStepLogger(),
         Evaluation([Generate()], [], gallery=0),
         Checkpoints(every_n_updates=every, every_n_seconds=None, dirpath=str(folder / "checkpoints")),
     ]

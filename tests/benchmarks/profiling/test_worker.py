@@ -19,7 +19,7 @@ from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.motion_gan import MotionGAN
 from lightning_modules.motion_to_video_gan import MotionToVideoGAN
 from lightning_modules.networks.heatmaps import Heatmaps
-from lightning_modules.networks.mode_gan import MotionGenerator, VideoGenerator
+from lightning_modules.networks.mode_gan import MotionGenerator, MotionToVideoGenerator
 from lightning_modules.system import System
 
 
@@ -39,7 +39,7 @@ def test_frames_come_as_often_as_the_data_give_them(rate: float | None, stride: 
 
 def test_each_stage_gets_what_it_learns_from() -> None:
     batch = _batch(size=8, frames=4, batch_size=2, channels=1, fps=16.0)
-    video = MotionToVideoGAN(VideoGenerator(3, 1, 8, 1, 4, 4), Heatmaps(8)).eval()
+    video = MotionToVideoGAN(MotionToVideoGenerator(3, 1, 8, 1, 4, 4), Heatmaps(8)).eval()
     states, points, both = (_learned(s, batch.clip) for s in (motion_gan(), motion_gan(heatmaps=Heatmaps(8)), video))
     assert isinstance(states, Trajectory)
     assert states.values.shape == (2, 4, 4)

@@ -31,8 +31,8 @@ def dynamics(name: str, **arguments: Any) -> dict[str, Any]:
 
 GRU = dynamics("NoisyGRU", size=4, interval=STEP)
 MEMBERS = {
-    "ode": dynamics("matched_ode", size=4, parameters=200, order=2),
-    "sde": dynamics("matched_sde", size=4, parameters=120),
+    "ode": dynamics("parameter_matched_ode", size=4, parameters=200, order=2),
+    "sde": dynamics("parameter_matched_sde", size=4, parameters=120),
     "gru": GRU,
     "blend": dynamics("Interpolated", interval=STEP, dynamics=GRU),
 }

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from lightning_modules.networks.gradient_checkpointing import recomputed
 from lightning_modules.networks.inbetweening import InbetweeningNetwork, Variant
-from lightning_modules.networks.recomputing import recomputed
 
 torch.set_num_threads(1)
 
