@@ -10,8 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.metrics.features.extractor import Extractor
-from benchmarks.records.provenance import code_hash
-from benchmarks.records.source_tree import imported_by
+from benchmarks.records.provenance import code_of_paths
 from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays
 from benchmarks.utils.io import content_hash
 
@@ -33,8 +32,8 @@ def key_of(content: Any, reading: dict[str, Any], network: Extractor) -> str:
         reading: plain data that says which frames are taken and what is done to them.
         network: what makes the features.
     """
-    file = type(network).__module__.replace(".", "/") + ".py"
-    code = code_hash(["datamodules/storage/video.py", "benchmarks/evaluation/video_files.py", *imported_by([file])])
+    made_by = f"{type(network).__module__}.{type(network).__qualname__}"
+    code = code_of_paths([made_by, "datamodules.storage.video", "benchmarks.evaluation.video_files"]).sha256
     return content_hash(
         [FORMAT, content, reading, network.name, network.protocol, code, torch.__version__.partition("+")[0]]
     )

@@ -3,10 +3,8 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from statistics import fmean
 
-from benchmarks.records.provenance import code_hash
 from benchmarks.records.record import Measurement, Number, Record
 from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_width
 
@@ -56,7 +54,7 @@ class LeaderboardRow:
     @property
     def stale(self) -> bool:
         """Whether the code behind any of its numbers has changed."""
-        return any(_current_hash(tuple(record.code_files)) != record.code_sha256 for record in self.records)
+        return any(record.stale for record in self.records)
 
     def cell(self, metric: str) -> Cell:
         """The metric over the row's seeds."""
@@ -148,8 +146,3 @@ def best_or_tied(cells: Sequence[Cell], higher_is_better: bool) -> list[bool]:
         return [False] * len(cells)
     best = (max if higher_is_better else min)(known, key=lambda cell: cell.value or 0.0)
     return [cell.value is not None and cell.low <= best.high and best.low <= cell.high for cell in cells]
-
-
-@cache
-def _current_hash(files: tuple[str, ...]) -> str:
-    return code_hash(files)

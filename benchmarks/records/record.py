@@ -10,14 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records.provenance import code_hash, git_state, package_versions
-from benchmarks.records.source_tree import code_of_run
+from benchmarks.records.provenance import Code, code_of_record, git_state, package_versions
+from benchmarks.records.upgrade import upgraded
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import content_hash, plain, slug
 from datamodules.files import write_text
 
-VERSION = 1
-SCHEMA = Path(__file__).with_name("record.schema.json")
+VERSION = 2
+SCHEMAS = {1: Path(__file__).with_name("record-1.schema.json"), 2: Path(__file__).with_name("record.schema.json")}
 
 Number = float | int
 
@@ -135,13 +135,16 @@ class Record:
         deterministic: whether deterministic algorithms were asked for.
         commit: of the checkout; None outside one.
         dirty: whether code or configs differed from the commit.
-        code_files: the project files that the exam and the classes named in `config` are made of.
-        code_sha256: over their paths and contents.
+        code: a short hash of what each module adds to `code_sha256`, which tells what has changed.
+        code_sha256: over the definitions that the evaluation and the classes named in `config` are made of.
         versions: of Python and the packages that numbers depend on.
         date: when it was made, UTC.
         request: a hash of what `benchmarks run` asked for, which it compares before running again.
         group: the block of the table that the row stands in, such as a data set; empty where there is one.
         sampling: how fast the verb answered; None where that is not known, as in older records.
+        checkpoint_sha256: of the file whose weights were evaluated; None where none was, or it is not known.
+        training_finished: whether the training reached its end; None where that is not known.
+        stale_because: why the numbers are not the present code's, where a migration could not prove that they are.
     """
 
     table: str
@@ -161,13 +164,16 @@ class Record:
     deterministic: bool
     commit: str | None
     dirty: bool
-    code_files: list[str]
+    code: dict[str, str]
     code_sha256: str
     versions: dict[str, str]
     date: str
     request: str | None = None
     group: str = ""
     sampling: Sampling | None = None
+    checkpoint_sha256: str | None = None
+    training_finished: bool | None = None
+    stale_because: str | None = None
     version: int = VERSION
 
     @classmethod
@@ -198,7 +204,7 @@ class Record:
         """
         label = row or class_path.rpartition(".")[2]
         commit, dirty = git_state()
-        files = code_of_run(config, class_path)
+        code = code_of_record(plain(config), class_path)
         return cls(
             table=table,
             row=label,
@@ -217,8 +223,8 @@ class Record:
             deterministic=deterministic,
             commit=commit,
             dirty=dirty,
-            code_files=files,
-            code_sha256=code_hash(files),
+            code=code.modules,
+            code_sha256=code.sha256,
             versions=package_versions(),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             request=request,
@@ -228,7 +234,15 @@ class Record:
     @property
     def stale(self) -> bool:
         """Whether the code behind the record has changed since."""
-        return code_hash(self.code_files) != self.code_sha256
+        return self.stale_reason is not None
+
+    @property
+    def stale_reason(self) -> str | None:
+        """Why the record is stale, in words; None if it is not."""
+        if self.stale_because is not None:
+            return self.stale_because
+        now = code_of_record(self.config, self.model["class_path"])
+        return Code(self.code_sha256, self.code).difference(now)
 
     @property
     def exam(self) -> tuple[str, str, str, str]:
@@ -247,19 +261,15 @@ class Record:
 
     @classmethod
     def from_json(cls, content: Any) -> "Record":
-        """The record that plain data describes; raises RecordError if it breaks the schema."""
+        """The record that plain data describes, of any version; raises RecordError if it breaks its schema."""
         _check(content)
+        _check_protocol(content["protocol"])
+        content = upgraded(content)
         metrics = {
             name: Measurement(**{**entry, "interval": entry["interval"] and tuple(entry["interval"])})
             for name, entry in content["metrics"].items()
         }
         protocol = Protocol(**content["protocol"])
-        true_hash = content_hash(protocol.settings)[:8]
-        if not protocol.id.endswith(f"-{true_hash}"):
-            raise RecordError(
-                f"The protocol's id is {protocol.id} but its settings hash to {true_hash}: "
-                "one of them was changed by hand. Make the record again with `lightning test`."
-            )
         parts = {"protocol": protocol, "budget": Budget(**content["budget"]), "metrics": metrics}
         if content.get("sampling"):
             parts["sampling"] = Sampling(**content["sampling"])
@@ -294,15 +304,25 @@ def _check(content: Any) -> None:
         raise RecordError(
             f"It has version {version}; this ChronoReel reads up to version {VERSION}. Update ChronoReel."
         )
-    error = _worst(content)
+    version = version if version in SCHEMAS else VERSION
+    error = _worst(content, version)
     if error:
-        raise RecordError(f"Schema version {VERSION}: {error}.")
+        raise RecordError(f"Schema version {version}: {error}.")
 
 
-def _worst(content: Any) -> str | None:
+def _check_protocol(protocol: Mapping[str, Any]) -> None:
+    true_hash = content_hash(protocol["settings"])[:8]
+    if not protocol["id"].endswith(f"-{true_hash}"):
+        raise RecordError(
+            f"The protocol's id is {protocol['id']} but its settings hash to {true_hash}: "
+            "one of them was changed by hand. Make the record again with `lightning test`."
+        )
+
+
+def _worst(content: Any, version: int) -> str | None:
     from jsonschema.exceptions import best_match
 
-    error = best_match(_validator().iter_errors(content))
+    error = best_match(_validator(version).iter_errors(content))
     if error is None:
         return None
     message = error.message if len(error.message) < 200 else f"{error.validator} must be {error.validator_value}"
@@ -310,10 +330,10 @@ def _worst(content: Any) -> str | None:
 
 
 @cache
-def _validator() -> Any:
+def _validator(version: int) -> Any:
     from jsonschema import Draft202012Validator  # slow to import, and `--help` does without
 
-    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    return Draft202012Validator(json.loads(SCHEMAS[version].read_text(encoding="utf-8")))
 
 
 def _without_places(value: Any) -> Any:

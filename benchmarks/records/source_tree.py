@@ -1,17 +1,13 @@
 """The packages' source, read without importing it: classes, their first lines and methods, what a file imports."""
 
 import ast
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from benchmarks.records.provenance import PACKAGES, ROOT, imported_files
-
-_EXAM = ("benchmarks/lightning_cli.py", "benchmarks/evaluation/callback.py")
-"""Where every run's way through the exam begins."""
+from benchmarks.records.definitions import PACKAGES
+from benchmarks.records.provenance import ROOT
 
 
 @dataclass(frozen=True)
@@ -95,59 +91,6 @@ def descendants(base: str, root: Path = ROOT) -> list[ClassSource]:
     )
 
 
-def imported_by(files: Iterable[str], root: Path = ROOT) -> list[str]:
-    """The files and every project file that they import, directly or not, relative to `root`, sorted."""
-    by_file = {module.file: module for module in modules(root).values()}
-    found: set[str] = set()
-    waiting = [file for file in files if file in by_file]
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            waiting += [module.file for name in _prefixes(by_file[file]) if (module := modules(root).get(name))]
-    return sorted(found)
-
-
-def statements_hash(file: str, root: Path = ROOT) -> str:
-    """The sha256 of a file's statements: comments, docstrings and layout do not count. For one version of Python."""
-    tree = ast.parse((root / file).read_text(encoding="utf-8"), filename=file)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [entry for entry in node.body if not _is_text(entry)]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-
-
-def class_paths(config: Any) -> Iterator[str]:
-    """Every class path of a configuration; a text in place of an object is one (`model: RepeatLast`)."""
-    if isinstance(config, str):
-        yield config
-        return
-    if isinstance(config, Mapping) and isinstance(config.get("class_path"), str):
-        yield config["class_path"]
-    entries = config.values() if isinstance(config, Mapping) else config if isinstance(config, list | tuple) else ()
-    for entry in entries:
-        if isinstance(entry, Mapping | list | tuple):
-            yield from class_paths(entry)
-
-
-def code_of_run(config: Mapping[str, Any], class_path: str, root: Path = ROOT) -> list[str]:
-    """The project files that a run's numbers come from: those it imported for its exam and for the classes it names.
-
-    The command line imports every module of ours, to know all names, so what was imported is not enough to go by.
-    """
-    imported = imported_files(root)
-    named = {found.file for path in (class_path, *class_paths(config)) if (found := find(path, root))}
-    return sorted(set(imported) & set(imported_by({*_EXAM, *named}, root)))
-
-
-def _prefixes(module: ModuleSource) -> set[str]:
-    """The modules that importing this one runs: for a.b.c also a and a.b."""
-    names = [module.name, *module.imports.values()]
-    return {
-        ".".join(parts[:count]) for parts in (name.split(".") for name in names) for count in range(1, len(parts) + 1)
-    }
-
-
 def _read(path: Path, root: Path) -> ModuleSource:
     file = path.relative_to(root).as_posix()
     name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -183,7 +126,3 @@ def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
 
 def _first_line(node: ast.Module | ast.ClassDef) -> str:
     return (ast.get_docstring(node) or "").partition("\n\n")[0].replace("\n", " ")
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -13,8 +13,9 @@ import yaml
 
 from benchmarks.config.resolve import is_config_file, read_config
 from benchmarks.records.clip_scores import beside, copy_per_clip
+from benchmarks.records.provenance import Code, code_of_training
 from benchmarks.records.record import Record, read_record
-from benchmarks.records.source_tree import class_paths, find, imported_by, lineage, statements_hash
+from benchmarks.records.source_tree import lineage
 from benchmarks.runs.spec import BenchmarkSpec, Row
 from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.io import content_hash, slug
@@ -126,12 +127,9 @@ class Job:
         return learns and self.checkpoint is None
 
     @property
-    def training_code(self) -> dict[str, str]:
-        """The project files that the model and the data are made of, with a hash of each one's statements."""
-        configs = self.settings["configs"]
-        named = {path for config in configs for group in ("model", "data") for path in class_paths(config.get(group))}
-        files = imported_by({found.file for path in named if (found := find(path))})
-        return {file: statements_hash(file) for file in files}
+    def training_code(self) -> Code:
+        """What the training is made of: model, data, and the callbacks that can change it."""
+        return code_of_training(self.settings["configs"])
 
     @property
     def training_request(self) -> str:

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from benchmarks.forked import Forked
 from benchmarks.records.clip_scores import beside
+from benchmarks.records.provenance import Code
 from benchmarks.runs.job import (
     Job,
     RowError,
@@ -77,10 +79,8 @@ def _train(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> None:
     reason = ""
     if state is not None and state["request"] != job.training_request:
         reason = "its settings have changed"
-    elif state is not None and state["code"] != code and not accept_stale:
-        changed = sorted(file for file in {**code, **state["code"]} if code.get(file) != state["code"].get(file))
-        reason = f"its code has changed ({', '.join(changed[:4])}{', ...' if len(changed) > 4 else ''})"
-        reason += "; --accept-stale would keep it"
+    elif state is not None and not accept_stale and (changed := Code(**state["code"]).difference(code)):
+        reason = f"{changed}; --accept-stale would keep it"
     if reason:
         aside = unused_folder(job.folder)
         job.folder.rename(aside)
@@ -89,7 +89,7 @@ def _train(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> None:
     if state is not None and state["finished"] and job.trained_checkpoint("last"):
         print("  is trained already", flush=True)
         return
-    state = state or {"request": job.training_request, "code": code}
+    state = state or {"request": job.training_request, "code": asdict(code)}
     write_text(path, json.dumps({**state, "finished": False}, indent=1))
     last = job.trained_checkpoint("last")
     print(f"  training{f', from {last}' if last else ''}", flush=True)

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from datamodules.errors import MissingFileError, UserError, user_error_in
 from datamodules.files import atomic_path
+from lightning_modules.checkpoints.renamed import Names
 from lightning_modules.system import System, Training, with_config
 
 Built = TypeVar("Built")
@@ -37,6 +38,7 @@ def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
     Raises:
         UserError: if the configuration names a class from elsewhere, or does not fit the class's arguments.
     """
+    config = Names().of_config(config)
     allowed = (*TRUSTED, *trust)
     for path in class_paths(config):
         if "." in path and not any(path == name or path.startswith(f"{name}.") for name in allowed):

@@ -1,0 +1,126 @@
+"""Old names in records: of classes and arguments, of fields and settings, and of identifiers in the source.
+
+Deleted at 1.0. Extends `lightning_modules.checkpoints.renamed`, which says how tables are written.
+"""
+
+from typing import Any
+
+from lightning_modules.checkpoints import renamed as models
+
+MODULES: dict[str, str] = {
+    **models.MODULES,
+    "benchmarks.board": "benchmarks.leaderboard",
+    "benchmarks.board.clips": "benchmarks.leaderboard.clips",
+    "benchmarks.board.gather": "benchmarks.leaderboard.sections",
+    "benchmarks.board.html": "benchmarks.leaderboard.html",
+    "benchmarks.board.markdown": "benchmarks.leaderboard.markdown",
+    "benchmarks.board.published": "benchmarks.leaderboard.published",
+    "benchmarks.board.ranking": "benchmarks.leaderboard.ranking",
+    "benchmarks.board.tables": "benchmarks.leaderboard.csv_latex",
+    "benchmarks.board.text": "benchmarks.leaderboard.formatting",
+    "benchmarks.canonical": "benchmarks.utils.io",
+    "benchmarks.commands.listing": "benchmarks.commands.list",
+    "benchmarks.commands.sample": "benchmarks.commands.sample.cli",
+    "benchmarks.commands.sample_inbetween": "benchmarks.commands.sample.inbetween",
+    "benchmarks.commands.sample_modes": "benchmarks.commands.sample.motion_appearance",
+    "benchmarks.commands.sample_noise": "benchmarks.commands.sample.generate",
+    "benchmarks.commands.sampling": "benchmarks.commands.sample.common",
+    "benchmarks.commands.show": "benchmarks.commands.inspect",
+    "benchmarks.data_config": "benchmarks.config.build",
+    "benchmarks.download": "benchmarks.pretrained.download",
+    "benchmarks.errors": "benchmarks.utils.errors",
+    "benchmarks.intervals": "benchmarks.utils.statistics",
+    "benchmarks.job": "benchmarks.runs.job",
+    "benchmarks.joining": "benchmarks.runs.join_stages",
+    "benchmarks.launching": "benchmarks.runs.launchers",
+    "benchmarks.launching.engines": "benchmarks.runs.launchers.backends",
+    "benchmarks.launching.launch": "benchmarks.runs.launchers.scheduler",
+    "benchmarks.launching.plan": "benchmarks.runs.launchers.submit",
+    "benchmarks.launching.table": "benchmarks.runs.launchers.status_table",
+    "benchmarks.launching.work": "benchmarks.runs.launchers.worker",
+    "benchmarks.leaderboard": "benchmarks.commands.leaderboard",
+    "benchmarks.mistakes": "benchmarks.config.errors",
+    "benchmarks.per_clip": "benchmarks.records.clip_scores",
+    "benchmarks.pixels": "benchmarks.utils.pixels",
+    "benchmarks.plan": "benchmarks.runs.spec",
+    "benchmarks.provenance": "benchmarks.records.provenance",
+    "benchmarks.records": "benchmarks.records.record",
+    "benchmarks.running": "benchmarks.runs.runner",
+    "benchmarks.source": "benchmarks.records.source_tree",
+    "benchmarks.speed": "benchmarks.commands.speed",
+    "benchmarks.timing": "benchmarks.profiling",
+    "benchmarks.timing.dynamics": "benchmarks.profiling.dynamics",
+    "benchmarks.timing.grid": "benchmarks.profiling.grid",
+    "benchmarks.timing.inbetweening": "benchmarks.profiling.inbetweening",
+    "benchmarks.timing.latent_dynamics": "benchmarks.profiling.latent_dynamics",
+    "benchmarks.timing.measure": "benchmarks.profiling.measure",
+    "benchmarks.timing.metrics": "benchmarks.profiling.metrics",
+    "benchmarks.timing.pipe": "benchmarks.profiling.pipe",
+    "benchmarks.timing.table": "benchmarks.profiling.table",
+    "benchmarks.timing.vid_ode": "benchmarks.profiling.vid_ode",
+    "benchmarks.timing.worker": "benchmarks.profiling.worker",
+    "benchmarks.training": "benchmarks.lightning_cli",
+    "benchmarks.weight_files": "benchmarks.pretrained.readers",
+    "benchmarks.weights": "benchmarks.pretrained.registry",
+    "datamodules.archives": "datamodules.storage.archives",
+    "datamodules.detectors": "datamodules.storage.detectors",
+    "datamodules.draws": "datamodules.base.rng",
+    "datamodules.facts": "datamodules.base.metadata",
+    "datamodules.fields": "datamodules.base.gridded",
+    "datamodules.frames": "datamodules.storage.frames",
+    "datamodules.keypoints": "datamodules.storage.keypoints",
+    "datamodules.loading": "datamodules.base.dataloader",
+    "datamodules.module": "datamodules.base.module",
+    "datamodules.parallel": "datamodules.storage.prefetch",
+    "datamodules.people": "datamodules.base.subject_split",
+    "datamodules.pieces": "datamodules.storage.clip_views",
+    "datamodules.prepared": "datamodules.base.published",
+    "datamodules.recordings": "datamodules.storage.decoding",
+    "datamodules.remote": "datamodules.storage.remote",
+    "datamodules.simulated": "datamodules.base.simulated",
+    "datamodules.source": "datamodules.base.clip_source",
+    "datamodules.splits": "datamodules.base.splits",
+    "datamodules.stills": "datamodules.storage.image_sequences",
+    "datamodules.store": "datamodules.storage.store",
+    "datamodules.stored": "datamodules.base.stored",
+    "datamodules.tfrecord": "datamodules.storage.tfrecord",
+    "datamodules.video": "datamodules.storage.video",
+}
+"""Module -> module."""
+
+CLASSES: dict[str, str] = {**models.CLASSES}
+"""Old class path -> new class path, beyond what MODULES says."""
+
+ARGUMENTS: dict[tuple[str, str], str] = {**models.ARGUMENTS}
+"""(New class path, old argument) -> new argument."""
+
+VALUES: dict[tuple[str, str, Any], Any] = {**models.VALUES}
+"""(New class path, new argument, old value) -> new value."""
+
+GROUPS = {
+    "evaluation": "benchmarks.evaluation.callback.Evaluation",
+    "averaging": "lightning_modules.callbacks.weight_averaging.WeightAveraging",
+    "budget": "lightning_modules.callbacks.budget.Budget",
+    "checkpoints": "lightning_modules.callbacks.checkpoint.Checkpoints",
+}
+"""The class whose arguments a group of a run's configuration holds: its ARGUMENTS rename them."""
+
+FIELDS: dict[str, str] = {}
+"""Old -> new name of a field of the record, by its path: `"budget.generator_updates": "updates"`."""
+
+SETTINGS: dict[str, str] = {}
+"""Old -> new key of the protocol's settings and of the task, by its path: `"draws": "num_samples"`,
+`"task.given": "context"`. A `*` in the path is any one key. The protocol's id follows."""
+
+METRICS: dict[str, str] = {}
+"""Old -> new name of a metric, in `metrics` and in the protocol's settings."""
+
+IDENTIFIERS: dict[str, str | tuple[str, ...]] = {}
+"""Old -> new identifier in the source (attribute, method, parameter, keyword, class, key in quotes), for the proof that
+old and new code are equal. `"Sitting:mark"` holds in the definition that was called `Sitting` only. Several new names
+are possible; within one definition a name has one."""
+
+
+def names() -> models.Names:
+    """The names of classes and arguments, as the tables are now."""
+    return models.Names(MODULES, CLASSES, ARGUMENTS, VALUES)
