@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 
-from benchmarks.records.syntax import Form, Key, Target, Writer
+from benchmarks.records.forms import Form, Key, Target
+from benchmarks.records.syntax import Writer
 
 PACKAGES = ("lightning_modules", "datamodules", "baselines", "benchmarks")
 """The packages whose definitions make the numbers."""
@@ -50,7 +51,9 @@ class Definitions:
         self._modules: dict[str, _Module] = {}
         self._forms: dict[Key, Form] = {}
         self._reached: dict[Key, frozenset[Key]] = {}
+        self._aside: dict[str, bool] = {}
         self._digests: dict[Key, str] = {}
+        self._own_digests: dict[Key, str] = {}
 
     @classmethod
     def of_folder(cls, root: Path) -> "Definitions":
@@ -61,13 +64,7 @@ class Definitions:
     @classmethod
     def of_commit(cls, root: Path, commit: str, moved: Mapping[str, str] | None = None) -> "Definitions":
         """Those that a commit of the checkout at `root` holds."""
-        present = [name for name in PACKAGES if _git(root, "ls-tree", commit, name)]
-        files: dict[str, str | Callable[[], str]] = {}
-        with tarfile.open(fileobj=io.BytesIO(_git(root, "archive", commit, *present))) as archive:
-            for member in archive.getmembers():
-                if member.name.endswith(".py") and (content := archive.extractfile(member)):
-                    files[member.name] = content.read().decode("utf-8")
-        return cls(files, moved)
+        return cls(files_of_commit(root, commit), moved)
 
     def module(self, name: str) -> "_Module":
         """A module of ours, parsed; KeyError if there is none."""
@@ -123,7 +120,10 @@ class Definitions:
 
     def own_digest(self, key: Key) -> str:
         """The sha256 of a definition's form alone."""
-        return _sha256(repr([(kind, "" if kind == "aside" else text) for kind, text in self.form(key).tokens]))
+        if key not in self._own_digests:
+            tokens = [(kind, "" if kind == "aside" else text) for kind, text in self.form(key).tokens]
+            self._own_digests[key] = _sha256(repr(tokens))
+        return self._own_digests[key]
 
     def is_error(self, target: Target, caught: str) -> bool:
         """Whether an error of the class `target` is one that a handler of the class named `caught` takes."""
@@ -149,11 +149,11 @@ class Definitions:
                 key = waiting.pop()
                 if key not in found:
                     found.add(key)
-                    waiting += [*self.form(key).references(), *self._acting(key)]
+                    waiting += [*self.form(key).references(), *self.acting(key)]
             self._reached[root] = frozenset(found)
         return self._reached[root]
 
-    def _acting(self, key: Key) -> list[Key]:
+    def acting(self, key: Key) -> list[Key]:
         """The modules whose statements run on import where this definition is: its own and the packages around it."""
         parts = key[0].split(".")
         around = [".".join(parts[: count + 1]) for count in range(len(parts))]
@@ -194,7 +194,10 @@ class Definitions:
         return self._moved.get(module, module)
 
     def _is_aside(self, module: str) -> bool:
-        return any(self.room(module) == room or self.room(module).startswith(f"{room}.") for room in ASIDE)
+        if module not in self._aside:
+            name = f"{self.room(module)}."
+            self._aside[module] = any(name.startswith(f"{room}.") for room in ASIDE)
+        return self._aside[module]
 
     def _target(self, module: str, name: str, rest: str) -> Target:
         attributes = tuple(rest.split(".")) if rest else ()
@@ -249,7 +252,7 @@ class Definitions:
             self._digests[key] = _sha256(shapes[key] + together)
 
     def _edges(self, key: Key) -> list[Key]:
-        return [*self.form(key).references(), *(act for act in self._acting(key) if act != key)]
+        return [*self.form(key).references(), *(act for act in self.acting(key) if act != key)]
 
 
 class _Module:
@@ -288,8 +291,8 @@ class _Module:
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             pass
         elif isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":
-            for entry in node.body:
-                self._add(entry)
+            for statement in node.body:
+                self._add(statement)
         elif not (isinstance(node, ast.If) and ast.unparse(node.test).startswith("__name__ ==")):
             for name in _stored(node):
                 self.definitions.setdefault(name, []).append(node)
@@ -298,6 +301,17 @@ class _Module:
                     self.imports |= self.importing(entry)
             if _acts(node):
                 self.acts.append(node)
+
+
+def files_of_commit(root: Path, commit: str) -> dict[str, str]:
+    """The text of every source file of the packages in a commit, by its path."""
+    present = [name for name in PACKAGES if _git(root, "ls-tree", commit, name)]
+    files = {}
+    with tarfile.open(fileobj=io.BytesIO(_git(root, "archive", commit, *present))) as archive:
+        for member in archive.getmembers():
+            if member.name.endswith(".py") and (content := archive.extractfile(member)):
+                files[member.name] = content.read().decode("utf-8")
+    return files
 
 
 @cache

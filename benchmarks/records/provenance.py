@@ -5,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.records.definitions import PACKAGES, Definitions, definitions_of
-from benchmarks.records.syntax import Key
+from benchmarks.records.forms import Key
 
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the packages: the checkout, or site-packages."""
@@ -73,7 +74,12 @@ def code_of_paths(paths: Iterable[str]) -> Code:
 
 def code_of(roots: Iterable[Key], definitions: Definitions) -> Code:
     """The hash over roots and all that they use."""
-    keys = sorted(set(roots))
+    return _code_of(frozenset(roots), definitions)
+
+
+@cache
+def _code_of(roots: frozenset[Key], definitions: Definitions) -> Code:
+    keys = sorted(roots)
     parts: dict[str, list[str]] = {}
     for key in definitions.reached(keys):
         parts.setdefault(key[0], []).append(definitions.own_digest(key))

@@ -1,5 +1,6 @@
 """Records: what a test run found, with all that is needed to find it again; one JSON file per row, seed and task."""
 
+import hashlib
 import json
 import math
 import os
@@ -18,6 +19,9 @@ from datamodules.files import write_text
 
 VERSION = 2
 SCHEMAS = {1: Path(__file__).with_name("record-1.schema.json"), 2: Path(__file__).with_name("record.schema.json")}
+
+NO_CODE = hashlib.sha256().hexdigest()
+"""The hash of a record that names no code: made by hand."""
 
 Number = float | int
 
@@ -241,6 +245,8 @@ class Record:
         """Why the record is stale, in words; None if it is not."""
         if self.stale_because is not None:
             return self.stale_because
+        if not self.code and self.code_sha256 == NO_CODE:
+            return None
         now = code_of_record(self.config, self.model["class_path"])
         return Code(self.code_sha256, self.code).difference(now)
 

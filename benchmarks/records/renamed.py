@@ -9,9 +9,7 @@ from lightning_modules.checkpoints import renamed as models
 
 MODULES: dict[str, str] = {
     **models.MODULES,
-    "benchmarks.board": "benchmarks.leaderboard",
     "benchmarks.board.clips": "benchmarks.leaderboard.clips",
-    "benchmarks.board.gather": "benchmarks.leaderboard.sections",
     "benchmarks.board.html": "benchmarks.leaderboard.html",
     "benchmarks.board.markdown": "benchmarks.leaderboard.markdown",
     "benchmarks.board.published": "benchmarks.leaderboard.published",
@@ -19,6 +17,9 @@ MODULES: dict[str, str] = {
     "benchmarks.board.tables": "benchmarks.leaderboard.csv_latex",
     "benchmarks.board.text": "benchmarks.leaderboard.formatting",
     "benchmarks.canonical": "benchmarks.utils.io",
+    "benchmarks.case": "benchmarks.evaluation.query",
+    "benchmarks.clip_files": "benchmarks.evaluation.video_files",
+    "benchmarks.commands.folder_exam": "benchmarks.evaluation.folder",
     "benchmarks.commands.listing": "benchmarks.commands.list",
     "benchmarks.commands.sample": "benchmarks.commands.sample.cli",
     "benchmarks.commands.sample_inbetween": "benchmarks.commands.sample.inbetween",
@@ -29,6 +30,9 @@ MODULES: dict[str, str] = {
     "benchmarks.data_config": "benchmarks.config.build",
     "benchmarks.download": "benchmarks.pretrained.download",
     "benchmarks.errors": "benchmarks.utils.errors",
+    "benchmarks.evaluation": "benchmarks.evaluation.callback",
+    "benchmarks.feature_cache": "benchmarks.evaluation.feature_cache",
+    "benchmarks.gallery": "benchmarks.evaluation.gallery",
     "benchmarks.intervals": "benchmarks.utils.statistics",
     "benchmarks.job": "benchmarks.runs.job",
     "benchmarks.joining": "benchmarks.runs.join_stages",
@@ -39,15 +43,22 @@ MODULES: dict[str, str] = {
     "benchmarks.launching.table": "benchmarks.runs.launchers.status_table",
     "benchmarks.launching.work": "benchmarks.runs.launchers.worker",
     "benchmarks.leaderboard": "benchmarks.commands.leaderboard",
+    "benchmarks.metrics.difference": "benchmarks.metrics.paired_test",
+    "benchmarks.metrics.featured": "benchmarks.metrics.distribution",
+    "benchmarks.metrics.fresh_batches": "benchmarks.metrics.over_fresh_samples",
+    "benchmarks.metrics.kept": "benchmarks.metrics.gathered",
+    "benchmarks.metrics.paired": "benchmarks.metrics.reference",
+    "benchmarks.metrics.streamed": "benchmarks.metrics.streaming_frechet",
     "benchmarks.mistakes": "benchmarks.config.errors",
     "benchmarks.per_clip": "benchmarks.records.clip_scores",
     "benchmarks.pixels": "benchmarks.utils.pixels",
     "benchmarks.plan": "benchmarks.runs.spec",
-    "benchmarks.provenance": "benchmarks.records.provenance",
     "benchmarks.records": "benchmarks.records.record",
     "benchmarks.running": "benchmarks.runs.runner",
+    "benchmarks.sitting": "benchmarks.evaluation.task_evaluator",
     "benchmarks.source": "benchmarks.records.source_tree",
     "benchmarks.speed": "benchmarks.commands.speed",
+    "benchmarks.tasks": "benchmarks.evaluation.tasks",
     "benchmarks.timing": "benchmarks.profiling",
     "benchmarks.timing.dynamics": "benchmarks.profiling.dynamics",
     "benchmarks.timing.grid": "benchmarks.profiling.grid",
@@ -60,6 +71,7 @@ MODULES: dict[str, str] = {
     "benchmarks.timing.vid_ode": "benchmarks.profiling.vid_ode",
     "benchmarks.timing.worker": "benchmarks.profiling.worker",
     "benchmarks.training": "benchmarks.lightning_cli",
+    "benchmarks.verbs": "benchmarks.evaluation.capabilities",
     "benchmarks.weight_files": "benchmarks.pretrained.readers",
     "benchmarks.weights": "benchmarks.pretrained.registry",
     "datamodules.archives": "datamodules.storage.archives",
@@ -115,10 +127,26 @@ SETTINGS: dict[str, str] = {}
 METRICS: dict[str, str] = {}
 """Old -> new name of a metric, in `metrics` and in the protocol's settings."""
 
+ROWS: dict[tuple[str, str], str] = {}
+"""(Table, old label) -> new label of a row."""
+
 IDENTIFIERS: dict[str, str | tuple[str, ...]] = {}
 """Old -> new identifier in the source (attribute, method, parameter, keyword, class, key in quotes), for the proof that
 old and new code are equal. `"Sitting:mark"` holds in the definition that was called `Sitting` only. Several new names
 are possible; within one definition a name has one."""
+
+
+def identifiers() -> dict[str, str | tuple[str, ...]]:
+    """IDENTIFIERS, with the bare names of classes that have others."""
+    bare = {old.rpartition(".")[2]: new.rpartition(".")[2] for old, new in CLASSES.items()}
+    return {**{old: new for old, new in bare.items() if old != new}, **IDENTIFIERS}
+
+
+def earlier_paths(path: str) -> list[str]:
+    """The class paths, older ones first, that a class of today may have had."""
+    found = [old for old, new in CLASSES.items() if new == path]
+    module, _, name = path.rpartition(".")
+    return [*found, *(f"{old}.{name}" for old, new in MODULES.items() if new == module), path]
 
 
 def names() -> models.Names:

@@ -7,95 +7,12 @@ every version of Python. Imports no torch.
 import ast
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+
+from benchmarks.records.forms import Form, Target, Token
+from benchmarks.records.scopes import Scope, shows_locals
 
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
-
-Key = tuple[str, str]
-"""A definition: its module and its name there. The name is empty for the statements of a module that act on import."""
-
-Token = tuple[str, str]
-"""Kind and text. Kinds: node and field (structure), attribute, parameter, text, value, local, name (of something that
-a function defines), own (the definition's own name), reference (to a definition of ours), outside (to a package's or
-a builtin), error and caught (its kind), aside (to a room that is not followed)."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a dotted name means: one of our definitions, or a whole module of ours, or something outside.
-
-    Args:
-        kind: reference, outside or aside.
-        text: how the token calls it; independent of where it stands.
-        keys: the definitions that it leads to.
-        rest: attributes that follow.
-    """
-
-    kind: str
-    text: str
-    keys: tuple[Key, ...] = ()
-    rest: tuple[str, ...] = ()
-
-
-@dataclass
-class Form:
-    """Tokens of a definition; by a token's index, what a reference leads to and which error is raised or caught."""
-
-    tokens: list[Token] = field(default_factory=list)
-    targets: dict[int, tuple[Key, ...]] = field(default_factory=dict)
-    errors: dict[int, Target] = field(default_factory=dict)
-
-    def references(self) -> Iterator[Key]:
-        """The definitions that this one names, in order of appearance."""
-        for keys in self.targets.values():
-            yield from keys
-
-
-class _Scope:
-    """The names that a function, class or comprehension binds."""
-
-    def __init__(self, kind: str, parent: "_Scope | None") -> None:
-        self.kind, self.parent = kind, parent
-        self.parameters: set[str] = set()
-        self.bound: set[str] = set()
-        self.kept: set[str] = set()
-        self.outer: set[str] = set()
-        self.module: set[str] = set()
-        self.imports: dict[str, str] = {}
-
-    def bind(self, nodes: Sequence[ast.AST], importing: Callable[[ast.stmt], dict[str, str]]) -> None:
-        for node in nodes:
-            self._bind(node, importing, False)
-        self.bound -= self.parameters | self.outer | self.module
-        self.imports = {name: path for name, path in self.imports.items() if name not in self.bound | self.kept}
-
-    def _bind(self, node: ast.AST, importing: Callable[[ast.stmt], dict[str, str]], inside: bool) -> None:
-        inner: list[ast.AST] = list(ast.iter_child_nodes(node))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            self.kept.add(node.name)
-            inner = [*node.decorator_list, *(node.bases if isinstance(node, ast.ClassDef) else _defaults(node.args))]
-        elif isinstance(node, ast.Lambda):
-            inner = _defaults(node.args)
-        elif isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-            inside = True
-        elif isinstance(node, ast.NamedExpr):
-            self.bound.add(node.target.id)
-            inner = [node.value]
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and not inside:
-            self.bound.add(node.id)
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-            self.bound.add(node.name)
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            self.bound.add(node.rest)
-        elif isinstance(node, ast.Global):
-            self.module |= set(node.names)
-        elif isinstance(node, ast.Nonlocal):
-            self.outer |= set(node.names)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            self.imports |= importing(node)
-        for child in inner:
-            self._bind(child, importing, inside)
 
 
 class Writer:
@@ -113,19 +30,19 @@ class Writer:
         self.form = Form()
         self._resolve, self._importing, self._own = resolve, importing, own
         self._numbers: dict[tuple[int, str], int] = {}
-        self._scopes: list[_Scope] = []  # kept alive, because they are told apart by their addresses
+        self._scopes: list[Scope] = []  # kept alive, because they are told apart by their addresses
         self._shown = False
 
     def write(self, nodes: list[ast.stmt]) -> Form:
         """The form of the statements that make the definition."""
-        self._shown = any(_shows_locals(node) for statement in nodes for node in ast.walk(statement))
+        self._shown = any(shows_locals(node) for statement in nodes for node in ast.walk(statement))
         self._each(nodes, None)
         return self.form
 
     def _emit(self, kind: str, text: str = "") -> None:
         self.form.tokens.append((kind, text))
 
-    def _visit(self, node: ast.AST, scope: _Scope | None) -> None:
+    def _visit(self, node: ast.AST, scope: Scope | None) -> None:
         special = getattr(self, f"_{type(node).__name__.lower()}", None)
         if special is not None:
             special(node, scope)
@@ -133,7 +50,7 @@ class Writer:
         self._emit("node", type(node).__name__)
         self._fields(node, scope)
 
-    def _fields(self, node: ast.AST, scope: _Scope | None, *without: str) -> None:
+    def _fields(self, node: ast.AST, scope: Scope | None, *without: str) -> None:
         for name in node._fields:
             value = getattr(node, name, None)
             if value is None or value == [] or name in _IGNORED or name in without:
@@ -147,7 +64,7 @@ class Writer:
                 self._emit("value", repr(value))
         self._emit("node", "end")
 
-    def _each(self, values: Sequence[ast.AST | None], scope: _Scope | None) -> None:
+    def _each(self, values: Sequence[ast.AST | None], scope: Scope | None) -> None:
         for value in values:
             if value is None:  # the key of `**mapping` in a dict, or an argument without a default
                 self._emit("value", "None")
@@ -157,13 +74,13 @@ class Writer:
                 self._visit(value, scope)
         self._emit("node", "]")
 
-    def _open(self, kind: str, parent: _Scope | None) -> _Scope:
-        self._scopes.append(_Scope(kind, parent))
+    def _open(self, kind: str, parent: Scope | None) -> Scope:
+        self._scopes.append(Scope(kind, parent))
         return self._scopes[-1]
 
     # Definitions
 
-    def _functiondef(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: _Scope | None) -> None:
+    def _functiondef(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope | None) -> None:
         self._emit("node", type(node).__name__)
         self._definition_name(node.name, scope)
         self._each(node.decorator_list, scope)
@@ -174,13 +91,13 @@ class Writer:
 
     _asyncfunctiondef = _functiondef
 
-    def _lambda(self, node: ast.Lambda, scope: _Scope | None) -> None:
+    def _lambda(self, node: ast.Lambda, scope: Scope | None) -> None:
         self._emit("node", "Lambda")
         inner = self._arguments_of(node.args, scope, False)
         inner.bind([node.body], self._importing)
         self._visit(node.body, inner)
 
-    def _arguments_of(self, arguments: ast.arguments, scope: _Scope | None, annotated: bool) -> _Scope:
+    def _arguments_of(self, arguments: ast.arguments, scope: Scope | None, annotated: bool) -> Scope:
         inner = self._open("function", scope)
         for kind in ("posonlyargs", "args", "vararg", "kwonlyargs", "kwarg"):
             value = getattr(arguments, kind)
@@ -197,7 +114,7 @@ class Writer:
         self._each(arguments.kw_defaults, scope)
         return inner
 
-    def _classdef(self, node: ast.ClassDef, scope: _Scope | None) -> None:
+    def _classdef(self, node: ast.ClassDef, scope: Scope | None) -> None:
         self._emit("node", "ClassDef")
         self._definition_name(node.name, scope)
         self._each(node.decorator_list, scope)
@@ -207,20 +124,20 @@ class Writer:
         inner.bind(node.body, self._importing)
         self._each(node.body, inner)
 
-    def _definition_name(self, name: str, scope: _Scope | None) -> None:
+    def _definition_name(self, name: str, scope: Scope | None) -> None:
         kind = "own" if scope is None else "attribute" if scope.kind == "class" else "name"
         self._emit(kind, name)
 
     # Names
 
-    def _name(self, node: ast.Name, scope: _Scope | None) -> None:
+    def _name(self, node: ast.Name, scope: Scope | None) -> None:
         found = self._lookup(node.id, scope)
         if isinstance(found, Target):
             self._reference(found)
         else:
             self._emit(*found)
 
-    def _attribute(self, node: ast.Attribute, scope: _Scope | None) -> None:
+    def _attribute(self, node: ast.Attribute, scope: Scope | None) -> None:
         names, base = _chain(node)
         found = self._lookup(base.id, scope, names) if isinstance(base, ast.Name) else None
         if isinstance(found, Target):
@@ -230,7 +147,7 @@ class Writer:
         self._visit(node.value, scope)
         self._emit("attribute", node.attr)
 
-    def _lookup(self, name: str, start: _Scope | None, attributes: list[str] | None = None) -> Token | Target:
+    def _lookup(self, name: str, start: Scope | None, attributes: list[str] | None = None) -> Token | Target:
         dotted = ".".join([name, *(attributes or [])])
         scope = start
         while scope is not None:
@@ -250,12 +167,12 @@ class Writer:
             scope = scope.parent
         return self._resolve(dotted)
 
-    def _local(self, name: str, scope: _Scope) -> Token:
+    def _local(self, name: str, scope: Scope) -> Token:
         if self._shown:
             return "name", name
         return "local", str(self._numbers.setdefault((id(scope), name), len(self._numbers)))
 
-    def _bound_name(self, name: str | None, scope: _Scope | None) -> None:
+    def _bound_name(self, name: str | None, scope: Scope | None) -> None:
         if name is not None:
             self._name(ast.Name(name, ast.Store()), scope)
 
@@ -269,7 +186,7 @@ class Writer:
 
     # Expressions and statements that need care
 
-    def _listcomp(self, node: _Comprehension, scope: _Scope | None) -> None:
+    def _listcomp(self, node: _Comprehension, scope: Scope | None) -> None:
         self._emit("node", type(node).__name__)
         inner = self._open("comprehension", scope)
         inner.bind([generator.target for generator in node.generators], self._importing)
@@ -283,7 +200,7 @@ class Writer:
 
     _setcomp = _generatorexp = _dictcomp = _listcomp
 
-    def _constant(self, node: ast.Constant, scope: _Scope | None) -> None:
+    def _constant(self, node: ast.Constant, scope: Scope | None) -> None:
         value = node.value
         if not isinstance(value, str):
             self._emit("value", f"{type(value).__name__} {value!r}")
@@ -295,7 +212,7 @@ class Writer:
                 return
         self._emit("text", json.dumps(value))
 
-    def _joinedstr(self, node: ast.JoinedStr, scope: _Scope | None) -> None:
+    def _joinedstr(self, node: ast.JoinedStr, scope: Scope | None) -> None:
         self._emit("node", "JoinedStr")
         text = ""
         for part in node.values:
@@ -310,11 +227,11 @@ class Writer:
             self._emit("text", json.dumps(text))
         self._emit("node", "]")
 
-    def _keyword(self, node: ast.keyword, scope: _Scope | None) -> None:
+    def _keyword(self, node: ast.keyword, scope: Scope | None) -> None:
         self._emit("parameter", node.arg or "**")
         self._visit(node.value, scope)
 
-    def _annassign(self, node: ast.AnnAssign, scope: _Scope | None) -> None:
+    def _annassign(self, node: ast.AnnAssign, scope: Scope | None) -> None:
         field_of_class = scope is not None and scope.kind == "class"
         if node.value is None and not field_of_class:
             return
@@ -325,18 +242,18 @@ class Writer:
         if node.value is not None:
             self._visit(node.value, scope)
 
-    def _assign(self, node: ast.Assign, scope: _Scope | None) -> None:
+    def _assign(self, node: ast.Assign, scope: Scope | None) -> None:
         self._emit("node", "Assign")
         self._each(node.targets, scope)
         self._visit(node.value, scope)
 
-    def _annotation(self, node: ast.expr, scope: _Scope | None) -> None:
+    def _annotation(self, node: ast.expr, scope: Scope | None) -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             node = ast.parse(node.value.strip(), mode="eval").body
         self._emit("field", "annotation")
         self._visit(node, scope)
 
-    def _raise(self, node: ast.Raise, scope: _Scope | None) -> None:
+    def _raise(self, node: ast.Raise, scope: Scope | None) -> None:
         """What an error says is prose: neither its words nor what they quote can change a number."""
         self._emit("node", "Raise")
         error = node.exc
@@ -351,7 +268,7 @@ class Writer:
             self._emit("field", "cause")
             self._visit(node.cause, scope)
 
-    def _excepthandler(self, node: ast.ExceptHandler, scope: _Scope | None) -> None:
+    def _excepthandler(self, node: ast.ExceptHandler, scope: Scope | None) -> None:
         self._emit("node", "ExceptHandler")
         for kind in node.type.elts if isinstance(node.type, ast.Tuple) else [node.type] if node.type else []:
             self._error(kind, scope, "caught")
@@ -359,7 +276,7 @@ class Writer:
         self._bound_name(node.name, scope)
         self._each(node.body, scope)
 
-    def _error(self, node: ast.expr, scope: _Scope | None, kind: str) -> None:
+    def _error(self, node: ast.expr, scope: Scope | None, kind: str) -> None:
         """The kind of an error counts, because it says who catches it; what its class holds does not."""
         names, base = _chain(node)
         found = self._lookup(base.id, scope, names) if isinstance(base, ast.Name) else None
@@ -369,7 +286,7 @@ class Writer:
         else:
             self._visit(node, scope)
 
-    def _matchas(self, node: ast.MatchAs | ast.MatchStar, scope: _Scope | None) -> None:
+    def _matchas(self, node: ast.MatchAs | ast.MatchStar, scope: Scope | None) -> None:
         self._emit("node", type(node).__name__)
         if isinstance(node, ast.MatchAs) and node.pattern is not None:
             self._visit(node.pattern, scope)
@@ -378,18 +295,18 @@ class Writer:
 
     _matchstar = _matchas
 
-    def _matchmapping(self, node: ast.MatchMapping, scope: _Scope | None) -> None:
+    def _matchmapping(self, node: ast.MatchMapping, scope: Scope | None) -> None:
         self._emit("node", "MatchMapping")
         self._fields(node, scope, "rest")
         self._bound_name(node.rest, scope)
 
-    def _matchclass(self, node: ast.MatchClass, scope: _Scope | None) -> None:
+    def _matchclass(self, node: ast.MatchClass, scope: Scope | None) -> None:
         self._emit("node", "MatchClass")
         self._fields(node, scope, "kwd_attrs")
         for name in node.kwd_attrs:
             self._emit("attribute", name)
 
-    def _import(self, node: ast.Import | ast.ImportFrom, scope: _Scope | None) -> None:
+    def _import(self, node: ast.Import | ast.ImportFrom, scope: Scope | None) -> None:
         """Uses say what was imported; the statement counts where its name is also bound otherwise."""
         for name, path in self._importing(node).items():
             if scope is not None and name not in scope.imports:
@@ -399,12 +316,12 @@ class Writer:
 
     _importfrom = _import
 
-    def _nothing(self, node: ast.AST, scope: _Scope | None) -> None:
+    def _nothing(self, node: ast.AST, scope: Scope | None) -> None:
         """Where a name is bound shows at its uses."""
 
     _global = _nonlocal = _pass = _nothing
 
-    def _only_files(self, node: ast.AST, scope: _Scope | None) -> bool:
+    def _only_files(self, node: ast.AST, scope: Scope | None) -> bool:
         """Whether a statement only says something, or hands values to a room that files, shows or sends them."""
         if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
             return False
@@ -436,10 +353,6 @@ def _chain(node: ast.expr) -> tuple[list[str], ast.expr]:
     return names, node
 
 
-def _defaults(arguments: ast.arguments) -> list[ast.AST]:
-    return [*arguments.defaults, *(value for value in arguments.kw_defaults if value is not None)]
-
-
 def _is_prose(node: ast.AST) -> bool:
     """A docstring, the text below a constant, or the dots of an empty body."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -457,9 +370,3 @@ def _reads_annotations(decorator: ast.expr) -> bool:
         for node in ast.walk(decorator)
         for name in [node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""]
     )
-
-
-def _shows_locals(node: ast.AST) -> bool:
-    """Whether the names of local variables may be seen at run time."""
-    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    return called and node.func.id in ("locals", "vars", "exec", "eval", "dir")  # type: ignore[attr-defined]

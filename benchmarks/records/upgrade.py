@@ -23,6 +23,8 @@ def upgraded(content: Mapping[str, Any]) -> dict[str, Any]:
         found["stale_because"] = UNPROVEN
     names = renamed.names()
     found["model"] = {**found["model"], "class_path": names.class_path(found["model"]["class_path"])}
+    found["row"] = renamed.ROWS.get((found["table"], found["row"]), found["row"])
+    found["model"]["label"] = renamed.ROWS.get((found["table"], found["model"]["label"]), found["model"]["label"])
     found["config"] = renamed_config(found["config"])
     found["task"] = _renamed_keys(found["task"], {path[5:]: new for path, new in _settings() if path[:5] == "task."})
     found["metrics"] = {renamed.METRICS.get(name, name): value for name, value in found["metrics"].items()}

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.cli import COMMANDS, Parser, benchmarks, lightning
 from benchmarks.records import provenance
-from benchmarks.records.source_tree import descendants, find, imported_by, lineage, statements_hash
+from benchmarks.records.source_tree import descendants, find, lineage
 
 
 def fresh(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -146,19 +146,6 @@ def test_source_is_read_as_python_would(tmp_path: Path) -> None:
     ]
     assert find("lightning_modules.Absent", tmp_path) is None
     assert find("elsewhere.Public", tmp_path) is None
-    everything = sorted(set(SOURCES) - {"datamodules/alone.py"})
-    assert imported_by(["lightning_modules/parts.py"], tmp_path) == everything  # round the circle, into functions
-    assert imported_by(["datamodules/alone.py"], tmp_path) == ["datamodules/__init__.py", "datamodules/alone.py"]
-
-
-def test_statements_hash_sees_what_is_done_and_not_how_it_is_told(tmp_path: Path) -> None:
-    def of(text: str) -> str:
-        (tmp_path / "file.py").write_text(text)
-        return statements_hash("file.py", tmp_path)
-
-    plain = of("class A:\n  def f(self):\n    return 1\n")
-    assert of("'''A file.'''\nclass A:\n  '''Told.'''\n\n  def f(self):\n    'so'\n    return (1)  # one\n") == plain
-    assert of("class A:\n  def f(self):\n    return 2\n") != plain
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

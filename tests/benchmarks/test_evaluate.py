@@ -17,6 +17,7 @@ from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.names import SETS
 from benchmarks.metrics.reference import squared_error
 from benchmarks.pretrained.registry import WeightsUnavailable
+from benchmarks.records.provenance import Code
 from benchmarks.utils.errors import UserError
 from datamodules.clip import VideoClip
 from datamodules.storage.video import read_video, write_video
@@ -127,7 +128,7 @@ def test_reference_features_are_kept_and_made_anew_when_damaged_or_asked_otherwi
 
 def test_another_network_or_code_has_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {feature_cache.key_of(["x"], {"frames": 16}, UntrainedFeatures(seed)) for seed in (0, 1, 1)}
-    monkeypatch.setattr(feature_cache, "code_hash", lambda files: "changed")
+    monkeypatch.setattr(feature_cache, "code_of_paths", lambda paths: Code("changed", {}))
     keys.add(feature_cache.key_of(["x"], {"frames": 16}, UntrainedFeatures(0)))
     assert len(keys) == 3
 

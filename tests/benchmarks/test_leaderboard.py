@@ -370,7 +370,7 @@ def record(row: str, seed: int, value: float) -> Record:
 
 def write_golden() -> None:
     """Handmade records: run this file to write them and the page again, then look at what changed."""
-    fresh = {"code_files": [], "code_sha256": hashlib.sha256().hexdigest(), "commit": "a" * 40, "dirty": False}
+    fresh = {"code": {}, "code_sha256": hashlib.sha256().hexdigest(), "commit": "a" * 40, "dirty": False}
     common = {**fresh, "date": "2025-01-01T00:00:00+00:00", "versions": {"python": "3.11.0"}, "config": {}}
     rows = {
         "Vid-ODE": ([0.021, 0.0235, 0.0221], [0.81, 0.79, 0.83], Budget(4000, 300, "CPU, 2 threads"), 51234),
