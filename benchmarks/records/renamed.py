@@ -49,7 +49,6 @@ MODULES: dict[str, str] = {
     "benchmarks.metrics.kept": "benchmarks.metrics.gathered",
     "benchmarks.metrics.paired": "benchmarks.metrics.reference",
     "benchmarks.metrics.streamed": "benchmarks.metrics.streaming_frechet",
-    "benchmarks.mistakes": "benchmarks.config.errors",
     "benchmarks.per_clip": "benchmarks.records.clip_scores",
     "benchmarks.pixels": "benchmarks.utils.pixels",
     "benchmarks.plan": "benchmarks.runs.spec",
