@@ -37,7 +37,7 @@ from benchmarks.records.record import Record
 from benchmarks.records.upgrade import renamed_config
 from benchmarks.runs.earlier import EarlierBenchmarks, config_of
 from benchmarks.runs.job import Job
-from benchmarks.runs.spec import read_plan
+from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.arrays import read_arrays, write_arrays
 from benchmarks.utils.io import content_hash
 
@@ -80,11 +80,11 @@ class Migration:
         if then is None or then[0] != content["request"]:
             return None, "it did not answer what its row asked for then"
         path = Path("configs/benchmark") / f"{record.table}.yaml"
-        plan = read_plan(path) if path.is_file() else None
-        row = next((r for r in (plan.rows if plan else ()) if (r.group, r.label) == (record.group, record.row)), None)
-        if plan is None or row is None:
+        spec = read_benchmark(path) if path.is_file() else None
+        row = next((r for r in (spec.rows if spec else ()) if (r.group, r.label) == (record.group, record.row)), None)
+        if spec is None or row is None:
             return None, f"{path} has no row '{record.row}' now"
-        job = Job(plan, row, seed, Path("runs"), results)
+        job = Job(spec, row, seed, Path("runs"), results)
         before, after = renamed_config(full_class_paths(then[1])), config_of(job)
         if content_hash(before) != content_hash(after):
             changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
