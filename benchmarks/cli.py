@@ -1,13 +1,14 @@
-"""The commands `lightning` and `benchmarks`; imports no torch, so that help and mistakes are answered at once."""
+"""The commands `lightning` and `benchmarks`; imports no torch, so that help and error messages appear at once."""
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from benchmarks.utils.errors import UserError, run_with_user_errors, unknown_name_error
 
@@ -19,21 +20,24 @@ COMMANDS = {
         "score any folder of videos, made by any model, against reference videos",
     ),
     "compare": ("benchmarks.commands.compare", "test whether two records of the same clips differ by more than chance"),
-    "sample": ("benchmarks.commands.sample.cli", "draw, continue or slow down a clip with a trained model"),
+    "sample": (
+        "benchmarks.commands.sample.cli",
+        "generate, continue or slow down a clip with a trained model",
+    ),
     "export": (
         "benchmarks.commands.export",
         "make a checkpoint a folder of safetensors, configuration and card, and share it",
     ),
     "sync": ("benchmarks.commands.sync", "send the records of past runs to Weights & Biases"),
     "dashboard": ("benchmarks.commands.dashboard", "lay out a W&B workspace and report for the records"),
-    "prepare": ("benchmarks.commands.prepare", "make a data set ready"),
+    "prepare": ("benchmarks.commands.prepare", "download, decode and check a data set"),
     "inspect": (
         "benchmarks.commands.inspect",
-        "show what a model will see: a contact sheet, a GIF, keypoints, times, movement",
+        "show what a model gets as input: a contact sheet, a GIF, keypoints, times, motion",
     ),
     "list": (
         "benchmarks.commands.list",
-        "show what there is: experiments, benchmarks, data, models, metrics, baselines",
+        "list experiments, benchmarks, data, models, metrics, baselines",
     ),
     "weights": ("benchmarks.commands.weights", "list, fetch and verify the pretrained networks of the metrics"),
     "speed": ("benchmarks.commands.speed", "time the training step, sampling and loading of a config"),
@@ -41,10 +45,10 @@ COMMANDS = {
 """Each command's module, with `add_arguments(parser)` and `main(args) -> exit code`; it imports torch inside `main`."""
 
 LIGHTNING = {
-    "fit": ("", "train a model; `--ckpt_path last` goes on with a run that was interrupted"),
-    "validate": ("", "examine a model on the validation clips"),
-    "test": ("", "examine a model on the test clips and write a record"),
-    "predict": ("", "show what a model answers on the test clips"),
+    "fit": ("", "train a model; `--ckpt_path last` resumes an interrupted run"),
+    "validate": ("", "evaluate a model on the validation clips"),
+    "test": ("", "evaluate a model on the test clips and write a record"),
+    "predict": ("", "write a model's predictions for the test clips"),
 }
 
 
@@ -97,29 +101,35 @@ def _overview(program: str, known: dict[str, tuple[str, str]]) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose mistakes are one line with the nearest right name, not a screenful of usage."""
+    """An ArgumentParser that reports a mistake in one line with the nearest valid name.
+
+    Negative times, `-0.5s`, are values of options, as argparse treats negative numbers.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._negative_number_matcher = re.compile(r"-(\d+(\.\d*)?|\.\d+)(s|ms)?$")
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """The options; raises UserError for a word that is none of them."""
+        """The options; raises UserError for an unknown option or an unexpected argument."""
         parsed, extra = self.parse_known_args(arguments)
         if extra and extra[0].startswith("-"):
             options = [option for option in self._option_string_actions if option.startswith("--")]
             raise unknown_name_error("option", extra[0].partition("=")[0], options)
         if extra:
-            raise UserError(f"'{extra[0]}' is one word too many. See `{self.prog} --help`.")
+            raise UserError(f"'{extra[0]}' is an unexpected argument. See `{self.prog} --help`.")
         return parsed
 
     def error(self, message: str) -> NoReturn:
-        """Argparse's own complaints (a missing word, a wrong type) in one line."""
+        """Argparse's own errors (a missing argument, a wrong type) in one line."""
         raise UserError(f"{message[:1].upper()}{message[1:]}. See `{self.prog} --help`.")
 
 
 def _check_lightning(arguments: Sequence[str]) -> None:
-    """Catch the commonest slips before torch is imported."""
-    verbs = [word for word in arguments[:1] if not word.startswith("-")]
-    for verb in verbs:
-        if verb not in LIGHTNING:
-            raise unknown_name_error("command", verb, LIGHTNING)
+    """Check the command and the config files before torch is imported."""
+    command = arguments[0]
+    if not command.startswith("-") and command not in LIGHTNING:
+        raise unknown_name_error("command", command, LIGHTNING)
     for option, value in _pairs(arguments):
         if option in ("--config", "-c") and not Path(value).is_file() and "\n" not in value and "{" not in value:
             raise unknown_name_error("config file", value, map(str, Path("configs").rglob("*.yaml")))

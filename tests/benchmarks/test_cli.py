@@ -69,7 +69,7 @@ def test_list_needs_no_torch_and_finds_the_classes() -> None:
         (["frobnicate"], "Unknown command 'frobnicate'. Available:"),
         (["--hepl"], "Unknown option '--hepl'. Did you mean '--help'?"),
         (["list", "metrix"], "Unknown kind 'metrix'. Did you mean 'metrics'?"),
-        (["list", "data", "now"], "'now' is one word too many. See `benchmarks list --help`."),
+        (["list", "data", "now"], "'now' is an unexpected argument. See `benchmarks list --help`."),
         (["leaderboard", "--chck"], "Unknown option '--chck'. Did you mean '--check'?"),
         (["leaderboard", "--output"], "Argument --output: expected one argument. See `benchmarks leaderboard --help`."),
         (["run"], "The following arguments are required: benchmark. See `benchmarks run --help`."),

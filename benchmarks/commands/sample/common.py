@@ -1,4 +1,4 @@
-"""What all ways of `benchmarks sample` share: times and files as a person names them, the device, the video."""
+"""What all modes of `benchmarks sample` share: parsing of times, files and devices, and writing of the video."""
 
 import argparse
 import os
@@ -18,29 +18,39 @@ if TYPE_CHECKING:
 
 
 def seconds(text: str) -> float:
-    """`2s`, `500ms` or a plain number, in seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|)", text.strip())
+    """A duration, `2s`, `500ms` or a plain number, in seconds."""
+    duration = signed_seconds(text)
+    if duration < 0:
+        raise argparse.ArgumentTypeError(f"this time must not be negative; got '{text}'")
+    return duration
+
+
+def signed_seconds(text: str) -> float:
+    """A time, which may be negative: `-0.5s`, `200ms` or a plain number, in seconds."""
+    match = re.fullmatch(r"(-?)(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|)", text.strip())
     if match is None:
-        raise argparse.ArgumentTypeError(f"a time is written 2s, 0.5s or 500ms, and is not negative; got '{text}'")
-    return float(match[1]) * (0.001 if match[2] == "ms" else 1.0)
+        raise argparse.ArgumentTypeError(f"a time is written 2s, 0.5s or 500ms; got '{text}'")
+    return (-1 if match[1] else 1) * float(match[2]) * (0.001 if match[3] == "ms" else 1.0)
 
 
-OF_CLIPS: dict[str, object] = {"input": None, "predict": None, "start": 0.0, "clip": 0, "given": None}
-OF_MOTIONS: dict[str, object] = {
-    "motion_seed": None, "appearance_seed": None, "slow": [], "before": None, "backwards": False
-}  # fmt: skip
-"""Options that one way to sample alone knows, and what they are when they are left out."""
+OF_CLIPS: dict[str, object] = {"input": None, "predict": None, "clip": 0, "given": None}
+OF_GENERATED: dict[str, object] = {"motion_seed": None, "appearance_seed": None, "time_warp": [], "reverse": False}
+"""Options of one way to sample only, with their defaults."""
 
 
-def refuse(args: argparse.Namespace, options: Mapping[str, object], why: str) -> None:
-    """Say of the first of these options that was given why it must be left out."""
+def reject_options(args: argparse.Namespace, options: Mapping[str, object], why: str) -> None:
+    """Raise a UserError for the first of these options that was given; `why` completes the sentence."""
     for option, left_out in options.items():
         if getattr(args, option) != left_out:
             raise UserError(f"--{option.replace('_', '-')} {why}. Leave one out.")
 
 
 def loaded(checkpoint: str, trust: Sequence[str]) -> "System":
-    """The system of a checkpoint, as errors that a person can act on where there is none."""
+    """The system of a checkpoint.
+
+    Raises:
+        UserError: if a trusted package cannot be imported, or the file is no readable checkpoint.
+    """
     from lightning_modules.checkpoints.build import load
 
     for package in trust:
@@ -55,7 +65,11 @@ def loaded(checkpoint: str, trust: Sequence[str]) -> "System":
 
 
 def writable(name: str) -> Path:
-    """The file that the result goes to; said before anything is drawn if it cannot."""
+    """The output file, checked before anything is generated.
+
+    Raises:
+        UserError: if the ending is unknown or the file cannot be written.
+    """
     out = Path(name)
     if out.suffix.lower() not in (".mp4", ".gif") or out.is_dir():
         raise UserError(f"--out must be a file that ends in .mp4 or .gif; got '{name}'.")
@@ -69,13 +83,13 @@ def writable(name: str) -> Path:
 
 
 def device_of(name: str) -> str:
-    """The device of this name, or the best there is for `auto`."""
+    """The device of this name; for `auto` the best available."""
     import torch
 
     if name != "auto":
         here = ["cpu", *["cuda"] * torch.cuda.is_available(), *["mps"] * torch.backends.mps.is_available()]
         if name.partition(":")[0] not in here:
-            raise UserError(f"--device {name} is not to be had here; there is {', '.join(here)}.")
+            raise UserError(f"--device {name} is not available; available: {', '.join(here)}.")
         return name
     if torch.cuda.is_available():
         return "cuda"
@@ -83,7 +97,7 @@ def device_of(name: str) -> str:
 
 
 def write(out: Path, frames: "Float[Tensor, 'time channel height width']", fps: float, scale: int, said: str) -> None:
-    """Write the video, say `said` of it, and what became of the rate where a GIF cannot keep it."""
+    """Write the video and print `said`; also print the frame rate if the file format changed it."""
     from benchmarks.utils.pixels import to_pictures
     from datamodules.storage.video import write_video
 
@@ -97,7 +111,7 @@ def finish(
     args: argparse.Namespace, out: Path, frames: "Float[Tensor, 'time channel height width']", times: Sequence[float],
     fps: float, said: str,
 ) -> None:  # fmt: skip
-    """What was drawn from nothing at these seconds, to the file: backwards, slowed, faster, as the options ask.
+    """Write frames that were generated at these times (seconds), played as the options ask: reversed, slower, faster.
 
     Raises:
         UserError: if a frame has no finite pixels.
@@ -105,16 +119,16 @@ def finish(
     lost = frames.isfinite().flatten(1).all(dim=1).logical_not().nonzero().flatten().tolist()
     if lost:
         raise UserError(
-            f"At {times[lost[0]]:.2f} s the model's states are beyond all numbers (NaN), so far from what it was "
-            "trained on. Ask for a shorter --length, or less --before."
+            f"The frame at {times[lost[0]]:.2f} s has pixels that are not finite (NaN): the time is too far from those "
+            "of the training. Use a shorter --length or a later --start."
         )
-    frames = frames.flip(0) if args.backwards else frames
+    frames = frames.flip(0) if args.reverse else frames
     span = f"{frames_in_words(len(frames))}, from {times[0]:.2f} s to {times[-1]:.2f} s"
-    write(out, frames, fps * args.speed, args.scale, f"{span} {said}")
-    for stretch in args.slow:
-        print(f"From {stretch.start:g} s to {stretch.end:g} s it is {stretch.factor:g} times as slow.")
-    if args.speed != 1:
-        print(f"It plays at {args.speed:g} times the speed, {fps * args.speed:g} frames per second.")
+    write(out, frames, fps * args.playback_speed, args.scale, f"{span} {said}")
+    for warp in args.time_warp:
+        print(f"From {warp.start:g} s to {warp.end:g} s the motion is {warp.factor:g} times slower.")
+    if args.playback_speed != 1:
+        print(f"It plays at {args.playback_speed:g} times the speed, {fps * args.playback_speed:g} frames per second.")
 
 
 def frames_in_words(count: int) -> str:

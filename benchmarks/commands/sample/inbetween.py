@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.commands.sample.common import (
     OF_CLIPS,
-    OF_MOTIONS,
+    OF_GENERATED,
     device_of,
     frames_in_words,
     loaded,
-    refuse,
+    reject_options,
     seconds,
     writable,
     write,
@@ -27,48 +27,50 @@ if TYPE_CHECKING:
 GAP = 0.6
 """Seconds between two key frames for a system that knows any time: the paper's 15 steps at 25 frames a second."""
 _LARGEST = 128
-"""Shorter side for a system that draws any size and is not told one."""
+"""Shorter side for a system that generates any size, if --size is left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options for key frames."""
-    group = parser.add_argument_group("draw between pictures (key frames, a comic strip): give --inbetween, no --input")
+    group = parser.add_argument_group("inbetweening of key frames: give --inbetween, no --input")
     group.add_argument("--inbetween", nargs="+", metavar="PICTURE", help="png or jpg, two or more, in order")
     group.add_argument(
         "--gap",
         type=seconds,
         metavar="TIME",
-        help="between two pictures: 2s, 500ms (default: as the model draws, or 0.6s)",
+        help="between two key frames: 2s, 500ms (default: the model's own, or 0.6s)",
     )
 
 
-def wanted(args: argparse.Namespace) -> bool:
-    """Whether the command asks for a video between pictures."""
+def is_requested(args: argparse.Namespace) -> bool:
+    """Whether the command asks for a video between key frames."""
     return args.inbetween is not None or args.gap is not None
 
 
 def main(args: argparse.Namespace) -> int:
-    """Read the pictures, draw, write."""
+    """Read the key frames, generate the frames between them, write."""
     import torch
 
     for option in ("checkpoint", "inbetween"):
         if getattr(args, option) is None:
-            raise UserError(f"To draw between pictures takes --checkpoint and --inbetween; --{option} is missing.")
-    refuse(args, OF_CLIPS | {"length": None}, "speaks of a clip, and --inbetween draws between pictures")
-    refuse(args, OF_MOTIONS, "speaks of a motion drawn from nothing, and --inbetween draws between pictures")
+            raise UserError(f"Inbetweening needs --checkpoint and --inbetween; --{option} is missing.")
+    reject_options(
+        args, OF_CLIPS | {"start": 0.0, "length": None}, "needs an input clip, and --inbetween has key frames"
+    )
+    reject_options(args, OF_GENERATED, "needs unconditional generation, and --inbetween has key frames")
     out, fps = writable(args.out), args.fps or 25.0
     system, device = loaded(args.checkpoint, args.trust), device_of(args.device)
     with torch.inference_mode():
-        frames = draw_between(
+        frames = fill_between(
             system.to(device), args.inbetween, fps=fps, gap=args.gap, size=args.size, seed=args.seed, device=device
         )
     each = (len(frames) - 1) // (len(args.inbetween) - 1) - 1
     said = f"{frames_in_words(len(frames))}, {len(args.inbetween)} given and {each} between each two"
-    write(out, frames, fps * args.speed, args.scale, said)
+    write(out, frames, fps * args.playback_speed, args.scale, said)
     return 0
 
 
-def draw_between(
+def fill_between(
     system: "System",
     pictures: Sequence[str],
     *,
@@ -84,13 +86,13 @@ def draw_between(
         system: one that can `inbetween`, or `interpolate`.
         pictures: files, in the order of the story.
         fps: frames per second of the video.
-        gap: seconds from one key frame to the next; None: as many frames as the system draws, or 0.6 s.
+        gap: seconds from one key frame to the next; None: as many frames as the system generates, or 0.6 s.
         size: shorter side in pixels; None: the system's own, or the first picture's (at most 128).
-        seed: of what is drawn.
+        seed: of the noise.
         device: where.
 
     Raises:
-        UserError: if a picture cannot be used, or the system not draw what is asked.
+        UserError: if a picture cannot be read or the system cannot generate these frames.
     """
     import torch
 
@@ -99,19 +101,20 @@ def draw_between(
 
     if not isinstance(system, Inbetweens | Interpolates):
         raise UserError(
-            f"{type(system).__name__} cannot draw what lies between pictures (--inbetween): it has no such verb."
+            f"{type(system).__name__} cannot generate between key frames (--inbetween): it implements neither "
+            "`inbetween` nor `interpolate`."
         )
     steps = _steps(system, fps, gap)
     keys = read_pictures(system, pictures, size).to(device)
     known = torch.arange(keys.shape[1], dtype=torch.float64)[None] * steps / fps
-    asked = torch.arange((keys.shape[1] - 1) * steps + 1, dtype=torch.float64)[None] / fps
-    observed, times = VideoClip(keys, known.float().to(device)), asked.float().to(device)
+    query_times = torch.arange((keys.shape[1] - 1) * steps + 1, dtype=torch.float64)[None] / fps
+    observed, times = VideoClip(keys, known.float().to(device)), query_times.float().to(device)
     seeds = torch.tensor([seed], device=device)
-    ask = system.inbetween if isinstance(system, Inbetweens) else system.interpolate
-    drawn = ask(observed, times, seeds=seeds)
-    assert isinstance(drawn, VideoClip)
-    frames = drawn.frames[0].clone()
-    frames[::steps] = keys[0]  # a system that interpolates may redraw what it was given
+    generate = system.inbetween if isinstance(system, Inbetweens) else system.interpolate
+    generated = generate(observed, times, seeds=seeds)
+    assert isinstance(generated, VideoClip)
+    frames = generated.frames[0].clone()
+    frames[::steps] = keys[0]  # a system that interpolates may change the frames it was given
     return frames
 
 
@@ -129,7 +132,7 @@ def read_pictures(
     generator = getattr(system, "generator", None)
     channels, own = int(getattr(generator, "channels", 3)), getattr(generator, "size", None)
     if own is not None and size not in (None, own):
-        raise UserError(f"--size must be {own}, the only one that this model draws, or left out; got {size}.")
+        raise UserError(f"--size must be {own}, the only one that this model generates, or left out; got {size}.")
     shape = None if own is None else (int(own), int(own))
     keys = []
     for path in pictures:
@@ -156,7 +159,7 @@ def _steps(system: "System", fps: float, gap: float | None) -> int:
         steps = system.network.frames - 1
         if gap is not None and abs(gap * fps - steps) > 0.01:
             raise UserError(
-                f"This model draws {steps - 1} frames between two key frames, always; {gap:g} s at {fps:g} "
+                f"This model always generates {steps - 1} frames between two key frames; {gap:g} s at {fps:g} "
                 f"frames per second would have {gap * fps:g} steps instead of {steps}. Ask for --fps {steps / gap:g}, "
                 "or leave --gap out."
             )

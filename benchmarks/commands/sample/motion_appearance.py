@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.commands.sample.common import OF_CLIPS, device_of, finish, loaded, refuse, seconds, writable
+from benchmarks.commands.sample.common import OF_CLIPS, device_of, finish, loaded, reject_options, writable
 from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ _BOTH = " Each option stands in for the other where that is left out."
 _MOST_FRAMES = 100_000
 
 
-class Slowed(NamedTuple):
-    """A stretch of a clip, in seconds, and how many times as long it takes to play."""
+class TimeWarp(NamedTuple):
+    """Slow motion: from `start` to `end` (seconds) the motion is `factor` times slower."""
 
     start: float
     end: float
@@ -31,7 +31,7 @@ class Slowed(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options for a MODE-GAN: a motion by one checkpoint, the appearance by another or the same."""
     group = parser.add_argument_group(
-        "draw from nothing: give --checkpoint, or MODE-GAN's --motion-from and --appearance-from; no --input"
+        "unconditional generation: give --checkpoint, or MODE-GAN's --motion-from and --appearance-from; no --input"
     )
     group.add_argument(
         "--motion-from",
@@ -44,34 +44,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--motion-seed", type=int, help="which motion of --motion-from (default: --seed)")
     group.add_argument("--appearance-seed", type=int, help="which appearance of --appearance-from (default: --seed)")
     group.add_argument(
-        "--slow", type=slowed, action="append", default=[], metavar="FROM-TO*TIMES",
-        help="slow motion within what is drawn: 0.4-0.6*4 draws four times the frames there; may be repeated",
+        "--time-warp", type=time_warp, action="append", default=[], metavar="FROM-TO*FACTOR",
+        help="slow motion: 0.4-0.6*4 generates four times the frames from 0.4 s to 0.6 s; may be repeated",
     )  # fmt: skip
-    group.add_argument(
-        "--before",
-        type=seconds,
-        metavar="TIME",
-        help="begin so long before the motion's first frame (0.5s, 200ms): by an ODE",
-    )
-    group.add_argument("--backwards", action="store_true", help="play it backwards in time")
+    group.add_argument("--reverse", action="store_true", help="play the video backwards")
 
 
-def wanted(args: argparse.Namespace) -> bool:
-    """Whether the command asks for a video from nothing."""
+def is_requested(args: argparse.Namespace) -> bool:
+    """Whether the command asks for a MODE-GAN's motion and appearance."""
     return args.motion_from is not None or args.appearance_from is not None
 
 
 def main(args: argparse.Namespace) -> int:
-    """Join the stages, draw, write."""
+    """Join the stages, generate, write."""
     out, fps = writable(args.out), args.fps or 25.0
-    refuse(args, OF_CLIPS, "speaks of a clip, and --motion-from draws one from nothing")
-    refuse(args, {"inbetween": None, "gap": None}, "speaks of pictures, and --motion-from draws from nothing")
-    refuse(args, {"checkpoint": None, "size": None}, "says nothing to --motion-from and --appearance-from")
+    reject_options(args, OF_CLIPS, "needs an input clip, and --motion-from generates without one")
+    reject_options(args, {"inbetween": None, "gap": None}, "needs key frames, and --motion-from uses none")
+    reject_options(args, {"checkpoint": None, "size": None}, "has no effect with --motion-from and --appearance-from")
     system = mode_gan(args.motion_from or args.appearance_from, args.appearance_from or args.motion_from, args.trust)
     device = device_of(args.device)
-    times = moments(1.0 if args.length is None else args.length, fps, args.slow, args.before or 0.0)
+    times = frame_times(1.0 if args.length is None else args.length, fps, args.time_warp, args.start)
     motion, look = (args.seed if seed is None else seed for seed in (args.motion_seed, args.appearance_seed))
-    frames = drawn(system.to(device), times, motion, look, device=device)
+    frames = generate_frames(system.to(device), times, motion, look, device=device)
     finish(args, out, frames, times, fps, "of the motion")
     return 0
 
@@ -88,44 +82,43 @@ def mode_gan(motion: str, appearance: str, trust: Sequence[str] = ()) -> "ModeGA
     return join(*parts)
 
 
-def moments(duration: float, fps: float, slow: Sequence[Slowed] = (), before: float = 0.0) -> list[float]:
-    """When the frames are taken: `1 / fps` apart, closer where the motion is slowed, from `-before` on.
+def frame_times(end: float, fps: float, warps: Sequence[TimeWarp] = (), start: float = 0.0) -> list[float]:
+    """The times of the frames in seconds, from `start` to before `end`: `1 / fps` apart, closer within a time warp.
 
-    Played at `fps`, uneven moments are slow motion. Each moment is a step after the one before it, and a step that
-    begins within a slowed stretch is `factor` times as short.
+    Played at `fps`, closer times are slow motion. A step that begins within a warp is `factor` times shorter.
     """
-    for stretch in slow:
-        if stretch.start >= duration or stretch.end <= -before:
+    for warp in warps:
+        if warp.start >= end or warp.end <= start:
             raise UserError(
-                f"--slow {stretch.start:g}-{stretch.end:g} lies outside of the clip, which goes from {-before:g} s to "
-                f"{duration:g} s. Lengthen it with --length, or slow another part."
+                f"--time-warp {warp.start:g}-{warp.end:g} lies outside of the clip, which goes from {start:g} s to "
+                f"{end:g} s. Use a larger --length, or warp another part."
             )
-    if duration + before <= 0:
-        raise UserError("A clip of no length has no frames: --length must be above 0s.")
-    times, now, used = [], 0.0 - before, set()
-    while now <= duration - 1e-6:
+    if end <= start:
+        raise UserError(f"--length must be above 0s and above --start; got {end:g} s and {start:g} s.")
+    times, now, used = [], start, set()
+    while now <= end - 1e-6:
         times.append(now)
         if len(times) > _MOST_FRAMES:
-            raise UserError(f"That is more than {_MOST_FRAMES:,} frames; ask for a shorter clip or a lower --fps.")
-        here = [stretch for stretch in slow if stretch.start - 1e-9 <= now < stretch.end - 1e-9]
+            raise UserError(f"The clip has more than {_MOST_FRAMES:,} frames; use a smaller --length or --fps.")
+        here = [warp for warp in warps if warp.start - 1e-9 <= now < warp.end - 1e-9]
         used.update(here)
-        now += 1 / (fps * max([1.0, *(stretch.factor for stretch in here)]))
-    for stretch in slow:
-        if stretch not in used:
+        now += 1 / (fps * max([1.0, *(warp.factor for warp in here)]))
+    for warp in warps:
+        if warp not in used:
             raise UserError(
-                f"No frame begins within --slow {stretch.start:g}-{stretch.end:g}, so nothing would be slowed: at "
-                f"{fps:g} frames per second they are {1 / fps:.3g} s apart. Slow a longer part, or raise --fps."
+                f"No frame begins within --time-warp {warp.start:g}-{warp.end:g}: at {fps:g} frames per second frames "
+                f"are {1 / fps:.3g} s apart. Warp a longer part, or raise --fps."
             )
     return times
 
 
-def drawn(
+def generate_frames(
     system: "ModeGAN", times: Sequence[float], motion_seed: int, appearance_seed: int, device: str = "cpu"
 ) -> "Float[Tensor, 'time channel height width']":
-    """One clip at these seconds, which may lie before 0 where the motion's dynamics is continuous.
+    """One clip at these times (seconds), which may be negative if the motion's dynamics is continuous.
 
     Raises:
-        UserError: if the motion does not know these times, because it is an RNN's.
+        UserError: if the motion's dynamics is discrete and the times are off its grid.
     """
     import torch
 
@@ -138,15 +131,15 @@ def drawn(
     return clip.frames[0]
 
 
-def slowed(text: str) -> Slowed:
-    """`0.4-0.6*4`: from 0.4 s to 0.6 s, four times as slow."""
+def time_warp(text: str) -> TimeWarp:
+    """`0.4-0.6*4`: from 0.4 s to 0.6 s, four times slower."""
     number = r"(\d+(?:\.\d*)?|\.\d+)s?"
     match = re.fullmatch(rf"{number}-{number}\*{number}", text.replace(" ", ""))
     if match is None or not float(match[1]) < float(match[2]) or float(match[3]) < 1:
         raise argparse.ArgumentTypeError(
-            f"slow motion is written FROM-TO*TIMES in seconds, 0.4-0.6*4, with TIMES at least 1; got '{text}'"
+            f"a time warp is written FROM-TO*FACTOR in seconds, 0.4-0.6*4, with FACTOR at least 1; got '{text}'"
         )
-    return Slowed(*(float(part) for part in match.groups()))
+    return TimeWarp(*(float(part) for part in match.groups()))
 
 
 def _motion(system: object, place: str) -> "MotionGAN":

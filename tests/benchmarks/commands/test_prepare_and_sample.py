@@ -1,5 +1,6 @@
 """`benchmarks prepare` and `benchmarks sample`: the real commands on tiny clips and a tiny network."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.sample.common import seconds
+from benchmarks.commands.sample.common import seconds, signed_seconds
 from datamodules.storage.video import read_video, write_video
 from lightning_modules.checkpoints.build import build, save
 
@@ -74,7 +75,10 @@ def test_a_clip_is_continued_for_as_long_as_asked(tmp_path: Path, clip: Path) ->
 def test_slow_motion_plays_slower(tmp_path: Path, clip: Path) -> None:
     out = tmp_path / "out.mp4"
     network = checkpoint(tmp_path, "interpolate")
-    assert run("sample", f"--checkpoint={network}", f"--input={clip}", "--fps=20", "--speed=0.5", f"--out={out}") == 0
+    assert (
+        run("sample", f"--checkpoint={network}", f"--input={clip}", "--fps=20", "--playback-speed=0.5", f"--out={out}")
+        == 0
+    )
     assert read_video(out).times[-1] == pytest.approx(1.6, abs=1e-3)
 
 
@@ -103,7 +107,7 @@ def test_a_data_set_gives_the_clip(tmp_path: Path) -> None:
         (["--out=out.avi"], "must be a file that ends in .mp4 or .gif"),
         (["--out=/dev/null/x.mp4"], "--out cannot be written"),
         (["--trust=no_such_package"], "'no_such_package' is none"),
-        (["--device=abacus"], "--device abacus is not to be had here; there is cpu"),
+        (["--device=abacus"], "--device abacus is not available; available: cpu"),
         (["--fps=1e9"], "at most 100,000"),
         (["--seed=99999999999999999999"], "must fit into 64 bits"),
         (["--input=configs/model/vid_ode.yaml"], "lightning_modules.vid_ode.VidODE is no ClipDataModule"),
@@ -131,6 +135,9 @@ def test_a_checkpoint_that_is_none_is_refused(tmp_path: Path, clip: Path, capsys
 
 def test_times_are_read_with_their_units() -> None:
     assert [seconds(text) for text in ("2s", "500ms", "1.5", ".5s")] == [2.0, 0.5, 1.5, 0.5]
+    assert [signed_seconds(text) for text in ("-0.5s", "-200ms", "2")] == [-0.5, -0.2, 2.0]
+    with pytest.raises(argparse.ArgumentTypeError, match="negative"):
+        seconds("-1s")
 
 
 def test_a_folder_is_prepared_and_its_splits_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,10 +169,10 @@ def test_a_refused_setting_is_answered_with_the_rule_alone(capsys: pytest.Captur
     assert len(error) < 400
 
 
-def test_something_must_be_asked_for(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_task_must_be_given(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network, out = checkpoint(tmp_path, "interpolate"), tmp_path / "out.mp4"
     assert run("sample", f"--checkpoint={network}", f"--input={clip}", f"--out={out}") == 2
-    assert "--fps 120 fills in" in capsys.readouterr().err
+    assert "--fps 120" in capsys.readouterr().err
     folder = tmp_path / "folder.gif"
     folder.mkdir()
     assert run("sample", f"--checkpoint={network}", f"--input={clip}", "--fps=40", f"--out={folder}") == 2

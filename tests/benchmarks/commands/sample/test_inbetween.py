@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from baselines.linear_blend import LinearBlend
 from baselines.repeat_last import RepeatLast
 from benchmarks.cli import benchmarks
-from benchmarks.commands.sample.inbetween import draw_between, read_pictures
+from benchmarks.commands.sample.inbetween import fill_between, read_pictures
 from benchmarks.utils.errors import UserError
 from datamodules.storage.video import read_video
 from lightning_modules.checkpoints.build import build, save
@@ -66,9 +66,9 @@ def asked(**changes: Any) -> dict[str, Any]:
 def test_a_strip_of_pictures_becomes_one_video_with_each_picture_in_its_place(strip: list[str]) -> None:
     system = network()
     with torch.inference_mode():
-        frames = draw_between(system, strip, **asked())
-        again = draw_between(system, strip, **asked(fps=10.0))
-        other = draw_between(system, strip, **asked(seed=1))
+        frames = fill_between(system, strip, **asked())
+        again = fill_between(system, strip, **asked(fps=10.0))
+        other = fill_between(system, strip, **asked(seed=1))
     assert frames.shape == (15, 3, 16, 16)  # 3 key frames and twice 6 between
     keys = read_pictures(system, strip)[0]
     assert torch.equal(frames[::7], keys)
@@ -85,7 +85,7 @@ def test_a_grey_model_sees_grey_pictures(strip: list[str]) -> None:
 
 def test_a_system_that_interpolates_fills_any_gap_at_the_pictures_own_shape(strip: list[str]) -> None:
     with torch.inference_mode():
-        frames = draw_between(LinearBlend(), strip[1:], **asked(gap=0.4, fps=10.0))
+        frames = fill_between(LinearBlend(), strip[1:], **asked(gap=0.4, fps=10.0))
     keys = read_pictures(LinearBlend(), strip[1:])[0]
     assert keys.shape == (2, 3, 32, 48)
     weights = torch.linspace(0, 1, 5)[:, None, None, None]
@@ -99,22 +99,22 @@ def test_a_size_is_the_shorter_side(strip: list[str]) -> None:
 @pytest.mark.parametrize(("count", "changes", "message"), [
     (1, {}, "two pictures or more; got 1"),
     (2, {"size": 32}, "--size must be 16"),
-    (2, {"gap": 0.6}, "draws 6 frames .* 0.6 s at 25 .* 15 steps instead of 7. Ask for --fps 11.6667, or leave"),
+    (2, {"gap": 0.6}, "generates 6 frames .* 0.6 s at 25 .* 15 steps instead of 7. Ask for --fps 11.6667, or leave"),
     (2, {"gap": 0.0}, "above 0 s; got 0s"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_is_refused(strip: list[str], count: int, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        draw_between(network(), strip[:count], **asked(**changes))
+        fill_between(network(), strip[:count], **asked(**changes))
 
 
 def test_a_system_of_any_time_is_asked_for_whole_frames(strip: list[str]) -> None:
     with pytest.raises(UserError, match=r"a whole number of frames; 0.59 s at 25 .* are 14.75. Ask for --gap 0.6s"):
-        draw_between(LinearBlend(), strip, **asked(gap=0.59))
+        fill_between(LinearBlend(), strip, **asked(gap=0.59))
 
 
 def test_the_rate_that_a_refusal_names_is_drawn(strip: list[str]) -> None:
     with torch.inference_mode():
-        assert len(draw_between(network(), strip[:2], **asked(gap=0.6, fps=11.6667))) == 8
+        assert len(fill_between(network(), strip[:2], **asked(gap=0.6, fps=11.6667))) == 8
 
 
 def test_files_that_are_no_pictures_are_refused(strip: list[str], tmp_path: Path) -> None:
@@ -125,12 +125,12 @@ def test_files_that_are_no_pictures_are_refused(strip: list[str], tmp_path: Path
     pages[0].save(moving, save_all=True, append_images=pages[1:], duration=100)
     for path, message in ((str(text), "text.png"), (str(moving), "has 3 frames"), ("none.png", "none.png")):
         with pytest.raises(UserError, match=message):
-            draw_between(network(), [strip[0], path], **asked())
+            fill_between(network(), [strip[0], path], **asked())
 
 
 def test_a_system_without_a_verb_is_refused(strip: list[str]) -> None:
-    with pytest.raises(UserError, match="no such verb"):
-        draw_between(RepeatLast(), strip, **asked())
+    with pytest.raises(UserError, match="implements neither"):
+        fill_between(RepeatLast(), strip, **asked())
 
 
 def run(*words: str) -> int:
@@ -153,10 +153,10 @@ def test_the_command_makes_one_video_of_a_strip(
     for mistake, message in (
         (["--inbetween", strip[0]], "two pictures or more; got 1"),
         (["--gap=1s"], "--inbetween is missing"),
-        (["--inbetween", *strip, "--predict=1s"], "--predict speaks of a clip"),
-        (["--inbetween", *strip, "--start=1s"], "--start speaks of a clip"),
-        (["--inbetween", *strip, "--backwards"], "--backwards speaks of a motion"),
-        (["--inbetween", *strip, "--motion-seed=0"], "--motion-seed speaks of a motion"),
+        (["--inbetween", *strip, "--predict=1s"], "--predict needs an input clip"),
+        (["--inbetween", *strip, "--start=1s"], "--start needs an input clip"),
+        (["--inbetween", *strip, "--reverse"], "--reverse needs unconditional generation"),
+        (["--inbetween", *strip, "--motion-seed=0"], "--motion-seed needs unconditional generation"),
         (["--inbetween", *strip, "--gap=soon"], "a time is written 2s"),
     ):
         assert run(*words, *mistake) == 2

@@ -1,4 +1,4 @@
-"""Videos from two noises by the command: motion and appearance by their seeds, slow motion, before 0, backwards."""
+"""Videos from two noises: motion and appearance by their seeds, slow motion, negative times, reversal."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from benchmarks.cli import benchmarks
 from benchmarks.commands.sample.cli import add_arguments, main
-from benchmarks.commands.sample.motion_appearance import Slowed, drawn, mode_gan, moments, slowed
+from benchmarks.commands.sample.motion_appearance import TimeWarp, frame_times, generate_frames, mode_gan, time_warp
 from benchmarks.utils.errors import UserError
 from datamodules.storage.video import read_video
 from lightning_modules.checkpoints.build import build, save
@@ -70,23 +70,23 @@ def ask(words: list[str]) -> int:
 
 
 def test_moments_are_closer_where_the_motion_is_slowed() -> None:
-    assert_close(moments(1.0, 4.0), [0.0, 0.25, 0.5, 0.75])
-    assert_close(moments(1.0, 4.0, [Slowed(0.25, 0.75, 2.0)]), [0.0, 0.25, 0.375, 0.5, 0.625, 0.75])
-    assert_close(moments(0.25, 4.0, before=0.5), [-0.5, -0.25, 0.0])
-    assert len(moments(10.0, 60.0)) == 600
+    assert_close(frame_times(1.0, 4.0), [0.0, 0.25, 0.5, 0.75])
+    assert_close(frame_times(1.0, 4.0, [TimeWarp(0.25, 0.75, 2.0)]), [0.0, 0.25, 0.375, 0.5, 0.625, 0.75])
+    assert_close(frame_times(0.25, 4.0, start=-0.5), [-0.5, -0.25, 0.0])
+    assert len(frame_times(10.0, 60.0)) == 600
     with pytest.raises(UserError, match="outside of the clip"):
-        moments(1.0, 4.0, [Slowed(2.0, 3.0, 2.0)])
-    with pytest.raises(UserError, match=r"No frame begins within --slow 0.3-0.4, .* 0.25 s apart"):
-        moments(1.0, 4.0, [Slowed(0.3, 0.4, 2.0)])
+        frame_times(1.0, 4.0, [TimeWarp(2.0, 3.0, 2.0)])
+    with pytest.raises(UserError, match=r"No frame begins within --time-warp 0.3-0.4: .* 0.25 s apart"):
+        frame_times(1.0, 4.0, [TimeWarp(0.3, 0.4, 2.0)])
     with pytest.raises(UserError, match="more than 100,000 frames"):
-        moments(10.0, 1e5)
+        frame_times(10.0, 1e5)
 
 
 def test_slow_motion_is_read_from_the_command() -> None:
-    assert slowed("0.4-0.6*4") == slowed(".4s - .6s * 4") == Slowed(0.4, 0.6, 4)
+    assert time_warp("0.4-0.6*4") == time_warp(".4s - .6s * 4") == TimeWarp(0.4, 0.6, 4)
     for wrong in ("0.6-0.4*4", "0.4*4", "0.4-0.6*0.5", "x"):
         with pytest.raises(argparse.ArgumentTypeError, match="FROM-TO"):
-            slowed(wrong)
+            time_warp(wrong)
 
 
 def test_the_stages_of_any_two_files_are_joined(files: dict[str, str]) -> None:
@@ -110,18 +110,18 @@ def test_the_stages_of_any_two_files_are_joined(files: dict[str, str]) -> None:
 
 def test_shared_moments_agree_whatever_lies_between(files: dict[str, str]) -> None:
     system = mode_gan(files["motion"], files["video"])
-    plain = drawn(system, moments(0.5, 16.0), 1, 2)
-    slow = drawn(system, moments(0.5, 16.0, [Slowed(0.125, 0.25, 4.0)], before=0.25), 1, 2)
+    plain = generate_frames(system, frame_times(0.5, 16.0), 1, 2)
+    slow = generate_frames(system, frame_times(0.5, 16.0, [TimeWarp(0.125, 0.25, 4.0)], start=-0.25), 1, 2)
     assert (len(plain), len(slow)) == (8, 8 + 6 + 4)
     assert_close(slow[4:7], plain[:3], atol=1e-4, rtol=0)
     assert_close(slow[-4:], plain[-4:], atol=1e-4, rtol=0)
-    assert not torch.equal(plain, drawn(system, moments(0.5, 16.0), 1, 3))
+    assert not torch.equal(plain, generate_frames(system, frame_times(0.5, 16.0), 1, 3))
 
 
 def test_the_command_writes_the_clip_and_the_clip_backwards(files: dict[str, str], tmp_path: Path) -> None:
     words = ["--motion-from", files["motion"], "--appearance-from", files["video"], "--fps", "20", "--length", "0.5"]
-    assert ask([*words, "--out", str(tmp_path / "a.gif"), "--slow", "0.1-0.2*2", "--scale", "2"]) == 0
-    assert ask([*words, "--out", str(tmp_path / "b.gif"), "--slow", "0.1-0.2*2", "--scale", "2", "--backwards"]) == 0
+    assert ask([*words, "--out", str(tmp_path / "a.gif"), "--time-warp", "0.1-0.2*2", "--scale", "2"]) == 0
+    assert ask([*words, "--out", str(tmp_path / "b.gif"), "--time-warp", "0.1-0.2*2", "--scale", "2", "--reverse"]) == 0
     there, back = (read_video(tmp_path / name, channels=3).frames for name in ("a.gif", "b.gif"))
     assert there.shape == (12, 3, 32, 32)
     np.testing.assert_array_equal(there, back[::-1])
@@ -140,10 +140,10 @@ def test_what_cannot_be_drawn_is_said_in_a_line(files: dict[str, str], tmp_path:
     torch.save({"state_dict": torch.zeros(9999)}, broken)
     broken.write_bytes(broken.read_bytes()[:20_000])
     for words, line in (
-        (["--input", "clip.mp4"], "--input speaks of a clip"),
-        (["--given", "3"], "--given speaks of a clip"),
-        (["--checkpoint", "x.ckpt"], "--checkpoint says nothing"),
-        (["--inbetween", "a.png"], "--inbetween speaks of pictures"),
+        (["--input", "clip.mp4"], "--input needs an input clip"),
+        (["--given", "3"], "--given needs an input clip"),
+        (["--checkpoint", "x.ckpt"], "--checkpoint has no effect"),
+        (["--inbetween", "a.png"], "--inbetween needs key frames"),
         (["--length", "0s"], "must be above 0s"),
         (["--motion-seed", "9" * 30], "--motion-seed must fit into 64 bits"),
         (["--appearance-from", str(broken)], "broken.ckpt cannot be read as a checkpoint: .* train it again"),
@@ -169,8 +169,8 @@ def test_the_front_door(files: dict[str, str], tmp_path: Path, capsys: pytest.Ca
     assert len(read_video(out, channels=3).frames) == 30
     assert "30 frames, from 0.00 s to 0.48 s of the motion" in capsys.readouterr().out
     for name, line in (
-        ("motion", "draws keypoints and no pictures: use it as --motion-from"),
-        ("video", "draws the appearance of a given motion: use it as --appearance-from"),
+        ("motion", "use it as --motion-from"),
+        ("video", "use it as --appearance-from"),
     ):
         with pytest.raises(SystemExit) as stop:
             benchmarks(["sample", "--checkpoint", files[name], "--out", str(out)])
@@ -179,7 +179,7 @@ def test_the_front_door(files: dict[str, str], tmp_path: Path, capsys: pytest.Ca
 
 
 def test_a_joined_checkpoint_alone_draws_what_it_draws_as_a_motion(files: dict[str, str], tmp_path: Path) -> None:
-    words = ["--fps", "20", "--length", "0.3", "--before", "0.1", "--seed", "3"]
+    words = ["--fps", "20", "--length", "0.3", "--start", "-0.1", "--seed", "3"]
     assert ask([*words, "--checkpoint", files["joined"], "--out", str(tmp_path / "a.gif")]) == 0
     assert ask([*words, "--motion-from", files["joined"], "--out", str(tmp_path / "b.gif")]) == 0
     ours, theirs = (read_video(tmp_path / name, channels=3).frames for name in ("a.gif", "b.gif"))
