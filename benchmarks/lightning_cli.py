@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from benchmarks.config.build import import_ours
 from benchmarks.config.errors import mistake_in_command
-from benchmarks.config.resolve import is_config_file, read_config
+from benchmarks.config.resolve import full_class_paths, is_config_file, read_config
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.loggers.csv_log import CsvLog
 from benchmarks.loggers.progress import ProgressFile
@@ -75,6 +75,15 @@ class SaveConfig(SaveConfigCallback):
                 logger.log_hyperparams(yaml.safe_load(text))
 
 
+class ConfigParser(LightningArgumentParser):
+    """Reads config files through `read_config`: parts and a recipe by path, and keys with dots."""
+
+    def parse_path(self, path: str | os.PathLike[str], *args: Any, **options: Any) -> Namespace:
+        """The values in a config file."""
+        config = full_class_paths(read_config(Path(path)))
+        return self.parse_string(yaml.safe_dump(config, sort_keys=False), *args, **options)
+
+
 class ChronoReelCLI(LightningCLI):
     """LightningCLI with any `System` as `model:`, any `ClipDataModule` as `data:`, and groups of our own.
 
@@ -90,6 +99,7 @@ class ChronoReelCLI(LightningCLI):
             System,
             ClipDataModule,
             save_config_callback=SaveConfig,
+            parser_class=ConfigParser,
             save_config_kwargs={"save_to_log_dir": False},
             trainer_defaults={
                 # the data deal themselves out to processes; Lightning would repeat clips to fill the last batch

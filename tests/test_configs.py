@@ -1,6 +1,7 @@
 """Every shipped configuration builds what its name says; what is in the folders is tested, nothing can be forgotten."""
 
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -12,7 +13,11 @@ from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 from torch.testing import assert_close
 
-from benchmarks.lightning_cli import ChronoReelCLI
+from benchmarks.config.build import import_ours
+from benchmarks.config.resolve import full_class_paths, read_config
+from benchmarks.lightning_cli import ChronoReelCLI, ConfigParser
+from benchmarks.runs.job import Job
+from benchmarks.runs.spec import BenchmarkSpec, Row, read_benchmarks
 from datamodules.base.module import ClipDataModule
 from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import LatentODE
@@ -41,16 +46,14 @@ SIZES: dict[str, tuple[int, dict[str, int]]] = {
     "vid_ode_ablation_d": (1_913_410, CRITICS),
     "vid_ode_ablation_e": (GENERATOR, CRITICS),
     "vid_rnn": (2_357_830, CRITICS),
+    "vid_rnn_interpolate": (2_357_830, INTERPOLATION_CRITICS),
 }
 """Parameters of the generator and of each critic, for the models of the papers."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A file as it stands, with `model:` and `data:` put in where it names them by path."""
-    content: dict[str, Any] = yaml.safe_load(path.read_text())
-    for part in ("model", "data"):
-        if isinstance(content.get(part), str):
-            content[part] = yaml.safe_load((path.parent / content[part]).read_text())
+    """A file with its parts and its recipe put in, and full class paths."""
+    content: dict[str, Any] = full_class_paths(read_config(path))
     return content
 
 
@@ -73,14 +76,14 @@ def test_a_model_builds_at_its_size(path: Path) -> None:
     system = on_meta(config)
     assert type(system).__name__ == config["class_path"].rsplit(".", 1)[1]
     assert system.config is not None
-    if path.stem.startswith("vid_"):
+    if path.stem in SIZES:
         assert isinstance(system, VidODE)
         generator, critics = SIZES[path.stem]
         assert size(system.generator) == generator
         assert {name: size(critic) for name, critic in system.critics.items()} == critics
 
 
-@pytest.mark.parametrize("path", [path for path in MODELS if path.stem.startswith("vid_")], ids=identity)
+@pytest.mark.parametrize("path", [path for path in MODELS if path.stem in SIZES], ids=identity)
 def test_vid_ode_sees_kth_at_the_papers_times_with_its_schedule(path: Path) -> None:
     """10 frames at 25 fps are 0.0, 0.1, ... 0.9; Adamax at 1e-3, 0.99 per epoch, a floor or none."""
     system = on_meta(read(path))
@@ -214,7 +217,8 @@ def _check_critics(system: VidODE, data: dict[str, Any]) -> None:
 @pytest.fixture(scope="module")
 def parser() -> LightningArgumentParser:
     """What `lightning fit` reads its configuration with."""
-    parser = LightningArgumentParser(exit_on_error=False)
+    import_ours()
+    parser = ConfigParser(exit_on_error=False)
     parser.add_argument("--config", action=ActionConfigFile)
     parser.add_argument("--seed_everything", default=0)
     parser.add_argument("--ckpt_path", default=None)
@@ -241,3 +245,34 @@ def test_an_experiment_is_read_as_the_command_reads_it(path: Path, parser: Light
 def test_a_model_is_read_by_its_path(path: Path, parser: LightningArgumentParser) -> None:
     data = CONFIGS / "data" / "bouncing_balls.yaml"
     assert parser.parse_args([f"--model={path}", f"--data={data}"]).model.class_path == read(path)["class_path"]
+
+
+def test_experiments_are_few_and_short() -> None:
+    """Variants of one idea are rows with overrides, not files."""
+    lines = [len(path.read_text().splitlines()) for path in EXPERIMENTS]
+    assert len(lines) <= 80
+    assert median(lines) <= 12
+    assert not [path for path in CONFIGS.rglob("*.yaml") if "narrow" in path.stem]  # sizes are called small
+
+
+ROWS = {
+    (row.experiment, *row.overrides): (spec, row)
+    for spec in read_benchmarks(CONFIGS / "benchmark").values()
+    for row in spec.rows
+    if row.experiment is not None and row.overrides
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("spec", "row"), ROWS.values(), ids=["+".join(map(str, words)) for words in ROWS])
+def test_a_rows_overrides_mean_the_same_to_the_command_and_to_the_job(
+    spec: BenchmarkSpec, row: Row, parser: LightningArgumentParser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is hashed, built and drawn is what `lightning fit` is told."""
+    monkeypatch.chdir(CONFIGS.parent)
+    job = Job(spec, row, 0, Path("runs"), Path("results"))
+    words = [word for word in job.options if not word.startswith(("--seed", "--trainer.default_root_dir"))]
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(yaml.safe_dump(job.settings))
+    told, meant = (parser.dump(parser.parse_args(given), skip_none=False) for given in (words, [f"--config={whole}"]))
+    assert told == meant

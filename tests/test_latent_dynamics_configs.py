@@ -10,7 +10,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from benchmarks.commands.speed import model_and_data
-from benchmarks.runs.spec import read_benchmark
+from benchmarks.config.resolve import full_class_paths, read_config
+from benchmarks.runs.spec import Row, read_benchmark
 from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import (
     ConvLSTM,
@@ -65,7 +66,9 @@ class Name(NamedTuple):
 
 
 def name_of(stem: str) -> Name:
-    found = re.fullmatch(r"(mocogan|tganv2|tgan)(?:_(original|ode[123]|sde))?(?:_(single|deep))?(_small)?", stem)
+    found = re.fullmatch(
+        r"(mocogan|tganv2|tgan)(?:_(original|ode[123]|sde))?(?:_(single|deep))?(?:_interpolated|_64)?(_small)?", stem
+    )
     assert found, f"{stem} does not say which member of which family it is"
     family, member, f, small = found.groups(default="")
     return Name(family, member, f, bool(small))
@@ -89,8 +92,15 @@ def identity(path: Path) -> str:
 FILES = [
     path
     for path in sorted([*MODELS.glob("*.yaml"), *(CONFIGS / "experiment").glob("*/*.yaml")])
-    if OURS.search(str(path.relative_to(CONFIGS))) or OURS.search(path.read_text())
+    if OURS.search(str(path.relative_to(CONFIGS))) or OURS.search(str(read_config(path)))
 ]
+
+
+def paper_sized(family: str) -> list[Path]:
+    """The models of a family at the paper's sizes."""
+    return [path for path in sorted(MODELS.glob(f"{family}_*.yaml")) if not path.stem.endswith("_small")]
+
+
 EXPERIMENTS = {identity(path) for path in FILES if MODELS not in path.parents}
 
 
@@ -103,7 +113,8 @@ def test_a_configuration_is_what_its_name_says(path: Path) -> None:
     assert type(system.generator) is generator
     assert {key: type(critic) for key, critic in system.critics.items()} == critics
     dynamics = system.network.dynamics
-    if path.stem == "mocogan":  # as MODE-GAN compares it: asked between the steps of its GRU
+    if isinstance(dynamics, Interpolated):  # as MODE-GAN compares it: asked between the steps of its GRU
+        assert path.stem == "mocogan_interpolated" or data["init_args"]["examined"] == "train"  # type: ignore[index]
         assert isinstance(dynamics, Interpolated)
         dynamics = dynamics.dynamics
     assert type(dynamics) is (MEMBERS | {"": ORIGINALS[name.family], "original": ORIGINALS[name.family]})[name.member]
@@ -123,26 +134,19 @@ def test_a_configuration_is_what_its_name_says(path: Path) -> None:
 
 
 def test_no_member_is_missing() -> None:
-    """Each folder that has members has all of a family; the ablation of f is where the paper is followed."""
-    found: dict[str, set[str]] = {}
-    for path in FILES:
-        if path.stem not in FAMILIES:
-            found.setdefault(f"{path.parent.name}/{path.stem.partition('_')[0]}", set()).add(
-                path.stem.partition("_")[2]
-            )
+    """A family has all of its members as models and as dynamics; the ablation of f is where the paper is followed."""
     members, ablation = {"original", *MEMBERS}, {"ode1_single", "ode1_deep"}
-    small = {f"{member}_small" for member in members}
-    expected = {
-        "model": (members | ablation, members),
-        "generate_ucf101": (members | ablation, members),
-        "generate_moving_shapes": (members | small, small),
-        "generate_weizmann_strips": (small, small),
-    }
-    assert found == {
-        f"{folder}/{family}": names
-        for folder, (first, second) in expected.items()
-        for family, names in (("mocogan", first), ("tgan", first), ("tganv2", second))
-    }
+    for family, expected in {"mocogan": members | ablation, "tgan": members | ablation, "tganv2": members}.items():
+        files = {path.stem.partition("_")[2] for path in MODELS.glob(f"{family}_*.yaml")}
+        assert files - {"small", "interpolated", "64"} == expected
+        dynamics = {path.stem.partition("_")[2] for path in (MODELS / "dynamics").glob(f"{family}_*.yaml")}
+        assert dynamics == expected - {"original"}
+    assert {f"generate_{data}/{name}" for data, name in (
+        ("ucf101", "mocogan"), ("ucf101", "tgan"), ("ucf101", "tganv2"),
+        ("moving_shapes", "mocogan"), ("moving_shapes", "tgan"),
+        ("moving_shapes", "mocogan_small"), ("moving_shapes", "tgan_small"), ("moving_shapes", "tganv2_small"),
+        ("weizmann_strips", "mocogan_small"), ("weizmann_strips", "tgan_small"), ("weizmann_strips", "tganv2_small"),
+    )} <= EXPERIMENTS  # fmt: skip
 
 
 def said(label: str, ablation: bool) -> str:
@@ -167,17 +171,40 @@ def test_a_row_trains_what_its_label_says(path: Path) -> None:
     rows = [row for row in trained if row.experiment in EXPERIMENTS or row.label.startswith(("MoCoGAN", "TGAN"))]
     assert rows
     assert len(rows) == len(trained) or not path.stem.startswith("latent_nde")
-    experiments = {row.name: Path(row.experiment or "") for row in rows}
-    found = {label: name_of(experiment.name).model for label, experiment in experiments.items()}
+    found = {row.name: trained_by(row) for row in rows}
     assert found == {row.name: said(row.label, path.stem == "latent_nde_f_ablation") for row in rows}
-    assert not any(row.overlays or row.checkpoint or row.join for row in rows)  # the experiment as it stands
+    assert not any(row.checkpoint or row.join for row in rows)
     for group in {row.group for row in rows}:  # all else equal: the data, and the widths
-        block = [experiments[row.name] for row in rows if row.group == group]
+        block = [Path(row.experiment or "") for row in rows if row.group == group]
         assert len({(experiment.parent, name_of(experiment.name).small) for experiment in block}) == 1
         assert block[0].parent.name.startswith(f"generate_{group.lower()}")
 
 
-@pytest.mark.parametrize("path", sorted(MODELS.glob("tgan_*.yaml")), ids=lambda path: path.stem)
+def trained_by(row: Row) -> str:
+    """The model that a row trains: its experiment's family, with the dynamics that it lays over, and nothing else."""
+    family = name_of(Path(row.experiment or "").name)
+    if not row.overrides:
+        return family.model
+    (option,) = row.overrides
+    key, _, file = option.partition("=")
+    assert key == "model.init_args.generator.init_args.dynamics"
+    assert Path(file).parent == Path("configs/model/dynamics")
+    assert (CONFIGS.parent / file).is_file()
+    name = name_of(Path(file).stem)
+    assert name.family == family.family
+    return name.model
+
+
+@pytest.mark.parametrize("file", sorted((MODELS / "dynamics").glob("*_*.yaml")), ids=lambda file: file.stem)
+def test_dynamics_are_those_of_the_model_of_their_name(file: Path) -> None:
+    if file.stem == "pendulum_rnn":
+        assert full_class_paths(read_config(file))["class_path"].endswith(".MotionRNN")
+        return
+    model, _ = model_and_data(MODELS / file.name)
+    assert model["init_args"]["generator"]["init_args"]["dynamics"] == full_class_paths(read_config(file))
+
+
+@pytest.mark.parametrize("path", paper_sized("tgan"), ids=lambda path: path.stem)
 def test_tgan_is_clipped_and_moved_by_rmsprop(path: Path) -> None:
     system = system_of(path)
     assert isinstance(system.generator, TGANGenerator)
@@ -193,7 +220,7 @@ def test_tgan_is_clipped_and_moved_by_rmsprop(path: Path) -> None:
         assert player["optimizer"].param_groups[0]["lr"] == 5e-5
 
 
-@pytest.mark.parametrize("path", sorted(MODELS.glob("mocogan_*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", paper_sized("mocogan"), ids=lambda path: path.stem)
 def test_mocogan_has_two_critics_and_is_moved_by_adam(path: Path) -> None:
     system = system_of(path)
     assert isinstance(system.generator, MoCoGANGenerator)

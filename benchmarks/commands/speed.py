@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.config.resolve import read_config
+from benchmarks.config.resolve import full_class_paths, read_config
 from benchmarks.profiling.pipe import Pipe, Report, process
 from benchmarks.profiling.table import by_the_first, table
 from benchmarks.utils.errors import UserError
@@ -124,7 +124,7 @@ def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
 
 def model_and_data(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The model and the data (or None) of an experiment, or of a file that is the model alone."""
-    content = read_config(path)
+    content = full_class_paths(read_config(path))
     if "class_path" in content:
         if content["class_path"].startswith("datamodules."):
             raise UserError(f"{path} describes data. Name a model, like configs/model/vid_ode.yaml, or an experiment.")

@@ -131,6 +131,18 @@ def full_class_paths(value: Any) -> Any:
     return full
 
 
+def short_class_names(value: Any) -> Any:
+    """The value with each class path cut to the name of the class, so that a moved module leaves a hash alone."""
+    if isinstance(value, list):
+        return [short_class_names(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    short = {key: short_class_names(entry) for key, entry in value.items()}
+    if isinstance(short.get("class_path"), str):
+        short["class_path"] = short["class_path"].rpartition(".")[2]
+    return short
+
+
 def _check_file(path: Path, key: str, value: Any) -> None:
     if key == RECIPE and value is not None and not is_config_file(value):
         raise UserError(f"`{RECIPE}:` of {path} must name a .yaml file; got {value!r}.")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.config.build import build, build_data_of
-from benchmarks.config.resolve import resolve
 from benchmarks.records.record import Record
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import BenchmarkSpec
@@ -30,7 +29,7 @@ class Trained:
         label: the row's.
         group: the row's.
         seed: of the whole run.
-        config: what was run, as plain data: `model`, `data` and so on, overlays applied.
+        config: what was run, as plain data: `model`, `data` and so on, overrides applied.
         checkpoint: its weights; None for a model that has nothing to learn.
         records: one for each task that it was examined on.
     """
@@ -120,6 +119,5 @@ def answered(task: "Task", system: "System", case: "Case") -> "Float[Tensor, 'cl
 
 def trained(job: Job) -> Trained:
     """What has become of a job."""
-    config = resolve(job.settings["configs"], job.settings["options"])
     records = [record for record in job.filed().values() if record.request == job.request]
-    return Trained(job.row.label, job.row.group, job.seed, config, job.selected, records)
+    return Trained(job.row.label, job.row.group, job.seed, job.settings, job.selected, records)

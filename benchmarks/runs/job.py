@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.config.resolve import is_config_file, read_config
+from benchmarks.config.resolve import full_class_paths, is_config_file, resolve, short_class_names
 from benchmarks.records.clip_scores import beside, copy_per_clip
 from benchmarks.records.provenance import Code, code_of_training
 from benchmarks.records.record import Record, read_record
@@ -73,24 +73,17 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """`runs/<experiment>/<seed>`; overlays are part of the experiment's name."""
+        """`runs/<experiment>/<seed>`; overrides are part of the experiment's name."""
         name = self._experiment
-        if self.row.overlays:
-            words = slug(
-                "_".join(Path(overlay).stem if is_config_file(overlay) else overlay for overlay in self.row.overlays)
-            )
-            name += f"+{words[:40]}-{content_hash(self.row.overlays)[:8]}"
+        if self.row.overrides:
+            words = slug("_".join(_short(override) for override in self.row.overrides))
+            name += f"+{words[:40]}-{content_hash(self.row.overrides)[:8]}"
         return self.runs / name / str(self.seed)
 
     @property
     def evaluation_folder(self) -> Path:
         """Where the test run of this table and row writes its records."""
         return self.folder / self.spec.name / slug(self.row.name)
-
-    @property
-    def configs(self) -> list[Path]:
-        """The files that say what is trained, in the order of their application."""
-        return [self.experiment, *(Path(overlay) for overlay in self.row.overlays if is_config_file(overlay))]
 
     def check(self) -> None:
         """Check the files that the row names.
@@ -101,11 +94,11 @@ class Job:
         if not self.experiment.is_file():
             known = [path.relative_to(EXPERIMENTS).with_suffix("").as_posix() for path in EXPERIMENTS.rglob("*.yaml")]
             raise unknown_name_error(f"experiment for the row '{self.row.label}':", self._experiment, known)
-        for path in self.configs:
-            if not path.is_file():
-                raise unknown_name_error(
-                    f"overlay for the row '{self.row.label}':", str(path), map(str, Path("configs").rglob("*.yaml"))
-                )
+        for override in self.row.overrides:
+            file = override.rpartition("=")[2]
+            if is_config_file(file) and not Path(file).is_file():
+                known = map(str, Path("configs").rglob("*.yaml"))
+                raise unknown_name_error(f"override for the row '{self.row.label}':", file, known)
         for stage in self.stages.values():
             stage.check()
         if self.checkpoint is not None and not self.row.join and not self.checkpoint.is_file():
@@ -113,29 +106,28 @@ class Job:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What is trained: the contents of the experiment and its overlays, and of the files that they name."""
-        texts = [overlay for overlay in self.row.overlays if not is_config_file(overlay)]
-        return {"configs": [read_config(path) for path in self.configs], "options": texts}
+        """What is trained: the experiment with its overrides, and with every file that they name read in its place."""
+        settings: dict[str, Any] = full_class_paths(resolve([self.experiment], self.row.overrides))
+        return settings
 
     @property
     def trains(self) -> bool:
         """Whether there is anything to learn: no checkpoint is given and the model has a `training_step`."""
-        models = [config["model"] for config in self.settings["configs"] if config.get("model")]
-        paths = [model if isinstance(model, str) else model.get("class_path", "") for model in models]
-        ancestry = list(lineage(next((path for path in reversed(paths) if path), "")))
+        model = self.settings.get("model") or ""
+        ancestry = list(lineage(model if isinstance(model, str) else model.get("class_path", "")))
         learns = any("training_step" in link.methods for link in ancestry) or not ancestry
         return learns and self.checkpoint is None
 
     @property
     def training_code(self) -> Code:
         """What the training is made of: model, data, and the callbacks that can change it."""
-        return code_of_training(self.settings["configs"])
+        return code_of_training([self.settings])
 
     @property
     def training_request(self) -> str:
-        """A hash of what is trained. How it is evaluated does not matter for that."""
-        configs = [{key: value for key, value in c.items() if key != "evaluation"} for c in self.settings["configs"]]
-        return content_hash({**self.settings, "configs": configs})
+        """A hash of what is trained. How it is evaluated does not matter for that, nor which files say it."""
+        trained = {key: value for key, value in self.settings.items() if key != "evaluation"}
+        return content_hash(short_class_names(trained))
 
     @property
     def request(self) -> str:
@@ -145,8 +137,8 @@ class Job:
             weights = {name: stage.training_request for name, stage in self.stages.items()}
         elif self.checkpoint:
             weights = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
-        # "exam" is the key that the requests of committed records were hashed with
-        return content_hash({**self.settings, "exam": self.evaluation, "weights": weights})
+        asked = {"settings": self.settings, "exam": self.evaluation, "weights": weights}
+        return content_hash(short_class_names(asked))
 
     @property
     def evaluation(self) -> dict[str, Any]:
@@ -157,7 +149,7 @@ class Job:
     def options(self) -> list[str]:
         """What `lightning fit` and `lightning test` are both told."""
         words = [f"--config={self.experiment}"]
-        words += [f"--config={overlay}" if is_config_file(overlay) else f"--{overlay}" for overlay in self.row.overlays]
+        words += [f"--config={word}" if is_config_file(word) else f"--{word}" for word in self.row.overrides]
         return [*words, f"--seed_everything={self.seed}", f"--trainer.default_root_dir={self.folder}"]
 
     def fit_command(self) -> list[str]:
@@ -206,9 +198,8 @@ class Job:
 
     @property
     def _selection(self) -> str:
-        chosen = [config.get("evaluation", {}).get("selection", "") for config in self.settings["configs"]]
-        chosen.append(self.evaluation.get("selection", ""))
-        return "best" if next((word for word in reversed(chosen) if word), "last").startswith("best") else "last"
+        chosen = self.evaluation.get("selection") or self.settings.get("evaluation", {}).get("selection") or "last"
+        return "best" if chosen.startswith("best") else "last"
 
 
 def valid_records(job: Job, accept_stale: bool) -> list[Record]:
@@ -268,3 +259,10 @@ def folder_lock(job: Job) -> Iterator[int | None]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _short(override: str) -> str:
+    """An override in the name of a folder: of a file its name, of an option the last key and the value."""
+    key, _, value = override.rpartition("=")
+    name = Path(value).stem if is_config_file(value) else value
+    return f"{key.rpartition('.')[2]}-{name}" if key else name

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config.resolve import read_yaml
+from benchmarks.config.resolve import full_class_paths, read_yaml
 from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.io import slug
 
@@ -21,11 +21,11 @@ class Stage:
 
     Args:
         experiment: a file below configs/experiment, without the ending.
-        overlays: as a row's.
+        overrides: as a row's.
     """
 
     experiment: str
-    overlays: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Row:
         label: as the table prints it.
         experiment: a file below configs/experiment, without the ending. None for a model that the project does not
             have: its row shows published numbers and n/a.
-        overlays: further config files, or options such as `model.init_args.lr=0.1`, in order of application.
+        overrides: further config files, or options such as `model.init_args.lr=0.1`, in order of application.
         checkpoint: a .ckpt or .safetensors file to test instead of training. `{seed}` in its name stands for the seed;
             without it one network is all there is, and only the first seed is run.
         group: the block of the table that the row stands in, such as a data set; labels differ within a group.
@@ -45,7 +45,7 @@ class Row:
 
     label: str
     experiment: str | None = None
-    overlays: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
     checkpoint: str | None = None
     group: str = ""
     join: dict[str, Stage] = field(default_factory=dict)
@@ -102,7 +102,7 @@ def read_benchmark(path: Path) -> BenchmarkSpec:
         files = files or list(Path("configs/benchmark").glob("*.yaml"))
         raise unknown_name_error("benchmark file", str(path), map(str, files))
     try:
-        return _spec(path.stem, read_yaml(path))
+        return _spec(path.stem, full_class_paths(read_yaml(path)))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -169,7 +169,7 @@ def _row(content: dict[str, Any]) -> Row:
 def _check_training(content: Mapping[str, Any]) -> None:
     _check(content, "experiment", "a file below configs/experiment", _is_text)
     _check(
-        content, "overlays", "a list of config files or `key=value`", lambda value: _all(_is_text, value, empty=True)
+        content, "overrides", "a list of config files or `key=value`", lambda value: _all(_is_text, value, empty=True)
     )
 
 

@@ -174,7 +174,7 @@ def test_a_table_and_a_figure_are_run_by_the_command(tmp_path: Path, monkeypatch
     few += ["budget.generator_updates=2"]
     spec = yaml.safe_load((CONFIGS / "benchmark" / "inbetweening_moving_shapes.yaml").read_text())
     for row in spec["rows"]:
-        row["overlays"] = [*row.get("overlays", []), *few[: 4 if "blend" not in row["label"] else 3]]
+        row["overrides"] = [*row.get("overrides", []), *few[: 4 if "blend" not in row["label"] else 3]]
     files = run(spec, "inbetweening_moving_shapes", tmp_path)
     assert len(files) == 6
     assert "inbetweening-s0.png" in files

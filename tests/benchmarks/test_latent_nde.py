@@ -12,6 +12,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from benchmarks.config.resolve import full_class_paths, read_config, resolve
 from benchmarks.figures.base import Trained
 from benchmarks.figures.latent_cost import LatentCost
 from benchmarks.figures.latent_frame_rate import LatentFrameRate, round_trip
@@ -20,6 +21,8 @@ from benchmarks.figures.latent_trajectories import LatentTrajectories
 from benchmarks.metrics.features import c3d, i3d
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.record import read_records
+from benchmarks.runs.job import Job
+from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.pixels import from_pixels
 from lightning_modules.checkpoints.build import build
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
@@ -31,28 +34,51 @@ UCF101 = sorted((ROOT / "configs" / "experiment" / "generate_ucf101").glob("*.ya
 MEMBERS = ("original", "ode1", "ode2", "ode3", "sde")
 
 
+def small(name: str, folder: Path = SMALL) -> dict[str, Any]:
+    """The small experiment of a family with one of its dynamics, `tgan_sde`."""
+    family, _, member = name.partition("_")
+    dynamics = f"model.init_args.generator.init_args.dynamics={ROOT}/configs/model/dynamics/{name}.yaml"
+    overrides = [] if member == "original" else [dynamics]
+    config: dict[str, Any] = full_class_paths(resolve([folder / f"{family}_small.yaml"], overrides))
+    return config
+
+
 @pytest.mark.parametrize("folder", [SMALL, SMALL.with_name("generate_weizmann_strips")], ids=lambda path: path.name)
 @pytest.mark.parametrize("family", ["mocogan", "tgan", "tganv2"])
-def test_small_members_differ_in_their_dynamics_alone_and_those_are_the_papers(family: str, folder: Path) -> None:
-    small = {m: yaml.safe_load((folder / f"{family}_{m}_small.yaml").read_text()) for m in MEMBERS}
-    dynamics = {
-        m: content["model"]["init_args"]["generator"]["init_args"].pop("dynamics") for m, content in small.items()
-    }
-    assert all(content == small["original"] for content in small.values())
-    for member, found in dynamics.items():
-        paper = yaml.safe_load((ROOT / "configs" / "model" / f"{family}_{member}.yaml").read_text())
-        paper = paper["init_args"]["generator"]["init_args"]["dynamics"]
-        if family == "tganv2":  # its state is a picture of as many channels as the generator begins with
-            paper = yaml.safe_load(str(paper).replace("1024", "64"))
-        assert found == paper
+def test_small_dynamics_are_the_papers(family: str, folder: Path) -> None:
+    found = small(f"{family}_original", folder)["model"]["init_args"]["generator"]["init_args"]["dynamics"]
+    paper = full_class_paths(read_config(ROOT / "configs" / "model" / f"{family}_original.yaml"))
+    paper = paper["init_args"]["generator"]["init_args"]["dynamics"]
+    if family == "tganv2":  # its state is a picture of as many channels as the generator begins with
+        paper = yaml.safe_load(str(paper).replace("1024", "64"))
+    assert found == paper
+
+
+@pytest.mark.parametrize("name", ["latent_nde_moving_shapes", "latent_nde_weizmann", "latent_nde_frame_rate"])
+def test_small_members_differ_in_their_dynamics_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of a family are one configuration but for the dynamics, which are those of the paper's sizes."""
+    monkeypatch.chdir(ROOT)
+    spec = read_benchmark(FOLDER / f"{name}.yaml")
+    rest: dict[str, list[Any]] = {}
+    for row in spec.rows:
+        settings = Job(spec, row, 0, Path("runs"), Path("results")).settings
+        family, _, member = row.label.lower().replace(" ", "").partition(",")
+        paper = full_class_paths(read_config(Path(f"configs/model/{family}_{member}.yaml")))
+        model = settings["model"]["init_args"]["generator"]["init_args"]
+        assert model["dynamics"] == paper["init_args"]["generator"]["init_args"]["dynamics"]
+        without = settings["model"]["init_args"]["generator"]["init_args"] = dict(model)
+        del without["dynamics"]
+        rest.setdefault(family, []).append(settings)
+    assert {family: len(found) for family, found in rest.items()} == {"mocogan": 5, "tgan": 5}
+    assert all(settings == found[0] for found in rest.values() for settings in found)
 
 
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "configs/experiment/generate_ucf101").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_on_ucf101_model_time_ends_with_the_sixteenth_frame_and_all_else_is_the_model(path: Path) -> None:
-    content = yaml.safe_load(path.read_text())
-    paper = yaml.safe_load((ROOT / "configs" / "model" / path.name).read_text())
+    content = read_config(path)
+    paper = read_config(ROOT / "configs" / "model" / f"{path.stem}_original.yaml")
     assert content["model"]["init_args"].pop("seconds_per_unit") == 15 / 25
     assert paper["init_args"].pop("seconds_per_unit") == 15 / 16
     assert content["model"] == paper
@@ -62,7 +88,7 @@ def test_on_ucf101_model_time_ends_with_the_sixteenth_frame_and_all_else_is_the_
 
 def small_gan(name: str) -> LatentDynamicsGAN:
     torch.manual_seed(0)
-    system = build(yaml.safe_load((SMALL / f"{name}_small.yaml").read_text())["model"])
+    system = build(small(name)["model"])
     assert isinstance(system, LatentDynamicsGAN)
     return system.eval()
 
@@ -79,14 +105,14 @@ def test_what_has_no_way_back_has_a_dash(name: str) -> None:
     assert round_trip(small_gan(name), 1.0) == "-"
 
 
-def tiny(name: str, labels: list[str], overlays: list[str]) -> dict[str, Any]:
-    """The benchmark with one seed, some of its rows, and overlays on each."""
+def tiny(name: str, labels: list[str], overrides: list[str]) -> dict[str, Any]:
+    """The benchmark with one seed, some of its rows, and overrides on each."""
     spec: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     spec["seeds"] = [0]
     spec["rows"] = [row for row in spec["rows"] if row["label"] in labels]
     for row in spec["rows"]:
         if "experiment" in row:
-            row["overlays"] = overlays
+            row["overrides"] = [*row.get("overrides", []), *overrides]
     return spec
 
 
@@ -121,7 +147,7 @@ LABELS = {
 
 def untrained(label: str) -> Trained:
     """A row whose weights are random, on few clips."""
-    config = yaml.safe_load((SMALL / f"{LABELS[label]}_small.yaml").read_text())
+    config = small(LABELS[label])
     config["data"]["init_args"] |= {"train_clips": 8, "val_clips": 2, "test_clips": 16}
     return Trained(label, "", 0, config, None, [])
 
@@ -220,7 +246,7 @@ def test_a_papers_table_runs_on_shapes(name: str, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(ROOT)
     for network in (c3d, i3d):
         monkeypatch.setattr(network, "path_of", unavailable)
-    overlay = tmp_path / "shapes.yaml"
+    override = tmp_path / "shapes.yaml"
     sampling = {"class_path": "datamodules.sampling.Regular", "init_args": {"num_frames": 16, "start": "first"}}
     data = {"train_clips": 4, "val_clips": 2, "test_clips": 2, "size": 32, "frame_rate": 25, "batch_size": 2}
     small = {"width": 4, "size": 32}
@@ -232,9 +258,9 @@ def test_a_papers_table_runs_on_shapes(name: str, tmp_path: Path, monkeypatch: p
         "budget": {"generator_updates": 2},
         "evaluation": {"selection": "last"},
     }
-    overlay.write_text(yaml.safe_dump(content))
+    override.write_text(yaml.safe_dump(content))
     labels = ["MoCoGAN", "TGAN, ODE 1, matched f"]
-    files = run(tiny(name, labels, [str(overlay)]), name, tmp_path)
+    files = run(tiny(name, labels, [str(override)]), name, tmp_path)
     assert files == ["cost.csv"]
     with (tmp_path / "runs/figures" / name / "cost.csv").open() as file:
         costs = {line["row"]: line for line in csv.DictReader(file)}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.config.resolve import read_config
 from benchmarks.records.record import read_record
 
 ROOT = Path(__file__).parents[2]
@@ -17,11 +18,9 @@ JOINED = sorted((ROOT / "configs" / "experiment").glob("*/mode_gan.yaml"))
 @pytest.mark.parametrize("path", JOINED, ids=lambda path: path.parent.name)
 def test_a_joined_model_is_its_two_stages_without_their_critics(path: Path) -> None:
     """Else the weights of the stages would not fit the model that sits the exam."""
-    joined = yaml.safe_load(path.read_text())["model"]["init_args"]
+    joined = read_config(path)["model"]["init_args"]
     for part, stage in (("motion", "motion_gan"), ("video", "motion_to_video_gan")):
-        model = yaml.safe_load((path.parent / f"{stage}.yaml").read_text())["model"]
-        if isinstance(model, str):
-            model = yaml.safe_load((path.parent / model).read_text())
+        model = read_config(path.parent / f"{stage}.yaml")["model"]
         arguments = joined[part]["init_args"]
         assert joined[part]["class_path"] == model["class_path"]
         assert arguments == {name: model["init_args"][name] for name in arguments}
@@ -50,12 +49,12 @@ def run(spec: dict[str, Any], name: str, folder: Path) -> list[Path]:
     return sorted((folder / "runs" / "figures" / name).iterdir())
 
 
-def tiny(name: str, overlays: list[str]) -> dict[str, Any]:
-    """The benchmark with one seed and overlays on every row."""
+def tiny(name: str, overrides: list[str]) -> dict[str, Any]:
+    """The benchmark with one seed and overrides on every row."""
     spec: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "benchmark" / f"{name}.yaml").read_text())
     spec["seeds"] = [0]
     for row in spec["rows"]:
-        row["overlays"] = [*row.get("overlays", []), *overlays]
+        row["overrides"] = [*row.get("overrides", []), *overrides]
     return spec
 
 
@@ -114,10 +113,10 @@ def test_two_stages_are_trained_joined_and_asked_at_other_frame_rates(
         {
             "label": "MODE-GAN",
             "experiment": "generate_bouncing_balls/mode_gan",
-            "overlays": [*BALLS, "model.init_args.video.init_args.generator.init_args.width=4"],
+            "overrides": [*BALLS, "model.init_args.video.init_args.generator.init_args.width=4"],
             "join": {
-                "motion": {"experiment": "generate_bouncing_balls/motion_gan", "overlays": TRAIN},
-                "video": {"experiment": "generate_bouncing_balls/motion_to_video_gan", "overlays": [*TRAIN, *narrow]},
+                "motion": {"experiment": "generate_bouncing_balls/motion_gan", "overrides": TRAIN},
+                "video": {"experiment": "generate_bouncing_balls/motion_to_video_gan", "overrides": [*TRAIN, *narrow]},
             },
         }
     ]

@@ -10,6 +10,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
+from benchmarks.config.resolve import full_class_paths, read_config
 from benchmarks.evaluation import tasks as task_file
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.evaluation.task_evaluator import labels, without_gaps
@@ -57,7 +58,7 @@ def shapes(frames: int, rate: float = 16) -> dict[str, Any]:
 
 def mocogan(kind: str) -> dict[str, Any]:
     """A tiny untrained MoCoGAN: `ode1` knows all times, `original` those of its grid."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / f"configs/model/mocogan_{kind}.yaml").read_text())
+    config: dict[str, Any] = full_class_paths(read_config(ROOT / f"configs/model/mocogan_{kind}.yaml"))
     for part in ("generator", "video_critic"):
         config["init_args"][part]["init_args"] |= {"size": 32, "width": 2}
     return config

@@ -175,7 +175,7 @@ def test_what_a_system_says_of_its_data_is_one_line_and_a_slip_of_code_is_not(
     here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configs = ROOT / "configs"
-    files = ("experiment/inbetween_moving_shapes/inbetweening_narrow.yaml", "smoke/inbetweening.yaml")
+    files = ("experiment/inbetween_moving_shapes/inbetweening_small.yaml", "smoke/inbetweening.yaml")
     words = ["fit", *(f"--config={configs / file}" for file in files), "--data.sampling.num_frames=12"]
     with pytest.raises(SystemExit) as end:
         lightning(words)

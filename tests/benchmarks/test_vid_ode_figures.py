@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.config.resolve import full_class_paths, resolve
 from benchmarks.figures.base import Trained, build_figure
 from benchmarks.leaderboard.published import read_table
 from benchmarks.records.record import Measurement
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
 BENCHMARKS = sorted((CONFIGS / "benchmark").glob("vid_ode_*.yaml"))
 FRAMES = "benchmarks.figures.vid_ode_frames."
+BALLS = "predict_bouncing_balls/vid_ode_small"
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
@@ -34,28 +36,17 @@ def test_balls_and_ablation_share_their_trainings() -> None:
     fig4, ablation = (
         read_benchmark(CONFIGS / "benchmark" / f"vid_ode_{name}.yaml") for name in ("fig4", "ablation_balls")
     )
-    pairs = [(row.experiment, tuple(row.overlays)) for row in fig4.rows]
-    assert (ablation.rows[0].experiment, tuple(ablation.rows[0].overlays)) in pairs
-    assert (ablation.rows[-1].experiment, tuple(ablation.rows[-1].overlays)) in pairs
+    pairs = [(row.experiment, tuple(row.overrides)) for row in fig4.rows]
+    assert (ablation.rows[0].experiment, tuple(ablation.rows[0].overrides)) in pairs
+    assert (ablation.rows[-1].experiment, tuple(ablation.rows[-1].overrides)) in pairs
 
 
-def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    out = dict(below)
-    for key, value in above.items():
-        old = out.get(key)
-        out[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return out
-
-
-def trained(experiment: str, label: str, smoke: str, records: list[Any] | None = None) -> Trained:
+def trained(experiment: str, label: str, smoke: str, *overrides: str, records: list[Any] | None = None) -> Trained:
     """An untrained row at the smoke's sizes."""
     path = CONFIGS / "experiment" / f"{experiment}.yaml"
-    config = yaml.safe_load(path.read_text())
-    for part in ("model", "data"):
-        if isinstance(config[part], str):
-            config[part] = yaml.safe_load((path.parent / config[part]).read_text())
-    over = yaml.safe_load((CONFIGS / "smoke" / f"{smoke}.yaml").read_text())
-    return Trained(label, "", 0, merged(config, over), None, records or [])
+    words = [word.replace("=configs/", f"={CONFIGS}/") for word in overrides]
+    config = full_class_paths(resolve([path], [*words, str(CONFIGS / "smoke" / f"{smoke}.yaml")]))
+    return Trained(label, "", 0, config, None, records or [])
 
 
 def drawn(files: list[Path], count: int) -> None:
@@ -68,8 +59,8 @@ def drawn(files: list[Path], count: int) -> None:
 
 def test_frames_of_rows_stand_below_the_true_ones(tmp_path: Path) -> None:
     rows = [
-        trained("predict_bouncing_balls/vid_ode_narrow", "Vid-ODE", "vid_ode"),
-        trained("predict_bouncing_balls/conv_gru_narrow", "ConvGRU", "conv_gru"),
+        trained("predict_bouncing_balls/vid_ode_small", "Vid-ODE", "vid_ode"),
+        trained(BALLS, "ConvGRU", "conv_gru", "model=configs/model/conv_gru_small.yaml"),
     ]
     figure = build_figure({"class_path": f"{FRAMES}FrameStrips", "init_args": {"given": 10, "clips": 2}})
     drawn(figure.draw(rows, tmp_path), 2)
@@ -82,9 +73,9 @@ def test_frames_of_rows_stand_below_the_true_ones(tmp_path: Path) -> None:
 
 def test_vid_ode_is_taken_apart_and_nothing_else_is(tmp_path: Path) -> None:
     figure = build_figure({"class_path": f"{FRAMES}Composition", "init_args": {"given": 10, "clips": 1}})
-    drawn(figure.draw([trained("predict_bouncing_balls/vid_ode_narrow", "Vid-ODE", "vid_ode")], tmp_path), 1)
+    drawn(figure.draw([trained("predict_bouncing_balls/vid_ode_small", "Vid-ODE", "vid_ode")], tmp_path), 1)
     with pytest.raises(UserError, match="takes Vid-ODE apart"):
-        figure.draw([trained("predict_bouncing_balls/conv_gru_narrow", "ConvGRU", "conv_gru")], tmp_path)
+        figure.draw([trained(BALLS, "ConvGRU", "conv_gru", "model=configs/model/conv_gru_small.yaml")], tmp_path)
 
 
 def test_unseen_times_and_other_rates_are_asked(tmp_path: Path) -> None:
@@ -93,7 +84,7 @@ def test_unseen_times_and_other_rates_are_asked(tmp_path: Path) -> None:
     for verb in ("interpolate", "predict"):
         figure = build_figure({"class_path": f"{FRAMES}FrameRates", "init_args": {"verb": verb, "rates": [8, 20]}})
         drawn(figure.draw(rows, tmp_path), 1)
-    gru = [trained("predict_bouncing_balls/conv_gru_narrow", "ConvGRU", "conv_gru")]
+    gru = [trained(BALLS, "ConvGRU", "conv_gru", "model=configs/model/conv_gru_small.yaml")]
     with pytest.raises(UserError, match="has no verb"):
         build_figure({"class_path": f"{FRAMES}UnseenTimes", "init_args": {}}).draw(gru, tmp_path)
     with pytest.raises(UserError, match="grid"):
@@ -127,13 +118,20 @@ def test_winds_are_arrows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     random, (lat, lon) = np.random.default_rng(0), (np.linspace(-90, 90, 73), np.linspace(20, 377.5, 144))
     u, v = (random.normal(size=(132, 73, 144)).astype(np.float32) for _ in "uv")
     np.savez(tmp_path / "navy_winds_uv.npz", u=u, v=v, lat=lat, lon=lon, time=730.5 * np.arange(132))
-    row = trained("predict_noaa_winds/conv_gru_dt", "ConvGRU-Δt", "conv_gru_dt")
+    row = trained(
+        "predict_noaa_winds/vid_ode",
+        "ConvGRU-Δt",
+        "conv_gru_dt",
+        "model=configs/model/conv_gru_dt_small.yaml",
+        "model.init_args.observe=5",
+        "model.init_args.channels=2",
+    )
     row.config["data"]["init_args"] = {
         key: value for key, value in row.config["data"]["init_args"].items() if not key.endswith("_clips")
     } | {"archives": str(tmp_path)}
     figure = build_figure({"class_path": "benchmarks.figures.winds.WindVectors", "init_args": {"clips": 1}})
     drawn(figure.draw([row], tmp_path), 1)
-    balls = [trained("predict_bouncing_balls/conv_gru_narrow", "ConvGRU", "conv_gru")]
+    balls = [trained(BALLS, "ConvGRU", "conv_gru", "model=configs/model/conv_gru_small.yaml")]
     with pytest.raises(UserError, match="two channels"):
         figure.draw(balls, tmp_path)
 
@@ -146,10 +144,11 @@ def test_figure_4_runs_through_the_command(tmp_path: Path, monkeypatch: pytest.M
     spec: dict[str, Any] = yaml.safe_load((CONFIGS / "benchmark" / "vid_ode_fig4.yaml").read_text())
     spec["seeds"] = [0]
     for row in spec["rows"]:
-        name = row["experiment"].split("/")[1].removesuffix("_narrow")
+        (model,) = [word for word in row["overrides"] if word.startswith("model=")] or ["vid_ode_small"]
+        name = Path(model).stem.removesuffix("_small")
         smoke = "vid_ode" if name == "vid_rnn" else name
-        row["overlays"] = [*row.get("overlays", []), f"configs/smoke/{smoke}.yaml", "budget.generator_updates=2"]
-    spec["rows"] = [row for row in spec["rows"] if row["label"] != "Vid-RNN"]  # Vid-ODE's smoke overlay has ODEs
+        row["overrides"] = [*row.get("overrides", []), f"configs/smoke/{smoke}.yaml", "budget.generator_updates=2"]
+    spec["rows"] = [row for row in spec["rows"] if row["label"] != "Vid-RNN"]  # Vid-ODE's smoke override has ODEs
     path = tmp_path / "vid_ode_fig4.yaml"
     path.write_text(yaml.safe_dump(spec))
     words = ["run", str(path), "--fork", f"--runs={tmp_path / 'runs'}", f"--results={tmp_path / 'results'}"]

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
 from benchmarks.cli import benchmarks
+from benchmarks.config.resolve import full_class_paths, resolve
 from benchmarks.profiling import dynamics
 from benchmarks.profiling.dynamics import Call, kept_bytes, measured, solvers
 from benchmarks.profiling.table import table
@@ -21,8 +23,17 @@ ROOT = Path(__file__).parents[3]
 SMALL = ROOT / "configs" / "experiment" / "generate_moving_shapes"
 
 
+def config_of(name: str) -> dict[str, Any]:
+    """The small model of a family with one of its dynamics, `tgan_sde`."""
+    family, _, member = name.partition("_")
+    dynamics = f"model.init_args.generator.init_args.dynamics={ROOT}/configs/model/dynamics/{name}.yaml"
+    overrides = [] if member == "original" else [dynamics]
+    config: dict[str, Any] = full_class_paths(resolve([SMALL / f"{family}_small.yaml"], overrides))["model"]
+    return config
+
+
 def gan(name: str) -> LatentDynamicsGAN:
-    system = build(yaml.safe_load((SMALL / f"{name}_small.yaml").read_text())["model"])
+    system = build(config_of(name))
     assert isinstance(system, LatentDynamicsGAN)
     return system.train()
 
@@ -89,9 +100,7 @@ def test_the_command_times_two_models_and_their_dynamics(tmp_path: Path, capsys:
     numbers, paths = tmp_path / "x.json", []
     for member in ("original", "ode1"):
         paths.append(tmp_path / f"mocogan_{member}.yaml")
-        paths[-1].write_text(
-            yaml.safe_dump(yaml.safe_load((SMALL / f"mocogan_{member}_small.yaml").read_text())["model"])
-        )
+        paths[-1].write_text(yaml.safe_dump(config_of(f"mocogan_{member}")))
     words = [*map(str, paths), "--dynamics", "--batch-size=2", "--steps=1", "--threads=1", f"--json={numbers}"]
     with pytest.raises(SystemExit) as ended:
         benchmarks(["speed", *words])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
+from benchmarks.config.resolve import full_class_paths, read_config
 from benchmarks.profiling import latent_dynamics
 from benchmarks.profiling.latent_dynamics import PublicMoCoGAN, PublicTGAN, family_and_member, public
 from benchmarks.utils.errors import UserError
@@ -101,7 +101,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def spec(name: str, **sizes: int) -> dict[str, object]:
-    model = yaml.safe_load((MODELS / f"{name}.yaml").read_text())
+    model = full_class_paths(read_config(MODELS / f"{name}.yaml"))
     return {"size": 64, "frames": 16, "channels": 3, "batch_size": 2, "device": "cpu", "model": model, **sizes}
 
 
@@ -133,7 +133,7 @@ def test_tgan_is_clipped_in_its_first_step() -> None:
 def test_names_follow_classes_not_files() -> None:
     for family in ("mocogan", "tgan"):
         for member in MEMBERS:
-            assert family_and_member(yaml.safe_load((MODELS / f"{family}_{member}.yaml").read_text())) == (
+            assert family_and_member(full_class_paths(read_config(MODELS / f"{family}_{member}.yaml"))) == (
                 family,
                 member,
             )
@@ -142,7 +142,7 @@ def test_names_follow_classes_not_files() -> None:
 @pytest.mark.parametrize("name", ["tganv2_ode1", "vid_ode"])
 def test_others_have_no_twin(name: str) -> None:
     with pytest.raises(UserError, match="is timed for MoCoGAN and TGAN"):
-        family_and_member(yaml.safe_load((MODELS / f"{name}.yaml").read_text()))
+        family_and_member(full_class_paths(read_config(MODELS / f"{name}.yaml")))
 
 
 def test_the_public_code_knows_one_size(monkeypatch: pytest.MonkeyPatch) -> None:

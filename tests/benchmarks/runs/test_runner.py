@@ -186,11 +186,11 @@ def test_a_checkpoint_is_tested_not_trained_and_once(run: Run, capfd: pytest.Cap
     assert calls() == ["test evaluation 0 ready.safetensors"]
 
 
-def test_overlays_are_part_of_the_experiment(run: Run, tmp_path: Path) -> None:
-    overlay = (
-        "  - {label: Small, experiment: shapes/learns, overlays: [configs/smoke/learns.yaml, trainer.max_steps=3]}\n"
+def test_overrides_are_part_of_the_experiment(run: Run, tmp_path: Path) -> None:
+    override = (
+        "  - {label: Small, experiment: shapes/learns, overrides: [configs/smoke/learns.yaml, trainer.max_steps=3]}\n"
     )
-    Path("configs/benchmark/tiny.yaml").write_text(BENCHMARK + overlay)
+    Path("configs/benchmark/tiny.yaml").write_text(BENCHMARK + override)
     spec = read_benchmark(Path("configs/benchmark/tiny.yaml"))
     small, plain = (Job(spec, row, 0, Path("runs"), Path("results")) for row in (spec.rows[2], spec.rows[0]))
     assert small.folder != plain.folder
@@ -204,7 +204,10 @@ def test_overlays_are_part_of_the_experiment(run: Run, tmp_path: Path) -> None:
     ("row", "message"),
     [
         ("{label: A, experiment: shapes/lerns}", "'shapes/lerns'. Did you mean 'shapes/learns'?"),
-        ("{label: A, experiment: shapes/learns, overlays: [configs/smoke/lerns.yaml]}", "'configs/smoke/learns.yaml'?"),
+        (
+            "{label: A, experiment: shapes/learns, overrides: [configs/smoke/lerns.yaml]}",
+            "'configs/smoke/learns.yaml'?",
+        ),
     ],
 )
 def test_a_mistyped_file_is_found_before_anything_runs(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.config.resolve import full_class_paths, read_config
 from benchmarks.figures.base import Figure, Trained, build_figure, trained
 from benchmarks.records.record import read_records
 from benchmarks.runs import runner
@@ -21,13 +22,13 @@ from support.tiny_project import BENCHMARK, Run, calls
 HEAD = "title: Tiny\nseeds: [0, 1]\ntasks: [{class_path: benchmarks.evaluation.tasks.Predict}]\n"
 GROUPS = f"""{HEAD}rows:
   - {{label: Learns, group: KTH, experiment: shapes/learns}}
-  - {{label: Learns, group: Penn, experiment: shapes/learns, overlays: [configs/smoke/learns.yaml]}}
+  - {{label: Learns, group: Penn, experiment: shapes/learns, overrides: [configs/smoke/learns.yaml]}}
   - {{label: Secret, group: KTH}}
 """
 JOINED = f"""{HEAD}rows:
   - label: Both
     experiment: shapes/repeats
-    join: {{motion: shapes/learns, video: {{experiment: shapes/learns, overlays: [configs/smoke/learns.yaml]}}}}
+    join: {{motion: shapes/learns, video: {{experiment: shapes/learns, overrides: [configs/smoke/learns.yaml]}}}}
   - {{label: Learns, experiment: shapes/learns}}
 """
 
@@ -143,7 +144,7 @@ def test_a_gallery_needs_a_figure_and_a_figure_must_be_one(run: Run) -> None:
 def test_a_figures_rows_know_their_configuration(run: Run) -> None:
     write(
         BENCHMARK.replace(
-            "shapes/learns}", "shapes/learns, overlays: [configs/smoke/learns.yaml, trainer.max_steps=3]}"
+            "shapes/learns}", "shapes/learns, overrides: [configs/smoke/learns.yaml, trainer.max_steps=3]}"
         )
     )
     spec = read_benchmark(Path("configs/benchmark/tiny.yaml"))
@@ -158,11 +159,9 @@ def test_a_figures_rows_know_their_configuration(run: Run) -> None:
 
 
 def test_two_trained_stages_become_one_file_that_knows_their_cost(tmp_path: Path) -> None:
-    import yaml
-
     paths = []
     for name in ("motion_gan", "motion_to_video_gan"):
-        system = build(yaml.safe_load(Path(f"configs/model/{name}.yaml").read_text()))
+        system = build(full_class_paths(read_config(Path(f"configs/model/{name}.yaml"))))
         system.trained = Training(10, 1.5, "cpu")
         paths.append(tmp_path / f"{name}.safetensors")
         save(system, paths[-1])

@@ -23,7 +23,7 @@ def parser() -> ArgumentParser:
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_a_plan_is_read(path: Path, parser: ArgumentParser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its experiments and overlays are there, its figure can be made, and it measures what its columns name."""
+    """Its experiments and overrides are there, its figure can be made, and it measures what its columns name."""
     monkeypatch.chdir(ROOT)
     spec = read_benchmark(path)
     for row in spec.rows:
