@@ -52,7 +52,7 @@ def read_config(path: Path) -> Config:
         _check_file(path, key, content.get(key))
     recipe = content.pop(RECIPE, None)
     read = {key: inline(value, path.parent) for key, value in content.items()}
-    config = {key: read[key] for key in read if key in PARTS}
+    config = {key: _as_object(key, read[key]) for key in read if key in PARTS}
     config = config if recipe is None else merge(config, read_config(path.parent / recipe))
     config = merge(config, {key: value for key, value in read.items() if key not in PARTS and "." not in str(key)})
     for key, value in read.items():
@@ -141,6 +141,11 @@ def short_class_names(value: Any) -> Any:
     if isinstance(short.get("class_path"), str):
         short["class_path"] = short["class_path"].rpartition(".")[2]
     return short
+
+
+def _as_object(key: str, value: Any) -> Any:
+    """`model: RepeatLast` is short for a class path."""
+    return {"class_path": value} if key in ("model", "data") and isinstance(value, str) else value
 
 
 def _check_file(path: Path, key: str, value: Any) -> None:
