@@ -69,6 +69,6 @@ class EarlierBenchmarks:
 
 def config_of(job: Job) -> dict[str, Any]:
     """The configuration that a row asks for now, with full class paths."""
-    asked = merge(resolve(job.settings["configs"], job.settings["options"]), {"evaluation": job.evaluation})
+    asked = merge(job.settings, {"evaluation": job.evaluation})
     found: dict[str, Any] = full_class_paths(asked)
     return found
