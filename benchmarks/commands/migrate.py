@@ -85,7 +85,8 @@ class Migration:
         if spec is None or row is None:
             return None, f"{path} has no row '{record.row}' now"
         job = Job(spec, row, seed, Path("runs"), results)
-        before, after = renamed_config(full_class_paths(then[1])), config_of(job)
+        before = _by_home(renamed_config(full_class_paths(then[1])), self.new)
+        after = _by_home(config_of(job), self.new)
         if content_hash(before) != content_hash(after):
             changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
             return None, f"its row asks for something else now ({', '.join(changed)})"
@@ -179,6 +180,17 @@ def _rewrite(path: Path, content: dict[str, Any], record: Record) -> None:
     if new != path:
         path.unlink()
         scores.unlink(missing_ok=True)
+
+
+def _by_home(value: Any, definitions: Definitions) -> Any:
+    """The configuration with every class path by where the class is defined, not where it is re-exported."""
+    if isinstance(value, dict):
+        return {key: _by_home(entry, definitions) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_by_home(entry, definitions) for entry in value]
+    if isinstance(value, str) and (found := definitions.find(value)):
+        return ".".join(found)
+    return value
 
 
 def _today(key: str) -> str:

@@ -176,6 +176,9 @@ def carried(project: Path) -> Record:
 
 def test_what_is_proven_is_carried_over_and_then_found(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "lightning_modules/model.py").write_text(CODE.replace("mark", "update"))
+    (project / "lightning_modules/__init__.py").write_text("from lightning_modules.model import Model as Model\n")
+    experiment = project / "configs/experiment/shapes/model.yaml"
+    experiment.write_text(experiment.read_text().replace(".model.Model", ".Model"))  # through the re-export
     monkeypatch.setitem(renamed.IDENTIFIERS, "mark", "update")
     assert read_record(next(Path("benchmarks/results/tiny").glob("*.json"))).stale
     assert migrate.main(["--from", "HEAD", "--write"]) == 0
