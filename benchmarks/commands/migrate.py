@@ -183,7 +183,12 @@ def _rewrite(path: Path, content: dict[str, Any], record: Record) -> None:
 
 
 def _by_home(value: Any, definitions: Definitions) -> Any:
-    """The configuration with every class path by where the class is defined, not where it is re-exported."""
+    """The configuration with every class path by where the class is defined, not where it is re-exported.
+
+    An optimiser or scheduler of torch is called by its bare name, as the parser lets it be.
+    """
+    if isinstance(value, str) and value.startswith(("torch.optim.", "torch.nn.")):
+        return value.rpartition(".")[2]
     if isinstance(value, dict):
         return {key: _by_home(entry, definitions) for key, entry in value.items()}
     if isinstance(value, list):
