@@ -14,6 +14,8 @@ from benchmarks.lightning_cli import main
 from benchmarks.records.record import read_records
 from datamodules.storage.video import write_video
 
+pytestmark = pytest.mark.usefixtures("rows_in_process")
+
 ROOT = Path(__file__).parents[1]
 PAGE = re.sub(r"^   ", "", (ROOT / "docs" / "your_own_videos.md").read_text(), flags=re.MULTILINE)
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -51,7 +53,7 @@ def test_every_step_works(here: Path, capfd: pytest.CaptureFixture[str]) -> None
                 assert main([*words, "--config=tiny.yaml"]) == 0, line
             else:
                 with pytest.raises(SystemExit) as end:
-                    benchmarks(words + (["--fork"] if words[0] == "run" else []))
+                    benchmarks(words)
                 assert end.value.code == 0, (line, capfd.readouterr().err[-2000:])
             done.append(" ".join([command, words[0]]))
     assert done == [

@@ -28,7 +28,7 @@ def main(folder: Path = Path("runs/demo")) -> int:
     results = folder / "results"
     parser = argparse.ArgumentParser()
     run.add_arguments(parser)
-    code = run.main(parser.parse_args([str(BENCHMARK), "--runs", str(folder), "--results", str(results), "--fork"]))
+    code = run.main(parser.parse_args([str(BENCHMARK), "--runs", str(folder), "--results", str(results)]))
     records = list(read_records(results).values())
     for task in ("predict", "interpolate"):
         for table in tables(spec, [record for record in records if record.task["name"] == task], task):

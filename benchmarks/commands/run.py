@@ -30,9 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-stale", action="store_true", help="keep what was trained or recorded by code that has changed since"
     )
-    parser.add_argument(
-        "--fork", action="store_true", help="start rows as copies of this process: faster for many short ones on a CPU"
-    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints and logs")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of committed records")
     add_launcher_arguments(parser)
@@ -58,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
             start = time.monotonic()
             try:
                 with folder_lock(job) as lock:
-                    outcome = run_job(job, args.accept_stale, lock, args.fork)
+                    outcome = run_job(job, args.accept_stale, lock)
             except (RowError, RecordError, OSError) as error:
                 print(f"{job.name} failed: {error}", file=sys.stderr, flush=True)
                 outcome = "failed"

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from benchmarks.forked import Forked
 from benchmarks.records.clip_scores import beside
 from benchmarks.records.provenance import Code
 from benchmarks.runs.job import (
@@ -34,14 +33,13 @@ JOIN = (sys.executable, "-m", "benchmarks.runs.join_stages")
 _TAIL = 12
 
 
-def run_job(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> str:
+def run_job(job: Job, accept_stale: bool, lock: int | None) -> str:
     """Train and test one row, or skip it if it has valid records; returns "done" or "skipped".
 
     Args:
         job: the row and seed.
         accept_stale: keep what was trained or recorded by code that has changed since.
         lock: the descriptor of the folder's lock, which the child process inherits.
-        fork: start `lightning` as a copy of this process.
 
     Raises:
         RowError: if training or testing failed.
@@ -55,23 +53,23 @@ def run_job(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> str:
     for stage in job.stages.values():
         with folder_lock(stage) as own:
             print(f"  {stage.row.label}:", flush=True)
-            _train(stage, accept_stale, own, fork)
+            _train(stage, accept_stale, own)
     if job.stages:
         _join(job)
     if job.trains:
-        _train(job, accept_stale, lock, fork)
+        _train(job, accept_stale, lock)
     marker.unlink(missing_ok=True)
     for old in job.evaluation_folder.glob("record*.json"):
         old.unlink()
         beside(old).unlink(missing_ok=True)
-    _lightning(job, "test", job.test_command(), lock, fork)
+    _lightning(job, "test", job.test_command(), lock)
     write_text(marker, job.request)
     if not collect_records(job, accept_stale=True):
         print("  wrote no record: the model answers none of the tasks", flush=True)
     return "done"
 
 
-def _train(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> None:
+def _train(job: Job, accept_stale: bool, lock: int | None) -> None:
     """Train to the end, from the last checkpoint if what it was trained with is what is asked for now."""
     path = job.folder / "training.json"
     state = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
@@ -93,7 +91,7 @@ def _train(job: Job, accept_stale: bool, lock: int | None, fork: bool) -> None:
     write_text(path, json.dumps({**state, "finished": False}, indent=1))
     last = job.trained_checkpoint("last")
     print(f"  training{f', from {last}' if last else ''}", flush=True)
-    _lightning(job, "fit", job.fit_command(), lock, fork)
+    _lightning(job, "fit", job.fit_command(), lock)
     if job.trained_checkpoint("last") is None:
         raise RowError(f"`lightning fit` ended well but left no last.ckpt below {job.folder}.")
     write_text(path, json.dumps({**state, "finished": True}, indent=1))
@@ -107,12 +105,12 @@ def _join(job: Job) -> None:
         raise RowError(f"The stages could not be joined: {done.stderr.strip()}")
 
 
-def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None, fork: bool) -> None:
+def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None) -> None:
     """Run `lightning`; what it says as errors also goes to a log, whose end is shown if it fails."""
     log = job.folder / f"{step}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=_TAIL)
-    with log.open("a", encoding="utf-8") as file, _started(words, lock, fork) as child:
+    with log.open("a", encoding="utf-8") as file, start_lightning(words, lock) as child:
         file.write(f"$ lightning {' '.join(words)}\n")
         try:
             for line in child.stderr or ():
@@ -129,10 +127,8 @@ def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None, fork
         raise RowError(f"`lightning {step}` {how}. The whole log is {log}; its end:\n{''.join(tail).rstrip()}")
 
 
-def _started(words: Sequence[str], lock: int | None, fork: bool) -> "subprocess.Popen[str] | Forked":
+def start_lightning(words: Sequence[str], lock: int | None) -> "subprocess.Popen[str]":
     """The command, running; it holds the lock too, because it may outlive a killed parent."""
-    if fork:
-        return Forked(words)
     return subprocess.Popen(
         [*LIGHTNING, *words],
         stderr=subprocess.PIPE,
@@ -143,7 +139,7 @@ def _started(words: Sequence[str], lock: int | None, fork: bool) -> "subprocess.
     )
 
 
-def _stop(child: "subprocess.Popen[str] | Forked") -> None:
+def _stop(child: "subprocess.Popen[str]") -> None:
     child.terminate()
     try:
         child.wait(timeout=20.0)

@@ -24,6 +24,8 @@ from benchmarks.utils.errors import UserError
 from datamodules.storage.video import read_video
 from lightning_modules.checkpoints.build import build, save
 
+pytestmark = pytest.mark.usefixtures("rows_in_process")
+
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).parents[2]
@@ -151,10 +153,10 @@ def test_what_a_figure_cannot_draw_is_said(rows: Sequence[Trained], tmp_path: Pa
 
 
 def run(spec: dict[str, Any], name: str, folder: Path) -> list[str]:
-    """Run a benchmark as the command does, its rows as forks of this process; the names of the figure's files."""
+    """Run a benchmark as the command does, its rows in this process; the names of the figure's files."""
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(spec))
-    words = ["run", str(path), "--fork", f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
+    words = ["run", str(path), f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
     with pytest.raises(SystemExit) as stop:
         benchmarks(words)
     assert stop.value.code == 0

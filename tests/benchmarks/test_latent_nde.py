@@ -27,6 +27,8 @@ from benchmarks.utils.pixels import from_pixels
 from lightning_modules.checkpoints.build import build
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 
+pytestmark = pytest.mark.usefixtures("rows_in_process")
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "configs" / "benchmark"
 SMALL = ROOT / "configs" / "experiment" / "generate_moving_shapes"
@@ -117,12 +119,12 @@ def tiny(name: str, labels: list[str], overrides: list[str]) -> dict[str, Any]:
 
 
 def run(spec: dict[str, Any], name: str, folder: Path) -> list[str]:
-    """Run a benchmark as the command does, its rows as forks of this process; the names of the figure's files."""
+    """Run a benchmark as the command does, its rows in this process; the names of the figure's files."""
     from benchmarks.cli import benchmarks
 
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(spec))
-    words = ["run", str(path), "--fork", f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
+    words = ["run", str(path), f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
     with pytest.raises(SystemExit) as stop:
         benchmarks(words)
     assert stop.value.code == 0

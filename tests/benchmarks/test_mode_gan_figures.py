@@ -9,6 +9,8 @@ import yaml
 from benchmarks.config.resolve import read_config
 from benchmarks.records.record import read_record
 
+pytestmark = pytest.mark.usefixtures("rows_in_process")
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,12 +39,12 @@ def test_a_joined_model_is_its_two_stages_without_their_critics(path: Path) -> N
 
 
 def run(spec: dict[str, Any], name: str, folder: Path) -> list[Path]:
-    """Run a benchmark as the command does, its rows as forks of this process; the figure's files."""
+    """Run a benchmark as the command does, its rows in this process; the figure's files."""
     from benchmarks.cli import benchmarks
 
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(spec))
-    words = ["run", str(path), "--fork", f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
+    words = ["run", str(path), f"--runs={folder / 'runs'}", f"--results={folder / 'results'}"]
     with pytest.raises(SystemExit) as stop:
         benchmarks(words)
     assert stop.value.code == 0

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from benchmarks.cli import lightning
-from benchmarks.forked import Forked
 from benchmarks.lightning_cli import main
 from benchmarks.records.provenance import ROOT
 from lightning_modules.checkpoints.build import load, save
@@ -155,18 +154,12 @@ def test_weights_of_another_model_are_refused_in_one_line(here: Path, capsys: py
 
 
 def test_data_that_are_not_here_are_said_in_one_line(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """By the command and by its forked twin, which `benchmarks run --fork` starts."""
     options = {"archives": "nowhere", "root": "data", "size": 16, "sampling": DATA["init_args"]["sampling"]}
     faces = write("faces.yaml", data={"class_path": "MUG", "init_args": options})
     with pytest.raises(SystemExit) as end:
         lightning(["fit", EXPERIMENT, faces])
     assert end.value.code == 2
     told = capfd.readouterr().err
-    assert "nowhere must hold" in told
-    assert "Traceback" not in told
-    with capfd.disabled(), Forked(["fit", EXPERIMENT, faces, "--seed_everything=1"]) as process:
-        told = process.stderr.read()
-        assert process.wait() == 2
     assert "nowhere must hold" in told
     assert "Traceback" not in told
 

@@ -16,6 +16,8 @@ from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.errors import UserError
 from support.record_maker import make_record
 
+pytestmark = pytest.mark.usefixtures("rows_in_process")
+
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
 BENCHMARKS = sorted((CONFIGS / "benchmark").glob("vid_ode_*.yaml"))
@@ -151,7 +153,7 @@ def test_figure_4_runs_through_the_command(tmp_path: Path, monkeypatch: pytest.M
     spec["rows"] = [row for row in spec["rows"] if row["label"] != "Vid-RNN"]  # Vid-ODE's smoke override has ODEs
     path = tmp_path / "vid_ode_fig4.yaml"
     path.write_text(yaml.safe_dump(spec))
-    words = ["run", str(path), "--fork", f"--runs={tmp_path / 'runs'}", f"--results={tmp_path / 'results'}"]
+    words = ["run", str(path), f"--runs={tmp_path / 'runs'}", f"--results={tmp_path / 'results'}"]
     with pytest.raises(SystemExit) as stop:
         benchmarks(words)
     assert stop.value.code == 0

@@ -48,7 +48,7 @@ def job_spec_of(job: Job, args: argparse.Namespace) -> JobSpec:
     """The command that runs one job alone, and what it brings home."""
     words = ["run", str(args.benchmark), f"--only={job.row.name}", f"--seeds={job.seed}"]
     words += [f"--runs={job.runs}", f"--results={job.results}"]
-    words += [f"--{name.replace('_', '-')}" for name in ("accept_stale", "fork") if getattr(args, name)]
+    words += ["--accept-stale"] if args.accept_stale else []
     folders = {str(job.folder), *(str(stage.folder) for stage in job.stages.values())}
     here = Path(job.results)
     brought = () if here.is_absolute() else (f"{here / job.spec.name}/{slug(job.row.label)}-s{job.seed}-*",)

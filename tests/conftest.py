@@ -1,0 +1,36 @@
+"""What tests of several packages share."""
+
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from benchmarks.lightning_cli import main
+
+
+class InProcess:
+    """What the runner needs of `subprocess.Popen`, for a `lightning` command that has already run in this process."""
+
+    stderr = ()
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.code = main(list(words))
+
+    def __enter__(self) -> "InProcess":
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def wait(self) -> int:
+        return self.code
+
+
+@pytest.fixture
+def rows_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`benchmarks run` trains and tests its rows here, without a process and ten seconds of imports for each."""
+
+    def start(words: Sequence[str], lock: int | None) -> InProcess:
+        monkeypatch.setattr(sys, "argv", ["lightning", *words])
+        return InProcess(words)
+
+    monkeypatch.setattr("benchmarks.runs.runner.start_lightning", start)
