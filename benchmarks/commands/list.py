@@ -5,7 +5,9 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from benchmarks.config.resolve import is_config_file, read_config, read_yaml
 from benchmarks.records.provenance import ROOT
 from benchmarks.records.source_tree import descendants, find
 from benchmarks.runs.spec import read_benchmark
@@ -51,9 +53,42 @@ def metadata_of(class_path: str, root: Path = ROOT) -> dict[str, str]:
 
 
 def _experiments() -> Entries:
+    """Model, data, task, size and cost of each, in columns."""
     folder = _CONFIGS / "experiment"
-    for path in sorted(folder.rglob("*.yaml")):
-        yield path.relative_to(folder).with_suffix("").as_posix(), _comment(path)
+    lines = {
+        path.relative_to(folder).with_suffix("").as_posix(): _columns(path) for path in sorted(folder.rglob("*.yaml"))
+    }
+    widths = [max(map(len, column)) for column in zip(*lines.values(), strict=True)]
+    for name, columns in lines.items():
+        yield name, "  ".join(f"{word:{width}}" for word, width in zip(columns, widths, strict=True))
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    """What a user chooses an experiment by."""
+    try:
+        config = read_config(path)
+    except UserError as error:
+        return (f"broken: {error}", "", "", "", "")
+    model, data = (_class_name(config.get(part)) for part in ("model", "data"))
+    named = str(read_yaml(path).get("model", ""))
+    parts = Path(named).stem.split("_") if is_config_file(named) else []
+    tasks = [_class_name(task).lower() for task in config.get("evaluation", {}).get("tasks", [])]
+    size = "small" if {"small", "demo"} & {*parts, *path.stem.split("_")} else "paper"
+    trains = "trainer" in config or "budget" in config
+    return model, data, "+".join(tasks), size if trains else "-", _cost(config) if trains else "no training"
+
+
+def _class_name(config: Any) -> str:
+    path = config.get("class_path", "") if isinstance(config, dict) else config
+    return str(path or "-").rpartition(".")[2]
+
+
+def _cost(config: dict[str, Any]) -> str:
+    """How long a training lasts: by its budget, else its epochs."""
+    budget, epochs = config.get("budget", {}), config.get("trainer", {}).get("max_epochs")
+    said = [f"{budget['generator_updates']:,} updates"] if "generator_updates" in budget else []
+    said += [f"{budget['seconds']:,} s"] if "seconds" in budget else []
+    return ", ".join(said or [f"{epochs} epoch{'s' * (epochs != 1)}" if epochs else "no end"])
 
 
 def _benchmarks() -> Entries:
@@ -84,16 +119,6 @@ def _baselines() -> Entries:
 
 def _classes(base: str, prefix: str = "") -> Entries:
     return ((entry.path, entry.summary) for entry in descendants(base) if entry.path.startswith(prefix))
-
-
-def _comment(path: Path) -> str:
-    """The first sentence of the comment that a config begins with."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.lstrip("# ").strip())
-    return _sentence(" ".join(lines))
 
 
 def _sentence(text: str) -> str:
