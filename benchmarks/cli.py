@@ -1,8 +1,10 @@
 """The commands `lightning` and `benchmarks`; imports no torch, so that help and error messages appear at once."""
 
 import argparse
+import ctypes
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -76,6 +78,13 @@ def lightning(arguments: Sequence[str] | None = None) -> NoReturn:
     from benchmarks.lightning_cli import main  # five seconds of torch
 
     sys.exit(main(arguments))
+
+
+def child() -> None:
+    """The `benchmarks` command of a worker; on Linux the system ends it (SIGTERM) when the worker dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    benchmarks()
 
 
 def _benchmarks(arguments: list[str]) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks.records.record import RecordError
-from benchmarks.runs.job import Job, RowError, count_of_records, folder_lock, valid_records
+from benchmarks.runs.filing import RowError, count_of_records, folder_lock, valid_records
+from benchmarks.runs.job import Job
 from benchmarks.runs.launchers.submit import add_arguments as add_launcher_arguments
 from benchmarks.runs.launchers.submit import launch_jobs
 from benchmarks.runs.runner import run_job
@@ -26,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only", action="append", default=[], metavar="ROW", help="only this row or group of rows; may be repeated"
     )
     parser.add_argument("--seeds", metavar="0,1", help="only these seeds, instead of the benchmark's own")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be run and run nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print what would run, and run nothing")
     parser.add_argument(
-        "--accept-stale", action="store_true", help="keep what was trained or recorded by code that has changed since"
+        "--accept-stale", action="store_true", help="also accept trainings and records of code that has changed since"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints and logs")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of committed records")
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run what has no valid record yet; returns 1 if any row is left without one."""
+    """Run every row without a valid record; returns 1 if a row failed."""
     path = Path(args.benchmark)
     if not path.suffix and len(path.parts) == 1:
         path = Path("configs/benchmark") / f"{path}.yaml"
@@ -70,20 +71,20 @@ def main(args: argparse.Namespace) -> int:
         for path in draw_figure(spec, jobs, args.runs / "figures" / spec.name):
             print(f"Look at {path}")
     if failed:
-        print(f"Failed: {'; '.join(failed)}. Run the same command again to go on where they stopped.", file=sys.stderr)
+        print(f"Failed: {'; '.join(failed)}. Rerun the command to resume.", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _jobs(spec: BenchmarkSpec, args: argparse.Namespace) -> list[Job]:
-    """What is asked for, seed by seed, so that the first seed soon gives a whole table."""
+    """The jobs in order: all rows of the first seed first, so that a whole table is there early."""
     rows = [row for row in spec.rows if row.experiment is not None]
     labels = {name for row in rows for name in (row.label, row.name, row.group) if name}
     without = {name for row in spec.rows if row.experiment is None for name in (row.label, row.name) if name} - labels
     for label in args.only:
         if label in without:
             raise UserError(
-                f"{label} of {spec.name} names no experiment: the project has no such model yet, so the row stands "
-                f"with its published numbers alone. Rows to run: {', '.join(sorted(labels))}."
+                f"{label} of {spec.name} names no experiment: the project has no such model, and the row shows "
+                f"published numbers only. Rows that can run: {', '.join(sorted(labels))}."
             )
         if label not in labels:
             raise unknown_name_error(f"row in {spec.name}:", label, sorted(labels))
@@ -117,7 +118,7 @@ def _outlook(job: Job, accept_stale: bool) -> str:
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """While rows run, SIGTERM ends them as cleanly as Ctrl-C."""
+    """SIGTERM raises KeyboardInterrupt while rows run, so that it ends them like Ctrl-C."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

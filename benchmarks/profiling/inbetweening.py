@@ -25,7 +25,7 @@ from datamodules.files import write_text
 from lightning_modules.adversarial import detached, frozen
 from lightning_modules.callbacks.compile import channels_last
 from lightning_modules.checkpoints.build import build
-from lightning_modules.inbetweening import Fakes, Inbetweening, views
+from lightning_modules.inbetweening import Inbetweening, InbetweeningFakes, views
 from lightning_modules.losses.adversarial import non_saturating_fake, non_saturating_real
 
 NETWORKS = "lightning_modules.networks"
@@ -107,7 +107,7 @@ def plain_step(system: Inbetweening, batch: Batch) -> None:
         fakes = system.generate_fakes(batch)
     total = torch.zeros(())
     assert isinstance(batch.clip, VideoClip)
-    truth = Fakes(batch.clip.frames, fakes.middle)
+    truth = InbetweeningFakes(batch.clip.frames, fakes.middle)
     for critic, real, fake in zip(system.critics.values(), views(truth), views(fakes), strict=True):
         for judged, loss, sign in ((real, non_saturating_real, -1), (fake, non_saturating_fake, 1)):
             x = judged.detach().requires_grad_()
@@ -162,7 +162,7 @@ def memory(size: int, width: int, clips: int, recompute: bool, blocks: int = 24)
         with PeakMemory() as count:
             assert isinstance(batch.clip, VideoClip)
             frames = batch.clip.frames
-            fakes = Fakes(system.generate_clip(frames[:, 0], frames[:, -1], u), middle)
+            fakes = InbetweeningFakes(system.generate_clip(frames[:, 0], frames[:, -1], u), middle)
             torch.stack(list(system.critic_losses(batch, detached(fakes)).values())).sum().backward()
             with frozen(system.critics):
                 torch.stack(list(system.generator_losses(batch, fakes).values())).sum().backward()

@@ -1,9 +1,6 @@
-"""Jobs: one row of a benchmark with one seed; where its files are, what it asks for, and whether that is done."""
+"""Jobs: one row of a benchmark with one seed; where its files are, and the commands that train and test it."""
 
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +9,6 @@ from typing import Any
 import yaml
 
 from benchmarks.config.resolve import full_class_paths, is_config_file, resolve, short_class_names
-from benchmarks.records.clip_scores import beside, copy_per_clip
 from benchmarks.records.provenance import Code, code_of_training
 from benchmarks.records.record import Record, read_record
 from benchmarks.records.source_tree import lineage
@@ -21,21 +17,20 @@ from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.io import content_hash, slug
 from datamodules.files import write_text
 
-try:
-    import fcntl
-except ImportError:  # Windows: nothing keeps two runs off one folder there
-    fcntl = None  # type: ignore[assignment]
-
 EXPERIMENTS = Path("configs/experiment")
-
-
-class RowError(Exception):
-    """A row could not be done; the others go on."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One row with one seed. Two jobs that train the same thing share a folder, and so the training."""
+    """One row with one seed. Two jobs with the same training share a folder, so the training runs once.
+
+    Args:
+        spec: the benchmark.
+        row: one of its rows.
+        seed: of data order, weights and noise.
+        runs: folder of checkpoints and logs.
+        results: folder of committed records.
+    """
 
     spec: BenchmarkSpec
     row: Row
@@ -45,7 +40,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The name in messages."""
         return f"{self.row.name}, seed {self.seed}"
 
     @property
@@ -55,18 +50,18 @@ class Job:
 
     @property
     def stages(self) -> dict[str, "Job"]:
-        """The trainings that a joined row is made of, by name; shared with rows that train the same."""
+        """The trainings of a joined row, by name; a row with the same training shares it."""
         rows = {name: Row(f"{self.row.name} ({name})", **vars(stage)) for name, stage in self.row.join.items()}
         return {name: replace(self, row=row) for name, row in rows.items()}
 
     @property
     def joined(self) -> Path:
-        """Where the networks of the stages are joined."""
+        """The file of the joined network."""
         return self.evaluation_folder / "joined.safetensors"
 
     @property
     def checkpoint(self) -> Path | None:
-        """The file that is tested instead of training, if the row names one or joins two."""
+        """The checkpoint that is tested without training: the row's own, or the joined one."""
         if self.row.join:
             return self.joined
         return None if self.row.checkpoint is None else Path(self.row.checkpoint.format(seed=self.seed))
@@ -102,7 +97,7 @@ class Job:
         for stage in self.stages.values():
             stage.check()
         if self.checkpoint is not None and not self.row.join and not self.checkpoint.is_file():
-            raise UserError(f"The checkpoint of the row '{self.row.label}', {self.checkpoint}, is not there.")
+            raise UserError(f"The checkpoint of the row '{self.row.label}', {self.checkpoint}, does not exist.")
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -174,7 +169,7 @@ class Job:
         return ["test", *self.options, f"--config={config}", *([f"--ckpt_path={weights}"] if weights else [])]
 
     def filed(self) -> dict[Path, Record]:
-        """The row's records among the results, whatever was asked."""
+        """The row's records among the results, also of earlier requests."""
         paths = sorted((self.results / self.spec.name).glob(f"{slug(self.row.label)}-s{self.seed}-*.json"))
         found = {path: read_record(path) for path in paths}
         place = self.row.group, self.row.label
@@ -188,7 +183,7 @@ class Job:
     @property
     def _experiment(self) -> str:
         if self.row.experiment is None:
-            raise UserError(f"The row '{self.row.name}' has no experiment: its model is not here.")
+            raise UserError(f"The row '{self.row.name}' has no experiment: the project has no such model.")
         return self.row.experiment.removesuffix(".yaml")
 
     @property
@@ -200,65 +195,6 @@ class Job:
     def _selection(self) -> str:
         chosen = self.evaluation.get("selection") or self.settings.get("evaluation", {}).get("selection") or "last"
         return "best" if chosen.startswith("best") else "last"
-
-
-def valid_records(job: Job, accept_stale: bool) -> list[Record]:
-    """The row's records of exactly what is asked for, by the code as it is now."""
-    records = [record for record in job.filed().values() if record.request == job.request]
-    return [] if any(record.stale for record in records) and not accept_stale else records
-
-
-def collect_records(job: Job, accept_stale: bool) -> list[Path]:
-    """Copy the evaluation's records to the results, in the place of those they supersede."""
-    found = {path: read_record(path) for path in sorted(job.evaluation_folder.glob("record*.json"))}
-    if not accept_stale and any(record.stale for record in found.values()):
-        return []
-    folder = job.results / job.spec.name
-    written = []
-    for source, record in found.items():
-        path = folder / record.file_name
-        if not path.is_file() or read_record(path) != record:
-            record.write(path)
-        if beside(source).is_file():
-            copy_per_clip(source, path)
-        written.append(path)
-    for path in job.filed():
-        if written and path not in written:
-            path.unlink()
-            beside(path).unlink(missing_ok=True)
-    return written
-
-
-def count_of_records(records: Sequence[Record]) -> str:
-    """In words, such as `2 valid records`."""
-    return f"{len(records)} valid record{'s' if len(records) != 1 else ''}"
-
-
-def unused_folder(folder: Path) -> Path:
-    """`<folder>.old-<n>` with the lowest n that is free."""
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
-        number += 1
-    return aside
-
-
-@contextmanager
-def folder_lock(job: Job) -> Iterator[int | None]:
-    """Keep other runs off the job's folder, until this process and the one it started have ended."""
-    if fcntl is None:
-        yield None
-        return
-    path = job.folder.with_name(f"{job.folder.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RowError(f"Another process is working in {job.folder}. Wait for it, or stop it.") from error
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _short(override: str) -> str:

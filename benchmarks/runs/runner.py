@@ -1,7 +1,7 @@
 """Runner: trains and tests one row with one seed in `lightning` processes of its own. Imports no torch.
 
-Each row is a process: whatever happens to it, the others go on, and a run that is killed loses no more than what its
-training did since its last checkpoint.
+Each row is a process: a row that fails does not stop the others, and a killed run loses only the training since its
+last checkpoint.
 """
 
 import json
@@ -13,8 +13,7 @@ from dataclasses import asdict
 
 from benchmarks.records.clip_scores import beside
 from benchmarks.records.provenance import Code
-from benchmarks.runs.job import (
-    Job,
+from benchmarks.runs.filing import (
     RowError,
     collect_records,
     count_of_records,
@@ -22,13 +21,14 @@ from benchmarks.runs.job import (
     unused_folder,
     valid_records,
 )
+from benchmarks.runs.job import Job
 from datamodules.files import write_text
 
 LIGHTNING = (sys.executable, "-c", "from benchmarks.cli import lightning; lightning()")
-"""The `lightning` command of this very installation."""
+"""The `lightning` command of this installation."""
 
 JOIN = (sys.executable, "-m", "benchmarks.runs.join_stages")
-"""Joins two checkpoints to one: `motion video out`."""
+"""Joins two checkpoints: `motion video out`."""
 
 _TAIL = 12
 
@@ -65,12 +65,12 @@ def run_job(job: Job, accept_stale: bool, lock: int | None) -> str:
     _lightning(job, "test", job.test_command(), lock)
     write_text(marker, job.request)
     if not collect_records(job, accept_stale=True):
-        print("  wrote no record: the model answers none of the tasks", flush=True)
+        print("  no record: the model supports none of the tasks", flush=True)
     return "done"
 
 
 def _train(job: Job, accept_stale: bool, lock: int | None) -> None:
-    """Train to the end, from the last checkpoint if what it was trained with is what is asked for now."""
+    """Train to the end; resume from the last checkpoint if settings and code are unchanged."""
     path = job.folder / "training.json"
     state = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     code = job.training_code
@@ -80,12 +80,12 @@ def _train(job: Job, accept_stale: bool, lock: int | None) -> None:
     elif state is not None and not accept_stale and (changed := Code(**state["code"]).difference(code)):
         reason = f"{changed}; --accept-stale would keep it"
     if reason:
-        aside = unused_folder(job.folder)
-        job.folder.rename(aside)
-        print(f"  training anew, because {reason}; the old run is now {aside}", flush=True)
+        moved = unused_folder(job.folder)
+        job.folder.rename(moved)
+        print(f"  training from scratch because {reason}; the old run was moved to {moved}", flush=True)
         state = None
     if state is not None and state["finished"] and job.trained_checkpoint("last"):
-        print("  is trained already", flush=True)
+        print("  already trained", flush=True)
         return
     state = state or {"request": job.training_request, "code": asdict(code)}
     write_text(path, json.dumps({**state, "finished": False}, indent=1))
@@ -93,12 +93,12 @@ def _train(job: Job, accept_stale: bool, lock: int | None) -> None:
     print(f"  training{f', from {last}' if last else ''}", flush=True)
     _lightning(job, "fit", job.fit_command(), lock)
     if job.trained_checkpoint("last") is None:
-        raise RowError(f"`lightning fit` ended well but left no last.ckpt below {job.folder}.")
+        raise RowError(f"`lightning fit` succeeded but left no last.ckpt in {job.folder}.")
     write_text(path, json.dumps({**state, "finished": True}, indent=1))
 
 
 def _join(job: Job) -> None:
-    """Make one network of the two stages', in a process of its own."""
+    """Join the networks of the two stages, in a process of its own."""
     stages = [str(stage.trained_checkpoint("last")) for stage in job.stages.values()]
     done = subprocess.run([*JOIN, *stages, str(job.joined)], stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -106,7 +106,7 @@ def _join(job: Job) -> None:
 
 
 def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None) -> None:
-    """Run `lightning`; what it says as errors also goes to a log, whose end is shown if it fails."""
+    """Run `lightning`; its standard error also goes to a log, whose last lines are shown if it fails."""
     log = job.folder / f"{step}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=_TAIL)
@@ -124,7 +124,7 @@ def _lightning(job: Job, step: str, words: Sequence[str], lock: int | None) -> N
             raise
     if code:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        raise RowError(f"`lightning {step}` {how}. The whole log is {log}; its end:\n{''.join(tail).rstrip()}")
+        raise RowError(f"`lightning {step}` {how}. The log is {log}; its last lines:\n{''.join(tail).rstrip()}")
 
 
 def start_lightning(words: Sequence[str], lock: int | None) -> "subprocess.Popen[str]":

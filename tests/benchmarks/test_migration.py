@@ -17,7 +17,8 @@ from benchmarks.records.proof import Proof
 from benchmarks.records.provenance import code_of_record
 from benchmarks.records.record import Record, read_record
 from benchmarks.records.upgrade import upgraded
-from benchmarks.runs.job import Job, valid_records
+from benchmarks.runs.filing import valid_records
+from benchmarks.runs.job import Job
 from benchmarks.runs.spec import read_benchmark
 from lightning_modules.checkpoints import renamed as models
 from lightning_modules.checkpoints.build import load

@@ -1,8 +1,6 @@
-"""JobSpec: what a launched job is, and what its worker does. Imports no torch."""
+"""What a launched job is, and how its worker runs it. Imports no torch."""
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 from collections import deque
@@ -15,19 +13,19 @@ from benchmarks.utils.errors import UserError
 from datamodules.files import atomic_path
 
 _TAIL = 20
-CHILD = (sys.executable, "-c", "from benchmarks.runs.launchers.worker import child; child()")
-"""A `benchmarks` command of this very installation that ends with the worker that started it."""
+CHILD = (sys.executable, "-c", "from benchmarks.cli import child; child()")
+"""The `benchmarks` command of this installation, which ends when its worker ends."""
 
 
 @dataclass(frozen=True)
 class JobSpec:
-    """One job: a `benchmarks` command, and what is to be brought home.
+    """One job: a `benchmarks` command, and the files to copy back.
 
     Args:
-        name: how tables and messages call it.
+        name: in tables and messages.
         words: after `benchmarks`.
         folders: where it writes; no two jobs spec in one folder at a time.
-        collect: patterns of the files to bring home, relative to the working folder.
+        collect: patterns of the files to copy back, relative to the working folder.
         environment: variables to set.
     """
 
@@ -39,7 +37,7 @@ class JobSpec:
 
 
 class Artifact(NamedTuple):
-    """A file that a job brings home: its bytes, and when it was written (Unix seconds)."""
+    """A file that a job copies back: its bytes, and its time of writing (Unix seconds)."""
 
     content: bytes
     time: float
@@ -50,10 +48,10 @@ class Outcome:
     """How a job ended.
 
     Args:
-        code: of its process; 0 is good.
-        tail: the last lines that it said as errors.
-        files: what it brings home, by path relative to the working folder.
-        lost: whether the worker was lost, so that another might do the job.
+        code: exit code of its process; 0 is success.
+        tail: the last lines of its standard error.
+        files: what it copies back, by path relative to the working folder.
+        lost: whether the worker was lost; the job can then be submitted again.
     """
 
     code: int
@@ -68,7 +66,7 @@ def perform(
     command: Sequence[str] = CHILD,
     started: Callable[["subprocess.Popen[str]"], None] = lambda _: None,
 ) -> Outcome:
-    """Do a job in the working folder `folder`; a process that is killed counts as a lost worker."""
+    """Run a job in the working folder `folder`; a killed process counts as a lost worker."""
     tail: deque[str] = deque(maxlen=_TAIL)
     environment = {**os.environ, **spec.environment}
     with subprocess.Popen(
@@ -87,28 +85,21 @@ def perform(
     return Outcome(code, "".join(tail), _files(spec, Path(folder)), lost=code < 0)
 
 
-def child() -> None:
-    """`benchmarks`, asked to end by the system (Linux) when the worker above it dies."""
-    from benchmarks.cli import benchmarks
-
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-    benchmarks()
-
-
 def write_files(files: Mapping[str, Artifact], home: Path) -> list[Path]:
-    """Write what is not there yet or is older, each file whole or not at all; returns the paths written.
+    """Write each file atomically unless it exists and is as new; returns the paths written.
 
-    Where home is the folder that the worker worked in, there is nothing to write.
+    Nothing is written if the worker shares the folder.
 
     Raises:
-        UserError: for a path that leads out of `home`.
+        UserError: for a path outside of `home`.
     """
     written = []
     for name, (content, moment) in files.items():
         path = home / name
         if not path.resolve().is_relative_to(home.resolve()):
-            raise UserError(f"A job brought a file with the path '{name}', which leads out of {home}. It is refused.")
+            raise UserError(
+                f"A job returned a file with the path '{name}', which is outside of {home}; it is not written."
+            )
         if path.is_file() and path.stat().st_mtime >= moment:
             continue
         with atomic_path(path) as temporary:

@@ -101,7 +101,7 @@ def test_a_failed_row_shows_the_end_of_its_log(
     monkeypatch.setenv("STUB_FAIL", "learns")
     assert run("--seeds=0") == 1
     error = capfd.readouterr().err
-    assert "ended with code 7. The whole log is runs/shapes/learns/0/fit.log; its end:\nTraceback: the fields" in error
+    assert "ended with code 7. The log is runs/shapes/learns/0/fit.log; its last lines:\nTraceback: the fields" in error
     assert "the fields do not fit" in Path("runs/shapes/learns/0/fit.log").read_text()
 
 
@@ -133,7 +133,7 @@ def test_changed_settings_train_anew_and_keep_the_old_run(run: Run, capfd: pytes
     )
     assert run("--seeds=0", "--only=Learns") == 0
     assert calls() == ["fit learns 0 -", f"test evaluation 0 {LAST.format(0)}"]
-    assert "training anew, because its settings have changed" in capfd.readouterr().out
+    assert "because its settings have changed" in capfd.readouterr().out
     assert Path("runs/shapes/learns/0.old-1/checkpoints/last.ckpt").is_file()
     assert len(read_records(Path("benchmarks/results"))) == 2  # the old records are superseded
 
@@ -177,7 +177,7 @@ def test_a_checkpoint_is_tested_not_trained_and_once(run: Run, capfd: pytest.Cap
     spec = Path("configs/benchmark/tiny.yaml")
     spec.write_text(BENCHMARK + "  - {label: Ready, experiment: shapes/learns, checkpoint: ready.safetensors}\n")
     assert run("--only=Ready") == 2
-    assert "The checkpoint of the row 'Ready', ready.safetensors, is not there." in capfd.readouterr().err
+    assert "The checkpoint of the row 'Ready', ready.safetensors, does not exist." in capfd.readouterr().err
     Path("ready.safetensors").write_bytes(b"weights")
     assert run("--only=Ready") == 0
     assert calls() == ["test evaluation 0 ready.safetensors"]
@@ -256,7 +256,7 @@ def test_a_second_run_keeps_off_what_a_killed_one_left_working(
     started.kill()  # kill -9: the training itself lives on
     started.wait()
     assert run("--seeds=0", "--only=Learns") == 1
-    assert "Another process is working in runs/shapes/learns/0" in capfd.readouterr().err
+    assert "Another process uses runs/shapes/learns/0" in capfd.readouterr().err
     deadline = time.monotonic() + 20
     while len(steps()) < 10:
         assert time.monotonic() < deadline

@@ -16,7 +16,7 @@ from support.tiny_project import enter_project, stub_command
 CHILD = f"""
 import sys
 from benchmarks.runs import runner
-from benchmarks.runs.launchers.worker import child
+from benchmarks.cli import child
 runner.LIGHTNING = {stub_command()!r}
 child()
 """
