@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 
 class CsvLog(CSVLogger):
-    """Lightning's CSV logger, but a file that is there already is appended to, not deleted.
+    """Lightning's CSV logger, but it appends to an existing file instead of deleting it.
 
     Args:
         save_dir: the folder of `metrics.csv`; "." is the run's folder, when the command line makes the logger.
@@ -23,7 +23,7 @@ class CsvLog(CSVLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> ExperimentWriter:
-        """What writes the file; made when first used."""
+        """The writer of the file; created at first use."""
         if not isinstance(self._experiment, _Appender):
             os.makedirs(self._root_dir, exist_ok=True)
             self._experiment = _Appender(log_dir=self.log_dir)

@@ -1,4 +1,4 @@
-"""Progress: the callback that keeps `progress.json` in the run's folder, from which one table shows many runs."""
+"""The callback that writes `progress.json` to the run's folder; the launchers' table reads it."""
 
 import json
 import time
@@ -12,10 +12,10 @@ from lightning_modules.callbacks.budget import Budget, updates_of
 
 
 class ProgressFile(Callback):
-    """Says how far the training is, at most every `seconds`.
+    """Writes the progress of the training, at most every `seconds`.
 
-    The file holds `fraction` (0 to 1, of the budget or limit that will be reached first; null where there is none),
-    `updates` (of the generator), `seconds_left` (null until it can be known) and `time` (of writing, Unix seconds).
+    The file holds `fraction` (0 to 1, of the budget or limit that is reached first; null without limits),
+    `updates` (of the generator), `seconds_left` (null until it can be estimated) and `time` (of writing, Unix seconds).
 
     Args:
         seconds: how often the file is written.
@@ -29,7 +29,7 @@ class ProgressFile(Callback):
         self._written = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Where this session starts."""
+        """Remember where this session starts."""
         self._started, self._start_fraction = time.monotonic(), fraction_of(trainer, pl_module) or 0.0
         self._write(trainer, pl_module)
 
@@ -39,7 +39,7 @@ class ProgressFile(Callback):
             self._write(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The last word."""
+        """Write the final state."""
         self._write(trainer, pl_module, done=True)
 
     def _write(self, trainer: Trainer, pl_module: LightningModule, *, done: bool = False) -> None:
@@ -63,7 +63,7 @@ class ProgressFile(Callback):
 
 
 def fraction_of(trainer: Trainer, pl_module: LightningModule) -> float | None:
-    """The share of the training that is done: of the limit that will be reached first; None without limits."""
+    """The completed share of the training (0 to 1), of the limit that is reached first; None without limits."""
     shares = []
     if trainer.max_epochs is not None and trainer.max_epochs > 0:
         batches = float(trainer.num_training_batches)

@@ -14,14 +14,14 @@ from benchmarks.loggers.records import wait_for_a_free_name
 from datamodules.files import write_text
 
 AXIS = "generator_updates"
-"""What the charts of a run count on their x-axis."""
+"""The x-axis of a run's charts."""
 
 
 class RunWandbLogger(WandbLogger):
     """W&B for the run of one folder: a resumed training and a later test go into the same W&B run.
 
-    Offline, each session leaves a folder of its own below `<save_dir>/wandb`, all with the run's id. Where W&B is to be
-    used online but cannot be (no account, no network), the session is kept offline, with a warning.
+    Offline, each session leaves a folder of its own below `<save_dir>/wandb`, all with the run's id. If W&B
+    cannot be used online (no account, no network), the session is kept offline, with a warning.
 
     Args:
         project: W&B's name for the collection of runs.

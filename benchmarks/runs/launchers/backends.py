@@ -1,4 +1,4 @@
-"""Backends: this machine, SLURM by submitit, Ray; each takes jobs and says what became of them. Imports no torch."""
+"""Backends: this machine, SLURM by submitit, Ray; each runs jobs and reports their outcomes. Imports no torch."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ class Local:
 
     Args:
         workers: how many at a time.
-        gpus: how many GPUs to deal out, one to a worker; 0: every job sees all there are.
+        gpus: how many GPUs to assign, one to a worker; 0: every job sees all GPUs.
         command: what is run before a job's words.
     """
 
@@ -120,7 +120,7 @@ class Slurm:
             self._executor = submitit.AutoExecutor(folder=folder, cluster=options.pop("cluster", "slurm"))
             self._executor.update_parameters(**{"timeout_min": 24 * 60, **options})
         except (RuntimeError, ValueError, NameError, TypeError) as error:
-            raise UserError(f"submitit refuses this: {error}") from error
+            raise UserError(f"submitit does not accept these options: {error}") from error
         self._command = command
 
     def submit(self, spec: JobSpec) -> Handle:
@@ -154,7 +154,7 @@ class _Submitted:
 
 
 class Ray:
-    """A Ray cluster; every node needs this installation and, to go on with lost trainings, the same folders.
+    """A Ray cluster; every node needs this installation and, to resume lost trainings, the same folders.
 
     Args:
         address: of the cluster; None: the one of RAY_ADDRESS, or else one of this machine, started for the occasion.

@@ -1,7 +1,7 @@
-"""Launching: many jobs at once on this machine, a SLURM cluster or a Ray cluster; records come home. Imports no torch.
+"""Scheduling: many jobs at once on this machine, a SLURM or a Ray cluster; records are copied back. Imports no torch.
 
-A job is one `benchmarks run` of one row and seed, so whatever a lost worker has done up to its last checkpoint is kept
-where the folders are shared.
+A job is one `benchmarks run` of one row and seed, so the checkpoints of a lost worker are kept if
+the folders are shared.
 """
 
 import time
@@ -42,7 +42,7 @@ class Backend(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what was started for the backend."""
+        """Release what was started for the backend."""
         ...
 
 
@@ -81,14 +81,14 @@ def launch(
 ) -> list[JobProgress]:
     """Run every job to its end; two jobs that share a folder never run at the same time.
 
-    A job whose worker is lost (killed, its machine gone) is handed over again; one that fails by itself is not. Any
+    A job whose worker is lost (killed, its machine gone) is submitted again; one that fails is not. Any
     exception, Ctrl-C for one, cancels what runs.
 
     Args:
         specs: in order of preference.
         backend: where they run.
-        retries: how often a job is handed over again after its worker was lost.
-        pause: seconds before that, in which what is left of it may end.
+        retries: how often a job is submitted again after its worker was lost.
+        pause: seconds before that, in which its remaining processes can end.
         interval: seconds between two looks.
         show: called at every look.
         home: the folder that the records' paths are relative to.

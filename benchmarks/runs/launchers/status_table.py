@@ -20,10 +20,10 @@ _STYLES = {"waiting": "dim", "running": "cyan", "done": "green", "failed": "bold
 
 
 class TrainingStatus(NamedTuple):
-    """What a run's folder says of its training.
+    """The progress of a training, read from its run's folder.
 
     Args:
-        fraction: of the training that is done; None where there is no limit or no word yet.
+        fraction: of the training that is completed; None without a limit or before the first report.
         seconds_left: of the training.
         best: the metric and its best value so far.
     """
@@ -37,8 +37,8 @@ def status_of(folder: Path, metric: str | None = None) -> TrainingStatus:
     """Read `progress.json` and `measurements.csv` of a run's folder.
 
     Args:
-        folder: of the run; what is not there (yet, or not on this machine) is not shown.
-        metric: whose best value is wanted; None: the first one measured.
+        folder: of the run; missing files (not yet written, or on another machine) are not shown.
+        metric: whose best value is shown; None: the first one measured.
     """
     try:
         content = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
@@ -49,9 +49,9 @@ def status_of(folder: Path, metric: str | None = None) -> TrainingStatus:
 
 
 def status_of_all(folders: Sequence[Path], metric: str | None = None) -> TrainingStatus:
-    """Of a row that is made of several trainings, done one after another: the share of all, and the last one's best.
+    """The status of several trainings that run one after another: the share of all, and the last one's best value.
 
-    The time left is known where no training is yet to begin.
+    The time left is known once the last training has begun.
     """
     sights = [status_of(folder, metric) for folder in folders]
     if len(sights) == 1:
@@ -78,7 +78,7 @@ def best_of(path: Path, metric: str | None) -> str:
 
 
 class LiveTable(AbstractContextManager["LiveTable"]):
-    """Draws the table again and again where there is a terminal; elsewhere prints a line whenever a state changes.
+    """Redraws the table in a terminal; elsewhere prints a line whenever a state changes.
 
     Args:
         folders: the run folders of each job's trainings, in their order, by the job's name.

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def launch_jobs(jobs: Sequence[Job], args: argparse.Namespace) -> list[tuple[Job, str]]:
-    """Run each job by the backend that is asked for, under one live table; returns how each ended, done or failed."""
+    """Run each job by the backend of `--launcher`, under one live table; returns how each ended, done or failed."""
     specs = {job.name: job_spec_of(job, args) for job in jobs}
     metrics = jobs[0].spec.metrics if jobs else []
     table = LiveTable({job.name: trainings_of(job) for job in jobs}, metrics[0] if metrics else None)
@@ -40,12 +40,12 @@ def launch_jobs(jobs: Sequence[Job], args: argparse.Namespace) -> list[tuple[Job
 
 
 def trainings_of(job: Job) -> list[Path]:
-    """Where a job's training says how far it is: a joined row's stages, in their order, else the row itself."""
+    """The folders with a job's `progress.json`: a joined row's stages in order, else the row's own."""
     return [stage.folder for stage in job.stages.values()] or [job.folder]
 
 
 def job_spec_of(job: Job, args: argparse.Namespace) -> JobSpec:
-    """The command that runs one job alone, and what it brings home."""
+    """The command that runs one job alone, and the files it copies back."""
     words = ["run", str(args.benchmark), f"--only={job.row.name}", f"--seeds={job.seed}"]
     words += [f"--runs={job.runs}", f"--results={job.results}"]
     words += ["--accept-stale"] if args.accept_stale else []
