@@ -92,7 +92,7 @@ class Job:
         for override in self.row.overrides:
             file = override.rpartition("=")[2]
             if is_config_file(file) and not Path(file).is_file():
-                known = map(str, Path("configs").rglob("*.yaml"))
+                known = [str(path) for path in Path("configs").rglob("*.yaml")]
                 raise unknown_name_error(f"override for the row '{self.row.label}':", file, known)
         for stage in self.stages.values():
             stage.check()
