@@ -218,7 +218,7 @@ class ChronoReelCLI(LightningCLI):
         ):
             raise UserError(
                 "There is nothing to ask: `evaluation.tasks` is empty. Name a task and what it is given, as in "
-                "`--evaluation.tasks+=Predict --evaluation.tasks.given 8`; `benchmarks list` shows them."
+                "`--evaluation.tasks+=Predict --evaluation.tasks.context 8`; `benchmarks list` shows them."
             )
 
     def _parse_ckpt_path(self) -> None:

@@ -1,7 +1,7 @@
 """System: what every model of the suite shares; a clock, a configuration that goes with the checkpoint, no metric."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from jaxtyping import Float
 from lightning import LightningModule
@@ -9,14 +9,7 @@ from torch import Tensor
 
 from datamodules.clip import Batch, Sample, VideoClip
 from datamodules.errors import UserError
-
-
-class Training(NamedTuple):
-    """What a training cost."""
-
-    generator_updates: int
-    seconds: float
-    device: str
+from lightning_modules.training_cost import TrainingCost
 
 
 class System(LightningModule):
@@ -41,7 +34,7 @@ class System(LightningModule):
     mode: str | None = None
     """What the system was trained to do, for one that can be trained in more ways than one."""
 
-    trained: Training | None = None
+    trained: TrainingCost | None = None
     """What the weights cost, where they came from a file that says so."""
 
     def __init__(self, *, seconds_per_unit: float = 1.0, first_time: float = 0.0) -> None:

@@ -47,7 +47,7 @@ SMALL = {
     "trainer": {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "enable_model_summary": False},
     "evaluation": {"gallery": 0},
 }
-PREDICT = "--evaluation.tasks=[{class_path: Predict, init_args: {given: 8}}]"
+PREDICT = "--evaluation.tasks=[{class_path: Predict, init_args: {context: 8}}]"
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def class_of(config: dict[str, Any]) -> type:
 def check(record: Record, updates: int, clips: int) -> None:
     """Everything that was asked has been measured, on all test clips."""
     assert record.split == "test"
-    assert record.budget.generator_updates == updates
+    assert record.budget.updates == updates
     assert record.metrics
     for name, entry in record.metrics.items():
         if name.startswith(("lpips", "fvd")):

@@ -101,7 +101,7 @@ def exams(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Records that may be compared, under a name: of one table, block, data, split and protocol."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        groups.setdefault((*record.exam, record.group), []).append(record)
+        groups.setdefault((*record.evaluation_key, record.group), []).append(record)
     named: dict[str, list[Record]] = {}
     for (table, *_, protocol, group), members in sorted(groups.items()):
         name = " / ".join(word for word in (table, group, protocol) if word)

@@ -70,13 +70,15 @@ def main(args: argparse.Namespace) -> int:
             raise UserError(f"--{option} must be positive; got {value:g}.")
     if args.json is not None and args.json.suffix != ".json":
         raise UserError(f"--json must name a file that ends in .json; got '{args.json.name}'.")
-    from benchmarks.evaluation.folder import FolderExam, Reading
+    from benchmarks.evaluation.folder import FolderEvaluation, Reading
     from benchmarks.evaluation.video_files import content_of, find_clips
 
     compared = [name for name in names if _compares_sets(configs[name])]
     for name in names:
         if name not in compared and not args.paired:
-            raise UserError(f"'{name}' compares each clip with its own truth: give --paired, and files of equal names.")
+            raise UserError(
+                f"'{name}' compares each clip with its own target: give --paired, and files of equal names."
+            )
     generated, reference = find_clips(args.generated), find_clips(args.reference)
     if args.paired:
         _check_names(generated, reference, args)
@@ -84,9 +86,9 @@ def main(args: argparse.Namespace) -> int:
     number = _number(len(generated), len(reference), args, least)
     generated, reference = _chosen(generated, number), _chosen(reference, number)
     reading = Reading(args.frames or FRAMES, args.size, args.fps)
-    exam = FolderExam(generated, reference, reading, _device(args.device))
+    evaluation = FolderEvaluation(generated, reference, reading, _device(args.device))
     metrics = [build_metric(configs[name], reading.frames, number) for name in names]
-    results = exam.measure(metrics)
+    results = evaluation.measure(metrics)
     half = number // 2
     gated = [
         name
@@ -94,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
         if args.gates and len(getattr(metric, "sides", ())) > 1
     ]
     halves = [build_metric(configs[name], reading.frames, half) for name in gated]
-    gates = exam.gates(halves, half)
+    gates = evaluation.gates(halves, half)
     way = "paired" if args.paired else "unpaired"
     settings = {
         **asdict(reading),
@@ -105,7 +107,7 @@ def main(args: argparse.Namespace) -> int:
     }
     protocol = Protocol.create(f"evaluate-{way}-{number}x{reading.frames}f", settings)
     data = f"{slug(args.reference.stem)}-{content_hash(content_of(reference))[:8]}"
-    _show(results, protocol.id, data, [*map(str, gates.values()), *exam.notes])
+    _show(results, protocol.id, data, [*map(str, gates.values()), *evaluation.notes])
     if args.json is not None:
         content = {
             "kind": EVALUATION,
@@ -118,7 +120,7 @@ def main(args: argparse.Namespace) -> int:
             "versions": package_versions(),
         }
         write_text(args.json, json.dumps(plain(content), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-        write_per_clip(args.json, exam.per_clip)
+        write_per_clip(args.json, evaluation.per_clip)
     if failed := [name for name, gate in gates.items() if not gate.passed]:
         raise UserError(
             f"{' and '.join(failed)} hardly tell the reference from noise, so the numbers above mean nothing. "
@@ -184,16 +186,16 @@ def _compares_sets(config: Mapping[str, Any]) -> bool:
     """Whether a metric compares two sets of clips, not each clip with its target."""
     from benchmarks.config.signatures import class_named
     from benchmarks.metrics.base import ClipMetric
-    from benchmarks.metrics.distribution import SetMetric
-    from benchmarks.metrics.reference import PairedMetric
+    from benchmarks.metrics.distribution import DistributionMetric
+    from benchmarks.metrics.reference import ReferenceMetric
 
     cls = class_named(config["class_path"], (ClipMetric,))
-    if not issubclass(cls, SetMetric | PairedMetric):
+    if not issubclass(cls, DistributionMetric | ReferenceMetric):
         raise UserError(
-            f"{cls.__name__} is neither a {SetMetric.__name__} nor a {PairedMetric.__name__}: videos alone cannot be "
+            f"{cls.__name__} is neither a {DistributionMetric.__name__} nor a {ReferenceMetric.__name__}: videos alone cannot be "
             "scored by it."
         )
-    return issubclass(cls, SetMetric)
+    return issubclass(cls, DistributionMetric)
 
 
 def _show(results: dict[str, Measurement], protocol: str, data: str, notes: Sequence[str]) -> None:

@@ -44,10 +44,7 @@ def main(args: argparse.Namespace) -> int:
                 f"{system.config['class_path']}. Give --record the checkpoint's own."
             )
     if system.trained is None and records:
-        from lightning_modules.system import Training
-
-        cost = records[0].budget
-        system.trained = Training(cost.generator_updates, float(cost.seconds), cost.device)
+        system.trained = records[0].budget
     text = card(args.name or args.out.resolve().name, system.config, records, args.license, args.push)
     for path in save_pretrained(system, args.out, card=text):
         print(path)

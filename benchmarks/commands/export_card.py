@@ -70,9 +70,9 @@ def _table(record: Record) -> str:
 
 
 def _training(record: Record) -> str:
-    pace = record.sampling
+    pace = record.throughput
     facts = {
-        "generator updates": f"{record.budget.generator_updates:,}",
+        "generator updates": f"{record.budget.updates:,}",
         "time": f"{record.budget.seconds:,.0f} s on {record.budget.device}",
         "parameters": f"{record.parameters:,}",
         "sampling": pace and f"{pace.samples_per_second:.4g} a second, {pace.batch} at once on {pace.device}",

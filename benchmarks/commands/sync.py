@@ -87,7 +87,7 @@ def send(path: Path, record: Record, project: str, entity: str | None, folder: P
 
 def run_id(record: Record) -> str:
     """The id of a record's run: of its place in the table, so a newer record of the place updates the run."""
-    return content_hash([*record.exam, record.group, record.row, record.seed])[:16]
+    return content_hash([*record.evaluation_key, record.group, record.row, record.seed])[:16]
 
 
 def run_name(record: Record) -> str:

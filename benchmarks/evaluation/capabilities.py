@@ -1,4 +1,8 @@
-"""Verbs: what a system may be asked. Having the method is having the capability."""
+"""Capabilities: what a system can do. Having the method is having the capability.
+
+Seeds of one clip may agree in their low 32 bits, which are all that a CPU generator of torch keeps: make noise with
+`lightning_modules.noise`, which hashes the seed.
+"""
 
 from typing import Protocol, runtime_checkable
 
@@ -13,10 +17,10 @@ Times = Float[Tensor, "batch time"]
 
 @runtime_checkable
 class Generates(Protocol):
-    """Draws clips from nothing but a seed per clip."""
+    """Generates clips from nothing but a seed per clip."""
 
     def generate(self, times: Times, *, seeds: Seeds, labels: Int[Tensor, " batch"] | None = None) -> Sample:
-        """Clips at `times`, one for each seed."""
+        """Clips at `times` (batch, time), in seconds, one for each seed."""
         ...
 
 
@@ -25,7 +29,7 @@ class Predicts(Protocol):
     """Continues a clip."""
 
     def predict(self, observed: Sample, times: Times, *, seeds: Seeds | None = None) -> Sample:
-        """What comes at `times`, after the observed moments."""
+        """The frames at `times` (batch, time), in seconds, after the observed ones."""
         ...
 
 
@@ -34,14 +38,14 @@ class Interpolates(Protocol):
     """Fills in between observed frames."""
 
     def interpolate(self, observed: Sample, times: Times, *, seeds: Seeds | None = None) -> Sample:
-        """What comes at `times`, between the observed moments."""
+        """The frames at `times` (batch, time), in seconds, between observed ones."""
         ...
 
 
 @runtime_checkable
 class Inbetweens(Protocol):
-    """Invents what lies between a start and an end."""
+    """Generates what may lie between a start and an end."""
 
     def inbetween(self, observed: Sample, times: Times, *, seeds: Seeds) -> Sample:
-        """What may come at `times`, between the observed ends."""
+        """Possible frames at `times` (batch, time), in seconds, between the observed ends, one sample for each seed."""
         ...

@@ -1,9 +1,8 @@
-"""What `benchmarks evaluate` measures: clips of files against reference clips, with the suite's own metrics."""
+"""Folder evaluation (`benchmarks evaluate`): clips from files against reference clips, with the suite's metrics."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from math import isfinite
 
 import numpy as np
 import torch
@@ -13,10 +12,9 @@ from torch import Tensor
 
 from benchmarks.evaluation.feature_cache import cached_features, key_of
 from benchmarks.evaluation.video_files import ClipFile, content_of, read_clip
-from benchmarks.metrics.base import ClipMetric
-from benchmarks.metrics.distribution import SetMetric, rows_of
+from benchmarks.metrics.distribution import DistributionMetric, rows_of
 from benchmarks.metrics.features.extractor import Extractor
-from benchmarks.metrics.reference import PairedMetric
+from benchmarks.metrics.reference import ReferenceMetric
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.record import Measurement
@@ -25,14 +23,14 @@ from benchmarks.utils.pixels import from_pixels
 from datamodules.clip import VideoClip, sample_id
 
 AT_ONCE = 16
-"""Clips that a network is given together, if they have one size."""
+"""Clips per batch of a network, if they have one size."""
 
 Frames = Float[Tensor, "clip time 3 height width"]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What of each clip is looked at; see `clip_files.read_clip`."""
+    """Which frames of each clip are read; see `video_files.read_clip`."""
 
     frames: int
     size: int | None = None
@@ -46,7 +44,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Gate:
-    """What a metric says of one half of the reference, and of noise, against the other half."""
+    """A metric of one half of the reference, and of noise, against the other half."""
 
     metric: str
     real: float
@@ -61,22 +59,22 @@ class Gate:
         return 2 * better < worse
 
     def __str__(self) -> str:
-        verdict = "" if self.passed else ": NOT TOLD APART"
+        verdict = "" if self.passed else ": NOT DISTINGUISHED"
         values = f"real against real {self.real:.5g}, noise against real {self.noise:.5g}"
         return f"gate {self.metric}: {values}, {self.clips} clips of either side{verdict}"
 
 
 @dataclass
-class FolderExam:
-    """Measures clips against as many reference clips.
+class FolderEvaluation:
+    """Compares clips with as many reference clips.
 
     Args:
         generated: the clips that are scored.
         reference: in the same order, where clips are compared one by one.
-        reading: what of each clip is looked at.
+        reading: which frames of each clip are read.
         device: where metrics and networks run.
-        per_clip: what each clip got, by metric, once measured.
-        notes: what a person may want to know: where the reference's features came from.
+        per_clip: the score of each clip, by metric, once measured.
+        notes: for the user: where the reference's features came from.
     """
 
     generated: Sequence[ClipFile]
@@ -85,106 +83,106 @@ class FolderExam:
     device: str = "cpu"
     per_clip: dict[str, PerClip] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    _truths: dict[tuple[str, bool], Tensor] = field(default_factory=dict)
+    _reference_features: dict[tuple[str, bool], Tensor] = field(default_factory=dict)
 
-    def measure(self, metrics: Sequence[PairedMetric | SetMetric]) -> dict[str, Measurement]:
-        """What each metric finds; one whose weights cannot be had is a dash with its reason.
+    def measure(self, metrics: Sequence[ReferenceMetric | DistributionMetric]) -> dict[str, Measurement]:
+        """The measurement of each metric; n/a with its reason if the weights cannot be had.
 
         Raises:
             UserError: if clips that are compared one by one differ in shape, or are too small for a metric.
         """
-        dashes: dict[str, str] = {}
+        unavailable: dict[str, str] = {}
         for metric in metrics:
             try:
                 metric.prepare()
             except WeightsUnavailable as error:
-                dashes[metric.name] = str(error)
-        ready = [metric.to(self.device) for metric in metrics if metric.name not in dashes]
-        paired = [metric for metric in ready if isinstance(metric, PairedMetric)]
-        self._compare(paired)
-        self._look([metric for metric in ready if isinstance(metric, SetMetric)])
-        self.per_clip = {metric.name: metric.per_clip() for metric in paired}
-        found = {metric.name: _measurement(metric) for metric in ready}
+                unavailable[metric.name] = str(error)
+        ready = [metric.to(self.device) for metric in metrics if metric.name not in unavailable]
+        by_frame = [metric for metric in ready if isinstance(metric, ReferenceMetric)]
+        self._compare(by_frame)
+        self._compute_features([metric for metric in ready if isinstance(metric, DistributionMetric)])
+        self.per_clip = {metric.name: metric.per_clip() for metric in by_frame}
+        found = {metric.name: metric.measurement() for metric in ready}
         return {
             metric.name: found.get(metric.name)
-            or Measurement.missing(dashes[metric.name], higher_is_better=metric.higher_is_better)
+            or Measurement.missing(unavailable[metric.name], higher_is_better=metric.higher_is_better)
             for metric in metrics
         }
 
-    def gates(self, metrics: Sequence[SetMetric], half: int) -> dict[str, Gate]:
-        """How metrics of two sets, each of `half` the clips, see real clips and noise; after `measure`.
+    def gates(self, metrics: Sequence[DistributionMetric], half: int) -> dict[str, Gate]:
+        """Sanity checks of metrics of two sets, each of `half` the clips; after `measure`.
 
-        The even clips of the reference are compared with the odd ones, and so is noise of their shape. A metric whose
-        weights could not be had has no gate, and none has one of the answers alone.
+        The even clips of the reference are compared with the odd ones, and so is noise of their shape. Metrics without
+        weights, and metrics of the predictions alone, have no gate.
         """
         found = {}
         for metric in metrics:
-            truth = self._truths.get((metric.network.name, metric.each_frame))
-            if truth is None or len(metric.sides) < 2:
+            reference = self._reference_features.get((metric.network.name, metric.each_frame))
+            if reference is None or len(metric.sides) < 2:
                 continue
-            even, odd = truth[: 2 * half : 2], truth[1 : 2 * half : 2]
+            even, odd = reference[: 2 * half : 2], reference[1 : 2 * half : 2]
             key = (metric.network.name + " of noise", metric.each_frame)
-            if key not in self._truths:
+            if key not in self._reference_features:
                 batches = (self._noise(frames) for frames in self._batches(self.reference[: 2 * half : 2]))
                 rows = [rows_of(metric.network, frames.to(self.device), metric.each_frame).cpu() for frames in batches]
-                self._truths[key] = torch.cat(rows)
-            real, noise = (self._distance(metric, rows, odd) for rows in (even, self._truths[key]))
+                self._reference_features[key] = torch.cat(rows)
+            real, noise = (self._distance(metric, rows, odd) for rows in (even, self._reference_features[key]))
             found[metric.name] = Gate(metric.name, real, noise, metric.higher_is_better, half)
         return found
 
-    def _distance(self, metric: SetMetric, answer: Tensor, truth: Tensor) -> float:
+    def _distance(self, metric: DistributionMetric, prediction: Tensor, reference: Tensor) -> float:
         metric.reset()
-        ids = torch.tensor([sample_id(number, 0) for number in range(len(truth))])
-        metric.keep("answer", ids, answer)
-        metric.keep("truth", ids, truth)
-        return metric.summary().value
+        ids = torch.tensor([sample_id(number, 0) for number in range(len(reference))])
+        metric.keep("prediction", ids, prediction)
+        metric.keep("target", ids, reference)
+        return float(metric.compute())
 
     @staticmethod
     def _noise(frames: Frames) -> Frames:
         return torch.rand(frames.shape, generator=torch.Generator().manual_seed(len(frames))) * 2 - 1
 
-    def _compare(self, metrics: Sequence[PairedMetric]) -> None:
-        """Clip by clip: the ones of a name must have one shape."""
+    def _compare(self, metrics: Sequence[ReferenceMetric]) -> None:
+        """Clip by clip; two clips of a name must have one shape."""
         if not metrics:
             return
         pairs = list(zip(self.generated, self.reference, strict=True))
         for number, (mine, real) in enumerate(track(pairs, description="Comparing", transient=True)):
-            answer, truth = (self.reading.frames_of(clip).to(self.device)[None] for clip in (mine, real))
-            if answer.shape != truth.shape:
+            prediction, reference = (self.reading.frames_of(clip).to(self.device)[None] for clip in (mine, real))
+            if prediction.shape != reference.shape:
                 raise UserError(
-                    f"'{mine.name}' is {_shape(answer)} as generated and {_shape(truth)} in the reference: frame by "
-                    "frame only equal sizes compare. Give --size to bring both to one."
+                    f"'{mine.name}' is {_shape(prediction)} as generated and {_shape(reference)} in the reference; "
+                    "only frames of one size can be compared. Give --size to resize both."
                 )
             times = torch.arange(self.reading.frames, dtype=torch.float32)[None]
             ids = torch.tensor([sample_id(number, 0)])
             for metric in metrics:
-                metric.update(VideoClip(answer, times), VideoClip(truth, times), ids)
+                metric.update(VideoClip(prediction, times), VideoClip(reference, times), ids)
 
-    def _look(self, metrics: Sequence[SetMetric]) -> None:
-        """Through each network once; the reference's features are kept for the next time."""
+    def _compute_features(self, metrics: Sequence[DistributionMetric]) -> None:
+        """Every network once; the reference's features are cached for the next evaluation."""
         ids = torch.tensor([sample_id(number, 0) for number in range(len(self.generated))])
         networks = {(metric.network.name, metric.each_frame): metric.network for metric in metrics}
         for (name, each), network in networks.items():
             reading = {"frames": self.reading.frames, "size": self.reading.size, "fps": self.reading.fps}
             key = key_of(content_of(self.reference), reading | ({"each_frame": True} if each else {}), network)
             make = partial(self._features, network, each, self.reference, "Reference")
-            truth, how = cached_features(key, len(self.reference), make)
-            self._truths[name, each] = truth
-            self.notes.append(f"The reference's features of {name}: {how}.")
-            answer = self._features(network, each, self.generated, "Generated")
+            reference, how = cached_features(key, len(self.reference), make)
+            self._reference_features[name, each] = reference
+            self.notes.append(f"Features of the reference, {name}: {how}.")
+            prediction = self._features(network, each, self.generated, "Generated")
             for metric in metrics:
                 if (metric.network.name, metric.each_frame) == (name, each):
                     for side in metric.sides:
-                        metric.keep(side, ids, answer if side == "answer" else truth)
+                        metric.keep(side, ids, prediction if side == "prediction" else reference)
 
     def _features(
         self, network: Extractor, each_frame: bool, clips: Sequence[ClipFile], what: str
     ) -> Float[Tensor, "_clips _features"]:
-        shown = track(self._batches(clips), description=what, total=len(clips) / AT_ONCE, transient=True)
-        return torch.cat([rows_of(network, frames.to(self.device), each_frame).cpu() for frames in shown])
+        batches = track(self._batches(clips), description=what, total=len(clips) / AT_ONCE, transient=True)
+        return torch.cat([rows_of(network, frames.to(self.device), each_frame).cpu() for frames in batches])
 
     def _batches(self, clips: Sequence[ClipFile]) -> Iterator[Frames]:
-        """The clips in their order, some of one size at a time."""
+        """The clips in their order, in batches of one size."""
         waiting: list[Tensor] = []
         for clip in clips:
             frames = self.reading.frames_of(clip)
@@ -193,13 +191,6 @@ class FolderExam:
                 waiting = []
             waiting.append(frames)
         yield torch.stack(waiting)
-
-
-def _measurement(metric: ClipMetric) -> Measurement:
-    summary = metric.summary()
-    if not all(map(isfinite, (summary.value, *(summary.interval or ()), *(summary.per_frame or ())))):
-        return Measurement.missing(f"not finite ({summary.value})", higher_is_better=metric.higher_is_better)
-    return Measurement(*summary, higher_is_better=metric.higher_is_better)
 
 
 def _shape(frames: Tensor) -> str:

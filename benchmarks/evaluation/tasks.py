@@ -1,4 +1,4 @@
-"""Tasks: a mask that hides part of a clip, and the verb that a system is asked for the hidden part with."""
+"""Tasks: a mask that hides part of a clip, and the capability that predicts the hidden part."""
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
@@ -10,257 +10,264 @@ from benchmarks.evaluation.capabilities import Generates as Generates
 from benchmarks.evaluation.capabilities import Inbetweens as Inbetweens
 from benchmarks.evaluation.capabilities import Interpolates as Interpolates
 from benchmarks.evaluation.capabilities import Predicts as Predicts
-from benchmarks.evaluation.query import GAPS, bears_gaps, check_rate, missing, with_losses, with_shown
-from benchmarks.evaluation.query import Case as Case
+from benchmarks.evaluation.query import (
+    GAPS,
+    accepts_present_mask,
+    check_rate,
+    drop_frames,
+    merge_observed,
+    present_argument,
+)
+from benchmarks.evaluation.query import Query as Query
 from benchmarks.utils.errors import UserError
 from datamodules.clip import AnySample, Batch, Sample, take_times
 from datamodules.masks import Mask, ends, every, first, split
 
 SEED_STEP = 2**48
-"""Between the seeds of one clip in two draws: beyond every sample id."""
+"""The distance between the seeds of two samples of one clip; every sample id is smaller."""
 
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """A mask over a clip and a verb.
+    """A mask over a clip and a capability.
 
     Args:
-        frames: how many frames of each clip the task looks at, from the first; None means all.
+        frames: how many frames of each clip the task uses, from the first; None: all.
     """
 
     frames: int | None = None
-    verb: ClassVar[str]
+    capability: ClassVar[str]
 
     @property
     def name(self) -> str:
-        """How records and tables call it."""
-        return self.verb
+        """The name in records and tables."""
+        return self.capability
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the protocol says of it: its arguments, without those that ask for nothing special."""
+        """The arguments for the protocol, without those that are None; `frames` is always there."""
         return {name: value for name, value in asdict(self).items() if value is not None or name == "frames"}
 
     @abstractmethod
     def mask(self, num_frames: int) -> Mask:
-        """True where a frame is shown."""
+        """True where a frame is observed."""
 
     @abstractmethod
-    def answerable_by(self, system: object) -> bool:
-        """Whether the system has a verb for this task: a False is a dash in the table."""
+    def supported_by(self, system: object) -> bool:
+        """Whether the system has the capability; if not, its cell of the table is n/a."""
 
-    def refusal(self, system: object) -> str:
-        """Why a system cannot answer."""
-        return f"{type(system).__name__} has no verb for the task '{self.name}'"
+    def unsupported_reason(self, system: object) -> str:
+        """Why the cell of this system is n/a."""
+        return f"{type(system).__name__} does not implement the task '{self.name}'"
 
     @abstractmethod
-    def ask(self, system: Any, case: Case) -> Sample:
-        """The system's answer at the case's times."""
+    def run(self, system: Any, query: Query) -> Sample:
+        """The system's prediction at the query's times."""
 
-    def measured(self, answer: AnySample) -> AnySample:
-        """The part of an answer that is compared with the target: all of it, but where a task says otherwise."""
-        return answer
+    def crop_to_scored(self, prediction: AnySample) -> AnySample:
+        """The part of a prediction that is compared with the target: all of it unless a task says otherwise."""
+        return prediction
 
-    def completed(self, case: Case, clip: Sample) -> Sample:
-        """What metrics see of a measured answer, or of the target: just that, where a task adds nothing."""
+    def compose_full_clip(self, query: Query, clip: Sample) -> Sample:
+        """The clip that metrics get for a scored prediction or target: the same, unless a task adds observed frames."""
         return clip
 
-    def pose(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Case:
-        """The case that a batch makes: what is shown, what is hidden, and a seed for each clip from its own id."""
+    def make_query(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Query:
+        """The query of a batch: observed and hidden frames, and for each clip a seed made from its own id."""
         clip, present = batch.clip, batch.present
         if self.frames is not None:
             length = clip.times.shape[-1]
             if self.frames > length:
                 raise UserError(
-                    f"The task '{self.name}' looks at {self.frames} frames but the data's evaluation clips have "
+                    f"The task '{self.name}' uses {self.frames} frames, but the data's evaluation clips have "
                     f"{length}. Lengthen the evaluation sampling or lower `frames`."
                 )
             clip, present = take_times(clip, torch.arange(self.frames)), present[:, : self.frames]
         mask = self.mask(clip.times.shape[-1])
         observed, target = split(clip, mask)
         observed = sample_type(**{name: getattr(observed, name) for name in sample_type._fields})
-        shown = present[:, mask.to(present.device)]
+        observed_present = present[:, mask.to(present.device)]
         seeds = batch.ids + seed * SEED_STEP
         hidden = (~mask).nonzero().flatten().to(present.device)
         valid = None if batch.valid is None else batch.valid.index_select(1, hidden)
-        return Case(observed, target, shown, batch.ids, batch.labels, seeds, target.times, valid)
+        return Query(observed, target, observed_present, batch.ids, batch.labels, seeds, target.times, valid)
 
 
 @dataclass(frozen=True)
 class Generate(Task):
-    """Nothing is shown; the reference is the data's own clips.
+    """Nothing is observed; the reference is the data's own clips.
 
     `Generate(fps=20, centre=16)` on data of 16 frames at 16 per second is MODE-GAN's dynamic frame rate (Fig. 21):
-    clips of one second are asked at 20 frames per second, and their middle 16 frames compared with the real clips.
+    clips of one second are generated at 20 frames per second, and their middle 16 frames compared with the real clips.
 
     Args:
-        fps: frames per second that are asked for, from the clip's first moment on; None: the data's own times.
-        seconds: how long the clip is that is asked for at `fps`; None: one second.
-        centre: how many frames, in the middle of the answer and of the truth, are compared; None: all.
+        fps: frames per second to generate, from time 0 on; None: at the data's own times.
+        seconds: the length of the clip at `fps`; None: one second.
+        centre: how many frames in the middle of the generated and of the real clip are compared; None: all.
     """
 
     fps: float | None = None
     seconds: float | None = None
     centre: int | None = None
-    verb: ClassVar[str] = "generate"
+    capability: ClassVar[str] = "generate"
 
     def __post_init__(self) -> None:
         if self.seconds is not None and self.fps is None:
-            raise UserError("`seconds` says how long a clip at another rate is: give `fps` with it, or leave it out.")
+            raise UserError("`seconds` is the length of a clip at another rate: give `fps` with it, or leave it out.")
         if not all(value is None or value > 0 for value in (self.fps, self.seconds, self.centre)):
             raise UserError(
                 f"fps, seconds and centre must be positive; got {self.fps}, {self.seconds} and {self.centre}."
             )
 
     def mask(self, num_frames: int) -> Mask:
-        """True where a frame is shown."""
+        """True where a frame is observed."""
         return first(num_frames, 0)
 
-    def answerable_by(self, system: object) -> bool:
-        """Whether the system has the verb."""
+    def supported_by(self, system: object) -> bool:
+        """Whether the system has the capability."""
         return isinstance(system, Generates)
 
-    def pose(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Case:
-        """See `Task`; the times are those of the clip at the asked rate, the target is what is compared."""
-        case = super().pose(batch, sample_type, seed)
-        times = case.times
+    def make_query(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Query:
+        """See `Task`; the times are on the grid of `fps`, the target is the part that is compared."""
+        query = super().make_query(batch, sample_type, seed)
+        times = query.times
         if self.fps is not None:
             count = max(1, round(self.fps * (self.seconds or 1.0)))
-            moments = torch.arange(count, dtype=torch.float64) / self.fps
-            times = moments.to(times.device, times.dtype).expand(len(times), -1)
-        target = self.measured(case.target)
-        asked, compared = times.shape[1], self.centre or times.shape[1]
-        if compared > asked or compared != target.times.shape[1]:
+            grid = torch.arange(count, dtype=torch.float64) / self.fps
+            times = grid.to(times.device, times.dtype).expand(len(times), -1)
+        target = self.crop_to_scored(query.target)
+        generated, compared = times.shape[1], self.centre or times.shape[1]
+        if compared > generated or compared != target.times.shape[1]:
             raise UserError(
-                f"The task '{self.name}' asks for {asked} frames and compares {compared} of them with "
-                f"{target.times.shape[1]} true ones; these must be equal. Set `centre` to a number of frames that "
-                f"both have ({case.target.times.shape[1]} in the data), or lengthen the evaluation sampling."
+                f"The task '{self.name}' generates {generated} frames and compares {compared} of them with "
+                f"{target.times.shape[1]} real ones; these must be equal. Set `centre` to a number of frames that "
+                f"both have ({query.target.times.shape[1]} in the data), or lengthen the evaluation sampling."
             )
-        if case.valid is not None and (self.fps is not None or self.centre is not None):
+        if query.valid is not None and (self.fps is not None or self.centre is not None):
             raise UserError(f"The task '{self.name}' with `fps` or `centre` needs data without missing pixels.")
-        return case._replace(target=target, times=times)
+        return query._replace(target=target, times=times)
 
-    def ask(self, system: Any, case: Case) -> Sample:
-        """The system's answer at the case's times."""
-        return system.generate(case.times, seeds=case.seeds, labels=case.labels)
+    def run(self, system: Any, query: Query) -> Sample:
+        """The system's prediction at the query's times."""
+        return system.generate(query.times, seeds=query.seeds, labels=query.labels)
 
-    def measured(self, answer: AnySample) -> AnySample:
-        """The frames in the middle."""
-        count = answer.times.shape[-1]
+    def crop_to_scored(self, prediction: AnySample) -> AnySample:
+        """The `centre` frames in the middle."""
+        count = prediction.times.shape[-1]
         if self.centre is None or self.centre >= count:
-            return answer
-        return take_times(answer, (count - self.centre) // 2 + torch.arange(self.centre))
+            return prediction
+        return take_times(prediction, (count - self.centre) // 2 + torch.arange(self.centre))
 
 
 @dataclass(frozen=True)
 class Predict(Task):
-    """The first `given` frames are shown, the rest is asked (extrapolation).
+    """The first `context` frames are observed, the rest is predicted (extrapolation).
 
     Args:
-        given: how many frames are shown.
-        rate: the share of the given frames that is there, in (0, 1] (Vid-ODE's Fig. 6: 1 to 0.2): one at least, frame 0
-            always, the others lost at random but the same for every system, and fewer at a higher rate. None: all.
+        context: the number of observed frames.
+        rate: the share of observed frames that is kept, in (0, 1] (Vid-ODE's Fig. 6: 1 to 0.2). Frame 0 is always kept;
+            the dropped frames are random but the same for every system, and nested over rates. None: all are kept.
     """
 
-    given: int = 5
+    context: int = 5
     rate: float | None = None
-    verb: ClassVar[str] = "predict"
+    capability: ClassVar[str] = "predict"
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
 
     def mask(self, num_frames: int) -> Mask:
-        """True where a frame is shown."""
-        return first(num_frames, self.given)
+        """True where a frame is observed."""
+        return first(num_frames, self.context)
 
-    def answerable_by(self, system: object) -> bool:
-        """Whether the system has the verb."""
-        return isinstance(system, Predicts) and (self.rate is None or bears_gaps(system.predict))
+    def supported_by(self, system: object) -> bool:
+        """Whether the system has the capability."""
+        return isinstance(system, Predicts) and (self.rate is None or accepts_present_mask(system.predict))
 
-    def refusal(self, system: object) -> str:
+    def unsupported_reason(self, system: object) -> str:
         """See `Task`."""
-        return super().refusal(system) + GAPS * (self.rate is not None)
+        return super().unsupported_reason(system) + GAPS * (self.rate is not None)
 
-    def pose(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Case:
-        """See `Task`; some of the given frames are lost."""
-        return with_losses(super().pose(batch, sample_type, seed), self.rate)
+    def make_query(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Query:
+        """See `Task`; some of the observed frames are dropped."""
+        return drop_frames(super().make_query(batch, sample_type, seed), self.rate)
 
-    def ask(self, system: Any, case: Case) -> Sample:
-        """The system's answer at the case's times."""
-        return system.predict(case.observed, case.times, seeds=case.seeds, **missing(case))
+    def run(self, system: Any, query: Query) -> Sample:
+        """The system's prediction at the query's times."""
+        return system.predict(query.observed, query.times, seeds=query.seeds, **present_argument(query))
 
 
 @dataclass(frozen=True)
 class Interpolate(Task):
-    """Every `stride`-th frame is shown, those between are asked.
+    """Every `stride`-th frame is observed, those between are predicted.
 
     Args:
-        stride: the distance of the frames that are shown.
-        rate: the share of the shown frames that is there, as in `Predict`; the first and the last always are.
+        stride: the distance between observed frames.
+        rate: the share of observed frames that is kept, as in `Predict`; the first and the last are always kept.
     """
 
     stride: int = 2
     rate: float | None = None
-    verb: ClassVar[str] = "interpolate"
+    capability: ClassVar[str] = "interpolate"
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
 
     def mask(self, num_frames: int) -> Mask:
-        """True where a frame is shown."""
+        """True where a frame is observed."""
         if (num_frames - 1) % self.stride:
             raise UserError(
                 f"Interpolation at stride {self.stride} needs 1 + a multiple of {self.stride} frames, so that the last "
-                f"is shown and nothing is extrapolated; got {num_frames}. Set `frames: "
+                f"is observed and nothing is extrapolated; got {num_frames}. Set `frames: "
                 f"{num_frames - (num_frames - 1) % self.stride}`."
             )
         return every(num_frames, self.stride)
 
-    def answerable_by(self, system: object) -> bool:
-        """Whether the system has the verb."""
-        return isinstance(system, Interpolates) and (self.rate is None or bears_gaps(system.interpolate))
+    def supported_by(self, system: object) -> bool:
+        """Whether the system has the capability."""
+        return isinstance(system, Interpolates) and (self.rate is None or accepts_present_mask(system.interpolate))
 
-    def refusal(self, system: object) -> str:
+    def unsupported_reason(self, system: object) -> str:
         """See `Task`."""
-        return super().refusal(system) + GAPS * (self.rate is not None)
+        return super().unsupported_reason(system) + GAPS * (self.rate is not None)
 
-    def pose(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Case:
-        """See `Task`; some of the frames between the first and the last shown one are lost."""
-        return with_losses(super().pose(batch, sample_type, seed), self.rate, last=True)
+    def make_query(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Query:
+        """See `Task`; some of the observed frames between the first and the last one are dropped."""
+        return drop_frames(super().make_query(batch, sample_type, seed), self.rate, keep_last=True)
 
-    def ask(self, system: Any, case: Case) -> Sample:
-        """The system's answer at the case's times."""
-        return system.interpolate(case.observed, case.times, seeds=case.seeds, **missing(case))
+    def run(self, system: Any, query: Query) -> Sample:
+        """The system's prediction at the query's times."""
+        return system.interpolate(query.observed, query.times, seeds=query.seeds, **present_argument(query))
 
 
 @dataclass(frozen=True)
 class Inbetween(Task):
-    """`count` frames at either end are shown; asks `inbetween`, or `interpolate` of a system without it.
+    """`count` frames at either end are observed; runs `inbetween`, or `interpolate` if a system has no `inbetween`.
 
     Args:
-        count: how many at either end.
-        whole: metrics see whole videos, the shown frames in answer and truth alike, as the inbetweening paper's FVD and
-            diversity do (Li et al., 2019, Sec. 4). Values of single frames, such as SSIM, are better without.
+        count: the number of observed frames at either end.
+        whole: metrics get whole videos, with the observed frames in prediction and target alike, as for FVD and
+            diversity in the inbetweening paper (Li et al., 2019, Sec. 4). Leave it out for frame metrics such as SSIM.
     """
 
     count: int = 1
     whole: bool = False
-    verb: ClassVar[str] = "inbetween"
+    capability: ClassVar[str] = "inbetween"
 
     def mask(self, num_frames: int) -> Mask:
-        """True where a frame is shown."""
+        """True where a frame is observed."""
         return ends(num_frames, self.count)
 
-    def answerable_by(self, system: object) -> bool:
-        """Whether the system has the verb."""
+    def supported_by(self, system: object) -> bool:
+        """Whether the system has the capability."""
         return isinstance(system, Inbetweens | Interpolates)
 
-    def ask(self, system: Any, case: Case) -> Sample:
-        """The system's answer at the case's times."""
+    def run(self, system: Any, query: Query) -> Sample:
+        """The system's prediction at the query's times."""
         if isinstance(system, Inbetweens):
-            return system.inbetween(case.observed, case.times, seeds=case.seeds)
-        return system.interpolate(case.observed, case.times, seeds=case.seeds, **missing(case))
+            return system.inbetween(query.observed, query.times, seeds=query.seeds)
+        return system.interpolate(query.observed, query.times, seeds=query.seeds, **present_argument(query))
 
-    def completed(self, case: Case, clip: Sample) -> Sample:
-        """See `Task`; with `whole` the shown frames stand in their places."""
-        return with_shown(case.observed, clip) if self.whole else clip
+    def compose_full_clip(self, query: Query, clip: Sample) -> Sample:
+        """See `Task`; with `whole`, the clip with the observed frames."""
+        return merge_observed(query.observed, clip) if self.whole else clip

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from benchmarks.evaluation.tasks import Case, Task
+    from benchmarks.evaluation.tasks import Query, Task
     from datamodules.base.module import ClipDataModule
     from lightning_modules.system import System
 
@@ -86,7 +86,7 @@ def build_figure(config: dict[str, Any]) -> Figure:
     return build(Figure, config, "the figure")  # type: ignore[type-abstract]
 
 
-def posed(row: Trained, clips: int, task: "Task") -> "Case":
+def query_of_row(row: Trained, clips: int, task: "Task") -> "Query":
     """A task about some of the row's test clips, spread evenly over the test split; UserError if there are fewer."""
     import torch
 
@@ -100,19 +100,21 @@ def posed(row: Trained, clips: int, task: "Task") -> "Case":
     if len(dataset) < clips:
         raise UserError(f"{data.name} has {len(dataset)} test clips and the figure shows {clips}. Lower `clips`.")
     chosen = (torch.arange(clips) * len(dataset) // clips).tolist()
-    return task.pose(normalise(dataset.__getitems__([(0, index) for index in chosen])), VideoClip, row.seed)
+    return task.make_query(normalise(dataset.__getitems__([(0, index) for index in chosen])), VideoClip, row.seed)
 
 
-def answered(task: "Task", system: "System", case: "Case") -> "Float[Tensor, 'clip time channel height width']":
+def predicted_frames(
+    task: "Task", system: "System", query: "Query"
+) -> "Float[Tensor, 'clip time channel height width']":
     """The frames that a system answers with; UserError if it has no verb for the task."""
     import torch
 
     from datamodules.clip import VideoClip
 
-    if not task.answerable_by(system):
-        raise UserError(f"{task.refusal(system)}. Leave the row out of the spec.")
+    if not task.supported_by(system):
+        raise UserError(f"{task.unsupported_reason(system)}. Leave the row out of the benchmark.")
     with torch.inference_mode():
-        answer = task.ask(system, case)
+        answer = task.run(system, query)
     assert isinstance(answer, VideoClip)
     return answer.frames
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.figures.base import Figure, Trained, answered, posed
+from benchmarks.figures.base import Figure, Trained, predicted_frames, query_of_row
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import slug
 from benchmarks.utils.pixels import to_pictures
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from benchmarks.evaluation.tasks import Case
+    from benchmarks.evaluation.tasks import Query
     from lightning_modules.system import System
 
 GAP = 2
@@ -45,32 +45,32 @@ class _Strips(Figure):
 
         written = []
         for row in rows:
-            system, case = row.system(), posed(row, self.clips, Inbetween())
+            system, query = row.system(), query_of_row(row, self.clips, Inbetween())
             with torch.inference_mode():
-                videos = self.videos(system, case)
+                videos = self.videos(system, query)
             path = folder / f"{slug(f'{row.group} {row.label}'.strip())}-s{row.seed}.png"
             write_strips(path, videos, self.scale)
             moving = torch.cat([torch.cat(list(block), dim=-1) for block in videos], dim=-2)
-            rate = (case.times.shape[1] - 1) / float(case.times[0, -1] - case.times[0, 0])
+            rate = (query.times.shape[1] - 1) / float(query.times[0, -1] - query.times[0, 0])
             write_video(path.with_suffix(".gif"), to_pictures(moving, self.scale), rate)
             written += [path, path.with_suffix(".gif")]
         return written
 
     @abstractmethod
-    def videos(self, system: "System", case: "Case") -> "Float[Tensor, 'clip strip time channel height width']":
+    def videos(self, system: "System", query: "Query") -> "Float[Tensor, 'clip strip time channel height width']":
         """For each clip the videos that are shown one below the other."""
 
 
 class Examples(_Strips):
     """Figure 2: the generated video, the given frames at its ends, above the original one."""
 
-    def videos(self, system: "System", case: "Case") -> "Float[Tensor, 'clip 2 time channel height width']":
+    def videos(self, system: "System", query: "Query") -> "Float[Tensor, 'clip 2 time channel height width']":
         """Generated and original."""
         import torch
 
         from benchmarks.evaluation.tasks import Inbetween
 
-        return torch.stack([whole(case, answered(Inbetween(), system, case)), original(case)], dim=1)
+        return torch.stack([whole(query, predicted_frames(Inbetween(), system, query)), original(query)], dim=1)
 
 
 class MeanOfDraws(_Strips):
@@ -84,23 +84,23 @@ class MeanOfDraws(_Strips):
         draws: how many are averaged: 100 in the paper.
     """
 
-    def __init__(self, clips: int = 2, scale: int = 2, draws: int = 100) -> None:
+    def __init__(self, clips: int = 2, scale: int = 2, num_samples: int = 100) -> None:
         super().__init__(clips, scale)
-        if draws < 1:
-            raise UserError(f"draws must be at least 1; got {draws}.")
-        self.draws = draws
+        if num_samples < 1:
+            raise UserError(f"draws must be at least 1; got {num_samples}.")
+        self.num_samples = num_samples
 
-    def videos(self, system: "System", case: "Case") -> "Float[Tensor, 'clip 2 time channel height width']":
+    def videos(self, system: "System", query: "Query") -> "Float[Tensor, 'clip 2 time channel height width']":
         """Mean and original."""
         import torch
 
         from benchmarks.evaluation.tasks import SEED_STEP, Inbetween
 
-        total = torch.zeros_like(original(case))
-        for draw in range(self.draws):
-            again = case._replace(seeds=case.seeds + draw * SEED_STEP)
-            total += whole(case, answered(Inbetween(), system, again))
-        return torch.stack([total / self.draws, original(case)], dim=1)
+        total = torch.zeros_like(original(query))
+        for draw in range(self.num_samples):
+            again = query._replace(seeds=query.seeds + draw * SEED_STEP)
+            total += whole(query, predicted_frames(Inbetween(), system, again))
+        return torch.stack([total / self.num_samples, original(query)], dim=1)
 
 
 class DecodedBlocks(_Strips):
@@ -116,40 +116,40 @@ class DecodedBlocks(_Strips):
         super().__init__(clips, scale)
         self.last = last
 
-    def videos(self, system: "System", case: "Case") -> "Float[Tensor, 'clip strip time channel height width']":
+    def videos(self, system: "System", query: "Query") -> "Float[Tensor, 'clip strip time channel height width']":
         """From the earliest block to the last, which is the model's answer."""
         import torch
 
         from datamodules.clip import VideoClip
         from lightning_modules.inbetweening import Inbetweening
 
-        if not isinstance(system, Inbetweening) or not isinstance(case.observed, VideoClip):
+        if not isinstance(system, Inbetweening) or not isinstance(query.observed, VideoClip):
             raise UserError(
                 f"This figure decodes the blocks of Inbetweening's latent generator; {type(system).__name__} has none. "
                 "Leave the row out of the benchmark."
             )
-        return torch.stack(system.decode_blocks(case.observed, seeds=case.seeds, last=self.last), dim=1)
+        return torch.stack(system.decode_blocks(query.observed, seeds=query.seeds, last=self.last), dim=1)
 
 
 def whole(
-    case: "Case", between: "Float[Tensor, 'clip between channel height width']"
+    query: "Query", between: "Float[Tensor, 'clip between channel height width']"
 ) -> "Float[Tensor, 'clip time channel height width']":
     """The given start, what lies between, the given end."""
     import torch
 
     from datamodules.clip import VideoClip
 
-    assert isinstance(case.observed, VideoClip)
-    given = case.observed.frames
+    assert isinstance(query.observed, VideoClip)
+    given = query.observed.frames
     return torch.cat([given[:, :1], between.to(given), given[:, 1:]], dim=1)
 
 
-def original(case: "Case") -> "Float[Tensor, 'clip time channel height width']":
+def original(query: "Query") -> "Float[Tensor, 'clip time channel height width']":
     """The clip that the question was made of."""
     from datamodules.clip import Trajectory
 
-    assert not isinstance(case.target, Trajectory)
-    return whole(case, case.target.frames)
+    assert not isinstance(query.target, Trajectory)
+    return whole(query, query.target.frames)
 
 
 def write_strips(path: Path, videos: "Float[Tensor, 'clip strip time channel height width']", scale: int) -> None:

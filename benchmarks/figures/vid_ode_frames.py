@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.evaluation.tasks import Case, Interpolate, Interpolates, Predict, Predicts
-from benchmarks.figures.base import Figure, Trained, answered, posed
+from benchmarks.evaluation.tasks import Interpolate, Interpolates, Predict, Predicts, Query
+from benchmarks.figures.base import Figure, Trained, predicted_frames, query_of_row
 from benchmarks.figures.plotting import canvas, save
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import slug
@@ -31,8 +31,8 @@ class FrameStrips(Figure):
         clips: how many test clips, spread evenly over the test split.
     """
 
-    def __init__(self, given: int = 5, verb: Literal["predict", "interpolate"] = "predict", clips: int = 2) -> None:
-        self.given = given
+    def __init__(self, context: int = 5, verb: Literal["predict", "interpolate"] = "predict", clips: int = 2) -> None:
+        self.context = context
         self.verb = verb
         self.clips = clips
 
@@ -41,12 +41,12 @@ class FrameStrips(Figure):
         files = []
         for group, seed in dict.fromkeys((row.group, row.seed) for row in rows):
             chosen = [row for row in rows if (row.group, row.seed) == (group, seed)]
-            case = posed(chosen[0], self.clips, self._task(chosen[0], self.clips))
-            observed, truth = frames_of(case)
-            answers = {row.label: self._answer(row, case) for row in chosen}
+            query = query_of_row(chosen[0], self.clips, self._task(chosen[0], self.clips))
+            observed, truth = frames_of(query)
+            answers = {row.label: self._answer(row, query) for row in chosen}
             for clip in range(self.clips):
-                shown = [f"{time:.3g} s" for time in case.observed.times[clip].tolist()]
-                asked = [f"{time:.3g} s" for time in case.target.times[clip].tolist()]
+                shown = [f"{time:.3g} s" for time in query.observed.times[clip].tolist()]
+                asked = [f"{time:.3g} s" for time in query.target.times[clip].tolist()]
                 lines: list[Line] = [("input", observed[clip], shown), ("truth", truth[clip], asked)]
                 lines += [(label, frames[clip], []) for label, frames in answers.items()]
                 name = slug(f"{group} seed{seed} clip{clip}".strip())
@@ -55,13 +55,13 @@ class FrameStrips(Figure):
 
     def _task(self, row: Trained, clips: int) -> Predict | Interpolate:
         if self.verb == "predict":
-            return Predict(given=self.given)
+            return Predict(context=self.context)
         count = int(whole_clips(row, clips).times.shape[1])
         return Interpolate(stride=2, frames=count - (count - 1) % 2)
 
-    def _answer(self, row: Trained, case: Case) -> Float[Tensor, "clip time channel height width"]:
-        task: Predict | Interpolate = Predict(given=self.given) if self.verb == "predict" else Interpolate()
-        return answered(task, row.system(), case)
+    def _answer(self, row: Trained, query: Query) -> Float[Tensor, "clip time channel height width"]:
+        task: Predict | Interpolate = Predict(context=self.context) if self.verb == "predict" else Interpolate()
+        return predicted_frames(task, row.system(), query)
 
 
 class Composition(Figure):
@@ -72,24 +72,24 @@ class Composition(Figure):
         clips: how many test clips.
     """
 
-    def __init__(self, given: int = 5, clips: int = 2) -> None:
-        self.given = given
+    def __init__(self, context: int = 5, clips: int = 2) -> None:
+        self.context = context
         self.clips = clips
 
     def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
         """`<row>-s<seed>-clip<number>.png`; grey is no difference, a white mask takes the warped frame."""
         files = []
         for row in rows:
-            system, case = row.system(), posed(row, self.clips, Predict(given=self.given))
-            if not isinstance(system, VidODE) or not isinstance(case.observed, VideoClip):
+            system, query = row.system(), query_of_row(row, self.clips, Predict(context=self.context))
+            if not isinstance(system, VidODE) or not isinstance(query.observed, VideoClip):
                 raise UserError(f"This figure takes Vid-ODE apart; '{row.label}' is {type(system).__name__}.")
             with torch.inference_mode():
-                decoded = system.decode(case.observed, case.times, "last")
+                decoded = system.decode(query.observed, query.times, "last")
             if decoded.warped is None or decoded.differences is None or decoded.masks is None:
                 raise UserError(f"'{row.label}' composes no frames (`composition: {system.network.composition}`).")
-            observed, truth = frames_of(case)
+            observed, truth = frames_of(query)
             for clip in range(self.clips):
-                times = [f"{time:.3g} s" for time in case.times[clip].tolist()]
+                times = [f"{time:.3g} s" for time in query.times[clip].tolist()]
                 mask = (2 * decoded.masks[clip] - 1).expand_as(decoded.frames[clip])
                 lines: list[Line] = [
                     ("input", observed[clip], []),
@@ -202,10 +202,10 @@ class FrameRates(Figure):
 
 def whole_clips(row: Trained, clips: int) -> VideoClip:
     """Some of the row's test clips, spread evenly over the test split; raises UserError if there are fewer."""
-    case = posed(row, clips, Predict(given=1))
-    first, rest = case.observed, case.target
+    query = query_of_row(row, clips, Predict(context=1))
+    first, rest = query.observed, query.target
     assert isinstance(first, VideoClip)
-    frames = torch.cat([first.frames, frames_of(case)[1]], dim=1)
+    frames = torch.cat([first.frames, frames_of(query)[1]], dim=1)
     return VideoClip(frames, torch.cat([first.times, rest.times], dim=1))
 
 
@@ -221,10 +221,10 @@ def shown_of(row: Trained, clips: int, shown: int, stride: int) -> VideoClip:
     return VideoClip(clip.frames[:, every], clip.times[:, every])
 
 
-def frames_of(case: Case) -> tuple[Tensor, Tensor]:
+def frames_of(query: Query) -> tuple[Tensor, Tensor]:
     """The shown frames and the true ones, both (clip, time, channel, height, width)."""
-    assert isinstance(case.observed, VideoClip)
-    return case.observed.frames, case.target.frames  # type: ignore[union-attr]
+    assert isinstance(query.observed, VideoClip)
+    return query.observed.frames, query.target.frames  # type: ignore[union-attr]
 
 
 def write_lines(path: Path, lines: Sequence[Line], width: float = 0.9) -> Path:

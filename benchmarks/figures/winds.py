@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.evaluation.tasks import Predict
-from benchmarks.figures.base import Figure, Trained, posed
+from benchmarks.figures.base import Figure, Trained, query_of_row
 from benchmarks.figures.plotting import canvas, save
 from benchmarks.figures.vid_ode_frames import frames_of
 from benchmarks.utils.errors import UserError
@@ -28,10 +28,10 @@ class WindVectors(Figure):
         arrows: how many arrows along the longer side.
     """
 
-    def __init__(self, given: int = 5, clips: int = 1, arrows: int = 24) -> None:
-        if min(given, clips, arrows) < 1:
-            raise UserError(f"given, clips and arrows must be at least 1; got {given}, {clips} and {arrows}.")
-        self.given = given
+    def __init__(self, context: int = 5, clips: int = 1, arrows: int = 24) -> None:
+        if min(context, clips, arrows) < 1:
+            raise UserError(f"given, clips and arrows must be at least 1; got {context}, {clips} and {arrows}.")
+        self.context = context
         self.clips = clips
         self.arrows = arrows
 
@@ -40,16 +40,16 @@ class WindVectors(Figure):
         files = []
         for seed in dict.fromkeys(row.seed for row in rows):
             chosen = [row for row in rows if row.seed == seed]
-            task = Predict(given=self.given)
-            case = posed(chosen[0], self.clips, task)
-            shown, truth = frames_of(case)
+            task = Predict(context=self.context)
+            query = query_of_row(chosen[0], self.clips, task)
+            shown, truth = frames_of(query)
             if shown.shape[2] < 2:
                 raise UserError("Arrows need two channels, zonal and meridional wind; this data has one.")
             bounds = getattr(chosen[0].data(), "bounds", [(-1.0, 1.0)] * 2)
-            lines = [("input", shown, case.observed.times), ("truth", truth, case.target.times)]
+            lines = [("input", shown, query.observed.times), ("truth", truth, query.target.times)]
             for row in chosen:
                 with torch.inference_mode():
-                    answer = task.ask(row.system(), case)
+                    answer = task.run(row.system(), query)
                 assert isinstance(answer, VideoClip)
                 lines.append((row.label, answer.frames, answer.times))
             for clip in range(self.clips):

@@ -159,10 +159,10 @@ def _prediction(
     from benchmarks.utils.pixels import to_pixels
     from datamodules.clip import VideoClip
 
-    if not task.answerable_by(system):
+    if not task.supported_by(system):
         raise UserError(f"{type(system).__name__} does not answer the task '{task.name}'; leave it out of the gallery.")
     context = VideoClip(frames[observed][None], times[observed][None].float())
-    capability = getattr(system, task.verb, None) or system.interpolate  # Inbetween runs with either capability
+    capability = getattr(system, task.capability, None) or system.interpolate  # Inbetween runs with either capability
     with torch.inference_mode():
         prediction = capability(context, fine[~known][None].float(), seeds=torch.tensor([clip]))
     held = torch.arange(len(fine)) // finer

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from benchmarks.leaderboard.formatting import arrow, format_cell, format_published, title
+from benchmarks.leaderboard.formatting import arrow, format_cell, format_published
+from benchmarks.leaderboard.metric_names import display_name
 from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell
 from benchmarks.leaderboard.sections import Ranking, Section
@@ -46,7 +47,7 @@ def as_csv(leaderboard: Sequence[Section]) -> str:
 def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
     columns = {metric: ranking.cells(metric) for metric in ranking.metrics}
     for index, row in enumerate(ranking.rows):
-        paces = [record.sampling.samples_per_second for record in row.records if record.sampling]
+        paces = [record.throughput.samples_per_second for record in row.records if record.throughput]
         for metric, cells in columns.items():
             cell, best = cells[index]
             clips = [record.metrics[metric].n for record in row.records if metric in record.metrics]
@@ -116,7 +117,7 @@ def _tabular(ranking: Ranking) -> str:
     for name in ranking.metrics:
         columns.append(
             (
-                f"{title(name)} {arrow(ranking.higher_is_better[name])}",
+                f"{ranking.names[name]} {arrow(ranking.higher_is_better[name])}",
                 [_ours_cell(*one) for one in ranking.cells(name)],
             )
         )
@@ -147,7 +148,7 @@ def _ours_cell(cell: Cell, best: bool) -> str:
 def _published(columns: dict[str, list[Published | None]]) -> list[tuple[str, list[str]]]:
     return [
         (
-            f"published {title(metric)}",
+            f"published {display_name(metric)}",
             [rf"\textit{{{_escaped(format_published(number))}}}" if number else "" for number in column],
         )
         for metric, column in columns.items()

@@ -48,7 +48,7 @@ def cost_columns(rows: Sequence[LeaderboardRow]) -> list[tuple[str, list[str]]]:
         return f"{fmean(counts):.4g}" if counts else NOT_AVAILABLE
 
     def speed(records: list[Record]) -> str:
-        known = [record.sampling for record in records if record.sampling]
+        known = [record.throughput for record in records if record.throughput]
         where = sorted({f"{one.device}, {one.batch} at once" for one in known})
         if not known:
             return NOT_AVAILABLE
@@ -58,7 +58,7 @@ def cost_columns(rows: Sequence[LeaderboardRow]) -> list[tuple[str, list[str]]]:
     columns = [
         column("seeds", lambda records: str(len(records))),
         column("clips", clips),
-        column("updates", lambda records: f"{fmean(record.budget.generator_updates for record in records):,.0f}"),
+        column("updates", lambda records: f"{fmean(record.budget.updates for record in records):,.0f}"),
         column("training", lambda records: format_duration(fmean(record.budget.seconds for record in records))),
         column("device", lambda records: ", ".join(sorted({record.budget.device for record in records}))),
         column("parameters", lambda records: f"{fmean(record.parameters for record in records):,.0f}"),
@@ -90,11 +90,6 @@ def format_duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def title(metric: str) -> str:
-    """A metric's name in words."""
-    return metric.replace("_", " ")
 
 
 def arrow(higher_is_better: bool) -> str:

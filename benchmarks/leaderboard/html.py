@@ -15,8 +15,8 @@ from benchmarks.leaderboard.formatting import (
     format_cell,
     format_published,
     format_setting,
-    title,
 )
+from benchmarks.leaderboard.metric_names import display_name, footnote
 from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking, Section, columns_of
@@ -25,9 +25,9 @@ from benchmarks.utils.errors import UserError
 
 FOLDER = Path(__file__).with_name("page")
 _COSTS: dict[str, Callable[[Record], Number | None]] = {
-    "seconds per sample": lambda record: 1 / record.sampling.samples_per_second if record.sampling else None,
+    "seconds per sample": lambda record: 1 / record.throughput.samples_per_second if record.throughput else None,
     "training time (s)": lambda record: record.budget.seconds,
-    "generator updates": lambda record: record.budget.generator_updates,
+    "generator updates": lambda record: record.budget.updates,
     "function evaluations per batch": lambda record: record.function_evaluations,
     "parameters": lambda record: record.parameters,
 }
@@ -77,7 +77,7 @@ def _ranking(ranking: Ranking) -> str:
     columns: list[tuple[str, list[str]]] = []
     for index, name in enumerate(ranking.metrics):
         first = ("descending" if ranking.higher_is_better[name] else "ascending") if index == 0 else ""
-        heading = _heading(f"{title(name)} {arrow(ranking.higher_is_better[name])}", "measure", first)
+        heading = _heading(f"{ranking.names[name]} {arrow(ranking.higher_is_better[name])}", "measure", first)
         columns.append((heading, [_number(*one) for one in ranking.cells(name)]))
         columns += _published(ranking.published_beside(name))
     columns += _published(ranking.published_beside(None))
@@ -89,6 +89,8 @@ def _ranking(ranking: Ranking) -> str:
     if ranking.protocol_mismatch:
         asked = ", ".join(f"{key} {format_setting(value)}" for key, value in ranking.protocol_mismatch.items())
         lines.append(f"<p><strong>Not this benchmark's protocol</strong>, which asks for {escape(asked)}.</p>")
+    if ids := footnote(ranking.metrics):
+        lines.append(f"<p>Metrics: {escape(ids)}.</p>")
     head = [_heading("row", "text"), *(heading for heading, _ in columns)]
     rows = []
     for index, row in enumerate(ranking.rows):
@@ -168,7 +170,7 @@ def _cost(text: str) -> str:
 
 def _published_title(metric: str, column: Sequence[Published | None]) -> str:
     better = next(number for number in column if number).higher_is_better
-    return f"published {title(metric)} {arrow(better)}"
+    return f"published {display_name(metric)} {arrow(better)}"
 
 
 def _mark(sign: str, meaning: str) -> str:
@@ -194,7 +196,7 @@ def _data(leaderboard: Sequence[Section]) -> dict[str, Any]:
                     "task": ranking.task,
                     "fps": _frame_rate(ranking),
                     "metrics": [
-                        {"name": title(name), "higher": ranking.higher_is_better[name], "frames": lengths[name]}
+                        {"name": ranking.names[name], "higher": ranking.higher_is_better[name], "frames": lengths[name]}
                         for name in ranking.metrics
                     ],
                     "rows": [

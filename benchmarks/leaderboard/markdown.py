@@ -11,8 +11,8 @@ from benchmarks.leaderboard.formatting import (
     format_cell,
     format_published,
     format_setting,
-    title,
 )
+from benchmarks.leaderboard.metric_names import display_name, footnote
 from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking, Section, columns_of
@@ -72,7 +72,7 @@ def _short(part: Section) -> list[str]:
     for ranking in [one for one in part.rankings if first[one.task] is one]:
         short = ranking.without_empty_rows()
         columns = [
-            (f"{title(name)} {arrow(short.higher_is_better[name])}", short.cells(name)) for name in short.metrics
+            (f"{short.names[name]} {arrow(short.higher_is_better[name])}", short.cells(name)) for name in short.metrics
         ]
         plain = [
             (heading, _column([(replace(cell, reason=None), best) for cell, best in cells], {}))
@@ -104,17 +104,21 @@ def _ranking(ranking: Ranking) -> list[str]:
     notes: dict[str, int] = {}
     columns = []
     for name in ranking.metrics:
-        columns.append((f"{title(name)} {arrow(ranking.higher_is_better[name])}", _column(ranking.cells(name), notes)))
+        columns.append(
+            (f"{ranking.names[name]} {arrow(ranking.higher_is_better[name])}", _column(ranking.cells(name), notes))
+        )
         columns += _published(ranking.published_beside(name))
     columns += [*_published(ranking.published_beside(None)), *cost_columns(ranking.rows)]
     lines += _table(ranking.rows, columns, notes)
+    if ids := footnote(ranking.metrics, lambda metric: f"`{metric}`"):
+        lines += [f"Metrics: {ids}.", ""]
     for name, frames in ranking.benchmark.per_frame.items():
         if name in ranking.higher_is_better:
             short = ranking.without_empty_rows()
             heading = arrow(ranking.higher_is_better[name])
             notes = {}
             columns = [(f"frame {frame} {heading}", _column(short.frame_cells(name, frame), notes)) for frame in frames]
-            lines += [f"{title(name)} of each predicted frame:", "", *_table(short.rows, columns, notes)]
+            lines += [f"{ranking.names[name]} of each predicted frame:", "", *_table(short.rows, columns, notes)]
     return lines
 
 
@@ -143,7 +147,7 @@ def _column(cells: Sequence[tuple[Cell, bool]], notes: dict[str, int]) -> list[s
 def _published(columns: dict[str, list[Published | None]]) -> list[tuple[str, list[str]]]:
     return [
         (
-            f"*published {title(metric)}* {arrow(next(one for one in column if one).higher_is_better)}",
+            f"*published {display_name(metric)}* {arrow(next(one for one in column if one).higher_is_better)}",
             [f"*{format_published(one)}*" if one else "" for one in column],
         )
         for metric, column in columns.items()

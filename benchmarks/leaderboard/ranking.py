@@ -126,7 +126,7 @@ def budget_of(record: Record) -> str:
     seconds = (record.config.get("budget") or {}).get("seconds")
     if seconds is not None:
         return f"{seconds:,g} s of training on {record.budget.device}"
-    return f"{record.budget.generator_updates:,} generator updates"
+    return f"{record.budget.updates:,} generator updates"
 
 
 def ranked(rows: Sequence[LeaderboardRow], metric: str, higher_is_better: bool) -> list[LeaderboardRow]:

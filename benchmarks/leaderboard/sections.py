@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.leaderboard.metric_names import column_names
 from benchmarks.leaderboard.published import Published, read_table
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of, leaderboard_rows, ranked
 from benchmarks.records.record import Protocol, Record
@@ -54,6 +55,11 @@ class Ranking:
         """The group, the protocol's id and, where an evaluation has several, the budget."""
         budget = [self.budget] if not self.only_budget and self.budget else []
         return ", ".join([*([self.group] if self.group else []), self.protocol.id, *budget])
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the columns are called, by metric."""
+        return column_names(self.metrics)
 
     def cells(self, metric: str) -> list[tuple[Cell, bool]]:
         """A column: each row's value, and whether it is the best or its interval overlaps the best one's."""
@@ -214,7 +220,7 @@ def _task_index(benchmark: BenchmarkSpec, record: Record) -> int:
 
 
 def _key(record: Record) -> RankingKey:
-    return (*record.exam, record.group)
+    return (*record.evaluation_key, record.group)
 
 
 def _refuse_duplicates(records: Mapping[Path, Record]) -> None:

@@ -21,11 +21,11 @@ def log_record_to_run(run: Any, path: Path, record: Record) -> None:
     """A record as summary (value, interval, number of clips, or why there is none) and artifact of a W&B run."""
     import wandb
 
-    exam = record.protocol.id.rpartition("-")[0]
+    protocol = record.protocol.id.rpartition("-")[0]
     found: dict[str, Any] = {"protocol": record.protocol.id, "data": record.data, "parameters": record.parameters}
-    found |= {"budget": vars(record.budget), "commit": record.commit, "code_sha256": record.code_sha256}
-    if record.sampling:
-        found["sampling"] = vars(record.sampling)
+    found |= {"budget": record.budget._asdict(), "commit": record.commit, "code_sha256": record.code_sha256}
+    if record.throughput:
+        found["throughput"] = vars(record.throughput)
     for name, entry in record.metrics.items():
         if entry.value is None:
             found[f"{name}_missing"] = entry.reason
@@ -33,7 +33,7 @@ def log_record_to_run(run: Any, path: Path, record: Record) -> None:
         found |= {name: entry.value, f"{name}_n": entry.n}
         if entry.interval is not None:
             found |= {f"{name}_low": entry.interval[0], f"{name}_high": entry.interval[1]}
-    run.summary.update({f"record/{exam}/{key}": value for key, value in found.items()})
+    run.summary.update({f"record/{protocol}/{key}": value for key, value in found.items()})
     label = slug(f"{record.table} {record.row} s{record.seed}") + f"-{record.protocol.id}"
     artifact = wandb.Artifact(label[:120], type="record", metadata={"table": record.table, "row": record.row})
     artifact.add_file(str(path), name=path.name)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from benchmarks.metrics.reference import PairedMetric, PerFrame
+from benchmarks.metrics.reference import PerFrame, ReferenceMetric
 from benchmarks.utils.errors import UserError
 from datamodules.clip import KeypointClip, Sample, VideoClip
 
@@ -23,7 +23,7 @@ _REACH = 1.5
 """How far, in pixels, the refinement may move a ball from the pixel where it was found."""
 
 
-class BallPositionError(PairedMetric):
+class BallPositionError(ReferenceMetric):
     """The mean distance, in pixels, between the balls of an answer and the true ones, each true ball matched with one.
 
     Balls are found one after another where the frame looks most like a ball, exp(-(d / radius)^8) at distance d from
@@ -60,15 +60,15 @@ class BallPositionError(PairedMetric):
         images = ((sample.frames.double() + 1) / 2).mean(-3).flatten(0, 1)  # type: ignore[union-attr]
         height, width = images.shape[-2:]
         span = torch.tensor([width - 1, height - 1], dtype=torch.float64, device=images.device)
-        truth = (target.keypoints.double().flatten(0, 1) + 1) / 2 * span  # -1 and 1 are centres of pixels
-        if not bool(truth.isfinite().all()):
+        reference = (target.keypoints.double().flatten(0, 1) + 1) / 2 * span  # -1 and 1 are centres of pixels
+        if not bool(reference.isfinite().all()):
             raise UserError("The true centres of the balls must be finite; some are NaN or infinite.")
         chunks = images.split(max(1, (_CELLS_CPU if images.device.type == "cpu" else _CELLS) // (height * width)))
-        found = [find_balls(chunk, truth.shape[1], self.radius) for chunk in chunks]
+        found = [find_balls(chunk, reference.shape[1], self.radius) for chunk in chunks]
         centres = torch.cat([balls.centres for balls in found])
         seen = torch.cat([balls.brightness for balls in found]) >= self.visible
         centres = torch.where(seen[..., None], centres, span / 2)
-        return _matched_distance(centres, truth).reshape(target.frames.shape[:2])
+        return _matched_distance(centres, reference).reshape(target.frames.shape[:2])
 
 
 class Balls(NamedTuple):
@@ -98,8 +98,8 @@ def find_balls(images: Images, count: int, radius: float) -> Balls:
     left, centres, brightness = images, [], []
     for _ in range(count):
         response = torch.fft.irfft2(torch.fft.rfft2(left, s=shape) * spectrum, s=shape)[:, :height, :width] / energy
-        highest, place = response.flatten(1).max(1)
-        row, column = place // width, place % width
+        highest, index = response.flatten(1).max(1)
+        row, column = index // width, index % width
         centres.append(torch.stack([column, row], -1).to(images.dtype))
         brightness.append(highest)
         distance = (x - column[:, None])[:, None, :] ** 2 + (y - row[:, None])[:, :, None] ** 2
@@ -147,8 +147,8 @@ def _profile(squared_distance: Tensor, radius: float) -> Tensor:
     return fourth.neg_().exp_()
 
 
-def _matched_distance(found: Centres, truth: Centres) -> Float[Tensor, " frame"]:
+def _matched_distance(found: Centres, reference: Centres) -> Float[Tensor, " frame"]:
     """The mean distance under the best one-to-one matching (Hungarian method)."""
-    distances = torch.cdist(truth, found).cpu()
+    distances = torch.cdist(reference, found).cpu()
     means = [float(frame[linear_sum_assignment(frame)].mean()) for frame in distances.numpy()]
-    return torch.tensor(means, dtype=torch.float64, device=truth.device)
+    return torch.tensor(means, dtype=torch.float64, device=reference.device)

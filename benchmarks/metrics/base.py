@@ -1,25 +1,15 @@
-"""What a metric is: update, compute, and the direction in which better lies, as data."""
+"""The contract of a metric: update, compute, and the direction in which better lies, as data."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from math import isfinite
+from typing import ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics import Metric
 
+from benchmarks.records.record import Measurement
 from datamodules.clip import Sample, VideoClip
-
-
-class Summary(NamedTuple):
-    """A metric's value with all that a record says of it."""
-
-    value: float
-    n: int
-    """How many clips it was computed from."""
-    interval: tuple[float, float] | None = None
-    """A 95 % interval, or None where none is known."""
-    per_frame: list[float] | None = None
-    """The value at each target frame, for a metric that has one."""
 
 
 class ClipMetric(Metric, ABC):
@@ -28,33 +18,45 @@ class ClipMetric(Metric, ABC):
     higher_is_better: bool
     full_state_update: bool = False
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (VideoClip, VideoClip)
-    """The least that the sample and the target must be; a KeypointClip serves where a VideoClip is asked for."""
+    """Types of prediction and target; a KeypointClip also serves as a VideoClip."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """How records and tables call it; the name says the protocol."""
+        """The id in records and tables, which includes the protocol."""
 
     @property
     def protocol(self) -> dict[str, str | float]:
-        """What its name does not say and a record must: the network's sha256, what is done to the frames, settings."""
+        """What a record must say beyond the name: the network's sha256, preprocessing of the frames, settings."""
         return {}
 
     def prepare(self) -> None:
-        """Fetch and load what the metric needs; `update` does it at its first call where nobody has before.
+        """Fetch and load what the metric needs; else the first `update` does.
 
         Raises:
-            WeightsUnavailable: when pretrained weights cannot be had: the metric is then a dash with that reason.
+            WeightsUnavailable: when pretrained weights cannot be had: the metric is then n/a with that reason.
         """
 
     @abstractmethod
     def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
-        """Take in a batch of answers and the truth."""
+        """Add a batch of predictions and targets."""
 
     @abstractmethod
     def compute(self) -> Float[Tensor, ""]:
         """The value over all clips of all processes."""
 
     @abstractmethod
-    def summary(self) -> Summary:
-        """The value with its interval, its number of clips and its course over the frames."""
+    def measurement(self) -> Measurement:
+        """The value with its interval, its number of clips and its values per frame. Every process must call it."""
+
+    def _measured(
+        self,
+        value: float,
+        n: int,
+        interval: tuple[float, float] | None = None,
+        per_frame: list[float] | None = None,
+    ) -> Measurement:
+        """A measurement of this metric; n/a if any number is not finite."""
+        if all(map(isfinite, (value, *(interval or ()), *(per_frame or ())))):
+            return Measurement(value, n, interval, per_frame, higher_is_better=self.higher_is_better)
+        return Measurement.missing(f"not finite ({value})", higher_is_better=self.higher_is_better)

@@ -24,12 +24,12 @@ def bootstrap_mean(
     1997, Sec. 3.8). The same values give the same interval for ever: the draws depend on `seed` and the number of
     sources alone.
     """
-    _, place = sources.unique(return_inverse=True)
-    count = int(place.max()) + 1 if len(place) else 0
+    _, index = sources.unique(return_inverse=True)
+    count = int(index.max()) + 1 if len(index) else 0
     if count < 2:
         return None
-    sums = torch.zeros(count, dtype=torch.float64).index_add_(0, place, values.double())
-    sizes = torch.bincount(place, minlength=count).double()
+    sums = torch.zeros(count, dtype=torch.float64).index_add_(0, index, values.double())
+    sizes = torch.bincount(index, minlength=count).double()
     generator = torch.Generator().manual_seed(seed)
     means = []
     for block in torch.arange(RESAMPLES).split(max(1, _CELLS // count)):

@@ -4,12 +4,12 @@ from typing import ClassVar
 
 import torch
 
-from benchmarks.metrics.reference import PairedMetric, PerFrame, squared_error
+from benchmarks.metrics.reference import PerFrame, ReferenceMetric, squared_error
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample
 
 
-class MinMaxError(PairedMetric):
+class MinMaxError(ReferenceMetric):
     """The mean squared error of min-max images (0 to 1), times 1,000: the unit of Vid-ODE's Table 5 (MSE, x 1e-3).
 
     Where nothing was measured the answer counts as right, over all pixels alike; the paper's fields have no gaps.
@@ -23,7 +23,7 @@ class MinMaxError(PairedMetric):
         return 1000 * squared_error(sample, target)
 
 
-class FieldError(PairedMetric):
+class FieldError(ReferenceMetric):
     """The root mean squared error of one variable in its own unit, over the places where it was measured.
 
     A place without a measurement is exactly 0 in all channels (`datamodules.base.gridded`); it counts neither way. A
@@ -59,10 +59,10 @@ class FieldError(PairedMetric):
 
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
         """The root of the mean over the measured places of each frame."""
-        answer, truth = sample.frames.double(), target.frames.double()  # type: ignore[union-attr]
-        if self.channel >= truth.shape[2]:
-            raise UserError(f"{self.variable} is channel {self.channel}, but the data have {truth.shape[2]}.")
-        known = (truth != 0).any(dim=2)
-        difference = (answer - truth)[:, :, self.channel] * (self.high - self.low) / 2
+        prediction, reference = sample.frames.double(), target.frames.double()  # type: ignore[union-attr]
+        if self.channel >= reference.shape[2]:
+            raise UserError(f"{self.variable} is channel {self.channel}, but the data have {reference.shape[2]}.")
+        known = (reference != 0).any(dim=2)
+        difference = (prediction - reference)[:, :, self.channel] * (self.high - self.low) / 2
         squared = torch.where(known, difference.square(), 0).sum((-2, -1))
         return (squared / known.sum((-2, -1)).clamp(min=1)).sqrt()

@@ -10,22 +10,22 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 from torchmetrics.utilities import rank_zero_warn
 
-from benchmarks.metrics.base import Summary
 from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
-from benchmarks.metrics.gathered import KeepsRows
+from benchmarks.metrics.gathered import GatheredMetric
 from benchmarks.metrics.jackknife import delete_group_jackknife
 from benchmarks.metrics.reference import check_pair
+from benchmarks.records.record import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of
 
-Side = Literal["answer", "truth"]
+Side = Literal["prediction", "target"]
 Features = Float[Tensor, "_row _width"]
 
 _SEEN = WeakTensorKeyDictionary()
 """The features of frames that are still in use, so that metrics which look through one network do so once."""
 
 
-class FeatureMetric(KeepsRows, ABC):
+class FeatureMetric(GatheredMetric, ABC):
     """Keeps a row of features for each clip and side.
 
     Args:
@@ -33,7 +33,7 @@ class FeatureMetric(KeepsRows, ABC):
         network: what makes the features; None: I3D's logits.
         sides: whose features are looked at.
         frames: how many frames the clips must have.
-        repeated: what counts of a clip that comes several times; see `KeepsRows`.
+        repeated: what counts of a clip that comes several times; see `GatheredMetric`.
         each_frame: whether the network looks at every frame alone; a row then holds the features of all frames.
         suffix: the last part of the metric's name, for a setting that is not the usual one.
         start: look at `frames` frames from this one on, of answers that may be longer: the quality at a horizon, which
@@ -110,11 +110,11 @@ class FeatureMetric(KeepsRows, ABC):
             )
         window = slice(self.start, (self.start or 0) + self.frames)
         for side in self.sides:
-            frames = (sample if side == "answer" else target).frames  # type: ignore[union-attr]
+            frames = (sample if side == "prediction" else target).frames  # type: ignore[union-attr]
             self.keep(side, ids, features_of(self.network, frames, each_frame=self.each_frame, window=window))
 
 
-class SetMetric(FeatureMetric, ABC):
+class DistributionMetric(FeatureMetric, ABC):
     """A statistic of sets of features, with a delete-group jackknife over source videos for an interval.
 
     Args:
@@ -131,7 +131,7 @@ class SetMetric(FeatureMetric, ABC):
         self,
         measure: str,
         network: Extractor | None,
-        sides: tuple[Side, ...] = ("answer", "truth"),
+        sides: tuple[Side, ...] = ("prediction", "target"),
         *,
         clips: int | None = None,
         least: int = 2,
@@ -151,16 +151,16 @@ class SetMetric(FeatureMetric, ABC):
         """The statistic over all clips; not a number when there are too few."""
         return torch.tensor(self._value(self._selected()[1]), dtype=torch.float64)
 
-    def summary(self) -> Summary:
+    def measurement(self) -> Measurement:
         """The statistic, its interval and the number of clips. Every process must call it."""
         with self.gathered():
             ids, sets = self._selected()
         value = self._value(sets)
         if len(ids) < self._needed:
-            return Summary(value, len(ids))
+            return self._measured(value, len(ids))
         interval = delete_group_jackknife(value, source_of(ids), lambda kept: self._without(sets, kept))
         # without a tenth of the clips there may be too few for the statistic
-        return Summary(value, len(ids), interval if interval and all(map(isfinite, interval)) else None)
+        return self._measured(value, len(ids), interval if interval and all(map(isfinite, interval)) else None)
 
     @property
     def _needed(self) -> int:

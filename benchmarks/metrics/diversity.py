@@ -1,4 +1,4 @@
-"""Several draws for one question: how much they differ, and how good the best of them is."""
+"""Several samples of one query: how much they differ, and how good the best of them is."""
 
 from typing import Any
 
@@ -8,47 +8,49 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torchmetrics.utilities import rank_zero_warn
 
-from benchmarks.metrics.base import Summary
 from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.distribution import FeatureMetric
 from benchmarks.metrics.features.extractor import Extractor
-from benchmarks.metrics.reference import PairedMetric, PerFrame
+from benchmarks.metrics.reference import PerFrame, ReferenceMetric
 from benchmarks.metrics.ssim import structural_similarity
+from benchmarks.records.record import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of
 
 
 class Diversity(FeatureMetric):
-    """The mean over clips of the average pairwise cosine distance between the features of their draws.
+    """The mean over clips of the average pairwise cosine distance between the features of their samples.
 
-    As in the latent inbetweening paper (Li et al., 2019, Table 2), in FVD's embedding. A clip's draws are the answers
-    that came with its id; clips that came once are left out. Its interval is a bootstrap over source videos.
+    As in the latent inbetweening paper (Li et al., 2019, Table 2), in FVD's embedding. A clip's samples are the
+    predictions with its id; clips with one sample are left out. The interval is a bootstrap over source videos.
 
     Args:
-        network: what makes the features; None: I3D's logits.
+        network: the feature extractor; None: I3D's logits.
         kwargs: `frames` (16 unless told) and `start`: see `FeatureMetric`.
     """
 
     higher_is_better: bool = True
 
     def __init__(self, network: Extractor | None = None, **kwargs: Any) -> None:
-        super().__init__("diversity", network, ("answer",), repeated="all", **kwargs)
+        super().__init__("diversity", network, ("prediction",), repeated="all", **kwargs)
 
     def compute(self) -> Float[Tensor, ""]:
-        """The mean over clips; not a number when no clip has two draws."""
+        """The mean over clips; NaN if no clip has two samples."""
         return self._of_clips()[1].mean()
 
-    def summary(self) -> Summary:
-        """The mean, its interval, and the number of clips with two draws at least. Every process must call it."""
+    def measurement(self) -> Measurement:
+        """The mean, its interval, and the number of clips with two or more samples. Every process must call it."""
         with self.gathered():
             ids, values = self._of_clips()
-        return Summary(float(values.mean()), len(ids), bootstrap_mean(values, source_of(ids)) if len(ids) else None)
+        return self._measured(
+            float(values.mean()), len(ids), bootstrap_mean(values, source_of(ids)) if len(ids) else None
+        )
 
     def _of_clips(self) -> tuple[Tensor, Tensor]:
-        ids, rows = self.kept("answer")
+        ids, rows = self.kept("prediction")
         ids, values = pairwise_distance(ids, rows)
         if not len(ids):
-            rank_zero_warn(f"{self.name} needs two draws of a clip at least: it is left out.", UserWarning)
+            rank_zero_warn(f"{self.name} needs two samples of a clip at least; it is left out.", UserWarning)
         return ids, values
 
 
@@ -56,57 +58,57 @@ def pairwise_distance(
     ids: Int[Tensor, " row"], rows: Float[Tensor, "row _width"]
 ) -> tuple[Int[Tensor, " clip"], Float[Tensor, " clip"]]:
     """1 - the mean cosine over all pairs of rows with one id, in float64; ids with a single row are left out."""
-    unique, place, count = ids.unique(return_inverse=True, return_counts=True)
+    unique, index, count = ids.unique(return_inverse=True, return_counts=True)
     units = normalize(rows.double(), dim=1)
-    sums = torch.zeros(len(unique), rows.shape[1], dtype=torch.float64).index_add_(0, place, units)
-    lengths = torch.zeros(len(unique), dtype=torch.float64).index_add_(0, place, units.square().sum(1))
+    sums = torch.zeros(len(unique), rows.shape[1], dtype=torch.float64).index_add_(0, index, units)
+    lengths = torch.zeros(len(unique), dtype=torch.float64).index_add_(0, index, units.square().sum(1))
     several = count > 1
     pairs = (count * (count - 1))[several]
     # the square of the sum has every pair twice and every row with itself
     return unique[several], 1 - (sums.square().sum(1) - lengths)[several] / pairs
 
 
-class BestOfSSIM(PairedMetric):
-    """The SSIM of the best of a clip's draws, by the mean over its frames: what a stochastic system can do.
+class BestOfSSIM(ReferenceMetric):
+    """The SSIM of the best of a clip's samples, by the mean over its frames: how close a stochastic system can get.
 
-    More draws have a better best, so their number is fixed and stands in the name; further draws are not looked at,
+    More samples have a better best, so their number is fixed and part of the name; further samples are ignored,
     clips with fewer are left out.
 
     Args:
-        draws: the number of draws.
+        num_samples: the number of samples per clip.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
     higher_is_better: bool = True
 
-    def __init__(self, draws: int = 100, **kwargs: Any) -> None:
-        if draws < 2:
-            raise UserError(f"The best of {draws} draws is `SSIM`; ask for 2 at least.")
+    def __init__(self, num_samples: int = 100, **kwargs: Any) -> None:
+        if num_samples < 2:
+            raise UserError(f"The best of {num_samples} samples is `SSIM`; num_samples must be at least 2.")
         super().__init__(**{"repeated": "all", **kwargs})
-        self.draws = draws
+        self.num_samples = num_samples
 
     @property
     def name(self) -> str:
         """For example ssim_best_of_100."""
-        return f"ssim_best_of_{self.draws}"
+        return f"ssim_best_of_{self.num_samples}"
 
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
         """As `SSIM`."""
-        answer, truth = ((clip.frames.double() + 1) / 2 for clip in (sample, target))  # type: ignore[union-attr]
-        return structural_similarity(answer, truth, data_range=1.0).mean(-1)
+        prediction, reference = ((clip.frames.double() + 1) / 2 for clip in (sample, target))  # type: ignore[union-attr]
+        return structural_similarity(prediction, reference, data_range=1.0).mean(-1)
 
     def kept(self, kind: str) -> tuple[Int[Tensor, " clip"], Float[Tensor, "clip width"]]:
-        """Ids in rising order, each once, and the frames' values of the best draw."""
+        """Ids in rising order, each once, and the frames' values of the best sample."""
         ids, rows = super().kept(kind)
         unique, count = ids.unique(return_counts=True)
         first = count.cumsum(0) - count
-        enough = count >= self.draws
+        enough = count >= self.num_samples
         if not bool(enough.all()) or not len(ids):
             rank_zero_warn(
-                f"{self.name} needs {self.draws} draws of each clip; {int((~enough).sum())} of {len(unique)} clips "
-                "have fewer and are left out.",
+                f"{self.name} needs {self.num_samples} samples of each clip; {int((~enough).sum())} of {len(unique)} "
+                "clips have fewer and are left out.",
                 UserWarning,
             )
-        draws = rows[first[enough, None] + torch.arange(self.draws)]
-        best = draws.mean(2).argmax(1)
-        return unique[enough], draws[torch.arange(len(best)), best]
+        num_samples = rows[first[enough, None] + torch.arange(self.num_samples)]
+        best = num_samples.mean(2).argmax(1)
+        return unique[enough], num_samples[torch.arange(len(best)), best]

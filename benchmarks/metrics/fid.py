@@ -15,7 +15,7 @@ class FrechetInceptionDistance(FrechetMetric):
     Args:
         network: an extractor of images (`fewest_frames` 1); Inception-2015's pool features make it the FID.
         kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
-            `SetMetric` and `FrechetMetric`.
+            `DistributionMetric` and `FrechetMetric`.
     """
 
     def __init__(self, network: Extractor, **kwargs: Any) -> None:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.metrics.distribution import Features, SetMetric
+from benchmarks.metrics.distribution import DistributionMetric, Features
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.streaming_frechet import FrechetMetric
@@ -29,14 +29,14 @@ class FrechetVideoDistance(FrechetMetric):
     Args:
         network: what makes the features; None: I3D's logits.
         kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
-            `SetMetric` and `FrechetMetric`.
+            `DistributionMetric` and `FrechetMetric`.
     """
 
     def __init__(self, network: Extractor | None = None, **kwargs: Any) -> None:
         super().__init__("fvd", network, **kwargs)
 
 
-class FVDInfinity(SetMetric):
+class FVDInfinity(DistributionMetric):
     """The FVD that infinitely many clips would have: a line in 1/n, fitted to the distances of parts of the clips.
 
     After Chong and Forsyth (2020), but with the truth cut like the answers, for both sets are small, and with all the
@@ -45,7 +45,7 @@ class FVDInfinity(SetMetric):
 
     Args:
         network: what makes the features; None: I3D's logits.
-        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `SetMetric`.
+        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
     """
 
     higher_is_better: bool = False

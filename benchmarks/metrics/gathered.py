@@ -20,7 +20,7 @@ Ids = Int[Tensor, " clip"]
 _DTYPES = (torch.float32, torch.float64, torch.int64)
 
 
-class KeepsRows(ClipMetric, ABC):
+class GatheredMetric(ClipMetric, ABC):
     """Keeps named rows, one per clip, until the end.
 
     A clip that comes several times counts once, so a sampler that repeats clips to fill the last batch does no harm.
@@ -63,11 +63,11 @@ class KeepsRows(ClipMetric, ABC):
         if self.repeated == "all":
             order = ids.argsort(stable=True)
             return ids[order], rows[order]
-        unique, place, count = ids.unique(return_inverse=True, return_counts=True)
+        unique, index, count = ids.unique(return_inverse=True, return_counts=True)
         if len(unique) == len(ids) or self.repeated == "first":
-            order = place.argsort(stable=True)
+            order = index.argsort(stable=True)
             return unique, rows[order[count.cumsum(0) - count]]
-        sums = torch.zeros(len(unique), rows.shape[1], dtype=torch.float64).index_add_(0, place, rows.double())
+        sums = torch.zeros(len(unique), rows.shape[1], dtype=torch.float64).index_add_(0, index, rows.double())
         return unique, (sums / count[:, None]).to(rows.dtype)
 
     @contextmanager

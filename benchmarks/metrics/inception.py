@@ -7,23 +7,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.metrics.distribution import Features, SetMetric, Side
+from benchmarks.metrics.distribution import DistributionMetric, Features, Side
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.utils.errors import UserError
 
 
-class InceptionScore(SetMetric):
+class InceptionScore(DistributionMetric):
     """exp of the mean Kullback-Leibler divergence of a clip's classes from all clips' (Salimans et al., 2016).
 
-    From 1 to the number of classes. The score of the real data (`of="truth"`) is the ceiling: above it, a score means
+    From 1 to the number of classes. The score of the real data (`of="target"`) is the ceiling: above it, a score means
     that the classifier is fooled. Scores of different networks share neither name nor column.
 
     Args:
         network: an extractor whose features are logits of classes: C3D's for the papers' video IS, or I3D's.
-        of: "answer", or "truth" for the ceiling, which the name then says (`is_real`).
+        of: "prediction", or "target" for the ceiling, which the name then says (`is_real`).
         splits: into how many random parts they are cut, whose scores are averaged: 10 in the paper. A part of few
             clips scores low, so splits other than 10 stand in the name.
-        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `SetMetric`.
+        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
     """
 
     higher_is_better: bool = True
@@ -31,15 +31,15 @@ class InceptionScore(SetMetric):
     def __init__(
         self,
         network: Extractor,
-        of: Side = "answer",
+        of: Side = "prediction",
         *,
         splits: int = 10,
         **kwargs: Any,
     ) -> None:
-        if of not in ("answer", "truth") or splits < 1:
+        if of not in ("prediction", "target") or splits < 1:
             raise UserError(f"`of` must be answer or truth and splits 1 at least; got {of!r} and {splits}.")
         suffix = "" if splits == 10 else f"_{splits}splits"
-        measure = "is" if of == "answer" else "is_real"
+        measure = "is" if of == "prediction" else "is_real"
         super().__init__(measure, network, (of,), least=2 * splits, suffix=suffix, **kwargs)
         self.splits = splits
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.metrics.features.lpips import Backbone, PerceptualDistance
-from benchmarks.metrics.reference import PairedMetric, PerFrame
+from benchmarks.metrics.reference import PerFrame, ReferenceMetric
 from benchmarks.pretrained.registry import SOURCES
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample
@@ -17,7 +17,7 @@ _CELLS, _CELLS_CPU = 1 << 24, 1 << 19
 _SMALLEST = {"alex": 31, "vgg": 16}
 
 
-class LPIPS(PairedMetric):
+class LPIPS(ReferenceMetric):
     """Learned perceptual distance, version 0.1 (Zhang et al., 2018); grey frames are repeated in three channels.
 
     Frames go in at their own size, as published. The weights are fetched at first use; where they cannot be had,

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.metrics.distribution import Features, SetMetric
+from benchmarks.metrics.distribution import DistributionMetric, Features
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.utils.errors import UserError
 
 _CELLS = 1 << 24
 
 
-class MaximumMeanDiscrepancy(SetMetric):
+class MaximumMeanDiscrepancy(DistributionMetric):
     """The squared maximum mean discrepancy between the features of answers and of truth (Bińkowski et al., 2018).
 
     Unbiased at any number of clips, so numbers of different `n` compare, and assumes no Gaussian. Over all clips, where
@@ -21,7 +21,7 @@ class MaximumMeanDiscrepancy(SetMetric):
 
     Args:
         network: what makes the features; None: I3D's logits.
-        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `SetMetric`.
+        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
     """
 
     higher_is_better: bool = False

@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from benchmarks.metrics.base import Summary
 from benchmarks.metrics.frechet import frechet_distance
-from benchmarks.metrics.gathered import KeepsRows
+from benchmarks.metrics.gathered import GatheredMetric
+from benchmarks.records.record import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import KeypointClip, Sample, Trajectory
 
 
-class _PathDistance(KeepsRows, ABC):
+class _PathDistance(GatheredMetric, ABC):
     """The Fréchet distance between Gaussians fitted to whole paths, each one vector of all its moments.
 
     Few clips make it larger, so only equal numbers of clips, frames and joints compare; all three stand in the record.
@@ -35,10 +35,10 @@ class _PathDistance(KeepsRows, ABC):
         with self.gathered():
             return torch.tensor(self._distance()[0], dtype=torch.float64)
 
-    def summary(self) -> Summary:
+    def measurement(self) -> Measurement:
         """The distance and how many clips of either kind it rests on; no interval."""
         with self.gathered():
-            return Summary(*self._distance())
+            return self._measured(*self._distance())
 
     def _distance(self) -> tuple[float, int]:
         (_, made), (_, real) = self.kept("sample"), self.kept("target")
@@ -52,7 +52,7 @@ class FrechetMotionDistance(_PathDistance):
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (KeypointClip, KeypointClip)
 
 
-class FrechetStepDistance(KeepsRows):
+class FrechetStepDistance(GatheredMetric):
     """Of poses with the step that each takes to its next moment: how things lie and how they move, moment by moment.
 
     Whole paths have more numbers than a small data set has clips; here every moment counts, with 4 numbers a joint.
@@ -96,10 +96,10 @@ class FrechetStepDistance(KeepsRows):
         with self.gathered():
             return torch.tensor(self._distance()[0], dtype=torch.float64)
 
-    def summary(self) -> Summary:
+    def measurement(self) -> Measurement:
         """The distance and how many clips of either kind it rests on; no interval."""
         with self.gathered():
-            return Summary(*self._distance())
+            return self._measured(*self._distance())
 
     def _distance(self) -> tuple[float, int]:
         ids, made = self.kept("sample")

@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from benchmarks.metrics.base import ClipMetric, Summary
+from benchmarks.metrics.base import ClipMetric
+from benchmarks.records.record import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample
 
 
-class FreshBatches(ClipMetric):
+class OverFreshSamples(ClipMetric):
     """The mean of a metric over several sets of answers, or their standard deviation.
 
     The k-th answer to every question makes the k-th set, so `evaluation.draws` must be `batches` or more. This is how
@@ -78,15 +79,17 @@ class FreshBatches(ClipMetric):
 
     def compute(self) -> Float[Tensor, ""]:
         """The mean or the deviation over the sets."""
-        return torch.tensor(self.summary().value, dtype=torch.float64)
+        value = self.measurement().value
+        return torch.tensor(float("nan") if value is None else value, dtype=torch.float64)
 
-    def summary(self) -> Summary:
+    def measurement(self) -> Measurement:
         """The mean or the deviation, and how many clips each set has. Every process must call it."""
-        found: list[Summary] = [part.summary() for part in self.parts]  # type: ignore[operator]
-        values, count = [one.value for one in found], min(one.n for one in found)
+        found: list[Measurement] = [part.measurement() for part in self.parts]  # type: ignore[operator]
+        values = [float("nan") if one.value is None else float(one.value) for one in found]
+        count = min(one.n for one in found)
         if self.report == "deviation":
-            return Summary(_deviation(values), count)
-        return Summary(sum(values) / len(values), count)
+            return self._measured(_deviation(values), count)
+        return self._measured(sum(values) / len(values), count)
 
     def reset(self) -> None:
         """Forget every set."""

@@ -53,11 +53,11 @@ def paired_difference(
     """
     if not len(first):
         raise UserError("A paired test needs one clip at least, measured under both systems; there is none.")
-    unique, place = sources.unique(return_inverse=True)
+    unique, index = sources.unique(return_inverse=True)
     count = len(unique)
     sums = torch.zeros(2, count, dtype=torch.float64)
-    sums.index_add_(1, place, torch.stack([first, second]).double())
-    sizes = torch.bincount(place, minlength=count).double()
+    sums.index_add_(1, index, torch.stack([first, second]).double())
+    sizes = torch.bincount(index, minlength=count).double()
 
     def statistic(totals: Float[Tensor, "2 *draw"], clips: Float[Tensor, "*draw"]) -> Float[Tensor, "*draw"]:
         return finish(totals[0] / clips) - finish(totals[1] / clips)

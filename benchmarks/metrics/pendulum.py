@@ -7,17 +7,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from benchmarks.metrics.base import Summary
 from benchmarks.metrics.bootstrap import bootstrap_mean
-from benchmarks.metrics.gathered import KeepsRows
+from benchmarks.metrics.gathered import GatheredMetric
 from benchmarks.records.clip_scores import PerClip
+from benchmarks.records.record import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, Trajectory, source_of
 
 PerMotion = Float[Tensor, " batch"]
 
 
-class _OfMotion(KeepsRows):
+class _OfMotion(GatheredMetric):
     """The mean over clips of something that each motion has by itself.
 
     Args:
@@ -54,12 +54,12 @@ class _OfMotion(KeepsRows):
         """The mean over all motions of all processes."""
         return self.kept("values")[1].mean()
 
-    def summary(self) -> Summary:
+    def measurement(self) -> Measurement:
         """The mean with a bootstrap interval over motions."""
         with self.gathered():
             ids, values = self.kept("values")
         interval = bootstrap_mean(values[:, 0], source_of(ids), lambda mean: mean)
-        return Summary(float(values.mean()), len(ids), interval)
+        return self._measured(float(values.mean()), len(ids), interval)
 
     def per_clip(self) -> PerClip:
         """The value of each motion alone."""

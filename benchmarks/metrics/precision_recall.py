@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from benchmarks.metrics.distribution import Features, SetMetric
+from benchmarks.metrics.distribution import DistributionMetric, Features
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.utils.errors import UserError
 
@@ -14,7 +14,7 @@ _CELLS = 1 << 20
 _PAIRS = 1 << 14
 
 
-class PrecisionRecall(SetMetric):
+class PrecisionRecall(DistributionMetric):
     """Improved precision or recall (Kynkäänniemi et al., 2019), of features of clips.
 
     Precision is the share of the answers that lie within reach of the truth, recall the share of the truth within reach
@@ -25,7 +25,7 @@ class PrecisionRecall(SetMetric):
         which: "precision" or "recall".
         network: what makes the features; None: I3D's logits.
         neighbours: 3 in the paper; another number stands in the name.
-        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `SetMetric`.
+        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
     """
 
     higher_is_better: bool = True
@@ -47,8 +47,8 @@ class PrecisionRecall(SetMetric):
 
     def statistic(self, *sets: Features) -> float:
         """The share of one set that lies within reach of the other."""
-        answers, truths = sets
-        asked, manifold = (answers, truths) if self.which == "precision" else (truths, answers)
+        predictions, truths = sets
+        asked, manifold = (predictions, truths) if self.which == "precision" else (truths, predictions)
         return float(within_reach(asked, manifold, self.neighbours).double().mean())
 
 

@@ -1,4 +1,4 @@
-"""Metrics that compare an answer with the one truth, frame by frame: MSE, PSNR and SSIM."""
+"""Metrics that compare a prediction with its target frame by frame: MSE, PSNR and SSIM."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from benchmarks.metrics.base import Summary
 from benchmarks.metrics.bootstrap import bootstrap_mean
-from benchmarks.metrics.gathered import KeepsRows
+from benchmarks.metrics.gathered import GatheredMetric
 from benchmarks.metrics.ssim import structural_similarity
 from benchmarks.records.clip_scores import PerClip
+from benchmarks.records.record import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of
 
@@ -21,8 +21,8 @@ PEAK = 100.0
 _CELLS = 1 << 16
 
 
-class PairedMetric(KeepsRows, ABC):
-    """The mean over clips and frames of something measured on each frame.
+class ReferenceMetric(GatheredMetric, ABC):
+    """The mean over clips and frames of a value per frame.
 
     Every value is kept in float64 with its clip's id, so the result depends neither on the order of the clips nor on
     the number of processes, and has an interval: a percentile bootstrap over source videos.
@@ -36,7 +36,7 @@ class PairedMetric(KeepsRows, ABC):
         """The value of each frame of each clip, float64."""
 
     def finish(self, mean: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-        """What is reported of a mean: the mean itself but for a pooled PSNR."""
+        """The reported value of a mean: the mean itself, except for a pooled PSNR."""
         return mean
 
     def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
@@ -52,14 +52,14 @@ class PairedMetric(KeepsRows, ABC):
         """The value over all clips and frames."""
         return self._mean(self.kept("values")[1])
 
-    def summary(self) -> Summary:
-        """The value, its 95 % bootstrap interval over source videos, and its course over the frames.
+    def measurement(self) -> Measurement:
+        """The value, its 95 % bootstrap interval over source videos, and its values per frame.
 
         Every process must call it.
         """
         with self.gathered():
             ids, values = self.kept("values")
-        return Summary(
+        return self._measured(
             value=float(self._mean(values)),
             n=len(ids),
             interval=bootstrap_mean(values.mean(1), source_of(ids), self.finish) if len(ids) else None,
@@ -76,7 +76,7 @@ class PairedMetric(KeepsRows, ABC):
         return self.finish(values.mean(1).mean())
 
 
-class MSE(PairedMetric):
+class MSE(ReferenceMetric):
     """Mean squared error of intensities in [0, 1]."""
 
     name: ClassVar[str] = "mse"
@@ -87,7 +87,7 @@ class MSE(PairedMetric):
         return squared_error(sample, target)
 
 
-class PSNR(PairedMetric):
+class PSNR(ReferenceMetric):
     """Peak signal-to-noise ratio of each frame in dB, then the mean over frames: what most papers report.
 
     A frame that agrees exactly counts 100 dB (`PEAK`), since its ratio is infinite.
@@ -101,7 +101,7 @@ class PSNR(PairedMetric):
         return decibel(squared_error(sample, target))
 
 
-class PooledPSNR(PairedMetric):
+class PooledPSNR(ReferenceMetric):
     """The PSNR, in dB, of the mean squared error over all clips and frames: Vid-ODE's and torchmetrics' definition.
 
     Below `PSNR` by Jensen's inequality (23.3 against 24.3 dB on one clip); the two must never share a column.
@@ -119,7 +119,7 @@ class PooledPSNR(PairedMetric):
         return decibel(mean)
 
 
-class SSIM(PairedMetric):
+class SSIM(ReferenceMetric):
     """Structural similarity with Wang's window, on intensities in [0, 1]; colour: the mean over channels."""
 
     name: ClassVar[str] = "ssim"
@@ -130,7 +130,7 @@ class SSIM(PairedMetric):
         return structural_similarity(_unit(sample), _unit(target), data_range=1.0).mean(-1)
 
 
-class VidODESSIM(PairedMetric):
+class VidODESSIM(ReferenceMetric):
     """SSIM as Vid-ODE's released evaluation computes it: of frames saved as 8-bit PNG and read back in grey.
 
     The rounding is torchvision's `save_image`, the grey PIL's mode 'L' (evaluate.py of the released code).
@@ -150,13 +150,13 @@ def squared_error(sample: Sample, target: Sample) -> PerFrame:
     The difference is taken in the frames' own type, which rounds it by 6e-8 of itself at most; a copy of all frames in
     float64 takes ten times as long.
     """
-    answer, truth = (side.frames.flatten(0, 1).flatten(1) for side in (sample, target))  # type: ignore[union-attr]
+    prediction, reference = (side.frames.flatten(0, 1).flatten(1) for side in (sample, target))  # type: ignore[union-attr]
     # a few frames at a time stay in the cache; memory for the differences of all is what most of the time would go to.
     # Two at least: a single one would be summed by several threads, in another order
-    parts = 1 if answer.is_cuda else max(1, len(answer) // max(2, _CELLS // answer.shape[1]))
-    pairs = zip(answer.tensor_split(parts), truth.tensor_split(parts), strict=True)
+    parts = 1 if prediction.is_cuda else max(1, len(prediction) // max(2, _CELLS // prediction.shape[1]))
+    pairs = zip(prediction.tensor_split(parts), reference.tensor_split(parts), strict=True)
     norms = [torch.linalg.vector_norm(ours - theirs, dim=-1, dtype=torch.float64) for ours, theirs in pairs]
-    squared = torch.cat(norms).square() / (4 * answer.shape[1])  # intensities in [-1, 1] are twice as far apart
+    squared = torch.cat(norms).square() / (4 * prediction.shape[1])  # intensities in [-1, 1] are twice as far apart
     return squared.unflatten(0, target.frames.shape[:2])  # type: ignore[union-attr]
 
 
@@ -181,17 +181,17 @@ def _grey(sample: Sample) -> Float[Tensor, "batch time 1 height width"]:
 
 
 def check_pair(sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
-    """Raise unless the frames can be compared; one look at the device for all four ends of the two ranges."""
-    answer, truth = sample.frames, target.frames  # type: ignore[union-attr]
-    if answer.shape != truth.shape or len(ids) != len(truth):
+    """Raise unless the frames can be compared; one device synchronisation for the limits of both ranges."""
+    prediction, reference = sample.frames, target.frames  # type: ignore[union-attr]
+    if prediction.shape != reference.shape or len(ids) != len(reference):
         raise UserError(
-            f"Answer, truth and ids must fit together; got frames of {tuple(answer.shape)} and {tuple(truth.shape)} "
-            f"and {len(ids)} ids."
+            f"Prediction, target and ids must fit together; got frames of {tuple(prediction.shape)} and "
+            f"{tuple(reference.shape)} and {len(ids)} ids."
         )
-    if not answer.numel():
-        raise UserError(f"There are no pixels to compare in frames of {tuple(answer.shape)}.")
-    ends = torch.stack([*answer.aminmax(), *truth.aminmax()]).tolist()
-    for whose, low, high in (("answer", *ends[:2]), ("truth", *ends[2:])):
+    if not prediction.numel():
+        raise UserError(f"There are no pixels to compare in frames of {tuple(prediction.shape)}.")
+    ends = torch.stack([*prediction.aminmax(), *reference.aminmax()]).tolist()
+    for whose, low, high in (("prediction", *ends[:2]), ("target", *ends[2:])):
         if not (low >= -1 - 1e-3 and high <= 1 + 1e-3):  # written so that NaN is refused too
             raise UserError(
                 f"Frames must lie in [-1, 1]; those of the {whose} reach from {low:.4g} to {high:.4g}. "

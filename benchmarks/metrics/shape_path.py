@@ -14,7 +14,7 @@ class ShapePathDistance(FrechetMetric):
 
     Args:
         kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
-            `SetMetric` and `FrechetMetric`.
+            `DistributionMetric` and `FrechetMetric`.
     """
 
     def __init__(self, **kwargs: Any) -> None:

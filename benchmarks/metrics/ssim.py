@@ -9,7 +9,7 @@ from torch import Tensor
 from benchmarks.utils.errors import UserError
 
 WINDOW = 11
-_GAUSSIAN = [math.exp(-0.5 * ((place - WINDOW // 2) / 1.5) ** 2) for place in range(WINDOW)]
+_GAUSSIAN = [math.exp(-0.5 * ((index - WINDOW // 2) / 1.5) ** 2) for index in range(WINDOW)]
 _TAPS = [weight / sum(_GAUSSIAN) for weight in _GAUSSIAN]
 _CELLS, _CELLS_CPU = 1 << 24, 1 << 17
 """Pixels that are worked on at once: about 1.5 GB of float64; on a CPU what its cache holds."""
@@ -57,7 +57,7 @@ def _smooth(image: Float[Tensor, "plane height width"]) -> Float[Tensor, "plane 
     for axis in (-2, -1):
         length = image.shape[axis] - WINDOW + 1
         total = torch.zeros_like(image.narrow(axis, 0, length))
-        for place, weight in enumerate(_TAPS):
-            total.add_(image.narrow(axis, place, length), alpha=weight)
+        for index, weight in enumerate(_TAPS):
+            total.add_(image.narrow(axis, index, length), alpha=weight)
         image = total
     return image

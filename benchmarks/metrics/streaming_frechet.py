@@ -9,12 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from benchmarks.metrics.base import Summary
-from benchmarks.metrics.distribution import Features, SetMetric
+from benchmarks.metrics.distribution import DistributionMetric, Features
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance, frechet_distance_of_moments
 from benchmarks.metrics.jackknife import GROUPS, jackknife_interval
 from benchmarks.metrics.moments import Grouped, grouped, merged, merged_groups, packed, unpacked
+from benchmarks.records.record import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import source_of
 
@@ -22,7 +22,7 @@ CAP = 50_000
 """Clips whose features a process keeps: 80 MB a side for I3D's logits."""
 
 
-class FrechetMetric(SetMetric, ABC):
+class FrechetMetric(DistributionMetric, ABC):
     """The Fréchet distance between answers and truth.
 
     Where more than `cap` clips come to one process, their features are added to float64 moments (of ten groups of
@@ -38,24 +38,31 @@ class FrechetMetric(SetMetric, ABC):
         draws: how many answers to each question count: the distance is that of each draw, averaged, as in the
             inbetweening paper (100 draws), and the name says so (`fvd_16f_i3d_logits_mean_of_100`). All features are
             then kept, and clips with fewer draws left out.
-        kwargs: settings of `SetMetric`.
+        kwargs: settings of `DistributionMetric`.
     """
 
     higher_is_better: bool = False
 
     @abstractmethod
     def __init__(
-        self, measure: str, network: Extractor | None, *, ddof: int = 1, cap: int = CAP, draws: int = 1, **kwargs: Any
+        self,
+        measure: str,
+        network: Extractor | None,
+        *,
+        ddof: int = 1,
+        cap: int = CAP,
+        num_samples: int = 1,
+        **kwargs: Any,
     ) -> None:
-        suffix = ("" if ddof else "_ddof0") + (f"_mean_of_{draws}" if draws > 1 else "")
-        super().__init__(measure, network, suffix=suffix, repeated="all" if draws > 1 else "first", **kwargs)
-        if ddof not in (0, 1) or cap < 2 or draws < 1:
+        suffix = ("" if ddof else "_ddof0") + (f"_mean_of_{num_samples}" if num_samples > 1 else "")
+        super().__init__(measure, network, suffix=suffix, repeated="all" if num_samples > 1 else "first", **kwargs)
+        if ddof not in (0, 1) or cap < 2 or num_samples < 1:
             raise UserError(
-                f"ddof must be 0 or 1, cap 2 at least and draws 1 at least; got ddof {ddof}, cap {cap}, draws {draws}."
+                f"ddof must be 0 or 1, cap at least 2 and num_samples at least 1; got {ddof}, {cap} and {num_samples}."
             )
         self.ddof = ddof
         self.cap = cap
-        self.draws = draws
+        self.num_samples = num_samples
         for side in self.sides:
             self.add_state(f"{side}_moments", default=[], dist_reduce_fx="cat")
 
@@ -64,7 +71,7 @@ class FrechetMetric(SetMetric, ABC):
 
         So the draws of one batch, which come one after another, count once whatever the cap.
         """
-        if self.draws > 1 and kind == "answer":
+        if self.num_samples > 1 and kind == "prediction":
             super().keep(kind, ids, rows)
             return
         known = [part.to(ids.device) for part in getattr(self, f"{kind}_ids")]
@@ -72,7 +79,7 @@ class FrechetMetric(SetMetric, ABC):
         count = int(fresh.sum())
         if not count:
             return
-        if self.clips is None and self.draws == 1 and known and sum(map(len, known)) + count > self.cap:
+        if self.clips is None and self.num_samples == 1 and known and sum(map(len, known)) + count > self.cap:
             moments = packed(self._moments(kind))
             setattr(self, f"{kind}_moments", [moments.to(rows.device)])
             setattr(self, f"{kind}_rows", [])
@@ -80,24 +87,24 @@ class FrechetMetric(SetMetric, ABC):
         super().keep(kind, ids[fresh], rows[fresh])
 
     def kept(self, kind: str) -> tuple[Int[Tensor, " clip"], Float[Tensor, "clip width"]]:
-        """See `KeepsRows`; the rows of a clip's draws stand one after another, of clips that have them all."""
+        """See `GatheredMetric`; the rows of a clip's draws stand one after another, of clips that have them all."""
         ids, rows = super().kept(kind)
-        if self.draws == 1 or kind != "answer" or not len(ids):
+        if self.num_samples == 1 or kind != "prediction" or not len(ids):
             return ids, rows
         unique, count = ids.unique(return_counts=True)
-        enough = count >= self.draws
+        enough = count >= self.num_samples
         if not bool(enough.all()):
             few = f"{int((~enough).sum())} of {len(unique)} clips have fewer and are left out."
-            rank_zero_warn(f"{self.name} needs {self.draws} draws of each clip; {few}", UserWarning)
+            rank_zero_warn(f"{self.name} needs {self.num_samples} draws of each clip; {few}", UserWarning)
         first = (count.cumsum(0) - count)[enough, None]
-        return unique[enough], rows[first + torch.arange(self.draws)].flatten(1)
+        return unique[enough], rows[first + torch.arange(self.num_samples)].flatten(1)
 
     def statistic(self, *sets: Features) -> float:
         """The Fréchet distance, or the mean of those of the draws."""
-        answers, truths = sets
-        parts = answers.chunk(self.draws, dim=1)
+        predictions, truths = sets
+        parts = predictions.chunk(self.num_samples, dim=1)
         distances = [frechet_distance(self._each(part), self._each(truths), ddof=self.ddof) for part in parts]
-        return sum(distances) / self.draws
+        return sum(distances) / self.num_samples
 
     def compute(self) -> Float[Tensor, ""]:
         """The distance over all clips; not a number when there are too few."""
@@ -105,20 +112,20 @@ class FrechetMetric(SetMetric, ABC):
             return super().compute()
         return torch.tensor(self._distance(*(self._moments(side) for side in self.sides)), dtype=torch.float64)
 
-    def summary(self) -> Summary:
+    def measurement(self) -> Measurement:
         """The distance, its interval and the number of clips. Every process must call it."""
         with self.gathered():
             streams = self._streams
-            answers, truths = (self._moments(side) if streams else {} for side in self.sides)
+            predictions, truths = (self._moments(side) if streams else {} for side in self.sides)
         if not streams:
-            return super().summary()
-        value = self._distance(answers, truths)
+            return super().measurement()
+        value = self._distance(predictions, truths)
         interval = None
-        if len(answers) == GROUPS:
-            left = [self._distance(_less(answers, index), _less(truths, index)) for index in answers]
+        if len(predictions) == GROUPS:
+            left = [self._distance(_less(predictions, index), _less(truths, index)) for index in predictions]
             interval = jackknife_interval(value, left)
-        rows = merged(answers.values()).clips
-        return Summary(value, rows // self.frames if self.each_frame else rows, interval)
+        rows = merged(predictions.values()).clips
+        return self._measured(value, rows // self.frames if self.each_frame else rows, interval)
 
     @property
     def _streams(self) -> bool:
@@ -142,8 +149,8 @@ class FrechetMetric(SetMetric, ABC):
         width = isqrt(streamed.shape[1] - 2)  # 2 + width + width^2 columns
         return merged_groups(unpacked(streamed, width), groups)
 
-    def _distance(self, answers: Grouped, truths: Grouped) -> float:
-        return frechet_distance_of_moments(merged(answers.values()), merged(truths.values()), ddof=self.ddof)
+    def _distance(self, predictions: Grouped, truths: Grouped) -> float:
+        return frechet_distance_of_moments(merged(predictions.values()), merged(truths.values()), ddof=self.ddof)
 
 
 def _less(groups: Grouped, index: int) -> Grouped:

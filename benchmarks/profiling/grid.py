@@ -73,7 +73,7 @@ def study(system: VidODE, grid: float | None) -> list[dict[str, Any]]:
             "times": times,
             "moved": float((shared - at_once).abs().mean() / 2),
         }
-        rows.append(row | {metric.name: metric.summary().value for metric in metrics})
+        rows.append(row | {metric.name: float(metric.compute()) for metric in metrics})
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Records: what a test run found, with all that is needed to find it again; one JSON file per row, seed and task."""
+"""Records: the numbers of a test with all that is needed to reproduce them; one JSON file per row, seed and task."""
 
 import hashlib
 import json
@@ -16,6 +16,7 @@ from benchmarks.records.upgrade import upgraded
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import content_hash, plain, slug
 from datamodules.files import write_text
+from lightning_modules.training_cost import TrainingCost
 
 VERSION = 2
 SCHEMAS = {1: Path(__file__).with_name("record-1.schema.json"), 2: Path(__file__).with_name("record.schema.json")}
@@ -32,15 +33,15 @@ class RecordError(UserError):
 
 @dataclass(frozen=True)
 class Measurement:
-    """One metric of one record. The first four are the fields of a metric's `Summary`, in its order.
+    """The value of one metric, as metrics compute and records keep it.
 
     Args:
-        value: the number, or None for a dash, which needs a `reason`.
-        n: how many clips it was computed from.
-        interval: a 95 % interval, or None where none is known.
+        value: the number, or None where it is n/a, which needs a `reason`.
+        n: the number of clips.
+        interval: a 95 % interval, or None if unknown.
         per_frame: the value at each target frame, for a metric that has one.
         higher_is_better: the direction in which better lies.
-        reason: why there is no value.
+        reason: why the value is n/a.
     """
 
     value: Number | None
@@ -53,18 +54,18 @@ class Measurement:
     def __post_init__(self) -> None:
         if (self.value is None) != (self.reason is not None):
             raise RecordError(
-                f"A metric has either a value or a reason for having none; got {self.value} and {self.reason!r}."
+                f"A metric has either a value or the reason why it is n/a; got {self.value} and {self.reason!r}."
             )
         for number in (self.value, *(self.interval or ()), *(self.per_frame or ())):
             if number is not None and not math.isfinite(number):
                 raise RecordError(
                     f"A record holds finite numbers only; got {number}. Find out where it comes from, or give no value "
-                    "and say why in `reason`: the table then shows a dash with that footnote."
+                    "and say why in `reason`: the table then shows n/a with that footnote."
                 )
 
     @classmethod
     def missing(cls, reason: str, *, higher_is_better: bool) -> "Measurement":
-        """A dash in the table and the reason below it."""
+        """N/a in the table, with the reason in a footnote."""
         return cls(None, 0, higher_is_better=higher_is_better, reason=reason)
 
 
@@ -74,7 +75,7 @@ class Protocol:
 
     Args:
         id: a readable name and the hash of `settings`: see `create`.
-        settings: n, frames, fps, resize, extractor and its sha256, draws, selection, task: plain data.
+        settings: n, frames, fps, resize, extractor and its sha256, num_samples, selection, task: plain data.
     """
 
     id: str
@@ -87,29 +88,14 @@ class Protocol:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What the training cost: all zeros for what needs none.
+class Throughput:
+    """Prediction speed during the evaluation, under whatever load the machine had.
 
     Args:
-        generator_updates: how often the generator was updated.
-        seconds: wall time of the training, over all its sessions.
-        device: what it ran on, in words, with no machine's name.
-    """
-
-    generator_updates: int
-    seconds: Number
-    device: str
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How fast the asked verb answered in the exam. Whatever else the machine did at the time is in it.
-
-    Args:
-        samples_per_second: answers, of as many frames as the protocol asks, over all processes; the median batch, the
-            first one left out where there are others.
-        batch: how many were asked at once, by each process.
-        device: what it ran on, in words, with no machine's name.
+        samples_per_second: of as many frames as the protocol's targets, over all processes; the median batch, without
+            the first one if there are others.
+        batch: samples per batch of each process.
+        device: in words, without the machine's name.
     """
 
     samples_per_second: Number
@@ -118,8 +104,62 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class RunInfo:
+    """What all records of a run share: which row of which table, which model on which data, what it cost.
+
+    Args:
+        class_path: of the model.
+        config: the resolved configuration.
+        seed: of the whole run.
+        data: the data's id: readable, with a hash of its content.
+        budget: what the training cost.
+        parameters: learnt numbers of the generating part.
+        deterministic: whether deterministic algorithms were asked for.
+        split: train, val or test.
+        table: the benchmark that the row belongs to: the stem of its file in configs/benchmark; empty for a single run.
+        row: the row's label, as the table prints it; empty for a single run, whose row is called after the class.
+        group: the block of the table that the row stands in, such as a data set; empty where there is one.
+        mode: the training mode of a system that has several.
+        request: a hash of what `benchmarks run` asked for, which it compares before running again.
+    """
+
+    class_path: str
+    config: Mapping[str, Any]
+    seed: int
+    data: str
+    budget: TrainingCost
+    parameters: int
+    deterministic: bool
+    split: str = "test"
+    table: str = ""
+    row: str = ""
+    group: str = ""
+    mode: str | None = None
+    request: str | None = None
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What the evaluation of one task found.
+
+    Args:
+        task: `name` and the task's arguments.
+        protocol: what must agree before two numbers may be compared.
+        metrics: by name.
+        function_evaluations: of the dynamics, per batch; None for a model without an integrator.
+        throughput: prediction speed; None if unknown.
+    """
+
+    task: Mapping[str, Any]
+    protocol: Protocol
+    metrics: Mapping[str, Measurement]
+    function_evaluations: Number | None = None
+    throughput: Throughput | None = None
+
+
+@dataclass(frozen=True)
 class Record:
-    """What one row of a table found on one task with one seed; `create` fills in where the numbers come from.
+    """The numbers of one row of a table on one task with one seed, and where they come from.
 
     Args:
         table: the benchmark the row belongs to: the stem of its file in configs/benchmark.
@@ -134,7 +174,7 @@ class Record:
         protocol: what must agree before two numbers may be compared.
         metrics: by name.
         budget: what the training cost.
-        parameters: how many numbers the generating part has learnt.
+        parameters: learnt numbers of the generating part.
         function_evaluations: of the dynamics, per batch; None for a model without an integrator.
         deterministic: whether deterministic algorithms were asked for.
         commit: of the checkout; None outside one.
@@ -145,9 +185,9 @@ class Record:
         date: when it was made, UTC.
         request: a hash of what `benchmarks run` asked for, which it compares before running again.
         group: the block of the table that the row stands in, such as a data set; empty where there is one.
-        sampling: how fast the verb answered; None where that is not known, as in older records.
-        checkpoint_sha256: of the file whose weights were evaluated; None where none was, or it is not known.
-        training_finished: whether the training reached its end; None where that is not known.
+        throughput: prediction speed; None if unknown, as in older records.
+        checkpoint_sha256: of the file whose weights were evaluated; None if there was none, or if unknown.
+        training_finished: whether the training reached its end; None if unknown.
         stale_because: why the numbers are not the present code's, where a migration could not prove that they are.
     """
 
@@ -162,7 +202,7 @@ class Record:
     seed: int
     protocol: Protocol
     metrics: dict[str, Measurement]
-    budget: Budget
+    budget: TrainingCost
     parameters: int
     function_evaluations: Number | None
     deterministic: bool
@@ -174,65 +214,43 @@ class Record:
     date: str
     request: str | None = None
     group: str = ""
-    sampling: Sampling | None = None
+    throughput: Throughput | None = None
     checkpoint_sha256: str | None = None
     training_finished: bool | None = None
     stale_because: str | None = None
     version: int = VERSION
 
     @classmethod
-    def create(
-        cls,
-        *,
-        task: Mapping[str, Any],
-        data: str,
-        split: str,
-        class_path: str,
-        config: Mapping[str, Any],
-        seed: int,
-        protocol: Protocol,
-        metrics: Mapping[str, Measurement],
-        budget: Budget,
-        parameters: int,
-        deterministic: bool,
-        table: str = "",
-        row: str = "",
-        mode: str | None = None,
-        function_evaluations: Number | None = None,
-        request: str | None = None,
-        sampling: Sampling | None = None,
-    ) -> "Record":
-        """A record of the running process: its commit, imported code, package versions and the date.
-
-        A run that is no row of a table leaves `table` and `row` empty: `row` becomes the class's name.
-        """
-        label = row or class_path.rpartition(".")[2]
+    def create(cls, run: RunInfo, result: TaskResult) -> "Record":
+        """A record of the running process: adds its commit, code, package versions and the date."""
         commit, dirty = git_state()
-        code = code_of_record(plain(config), class_path)
+        code = code_of_record(plain(run.config), run.class_path)
+        label = run.row or run.class_path.rpartition(".")[2]
         return cls(
-            table=table,
+            table=run.table,
             row=label,
-            task=plain(task),
-            data=data,
-            split=split,
-            model={"class_path": class_path, "label": label},
-            mode=mode,
-            config=_without_places(plain(config)),
-            seed=seed,
-            protocol=protocol,
-            metrics=dict(metrics),
-            budget=budget,
-            parameters=parameters,
-            function_evaluations=function_evaluations,
-            deterministic=deterministic,
+            group=run.group,
+            task=plain(result.task),
+            data=run.data,
+            split=run.split,
+            model={"class_path": run.class_path, "label": label},
+            mode=run.mode,
+            config=_without_places(plain(run.config)),
+            seed=run.seed,
+            protocol=result.protocol,
+            metrics=dict(result.metrics),
+            budget=run.budget,
+            parameters=run.parameters,
+            function_evaluations=result.function_evaluations,
+            deterministic=run.deterministic,
             commit=commit,
             dirty=dirty,
             code=code.modules,
             code_sha256=code.sha256,
             versions=package_versions(),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
-            request=request,
-            sampling=sampling,
+            request=run.request,
+            throughput=result.throughput,
         )
 
     @property
@@ -251,19 +269,19 @@ class Record:
         return Code(self.code_sha256, self.code).difference(now)
 
     @property
-    def exam(self) -> tuple[str, str, str, str]:
-        """Table, data, split and protocol: only records with equal exams are ranked together."""
+    def evaluation_key(self) -> tuple[str, str, str, str]:
+        """Table, data, split and protocol: records are ranked together only if these agree."""
         return self.table, self.data, self.split, self.protocol.id
 
     @property
     def file_name(self) -> str:
-        """`<row>-s<seed>-<hash8>.json`: the hash is of the place in the table, so a new run replaces an old one."""
-        place = content_hash([*self.exam, self.row, self.seed, *([self.group] if self.group else [])])
-        return f"{slug(self.row)}-s{self.seed}-{place[:8]}.json"
+        """`<row>-s<seed>-<hash8>.json`: the hash is of its cell of the table, so a new run replaces an old one."""
+        cell = content_hash([*self.evaluation_key, self.row, self.seed, *([self.group] if self.group else [])])
+        return f"{slug(self.row)}-s{self.seed}-{cell[:8]}.json"
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data."""
-        return plain(asdict(self))
+        return plain({**asdict(self), "budget": self.budget._asdict()})
 
     @classmethod
     def from_json(cls, content: Any) -> "Record":
@@ -276,9 +294,9 @@ class Record:
             for name, entry in content["metrics"].items()
         }
         protocol = Protocol(**content["protocol"])
-        parts = {"protocol": protocol, "budget": Budget(**content["budget"]), "metrics": metrics}
-        if content.get("sampling"):
-            parts["sampling"] = Sampling(**content["sampling"])
+        parts = {"protocol": protocol, "budget": TrainingCost.from_plain(content["budget"]), "metrics": metrics}
+        if content.get("throughput"):
+            parts["throughput"] = Throughput(**content["throughput"])
         return cls(**{**content, **parts})
 
     def write(self, path: Path) -> None:

@@ -99,13 +99,53 @@ MODULES: dict[str, str] = {
 }
 """Module -> module."""
 
-CLASSES: dict[str, str] = {**models.CLASSES}
+CLASSES: dict[str, str] = {
+    **models.CLASSES,
+    "benchmarks.case.Case": "benchmarks.evaluation.query.Query",
+    "benchmarks.commands.folder_exam.FolderExam": "benchmarks.evaluation.folder.FolderEvaluation",
+    "benchmarks.download.DownloadError": "datamodules.storage.download.DownloadError",
+    "benchmarks.metrics.base.Summary": "benchmarks.records.record.Measurement",
+    "benchmarks.metrics.featured.SetMetric": "benchmarks.metrics.distribution.DistributionMetric",
+    "benchmarks.metrics.fresh_batches.FreshBatches": "benchmarks.metrics.over_fresh_samples.OverFreshSamples",
+    "benchmarks.metrics.kept.KeepsRows": "benchmarks.metrics.gathered.GatheredMetric",
+    "benchmarks.metrics.paired.PairedMetric": "benchmarks.metrics.reference.ReferenceMetric",
+    "benchmarks.metrics.paired.PerClip": "benchmarks.records.clip_scores.PerClip",
+    "benchmarks.records.Budget": "lightning_modules.training_cost.TrainingCost",
+    "benchmarks.records.Sampling": "benchmarks.records.record.Throughput",
+    "benchmarks.sitting.Sitting": "benchmarks.evaluation.task_evaluator.TaskEvaluator",
+    "datamodules.facts.Facts": "datamodules.base.metadata.Metadata",
+    "datamodules.fields.FieldData": "datamodules.base.gridded.GriddedDataModule",
+    "datamodules.fields.Fields": "datamodules.base.gridded.GriddedSource",
+    "datamodules.people.PeopleData": "datamodules.base.subject_split.SubjectSplitDataModule",
+    "datamodules.pieces.KeypointPieces": "datamodules.storage.clip_views.KeypointClipViews",
+    "datamodules.pieces.Piece": "datamodules.storage.clip_views.ClipView",
+    "datamodules.pieces.Pieces": "datamodules.storage.clip_views.ClipViews",
+    "datamodules.prepared.PreparedData": "datamodules.base.published.PublishedDataModule",
+    "datamodules.recordings.Moments": "datamodules.storage.decoding.TimedFrames",
+    "datamodules.simulated.SimulatedData": "datamodules.base.simulated.SimulatedDataModule",
+    "datamodules.stored.StoredData": "datamodules.base.stored.StoredDataModule",
+}
 """Old class path -> new class path, beyond what MODULES says."""
 
-ARGUMENTS: dict[tuple[str, str], str] = {**models.ARGUMENTS}
+ARGUMENTS: dict[tuple[str, str], str] = {
+    **models.ARGUMENTS,
+    ("benchmarks.evaluation.callback.Evaluation", "draws"): "num_samples",
+    ("benchmarks.evaluation.tasks.Predict", "given"): "context",
+    ("benchmarks.figures.inbetweening.MeanOfDraws", "draws"): "num_samples",
+    ("benchmarks.figures.vid_ode_frames.Composition", "given"): "context",
+    ("benchmarks.figures.vid_ode_frames.FrameStrips", "given"): "context",
+    ("benchmarks.figures.winds.WindVectors", "given"): "context",
+    ("benchmarks.metrics.diversity.BestOfSSIM", "draws"): "num_samples",
+    ("benchmarks.metrics.fid.FrechetInceptionDistance", "draws"): "num_samples",
+    ("benchmarks.metrics.fvd.FrechetVideoDistance", "draws"): "num_samples",
+}
 """(New class path, old argument) -> new argument."""
 
-VALUES: dict[tuple[str, str, Any], Any] = {**models.VALUES}
+VALUES: dict[tuple[str, str, Any], Any] = {
+    **models.VALUES,
+    ("benchmarks.metrics.inception.InceptionScore", "of", "answer"): "prediction",
+    ("benchmarks.metrics.inception.InceptionScore", "of", "truth"): "target",
+}
 """(New class path, new argument, old value) -> new value."""
 
 GROUPS = {
@@ -116,10 +156,19 @@ GROUPS = {
 }
 """The class whose arguments a group of a run's configuration holds: its ARGUMENTS rename them."""
 
-FIELDS: dict[str, str] = {}
+FIELDS: dict[str, str] = {
+    "budget.generator_updates": "updates",
+    "sampling": "throughput",
+}
 """Old -> new name of a field of the record, by its path: `"budget.generator_updates": "updates"`."""
 
-SETTINGS: dict[str, str] = {}
+SETTINGS: dict[str, str] = {
+    "asked": "target_frames",
+    "draw_seed": "sample_seed",
+    "draws": "num_samples",
+    "shown": "context_frames",
+    "task.given": "context",
+}
 """Old -> new key of the protocol's settings and of the task, by its path: `"draws": "num_samples"`,
 `"task.given": "context"`. A `*` in the path is any one key. The protocol's id follows."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.utils.errors import UserError
 from lightning_modules.checkpoints.build import load, save
 from lightning_modules.mode_gan import join
-from lightning_modules.system import Training
+from lightning_modules.training_cost import TrainingCost
 
 
 def main(motion: str, video: str, out: str) -> int:
@@ -20,9 +20,7 @@ def main(motion: str, video: str, out: str) -> int:
     costs = [stage.trained for stage in stages if stage.trained]
     if len(costs) == len(stages):
         devices = ", ".join(sorted({cost.device for cost in costs}))
-        joined.trained = Training(
-            sum(cost.generator_updates for cost in costs), sum(cost.seconds for cost in costs), devices
-        )
+        joined.trained = TrainingCost(sum(cost.updates for cost in costs), sum(cost.seconds for cost in costs), devices)
     save(joined, Path(out))
     return 0
 

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from datamodules.errors import MissingFileError, UserError, user_error_in
 from datamodules.files import atomic_path
 from lightning_modules.checkpoints.renamed import Names
-from lightning_modules.system import System, Training, with_config
+from lightning_modules.system import System, with_config
+from lightning_modules.training_cost import TrainingCost
 
 Built = TypeVar("Built")
 
@@ -137,26 +138,26 @@ def misfit(system: System, path: Path) -> str | None:
     return f"the file has no {missing[0]}" if missing else None
 
 
-def _read(path: Path) -> tuple[Any, Any, Training | None]:
+def _read(path: Path) -> tuple[Any, Any, TrainingCost | None]:
     """Configuration, weights and what is known of the training."""
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
         config = json.loads(metadata["config"]) if "config" in metadata else None
-        trained = Training(**json.loads(metadata["trained"])) if "trained" in metadata else None
+        trained = TrainingCost.from_plain(json.loads(metadata["trained"])) if "trained" in metadata else None
         return config, weights, trained
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     return checkpoint.get("config"), checkpoint.get("state_dict", {}), _spent(checkpoint)
 
 
-def _spent(checkpoint: Mapping[str, Any]) -> Training | None:
+def _spent(checkpoint: Mapping[str, Any]) -> TrainingCost | None:
     """What a run's checkpoint says of its training; None if nothing counted it."""
     budget = checkpoint.get("callbacks", {}).get("Budget")
     if budget is None:
         return None
     updates = checkpoint.get("updates", {}).get("generator_updates", checkpoint.get("global_step", 0))
-    return Training(int(updates), float(budget["elapsed"]), str(budget.get("device", "unknown")))
+    return TrainingCost(int(updates), float(budget["elapsed"]), str(budget.get("device", "unknown")))
 
 
 def class_paths(config: Any) -> Iterator[str]:

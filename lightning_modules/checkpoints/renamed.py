@@ -17,18 +17,47 @@ MODULES: dict[str, str] = {
     "lightning_modules.checkpoints": "lightning_modules.callbacks.checkpoint",
     "lightning_modules.health": "lightning_modules.callbacks.nan_guard",
     "lightning_modules.hub": "lightning_modules.checkpoints.hub",
+    "lightning_modules.networks.recomputing": "lightning_modules.networks.gradient_checkpointing",
+    "lightning_modules.paired": "lightning_modules.supervised",
     "lightning_modules.random_state": "lightning_modules.callbacks.rng_state",
     "lightning_modules.vid_ode_released": "lightning_modules.checkpoints.vid_ode_released",
 }
 """Module -> module: for every class that moved with its module and kept its name."""
 
-CLASSES: dict[str, str] = {}
+CLASSES: dict[str, str] = {
+    "lightning_modules.averaging.WeightAveraging": "lightning_modules.callbacks.weight_averaging.EMAWeights",
+    "lightning_modules.callbacks.UpdateAxis": "lightning_modules.callbacks.budget.GeneratorStepLogger",
+    "lightning_modules.dynamics.matched.matched_ode": "lightning_modules.dynamics.matched.parameter_matched_ode",
+    "lightning_modules.dynamics.matched.matched_sde": "lightning_modules.dynamics.matched.parameter_matched_sde",
+    "lightning_modules.dynamics.matched_ode": "lightning_modules.dynamics.parameter_matched_ode",
+    "lightning_modules.dynamics.matched_sde": "lightning_modules.dynamics.parameter_matched_sde",
+    "lightning_modules.health.Health": "lightning_modules.callbacks.nan_guard.NaNGuard",
+    "lightning_modules.inbetweening.Fakes": "lightning_modules.inbetweening.InbetweeningFakes",
+    "lightning_modules.latent_dynamics.Fakes": "lightning_modules.latent_dynamics.LatentDynamicsFakes",
+    "lightning_modules.networks.inbetweening.VideoGenerator": "lightning_modules.networks.inbetweening.VideoDecoder",
+    "lightning_modules.networks.mode_gan.VideoGenerator": "lightning_modules.networks.mode_gan.MotionToVideoGenerator",
+    "lightning_modules.paired.InterpolatingPaired": "lightning_modules.supervised.InterpolatingSystem",
+    "lightning_modules.paired.PairedSystem": "lightning_modules.supervised.SupervisedSystem",
+    "lightning_modules.paired.Question": "lightning_modules.training_example.TrainingExample",
+    "lightning_modules.paired.Shown": "lightning_modules.training_example.ObservedFrames",
+    "lightning_modules.paired.lowered": "lightning_modules.supervised.lowered",
+    "lightning_modules.system.Training": "lightning_modules.training_cost.TrainingCost",
+    "lightning_modules.vid_ode.Fakes": "lightning_modules.vid_ode.VidODEFakes",
+}
 """Old class path -> new class path, for every class that has another name, or another module than MODULES says."""
 
-ARGUMENTS: dict[tuple[str, str], str] = {}
+ARGUMENTS: dict[tuple[str, str], str] = {
+    ("lightning_modules.dynamics.LatentODE", "sees"): "field_input",
+    ("lightning_modules.dynamics.ode.LatentODE", "sees"): "field_input",
+    ("lightning_modules.motion_gan.MotionGAN", "fade"): "weight_by_confidence",
+    ("lightning_modules.networks.vid_ode.VidODENetwork", "still"): "copy_last_init",
+}
 """(New class path, old argument) -> new argument. The class path "*" stands for every class."""
 
-VALUES: dict[tuple[str, str, Any], Any] = {}
+VALUES: dict[tuple[str, str, Any], Any] = {
+    ("lightning_modules.dynamics.LatentODE", "field_input", "jet"): "all_derivatives",
+    ("lightning_modules.dynamics.ode.LatentODE", "field_input", "jet"): "all_derivatives",
+}
 """(New class path, new argument, old value) -> new value, for arguments that choose by a word."""
 
 

@@ -46,19 +46,19 @@ def test_capabilities_are_structural() -> None:
 
 @pytest.mark.parametrize("system", PREDICT, ids=name)
 def test_predict_answers_exactly_the_asked_times(system: Predicts) -> None:
-    case = Predict(given=3).pose(as_batch(clip()), VideoClip)
-    answer = Predict(given=3).ask(system, case)
-    assert torch.equal(answer.times, case.target.times)
-    assert answer.frames.shape == case.target.frames.shape
+    query = Predict(context=3).make_query(as_batch(clip()), VideoClip)
+    answer = Predict(context=3).run(system, query)
+    assert torch.equal(answer.times, query.target.times)
+    assert answer.frames.shape == query.target.frames.shape
 
 
 @pytest.mark.parametrize("system", INTERPOLATE, ids=name)
 @pytest.mark.parametrize("task", [Interpolate(stride=3), Inbetween()], ids=lambda task: task.verb)
 def test_interpolate_answers_exactly_the_asked_times(system: Interpolates, task: Interpolate | Inbetween) -> None:
-    case = task.pose(as_batch(clip()), VideoClip)
-    answer = task.ask(system, case)
-    assert torch.equal(answer.times, case.target.times)
-    assert answer.frames.shape == case.target.frames.shape
+    query = task.make_query(as_batch(clip()), VideoClip)
+    answer = task.run(system, query)
+    assert torch.equal(answer.times, query.target.times)
+    assert answer.frames.shape == query.target.frames.shape
 
 
 @pytest.mark.parametrize("system", PREDICT, ids=name)
@@ -118,10 +118,10 @@ def test_observed_times_give_the_observed_frames(system: Interpolates) -> None:
 
 @pytest.mark.parametrize("rate", [8.0, 25.0, 29.97])
 def test_nearest_frame_takes_the_earlier_of_two(rate: float) -> None:
-    case = Interpolate(stride=2).pose(
+    query = Interpolate(stride=2).make_query(
         as_batch(VideoClip(clip(2, 31).frames, (torch.arange(31) / rate).expand(2, -1))), VideoClip
     )
-    assert torch.equal(Interpolate(stride=2).ask(NearestFrame(), case).frames, case.observed.frames[:, :-1])
+    assert torch.equal(Interpolate(stride=2).run(NearestFrame(), query).frames, query.observed.frames[:, :-1])
 
 
 def test_nearest_frame_is_nearest() -> None:

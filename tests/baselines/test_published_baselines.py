@@ -64,15 +64,15 @@ def test_verbs_are_what_the_method_can_do(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 @torch.no_grad()
 def test_answers_are_in_range_at_the_asked_times_and_repeat_with_their_seeds(name: str) -> None:
-    made, task = system(name), Predict(given=5)
-    case = task.pose(batch(), VideoClip)
-    answer = task.ask(made, case)
-    assert torch.equal(answer.times, case.target.times)
-    assert answer.frames.shape == case.target.frames.shape
+    made, task = system(name), Predict(context=5)
+    query = task.make_query(batch(), VideoClip)
+    answer = task.run(made, query)
+    assert torch.equal(answer.times, query.target.times)
+    assert answer.frames.shape == query.target.frames.shape
     assert float(answer.frames.abs().max()) <= 1
-    assert_close(task.ask(made, case).frames, answer.frames)
-    alone = VideoClip(case.observed.frames[1:2], case.observed.times[1:2])
-    one = made.predict(alone, case.target.times[1:2], seeds=case.seeds[1:2])
+    assert_close(task.run(made, query).frames, answer.frames)
+    alone = VideoClip(query.observed.frames[1:2], query.observed.times[1:2])
+    one = made.predict(alone, query.target.times[1:2], seeds=query.seeds[1:2])
     assert_close(one.frames[0], answer.frames[1], atol=1e-5, rtol=0)  # a clip's answer is its own, whatever the batch
 
 
@@ -382,5 +382,5 @@ def test_latent_ode_reads_only_what_is_shown_and_turns_deviation_into_chance() -
 @torch.no_grad()
 def test_interpolation_asks_between(name: str) -> None:
     made, task = system(name), Interpolate(stride=2, frames=9)
-    answer = task.ask(made, task.pose(batch(), VideoClip))
+    answer = task.run(made, task.make_query(batch(), VideoClip))
     assert answer.frames.shape[1] == 4

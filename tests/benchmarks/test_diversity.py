@@ -15,7 +15,7 @@ from datamodules.clip import VideoClip
 from support.feature_maker import Tiny, clip, ids_of, pair, rows
 
 
-def draws(count: int, number: int, size: int = 8) -> tuple[list[VideoClip], VideoClip, Tensor]:
+def num_samples(count: int, number: int, size: int = 8) -> tuple[list[VideoClip], VideoClip, Tensor]:
     generator = torch.Generator().manual_seed(0)
     shape = (number + 1, count, 4, 1, size, size)
     frames = torch.rand(shape, generator=generator) * 2 - 1
@@ -23,18 +23,18 @@ def draws(count: int, number: int, size: int = 8) -> tuple[list[VideoClip], Vide
 
 
 def test_diversity_equals_scipys_cosine_over_all_pairs() -> None:
-    several, truth, ids = draws(5, 4)
+    several, truth, ids = num_samples(5, 4)
     metric = Diversity(Tiny(), frames=4)
     for answer in several:
         metric.update(answer, truth, ids)
     looked = [Tiny()(answer.frames).double().numpy() for answer in several]
     theirs = [np.mean([cosine(a[i], b[i]) for a, b in combinations(looked, 2)]) for i in range(5)]
-    summary = metric.summary()
-    assert summary.value == pytest.approx(np.mean(theirs), rel=1e-9)
-    assert float(metric.compute()) == summary.value
-    assert summary.n == 5
-    assert summary.interval is not None
-    assert summary.interval[0] < summary.value < summary.interval[1]
+    measurement = metric.measurement()
+    assert measurement.value == pytest.approx(np.mean(theirs), rel=1e-9)
+    assert float(metric.compute()) == measurement.value
+    assert measurement.n == 5
+    assert measurement.interval is not None
+    assert measurement.interval[0] < measurement.value < measurement.interval[1]
     assert metric.name == "diversity_4f_tiny8"
 
 
@@ -54,17 +54,17 @@ def test_diversity_between_clips_does_not_count() -> None:
     metric = Diversity(Tiny(), frames=4)
     for _ in range(2):
         metric.update(answer, truth, ids)
-    assert abs(metric.summary().value) < 1e-9
+    assert abs(metric.measurement().value) < 1e-9
     single = Diversity(Tiny(), frames=4)
     single.update(answer, truth, ids)
-    with pytest.warns(UserWarning, match="two draws"):
-        summary = single.summary()
-    assert np.isnan(summary.value)
-    assert summary.n == 0
+    with pytest.warns(UserWarning, match="two samples"):
+        measurement = single.measurement()
+    assert measurement.value is None
+    assert measurement.n == 0
 
 
 def test_the_best_draw_of_each_clip_counts_whatever_their_order() -> None:
-    several, truth, ids = draws(4, 3, size=16)
+    several, truth, ids = num_samples(4, 3, size=16)
     each = []
     for answer in several:
         one = SSIM()
@@ -80,22 +80,22 @@ def test_the_best_draw_of_each_clip_counts_whatever_their_order() -> None:
             mixed.update(rows(answer, [i]), rows(truth, [i]), ids[[i]])
     assert float(straight.compute()) == pytest.approx(float(theirs.mean()), rel=1e-12)
     assert straight.per_clip().values.tolist() == pytest.approx(theirs.tolist(), rel=1e-12)
-    assert straight.summary() == mixed.summary()
-    assert straight.summary().n == 4
+    assert straight.measurement() == mixed.measurement()
+    assert straight.measurement().n == 4
     assert float(straight.compute()) > float(stack.mean())
     assert straight.name == "ssim_best_of_3"
 
 
 def test_the_number_of_draws_is_fixed() -> None:
-    several, truth, ids = draws(4, 3, size=16)
+    several, truth, ids = num_samples(4, 3, size=16)
     metric, two = BestOfSSIM(2), BestOfSSIM(2)
     for answer in several:
         metric.update(answer, truth, ids)
     for answer in several[:2]:
         two.update(answer, truth, ids)
-    assert metric.summary() == two.summary()  # the third is not looked at
+    assert metric.measurement() == two.measurement()  # the third is not looked at
     two.update(rows(truth, [0]), rows(truth, [0]), ids_of(6)[5:])
     with pytest.warns(UserWarning, match="1 of 5 clips have fewer"):
-        assert two.summary() == metric.summary()
-    with pytest.raises(ValueError, match="ask for 2 at least"):
+        assert two.measurement() == metric.measurement()
+    with pytest.raises(ValueError, match="must be at least 2"):
         BestOfSSIM(1)

@@ -297,7 +297,7 @@ def test_clips_of_several_sizes_keep_their_order(tmp_path: Path, monkeypatch: py
     for index, size in enumerate(sizes):
         np.save(tmp_path / f"{index}.npy", videos(index, count=1, size=size)[0])
     clips = find_clips(tmp_path)
-    exam = folder.FolderExam(clips, clips, folder.Reading(frames=4))
+    exam = folder.FolderEvaluation(clips, clips, folder.Reading(frames=4))
     network = UntrainedFeatures()
     ours = exam._features(network, False, clips, "")
     theirs = torch.cat([network(unit(videos(i, count=1, size=size)[:, :4])) for i, size in enumerate(sizes)])
@@ -315,7 +315,7 @@ def test_every_metric_of_sets_sees_the_same_features(tmp_path: Path) -> None:
     built = [evaluate_module.build_metric(config, 4, 20) for config in configs]
     metrics = list({metric.name: metric for metric in built}.values())  # those that differ by their network are one
     sides = (find_clips(tmp_path / f"{side}.npy") for side in ("a", "b"))
-    ours = folder.FolderExam(*sides, folder.Reading(frames=4)).measure(metrics)
+    ours = folder.FolderEvaluation(*sides, folder.Reading(frames=4)).measure(metrics)
     clips = [VideoClip(unit(videos(index, count=20)[:, :4]), torch.arange(4.0).expand(20, -1)) for index in (0, 1)]
     for metric in metrics:
         metric.reset()
@@ -386,7 +386,7 @@ def test_the_gates_tell_real_clips_from_noise_and_say_when_they_do_not(
     words = ["--metrics", "no_fvd", "--frames", 5, "--gates"]
     assert evaluate(tmp_path / "made.npy", tmp_path / "noise.npy", *words) == 2  # noise for a reference
     heard = capsys.readouterr()
-    assert "NOT TOLD APART" in heard.out
+    assert "NOT DISTINGUISHED" in heard.out
     assert "hardly tell the reference from noise" in heard.err
     assert evaluate(tmp_path / "made.npy", tmp_path / "real.npy", *words, "--clips", 19) == 2
     assert "needs 20 clips" in capsys.readouterr().err

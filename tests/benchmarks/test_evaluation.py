@@ -21,13 +21,13 @@ from baselines.mean_frame import MeanFrame
 from baselines.repeat_last import RepeatLast
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.evaluation.tasks import Generate, Interpolate, Predict
-from benchmarks.metrics.base import ClipMetric, Summary
+from benchmarks.metrics.base import ClipMetric
 from benchmarks.metrics.diversity import Diversity
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.metrics.reference import MSE, SSIM
 from benchmarks.pretrained.registry import WeightsUnavailable
-from benchmarks.records.record import Sampling, read_record
+from benchmarks.records.record import Measurement, Throughput, read_record
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from datamodules.sampling import Regular
@@ -59,8 +59,8 @@ class SquaredError(ClipMetric):
     def compute(self) -> Float[Tensor, ""]:
         return self.total / self.count
 
-    def summary(self) -> Summary:
-        return Summary(float(self.compute()), int(self.count))
+    def measurement(self) -> Measurement:
+        return self._measured(float(self.compute()), int(self.count))
 
 
 class NeedsWeights(SquaredError):
@@ -147,7 +147,7 @@ def examine(system: System, evaluation: Evaluation, folder: Path, verb: str = "t
 
 
 def test_the_number_is_the_mean_over_clips_and_lands_in_log_results_and_record(tmp_path: Path) -> None:
-    evaluation = Evaluation([Predict(given=3)], [SquaredError()], gallery=0, table="demo", row="repeat last")
+    evaluation = Evaluation([Predict(context=3)], [SquaredError()], gallery=0, table="demo", row="repeat last")
     trainer = examine(RepeatLast(), evaluation, tmp_path)
     frames = TinyData().clips.frames
     theirs = (frames[:, 2:3] - frames[:, 3:]).square().mean()
@@ -173,7 +173,7 @@ def test_the_number_is_the_mean_over_clips_and_lands_in_log_results_and_record(t
 
 def test_a_task_without_a_verb_and_a_metric_without_weights_are_dashes_with_reasons(tmp_path: Path) -> None:
     evaluation = Evaluation(
-        [Predict(given=3), Interpolate(stride=2), Generate()],
+        [Predict(context=3), Interpolate(stride=2), Generate()],
         [SquaredError(), NeedsWeights(), NotANumber(), NeedsWeightsAtOnce()],
         gallery=0,
     )
@@ -192,11 +192,11 @@ def test_a_task_without_a_verb_and_a_metric_without_weights_are_dashes_with_reas
 
 
 def test_tasks_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> None:
-    evaluation = Evaluation([Predict(given=2), Predict(given=3)], [SquaredError()], gallery=0)
+    evaluation = Evaluation([Predict(context=2), Predict(context=3)], [SquaredError()], gallery=0)
     examine(RepeatLast(), evaluation, tmp_path)
     assert list(evaluation.results) == ["predict-given2", "predict-given3"]
     with pytest.raises(ValueError, match="asked twice"):
-        Evaluation([Predict(given=2), Predict(given=2)])
+        Evaluation([Predict(context=2), Predict(context=2)])
 
 
 def test_several_draws_have_seeds_of_their_own_and_count_each_clip_once(tmp_path: Path) -> None:
@@ -212,12 +212,12 @@ def test_several_draws_have_seeds_of_their_own_and_count_each_clip_once(tmp_path
 
     def evaluation(**settings: Any) -> Evaluation:
         metrics = [MSE(), FrechetVideoDistance(UntrainedFeatures(), frames=4), Diversity(UntrainedFeatures(), frames=4)]
-        return Evaluation([Predict(given=3)], metrics, gallery=0, **settings)
+        return Evaluation([Predict(context=3)], metrics, gallery=0, **settings)
 
-    three = evaluation(draws=3, seed=1)
+    three = evaluation(num_samples=3, seed=1)
     examine(Draws(), three, tmp_path / "three")
     assert len(torch.cat(asked).unique()) == len(torch.cat(asked)) == 15
-    assert read_record(tmp_path / "three/record.json").protocol.settings["draws"] == 3
+    assert read_record(tmp_path / "three/record.json").protocol.settings["num_samples"] == 3
     results = three.results["predict"]
     assert {entry.n for entry in results.values()} == {5}
     each = [evaluation(seed=seed) for seed in (3, 4, 5)]
@@ -229,12 +229,12 @@ def test_several_draws_have_seeds_of_their_own_and_count_each_clip_once(tmp_path
     assert results[fvd].value == pytest.approx(singles[0][fvd].value)  # a distance of sets takes the first draw
     assert results[diversity].value is not None
     assert results[diversity].value > 1e-4  # far above rounding, about 1e-16
-    same = evaluation(draws=3)
+    same = evaluation(num_samples=3)
     examine(RepeatLast(), same, tmp_path / "same")
     assert same.results["predict"][diversity].value == pytest.approx(0, abs=1e-6)
     assert "not finite" in str(singles[0][diversity].reason)  # one draw has no diversity
     with pytest.raises(ValueError, match="must not exceed 32768"):
-        Evaluation(seed=400, draws=100)
+        Evaluation(seed=400, num_samples=100)
 
 
 def test_a_metric_that_cannot_measure_is_refused(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_metric_that_cannot_measure_is_refused(tmp_path: Path) -> None:
         sample_type = Trajectory
 
     with pytest.raises(ValueError, match=r"compares with KeypointClips, the data has VideoClips.*keypoints"):
-        examine(RepeatLast(), Evaluation([Predict(given=3)], [NeedsKeypoints()]), tmp_path)
+        examine(RepeatLast(), Evaluation([Predict(context=3)], [NeedsKeypoints()]), tmp_path)
     with pytest.raises(ValueError, match=r"measures VideoClips, Paths answers with Trajectorys"):
         examine(Paths(), Evaluation([Generate()], [SquaredError()]), tmp_path)
 
@@ -256,7 +256,7 @@ def test_a_system_that_answers_at_other_times_is_refused(tmp_path: Path) -> None
             return super().predict(observed, times + 0.04, **options)
 
     with pytest.raises(ValueError, match=r"asked the task 'predict' at \[0.12, .* answered at \[0.16, "):
-        examine(Late(), Evaluation([Predict(given=3)], [SquaredError()]), tmp_path)
+        examine(Late(), Evaluation([Predict(context=3)], [SquaredError()]), tmp_path)
 
 
 class Learner(System):
@@ -285,7 +285,7 @@ def test_the_training_does_not_notice_the_exam(tmp_path: Path) -> None:
     weights, answers = [], []
     for exams in (0, 1, 1):
         system = Learner()
-        evaluation = Evaluation([Predict(given=3)] * exams, [SquaredError()], gallery=0)
+        evaluation = Evaluation([Predict(context=3)] * exams, [SquaredError()], gallery=0)
         trainer = examine(system, evaluation, tmp_path, "fit", max_epochs=3, log_every_n_steps=1)
         weights.append(system.weight.detach().clone())
         answers.append(trainer.callback_metrics.get("val/predict/squared_error"))
@@ -295,14 +295,14 @@ def test_the_training_does_not_notice_the_exam(tmp_path: Path) -> None:
 
 def test_metrics_are_no_part_of_the_system(tmp_path: Path) -> None:
     system = Learner()
-    evaluation = Evaluation([Predict(given=3)], [SquaredError()], gallery=0)
+    evaluation = Evaluation([Predict(context=3)], [SquaredError()], gallery=0)
     examine(system, evaluation, tmp_path, "fit", max_epochs=1)
     assert list(system.state_dict()) == ["weight"]
     assert evaluation.state_dict() == {}
 
 
 def test_every_n_epochs(tmp_path: Path) -> None:
-    evaluation = Evaluation([Predict(given=3)], [SquaredError()], gallery=0, every_n_epochs=2)
+    evaluation = Evaluation([Predict(context=3)], [SquaredError()], gallery=0, every_n_epochs=2)
     examine(Learner(), evaluation, tmp_path, "fit", max_epochs=3)
     with (tmp_path / "metrics.csv").open() as file:
         assert sum("val" in line for line in file) == 1
@@ -324,7 +324,7 @@ def test_an_observed_clip_is_answered_in_the_precision_of_the_run(system: System
 
 
 def test_the_gallery_shows_truth_and_answer_and_what_was_given(tmp_path: Path) -> None:
-    system, evaluation = RepeatLast(), Evaluation([Predict(given=3)], [SquaredError()], gallery=2)
+    system, evaluation = RepeatLast(), Evaluation([Predict(context=3)], [SquaredError()], gallery=2)
     examine(system, evaluation, tmp_path)
     video = read_video(tmp_path / "samples" / "test-predict-0.mp4")
     assert len(video.frames) == 7
@@ -348,7 +348,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 
 
 def test_a_record_carries_the_request_and_no_other_things(tmp_path: Path) -> None:
-    evaluation = Evaluation([Predict(given=3)], [SquaredError()], gallery=0, request="0" * 64)
+    evaluation = Evaluation([Predict(context=3)], [SquaredError()], gallery=0, request="0" * 64)
     examine(RepeatLast(), evaluation, tmp_path)
     assert json.loads((tmp_path / "record.json").read_text())["request"] == "0" * 64
 
@@ -356,10 +356,10 @@ def test_a_record_carries_the_request_and_no_other_things(tmp_path: Path) -> Non
 def test_a_record_says_how_fast_the_verb_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.accumulate(itertools.chain([0.0], itertools.cycle([0.5, 100.0])))  # 0.5 s within, 100 s between
     monkeypatch.setattr("benchmarks.evaluation.task_evaluator.perf_counter", lambda: next(clock))
-    examine(RepeatLast(), Evaluation([Predict(given=3)], [SquaredError()], gallery=0), tmp_path)
+    examine(RepeatLast(), Evaluation([Predict(context=3)], [SquaredError()], gallery=0), tmp_path)
     sizes = [len(batch.ids) for batch in TinyData().test_dataloader()]
     theirs = np.median([size / 0.5 for size in sizes[1:]])
-    assert read_record(tmp_path / "record.json").sampling == Sampling(theirs, max(sizes), "cpu")
+    assert read_record(tmp_path / "record.json").sampling == Throughput(theirs, max(sizes), "cpu")
 
 
 def balls(clips: int) -> BouncingBalls:
@@ -378,7 +378,7 @@ def test_two_processes_find_what_one_finds(clips: int, tmp_path: Path) -> None:
             devices=devices,
             strategy="ddp_fork" if devices > 1 else "auto",
             logger=CSVLogger(folder, name="", version=""),
-            callbacks=[Evaluation([Predict(given=3)], [SquaredError(), SSIM(), NeedsWeights()], gallery=1)],
+            callbacks=[Evaluation([Predict(context=3)], [SquaredError(), SSIM(), NeedsWeights()], gallery=1)],
             use_distributed_sampler=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -393,7 +393,7 @@ def test_two_processes_find_what_one_finds(clips: int, tmp_path: Path) -> None:
     assert two.protocol.settings["n"] == clips
     assert logged_by_two == pytest.approx(logged_by_one, rel=1e-6)  # float32 in the log
     assert two.metrics["needs_weights"] == one.metrics["needs_weights"]
-    assert [found.sampling and found.sampling.device for found in (one, two)] == ["cpu", "2 x cpu"]
+    assert [found.throughput and found.throughput.device for found in (one, two)] == ["cpu", "2 x cpu"]
     for name in ("squared_error", "ssim"):
         assert two.metrics[name].value == pytest.approx(one.metrics[name].value, rel=1e-12)
     assert two.metrics["ssim"].n == clips

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.image.inception import InceptionScore as TorchmetricsInceptionScore
 from torchmetrics.image.kid import poly_mmd
 
-from benchmarks.metrics.distribution import SetMetric
+from benchmarks.metrics.distribution import DistributionMetric
 from benchmarks.metrics.fid import FrechetInceptionDistance
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.fvd import FrechetVideoDistance, FVDInfinity, extrapolated_distance
@@ -19,7 +19,7 @@ from benchmarks.metrics.mmd import MaximumMeanDiscrepancy, polynomial_mmd
 from benchmarks.metrics.precision_recall import PrecisionRecall, within_reach
 from support.feature_maker import Long, Tiny, clip, ids_of, pair, rows
 
-SETS: list[Callable[[], SetMetric]] = [
+SETS: list[Callable[[], DistributionMetric]] = [
     lambda: FrechetVideoDistance(Tiny(), frames=4),
     lambda: FrechetVideoDistance(Tiny(), frames=4, cap=7, clips=20),
     lambda: FVDInfinity(Tiny(3), frames=4),
@@ -28,7 +28,7 @@ SETS: list[Callable[[], SetMetric]] = [
     lambda: PrecisionRecall("precision", Tiny(), frames=4),
     lambda: PrecisionRecall("recall", Tiny(), frames=4, neighbours=2),
     lambda: InceptionScore(Tiny(), frames=4, splits=2),
-    lambda: InceptionScore(Tiny(), "truth", frames=4),
+    lambda: InceptionScore(Tiny(), "target", frames=4),
 ]
 
 
@@ -37,13 +37,13 @@ def gaussian(count: int, width: int, seed: int, scale: float = 1.0) -> Tensor:
 
 
 @pytest.mark.parametrize("make", SETS)
-def test_neither_order_nor_repetition_matters(make: Callable[[], SetMetric]) -> None:
+def test_neither_order_nor_repetition_matters(make: Callable[[], DistributionMetric]) -> None:
     answer, truth, ids = pair(24)
     straight, shuffled = make(), make()
     straight.update(answer, truth, ids)
     for group in ([23, 1], [5, 0, 1], [5], [i for i in range(23, -1, -1) if i not in (0, 1, 5, 23)]):
         shuffled.update(rows(answer, group), rows(truth, group), ids[group])
-    ours, theirs = straight.summary(), shuffled.summary()
+    ours, theirs = straight.measurement(), shuffled.measurement()
     assert ours.value == pytest.approx(theirs.value, rel=1e-6)  # float32 features of batches of other sizes
     assert ours.n == theirs.n == (straight.clips or 24)
     assert ours.value == float(straight.compute())
@@ -52,7 +52,7 @@ def test_neither_order_nor_repetition_matters(make: Callable[[], SetMetric]) -> 
 
 
 @pytest.mark.parametrize("make", SETS)
-def test_a_clip_that_comes_again_counts_as_it_came_first(make: Callable[[], SetMetric]) -> None:
+def test_a_clip_that_comes_again_counts_as_it_came_first(make: Callable[[], DistributionMetric]) -> None:
     answer, truth, ids = pair(24)
     once, twice = make(), make()
     once.update(answer, truth, ids)
@@ -62,14 +62,14 @@ def test_a_clip_that_comes_again_counts_as_it_came_first(make: Callable[[], SetM
 
 
 @pytest.mark.parametrize("make", SETS)
-def test_too_few_clips_are_a_dash(make: Callable[[], SetMetric]) -> None:
+def test_too_few_clips_are_not_available(make: Callable[[], DistributionMetric]) -> None:
     metric = make()
     answer, truth, ids = pair(metric.least - 1)
     metric.update(answer, truth, ids)
     with pytest.warns(UserWarning, match=f"needs {max(metric.least, metric.clips or 0)} clips and has"):
-        summary = metric.summary()
-    assert np.isnan(summary.value)
-    assert summary.interval is None
+        measurement = metric.measurement()
+    assert measurement.value is None
+    assert measurement.interval is None
 
 
 def test_names_say_the_protocol() -> None:
@@ -98,7 +98,7 @@ def _look_once() -> None:
     metric = MaximumMeanDiscrepancy(network, frames=4)
     metric.update(answer, truth, ids)
     assert network.looks == 4  # one was for `before`
-    torch.testing.assert_close(metric.kept("answer")[1], before / 2)
+    torch.testing.assert_close(metric.kept("prediction")[1], before / 2)
     other = FrechetVideoDistance(Tiny(seed=1), frames=4)
     other.update(answer, truth, ids)
     assert other.network.looks == 2  # type: ignore[attr-defined]
@@ -227,7 +227,7 @@ def test_the_score_is_that_of_random_parts() -> None:
 
 def test_the_ceiling_is_the_score_of_the_truth() -> None:
     answer, truth, ids = pair(40)
-    real, swapped = InceptionScore(Tiny(), "truth", frames=4), InceptionScore(Tiny(), frames=4)
+    real, swapped = InceptionScore(Tiny(), "target", frames=4), InceptionScore(Tiny(), frames=4)
     real.update(answer, truth, ids)
     swapped.update(truth, answer, ids)
     assert real.compute() == swapped.compute()
@@ -238,14 +238,14 @@ def test_windows_of_one_video_leave_together() -> None:
     alone, together = (MaximumMeanDiscrepancy(Tiny(), frames=4) for _ in range(2))
     alone.update(answer, truth, ids_of(40))
     together.update(answer, truth, ids_of(40, windows=8))
-    assert alone.summary().interval is not None
-    assert together.summary().interval is None  # five videos are too few
+    assert alone.measurement().interval is not None
+    assert together.measurement().interval is None  # five videos are too few
 
 
 def test_what_does_not_fit_is_refused() -> None:
     for make, message in [
         (lambda: FrechetVideoDistance(Tiny(), ddof=2), "ddof must be 0 or 1"),
-        (lambda: FrechetVideoDistance(Tiny(), cap=1), "cap 2 at least"),
+        (lambda: FrechetVideoDistance(Tiny(), cap=1), "cap at least 2"),
         (lambda: FrechetVideoDistance(Tiny(), clips=1), "2 clips at least"),
         (lambda: PrecisionRecall("recall", Tiny(), neighbours=0), "1 neighbour at least"),
         (lambda: InceptionScore(Tiny(), splits=0), "splits 1 at least"),

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -36,11 +35,11 @@ def test_it_is_the_distance_of_the_features() -> None:
         fvd.update(clip(answer.frames[rows]), clip(truth.frames[rows]), part)
     expected = frechet_distance(network(answer.frames), network(truth.frames))
     assert float(fvd.compute()) == pytest.approx(expected, rel=1e-6)
-    summary = fvd.summary()
-    assert summary.value == float(fvd.compute())
-    assert summary.n == 30
-    assert summary.interval is not None
-    assert summary.interval[0] < summary.value < summary.interval[1]
+    measurement = fvd.measurement()
+    assert measurement.value == float(fvd.compute())
+    assert measurement.n == 30
+    assert measurement.interval is not None
+    assert measurement.interval[0] < measurement.value < measurement.interval[1]
     assert metric().network.name in fvd.name
 
 
@@ -51,7 +50,7 @@ def test_order_and_repetition_do_not_matter() -> None:
         straight.update(clip(answer.frames[[i]]), clip(truth.frames[[i]]), ids[[i]])
     for i in (3, 7, 3, *(j for j in range(11, -1, -1) if j not in (3, 7)), 0):
         shuffled.update(clip(answer.frames[[i]]), clip(truth.frames[[i]]), ids[[i]])
-    assert straight.summary() == shuffled.summary()
+    assert straight.measurement() == shuffled.measurement()
 
 
 def test_the_name_is_the_protocol() -> None:
@@ -66,14 +65,14 @@ def test_a_fixed_number_of_clips_is_kept_to() -> None:
     fixed, chosen = metric(clips=10), metric()
     fixed.update(answer, truth, ids)
     chosen.update(clip(answer.frames[::2]), clip(truth.frames[::2]), ids[::2])
-    assert fixed.summary().n == 10
+    assert fixed.measurement().n == 10
     assert fixed.compute() == pytest.approx(float(chosen.compute()), rel=1e-6)
     too_few = metric(clips=21)
     too_few.update(answer, truth, ids)
     with pytest.warns(UserWarning, match="needs 21 clips and has 20"):
-        summary = too_few.summary()
-    assert np.isnan(summary.value)
-    assert summary.interval is None
+        measurement = too_few.measurement()
+    assert measurement.value is None
+    assert measurement.interval is None
 
 
 def test_what_does_not_fit_is_refused() -> None:

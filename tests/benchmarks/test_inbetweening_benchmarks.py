@@ -118,7 +118,7 @@ def test_examples_show_the_ends_and_the_original(rows: Sequence[Trained], tmp_pa
 
 
 def test_the_mean_of_equal_draws_is_the_draw(rows: Sequence[Trained], tmp_path: Path) -> None:
-    for name, figure in (("one", Examples(clips=1)), ("mean", MeanOfDraws(clips=1, draws=3))):
+    for name, figure in (("one", Examples(clips=1)), ("mean", MeanOfDraws(clips=1, num_samples=3))):
         (tmp_path / name).mkdir()
         figure.draw(rows[1:], tmp_path / name)
     one, mean = (

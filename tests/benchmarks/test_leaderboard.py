@@ -21,10 +21,11 @@ from benchmarks.leaderboard.markdown import markdown
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of
 from benchmarks.leaderboard.sections import section, sections
 from benchmarks.records import provenance
-from benchmarks.records.record import Budget, Measurement, Protocol, Record, Sampling, read_records
+from benchmarks.records.record import Measurement, Protocol, Record, Throughput, read_records
 from benchmarks.runs.spec import BenchmarkSpec, Row, read_benchmark, read_benchmarks
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_width, t_quantile
+from lightning_modules.training_cost import TrainingCost
 from support.record_maker import make_record
 
 GOLDEN = Path(__file__).with_name("leaderboard_golden")
@@ -131,15 +132,17 @@ def test_different_exams_never_share_a_table() -> None:
 
 def test_different_budgets_never_share_a_ranking() -> None:
     """But a rule that learns nothing stands in each, and a time limit counts as such, whatever it was enough for."""
-    budgets = {"few": Budget(100, 10, "cpu"), "many": Budget(200, 20, "cpu"), "many too": Budget(200, 90, "cuda")}
-    trained = [dataclasses.replace(record(row, 0, 1.0), budget=budget) for row, budget in budgets.items()]
+    costs = {"few": (100, 10, "cpu"), "many": (200, 20, "cpu"), "many too": (200, 90, "cuda")}
+    trained = [dataclasses.replace(record(row, 0, 1.0), budget=TrainingCost(*cost)) for row, cost in costs.items()]
     limited = [
         dataclasses.replace(
-            record("in time", seed, 1.0), config={"budget": {"seconds": 60.0}}, budget=Budget(updates, 60.1, "cpu")
+            record("in time", seed, 1.0),
+            config={"budget": {"seconds": 60.0}},
+            budget=TrainingCost(updates, 60.1, "cpu"),
         )
         for seed, updates in enumerate((70, 80))
     ]
-    rule = dataclasses.replace(record("rule", 0, 0.5), parameters=0, budget=Budget(125, 1, "cpu"))
+    rule = dataclasses.replace(record("rule", 0, 0.5), parameters=0, budget=TrainingCost(125, 1, "cpu"))
     rankings = section(BenchmarkSpec("demo", "Demo", []), [*trained, *limited, rule]).rankings
     found = {ranking.budget: [row.label for row in ranking.rows] for ranking in rankings}
     assert found == {
@@ -278,7 +281,7 @@ def test_a_benchmark_may_ask_for_the_bootstrap_over_seeds() -> None:
 
 def test_speeds_are_told_with_their_device_and_sort_as_numbers() -> None:
     paces = [12345.6, 0.123456]
-    records = [make_record(row=str(pace), sampling=Sampling(pace, 50, "cpu")) for pace in paces]
+    records = [make_record(row=str(pace), throughput=Throughput(pace, 50, "cpu")) for pace in paces]
     leaderboard = [section(BenchmarkSpec("demo", "Demo", []), records)]
     assert [
         text for text in ("12,346 (cpu, 50 at once)", "0.1235 (cpu, 50 at once)") if text not in markdown(leaderboard)
@@ -373,10 +376,10 @@ def write_golden() -> None:
     fresh = {"code": {}, "code_sha256": hashlib.sha256().hexdigest(), "commit": "a" * 40, "dirty": False}
     common = {**fresh, "date": "2025-01-01T00:00:00+00:00", "versions": {"python": "3.11.0"}, "config": {}}
     rows = {
-        "Vid-ODE": ([0.021, 0.0235, 0.0221], [0.81, 0.79, 0.83], Budget(4000, 300, "CPU, 2 threads"), 51234),
-        "Vid-ODE, our longer run": ([0.0212], [0.8], Budget(90000, 9000, "CPU, 2 threads"), 51234),
-        "Repeat | last": ([0.0411], [0.7], Budget(0, 0, "none"), 0),
-        "black": ([0.02], [0.5], Budget(0, 0, "none"), 0),
+        "Vid-ODE": ([0.021, 0.0235, 0.0221], [0.81, 0.79, 0.83], TrainingCost(4000, 300, "CPU, 2 threads"), 51234),
+        "Vid-ODE, our longer run": ([0.0212], [0.8], TrainingCost(90000, 9000, "CPU, 2 threads"), 51234),
+        "Repeat | last": ([0.0411], [0.7], TrainingCost(0, 0, "none"), 0),
+        "black": ([0.02], [0.5], TrainingCost(0, 0, "none"), 0),
     }
     settings = {"n": 50, "frames": 10, "fps": 25, "task": {"name": "predict", "given": 5}, "draws": 1}
     records = []
@@ -397,8 +400,8 @@ def write_golden() -> None:
                 function_evaluations=40.5 if parameters else None,
                 protocol=Protocol.create("predict-5to5", settings),
             )
-            pace = Sampling(250.0 + 10 * seed, 16, "CPU, 2 threads") if row == "Vid-ODE" else None
-            records.append(dataclasses.replace(asked, **common, sampling=pace))
+            pace = Throughput(250.0 + 10 * seed, 16, "CPU, 2 threads") if row == "Vid-ODE" else None
+            records.append(dataclasses.replace(asked, **common, throughput=pace))
     stale = dataclasses.replace(records[-1], code_sha256="0" * 64)
     other = Protocol.create("interpolate-6to5", {**settings, "task": {"name": "interpolate", "stride": 2}})
     only_budget = dataclasses.replace(records[0], protocol=other, task={"name": "interpolate", "stride": 2})

@@ -84,7 +84,7 @@ def test_the_pendulums_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.Mon
     for record in records:
         assert set(record.metrics) == set(tiny("mode_gan_fig5", [])["metrics"])
         assert all(entry.value is not None for entry in record.metrics.values())
-        assert record.budget.generator_updates == 2
+        assert record.budget.updates == 2
     files = run(tiny("mode_gan_fig10", PENDULUM), "mode_gan_fig10", tmp_path)  # is trained already
     assert [file.name for file in files] == ["generators.csv", "states.png"]
 
@@ -127,5 +127,5 @@ def test_two_stages_are_trained_joined_and_asked_at_other_frame_rates(
     lines = files[0].read_text().splitlines()
     assert [line.split(",")[2] for line in lines] == ["fps", "16.0", "20.0"]
     for record in (read_record(file) for file in (tmp_path / "results").rglob("*.json")):
-        assert record.budget.generator_updates == 4  # two of each stage
+        assert record.budget.updates == 4  # two of each stage
         assert record.metrics[metric].value is not None

@@ -71,9 +71,9 @@ def test_beyond_the_cap_the_number_is_the_same_and_memory_does_not_grow(metric: 
             each.update(rows(answer, part.tolist()), rows(truth, part.tolist()), ids[part])
         state = [tensor for name in streamed._defaults for tensor in getattr(streamed, name)]
         sizes.add(sum(tensor.numel() for tensor in state))
-        assert sum(map(len, streamed.answer_rows)) <= 8  # type: ignore[arg-type]
-    assert len(streamed.answer_moments)  # type: ignore[arg-type]
-    ours, theirs = streamed.summary(), whole.summary()
+        assert sum(map(len, streamed.prediction_rows)) <= 8  # type: ignore[arg-type]
+    assert len(streamed.prediction_moments)  # type: ignore[arg-type]
+    ours, theirs = streamed.measurement(), whole.measurement()
     assert ours.value == pytest.approx(theirs.value, rel=1e-9)
     assert float(streamed.compute()) == ours.value
     assert ours.n == theirs.n == 120
@@ -83,7 +83,7 @@ def test_beyond_the_cap_the_number_is_the_same_and_memory_does_not_grow(metric: 
     largest = 2 * (GROUPS * (2 + 8 + 8 * 8) + 8 * (8 * 4 + 1))
     assert max(sizes) <= largest
     streamed.reset()
-    assert not len(streamed.answer_moments)  # type: ignore[arg-type]
+    assert not len(streamed.prediction_moments)  # type: ignore[arg-type]
 
 
 def _rank(rank: int, world: int, folder: str) -> None:
@@ -97,9 +97,9 @@ def _rank(rank: int, world: int, folder: str) -> None:
         for part in torch.tensor(share[rank], dtype=torch.int64).split(4):
             if len(part):
                 metric.update(rows(answer, part.tolist()), rows(truth, part.tolist()), ids[part])
-        summary = metric.summary()
-        assert summary.interval is not None
-        found.append([summary.value, float(summary.n), *summary.interval, float(metric.compute())])
+        measurement = metric.measurement()
+        assert measurement.interval is not None
+        found.append([measurement.value, float(measurement.n), *measurement.interval, float(metric.compute())])
     torch.save(torch.tensor(found, dtype=torch.float64), f"{folder}/{world}-{rank}.pt")
     distributed.destroy_process_group()
 

@@ -23,7 +23,7 @@ def test_it_is_the_distance_of_whole_paths_and_notices_shuffled_time() -> None:
         metric = FrechetTrajectoryDistance()
         metric.update(Trajectory(answer, times), Trajectory(real, times), ids)
         values[name] = float(metric.compute())
-        assert metric.summary().n == 40
+        assert metric.measurement().n == 40
         assert_close(values[name], frechet_distance(answer.flatten(1), real.flatten(1)))
     assert abs(values["same"]) < 1e-4
     assert values["shuffled"] > values["made"] > 0.01
@@ -57,7 +57,7 @@ def test_steps_are_poses_with_their_displacements() -> None:
     moments = [clip.keypoints.flatten(2) for clip in (made, real)]
     theirs = [torch.cat([x[:, :-1], x[:, 1:] - x[:, :-1]], -1).reshape(-1, 8) for x in moments]
     assert_close(float(metric.compute()), frechet_distance(*theirs))
-    assert metric.summary().n == 30
+    assert metric.measurement().n == 30
 
 
 def test_shuffled_motion_is_far_from_motion_whose_poses_are_the_same() -> None:

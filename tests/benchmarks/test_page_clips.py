@@ -69,7 +69,11 @@ def test_a_second_rendering_leaves_no_old_sheet(spec: Path, tmp_path: Path) -> N
     [
         ("finer: 2", "fine: 2", "Unknown key of a gallery 'fine'. Did you mean 'finer'"),
         ("length=9", "length=8", "9 times"),
-        ("Interpolate, init_args: {stride: 2}", "Predict, init_args: {given: 2}", "does not answer the task 'predict'"),
+        (
+            "Interpolate, init_args: {stride: 2}",
+            "Predict, init_args: {context: 2}",
+            "does not answer the task 'predict'",
+        ),
         ("model: {class_path: baselines.linear_blend.LinearBlend}", "checkpoint: nowhere.ckpt", "nowhere.ckpt"),
         ("{label: linear blend, model", "{label: linear blend, modle", "and either a `checkpoint` or a `model`"),
         ("    frames: 5\n", "", "lacks the key 'frames'"),

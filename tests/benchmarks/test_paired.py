@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetrics_psnr
 
-from benchmarks.metrics.reference import MSE, PSNR, SSIM, PairedMetric, PooledPSNR, VidODESSIM, squared_error
+from benchmarks.metrics.reference import MSE, PSNR, SSIM, PooledPSNR, ReferenceMetric, VidODESSIM, squared_error
 from datamodules.clip import VideoClip, sample_id
 
 ALL = [MSE, PSNR, PooledPSNR, SSIM, VidODESSIM]
@@ -53,7 +53,7 @@ def images(sample: VideoClip) -> np.ndarray:
     return ((sample.frames.double() + 1) / 2).flatten(0, 1).movedim(1, -1).numpy()
 
 
-def measured(metric: PairedMetric, answer: VideoClip, truth: VideoClip) -> np.ndarray:
+def measured(metric: ReferenceMetric, answer: VideoClip, truth: VideoClip) -> np.ndarray:
     metric.update(answer, truth, ids_of(len(truth.frames)))
     return metric.kept("values")[1].flatten().numpy()
 
@@ -139,7 +139,7 @@ def test_exact_frames_count_100_dB_and_leave_the_mean_finite() -> None:
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_a_perfect_answer_is_best(metric: type[PairedMetric]) -> None:
+def test_a_perfect_answer_is_best(metric: type[ReferenceMetric]) -> None:
     answer, truth = random_pair(2, (3, 16, 16))
     worse, best = metric(), metric()
     worse.update(answer, truth, ids_of(2))
@@ -151,14 +151,14 @@ def test_a_perfect_answer_is_best(metric: type[PairedMetric]) -> None:
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_neither_order_nor_repetition_of_clips_matters(metric: type[PairedMetric]) -> None:
+def test_neither_order_nor_repetition_of_clips_matters(metric: type[ReferenceMetric]) -> None:
     answer, truth = random_pair(5, (1, 16, 16))
     straight, shuffled = metric(), metric()
     straight.update(answer, truth, ids_of(5))
     for group in ([4, 1], [0, 1], [3], [2, 0]):  # 0 and 1 come twice
         shuffled.update(clip(answer.frames[group]), clip(truth.frames[group]), ids_of(5)[group])
-    assert straight.summary() == shuffled.summary()
-    assert straight.summary().n == 5
+    assert straight.measurement() == shuffled.measurement()
+    assert straight.measurement().n == 5
 
 
 def test_several_draws_of_a_clip_are_averaged() -> None:
@@ -172,37 +172,37 @@ def test_several_draws_of_a_clip_are_averaged() -> None:
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_the_summary_agrees_with_its_parts(metric: type[PairedMetric]) -> None:
+def test_the_summary_agrees_with_its_parts(metric: type[ReferenceMetric]) -> None:
     answer, truth = random_pair(7, (1, 16, 16))
     measure = metric()
     measure.update(answer, truth, ids_of(7))
-    summary = measure.summary()
-    assert summary.value == measure.compute()
-    assert summary.interval is not None
-    assert summary.interval[0] < summary.value < summary.interval[1]
-    assert len(summary.per_frame or []) == truth.frames.shape[1]
+    measurement = measure.measurement()
+    assert measurement.value == measure.compute()
+    assert measurement.interval is not None
+    assert measurement.interval[0] < measurement.value < measurement.interval[1]
+    assert len(measurement.per_frame or []) == truth.frames.shape[1]
     ids, values = measure.per_clip()
     assert ids.equal(ids_of(7))
     alone = metric()
     alone.update(clip(answer.frames[[3]]), clip(truth.frames[[3]]), ids_of(7)[[3]])
     assert_close(values[3], alone.compute())
-    assert alone.summary().interval is None  # one source says nothing of the spread
+    assert alone.measurement().interval is None  # one source says nothing of the spread
 
 
 def test_no_clip_gives_no_number() -> None:
-    summary = SSIM().summary()
-    assert np.isnan(summary.value)
-    assert summary.n == 0
+    measurement = SSIM().measurement()
+    assert measurement.value is None
+    assert measurement.n == 0
 
 
 @pytest.mark.parametrize("metric", ALL)
 @pytest.mark.parametrize(("low", "high"), [(0.0, 255.0), (-3.0, 1.0), (float("nan"), 0.0)])
-def test_frames_out_of_range_are_refused_by_name(metric: type[PairedMetric], low: float, high: float) -> None:
+def test_frames_out_of_range_are_refused_by_name(metric: type[ReferenceMetric], low: float, high: float) -> None:
     good = clip(torch.zeros(1, 2, 1, 16, 16))
     bad = clip(torch.linspace(low, high, 512).reshape(1, 2, 1, 16, 16))
-    with pytest.raises(ValueError, match=r"\[-1, 1\]; those of the answer reach"):
+    with pytest.raises(ValueError, match=r"\[-1, 1\]; those of the prediction reach"):
         metric().update(bad, good, ids_of(1))
-    with pytest.raises(ValueError, match=r"\[-1, 1\]; those of the truth reach"):
+    with pytest.raises(ValueError, match=r"\[-1, 1\]; those of the target reach"):
         metric().update(good, bad, ids_of(1))
 
 

@@ -70,8 +70,8 @@ def test_noise_and_shuffled_time_are_no_pendulums_and_are_rougher() -> None:
         residual, roughness = PendulumResidual(), Roughness()
         for metric in (residual, roughness):
             metric.update(answer, REAL, IDS)
-        found[name] = residual.summary().value, roughness.summary().value
-        assert residual.summary().n == 200
+        found[name] = residual.measurement().value, roughness.measurement().value
+        assert residual.measurement().n == 200
     assert found["real"][0] < 1e-4 < 0.05 < found["noisy"][0] < found["shuffled"][0] <= 1.5
     assert found["real"][1] < found["noisy"][1] < found["shuffled"][1]
 

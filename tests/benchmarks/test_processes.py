@@ -7,10 +7,10 @@ import torch
 from torch import distributed
 from torch.multiprocessing import start_processes
 
-from benchmarks.metrics.base import Summary
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
-from benchmarks.metrics.reference import SSIM, PairedMetric, PooledPSNR
+from benchmarks.metrics.reference import SSIM, PooledPSNR, ReferenceMetric
+from benchmarks.records.record import Measurement
 from datamodules.clip import VideoClip, sample_id
 
 CLIPS = 13
@@ -33,8 +33,8 @@ def _rank(rank: int, world: int, folder: str) -> None:
         mine = range(rank, CLIPS, workers) if rank < workers else range(0)
         for index in mine:
             metric.update(*(VideoClip(*(field[[index]] for field in case)) for case in (answer, truth)), IDS[[index]])
-        kept = metric.per_clip().values if isinstance(metric, PairedMetric) else IDS
-        summaries.append((metric.summary(), float(metric.compute()), kept))
+        kept = metric.per_clip().values if isinstance(metric, ReferenceMetric) else IDS
+        summaries.append((metric.measurement(), float(metric.compute()), kept))
     torch.save(summaries, f"{folder}/{world}-{rank}.pt")
     distributed.destroy_process_group()
 
@@ -50,7 +50,7 @@ def test_any_number_of_processes_gives_the_same_numbers(tmp_path: Path) -> None:
     for context in contexts:
         while not context.join():
             pass
-    load = torch.serialization.safe_globals([Summary])
+    load = torch.serialization.safe_globals([Measurement])
     with load:
         alone = torch.load(tmp_path / "1-0.pt", weights_only=True)
         for path in [f"{world}-{rank}.pt" for world in (2, 3) for rank in range(world)]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks.config.resolve import full_class_paths, read_config
 from benchmarks.evaluation import tasks as task_file
 from benchmarks.evaluation.callback import Evaluation
-from benchmarks.evaluation.task_evaluator import labels, without_gaps
+from benchmarks.evaluation.checks import fill_invalid_pixels, task_labels
 from benchmarks.evaluation.tasks import Generate, Inbetween, Interpolate, Predict
 from benchmarks.lightning_cli import main
 from benchmarks.metrics.features.extractor import UntrainedFeatures
@@ -121,51 +121,51 @@ class Clock:
 
 def test_the_middle_of_a_second_is_compared() -> None:
     task = Generate(fps=20.0, centre=16)
-    case = task.pose(batch(16), VideoClip)
-    answer = task.measured(task.ask(Clock(), case))
-    torch.testing.assert_close(case.times[0], torch.arange(20) / 20)
+    query = task.make_query(batch(16), VideoClip)
+    answer = task.crop_to_scored(task.run(Clock(), query))
+    torch.testing.assert_close(query.times[0], torch.arange(20) / 20)
     torch.testing.assert_close(answer.frames[0, :, 0, 0, 0], torch.arange(2, 18) / 20)
-    assert case.target.frames.equal(batch(16).clip.frames)
-    own = Generate(centre=4).pose(batch(9), VideoClip)
+    assert query.target.frames.equal(batch(16).clip.frames)
+    own = Generate(centre=4).make_query(batch(9), VideoClip)
     assert own.target.frames.equal(batch(9).clip.frames[:, 2:6])
     assert own.times.shape == (3, 9)
-    assert Generate(fps=8.0, seconds=2.0).pose(batch(16), VideoClip).times[0, -1] == 15 / 8
+    assert Generate(fps=8.0, seconds=2.0).make_query(batch(16), VideoClip).times[0, -1] == 15 / 8
     with pytest.raises(ValueError, match="asks for 20 frames and compares 20 of them with 16 true ones"):
-        Generate(fps=20.0).pose(batch(16), VideoClip)
+        Generate(fps=20.0).make_query(batch(16), VideoClip)
     with pytest.raises(ValueError, match="asks for 12 frames and compares 16"):
-        Generate(fps=12.0, centre=16).pose(batch(16), VideoClip)
+        Generate(fps=12.0, centre=16).make_query(batch(16), VideoClip)
     for wrong in ({"seconds": 2.0}, {"fps": 0.0}, {"centre": 0}):
         with pytest.raises(ValueError, match=r"give `fps` with it|must be positive"):
             Generate(**wrong)
-    assert labels([Generate(fps=16.0), Generate(fps=20.5)]) == ["generate-fps16", "generate-fps20.5"]
+    assert task_labels([Generate(fps=16.0), Generate(fps=20.5)]) == ["generate-fps16", "generate-fps20.5"]
 
 
 def test_a_pixel_that_nobody_knows_is_no_error() -> None:
     data = batch(6)
     valid = torch.rand(3, 6, 1, 4, 4, generator=torch.Generator().manual_seed(1)) < 0.5
-    case = Predict(given=2).pose(data._replace(valid=valid), VideoClip)
-    assert case.valid is not None
-    assert case.valid.equal(valid[:, 2:])
-    answer = VideoClip(case.target.frames + 0.5, case.target.times)
-    filled = without_gaps(case, answer)
+    query = Predict(context=2).make_query(data._replace(valid=valid), VideoClip)
+    assert query.valid is not None
+    assert query.valid.equal(valid[:, 2:])
+    answer = VideoClip(query.target.frames + 0.5, query.target.times)
+    filled = fill_invalid_pixels(query, answer)
     assert filled.frames[valid[:, 2:]].equal(answer.frames[valid[:, 2:]])
-    assert filled.frames[~valid[:, 2:]].equal(case.target.frames[~valid[:, 2:]])
-    whole = Predict(given=2).pose(data, VideoClip)
-    assert without_gaps(whole, answer) is answer
+    assert filled.frames[~valid[:, 2:]].equal(query.target.frames[~valid[:, 2:]])
+    whole = Predict(context=2).make_query(data, VideoClip)
+    assert fill_invalid_pixels(whole, answer) is answer
     with pytest.raises(ValueError, match="needs data without missing pixels"):
-        Generate(centre=4).pose(data._replace(valid=valid), VideoClip)
+        Generate(centre=4).make_query(data._replace(valid=valid), VideoClip)
 
 
 def test_tasks_keep_the_paths_that_configs_and_records_name() -> None:
     for task in (Generate, Interpolate, Predict, Inbetween):
         assert task.__module__ == "benchmarks.evaluation.tasks"
-    for verb in ("Generates", "Predicts", "Interpolates", "Inbetweens", "Case"):
-        assert hasattr(task_file, verb)
+    for capability in ("Generates", "Predicts", "Interpolates", "Inbetweens", "Case"):
+        assert hasattr(task_file, capability)
 
 
 def test_settings_that_ask_for_nothing_special_are_no_part_of_a_protocol() -> None:
     assert Generate().settings == {"frames": None}
-    assert Predict(given=3).settings == {"frames": None, "given": 3}
+    assert Predict(context=3).settings == {"frames": None, "given": 3}
     assert Interpolate(frames=9, rate=0.5).settings == {"frames": 9, "stride": 2, "rate": 0.5}
 
 
@@ -179,18 +179,18 @@ def test_only_a_discrete_members_refusal_is_a_dash() -> None:
 @pytest.mark.parametrize(("rate", "kept"), [(1.0, 5), (0.8, 4), (0.6, 3), (0.55, 3), (0.4, 2), (0.2, 1), (0.01, 1)])
 def test_a_share_of_the_given_frames_is_there_and_more_at_a_higher_rate(rate: float, kept: int) -> None:
     many = batch(10, clips=40)
-    case = Predict(given=5, rate=rate).pose(many, VideoClip)
-    assert case.present.sum(1).tolist() == [kept] * 40
-    assert bool(case.present[:, 0].all())
+    query = Predict(context=5, rate=rate).make_query(many, VideoClip)
+    assert query.present.sum(1).tolist() == [kept] * 40
+    assert bool(query.present[:, 0].all())
     frames = many.clip.frames[:, :5]
-    assert case.observed.frames[case.present].equal(frames[case.present])
-    assert bool((case.observed.frames[~case.present] == -1).all())
-    assert case.target.frames.equal(many.clip.frames[:, 5:])
-    more = Predict(given=5, rate=min(1.0, rate + 0.2)).pose(many, VideoClip)
-    assert bool((more.present | ~case.present).all())
-    assert Predict(given=5, rate=rate).pose(many, VideoClip, seed=7).present.equal(case.present)
-    assert len({tuple(row) for row in case.present.tolist()}) > 1 or kept in (1, 5)
-    between = Interpolate(frames=9, rate=rate).pose(many, VideoClip)
+    assert query.observed.frames[query.present].equal(frames[query.present])
+    assert bool((query.observed.frames[~query.present] == -1).all())
+    assert query.target.frames.equal(many.clip.frames[:, 5:])
+    more = Predict(context=5, rate=min(1.0, rate + 0.2)).make_query(many, VideoClip)
+    assert bool((more.present | ~query.present).all())
+    assert Predict(context=5, rate=rate).make_query(many, VideoClip, seed=7).present.equal(query.present)
+    assert len({tuple(row) for row in query.present.tolist()}) > 1 or kept in (1, 5)
+    between = Interpolate(frames=9, rate=rate).make_query(many, VideoClip)
     assert between.present.sum(1).tolist() == [max(2, kept)] * 40
     assert bool(between.present[:, [0, -1]].all())
 
@@ -216,10 +216,10 @@ def test_sampling_rates_through_the_command() -> None:
         def predict(self, observed: VideoClip, times: Tensor, *, seeds: Tensor | None = None) -> VideoClip:
             raise AssertionError
 
-    assert not Predict(given=5, rate=0.6).answerable_by(Whole())
-    assert Predict(given=5).answerable_by(Whole())
+    assert not Predict(context=5, rate=0.6).supported_by(Whole())
+    assert Predict(context=5).supported_by(Whole())
     reason = "Whole has no verb for the task 'predict', where shown frames are missing"
-    assert Predict(given=5, rate=0.6).refusal(Whole()) == reason
+    assert Predict(context=5, rate=0.6).unsupported_reason(Whole()) == reason
     with pytest.raises(ValueError, match="above 0 and up to 1; got 0"):
         Predict(rate=0.0)
 
@@ -227,19 +227,19 @@ def test_sampling_rates_through_the_command() -> None:
 @pytest.mark.slow
 def test_many_draws_through_the_command() -> None:
     metrics = [
-        fvd(draws=3),
+        fvd(num_samples=3),
         fvd(),
         {"class_path": "Diversity", "init_args": {"network": UNTRAINED}},
         {"class_path": "BestOfSSIM", "init_args": {"draws": 3}},
         {"class_path": "SSIM"},
     ]
-    (record,) = lightning_test(mocogan("ode1"), shapes(16), tasks=[generate()], metrics=metrics, draws=3).values()
+    (record,) = lightning_test(mocogan("ode1"), shapes(16), tasks=[generate()], metrics=metrics, num_samples=3).values()
     found = {name: entry.value for name, entry in record.metrics.items()}
     assert all(entry.n == CLIPS for entry in record.metrics.values())
     assert found["no_fvd_16f_untrained_seed0_mean_of_3"] != found["no_fvd_16f_untrained_seed0"]
     assert (found["no_diversity_16f_untrained_seed0"] or 0) > 0
     assert (found["ssim_best_of_3"] or 0) > (found["ssim"] or 1)
-    assert record.protocol.settings["draws"] == 3
+    assert record.protocol.settings["num_samples"] == 3
 
 
 def test_the_distance_of_several_draws_is_the_mean_of_theirs() -> None:
@@ -247,26 +247,26 @@ def test_the_distance_of_several_draws_is_the_mean_of_theirs() -> None:
     frames = torch.rand(4, 30, 4, 1, 8, 8, generator=generator) * 2 - 1
     times = torch.arange(4.0).expand(30, -1)
     ids = torch.tensor([sample_id(number, 0) for number in range(30)])
-    truth, draws = VideoClip(frames[0], times), [VideoClip(part, times) for part in frames[1:]]
+    truth, num_samples = VideoClip(frames[0], times), [VideoClip(part, times) for part in frames[1:]]
     network = UntrainedFeatures()
-    metric = FrechetVideoDistance(network, frames=4, draws=3, cap=5)
+    metric = FrechetVideoDistance(network, frames=4, num_samples=3, cap=5)
     for part in (slice(0, 11), slice(11, 30)):
-        for answer in draws:
+        for answer in num_samples:
             sides = (VideoClip(side.frames[part], side.times[part]) for side in (answer, truth))
             metric.update(*sides, ids[part])
-    singles = [frechet_distance(network(answer.frames), network(truth.frames)) for answer in draws]
-    summary = metric.summary()
-    assert summary.value == pytest.approx(sum(singles) / 3, rel=1e-5)
+    singles = [frechet_distance(network(answer.frames), network(truth.frames)) for answer in num_samples]
+    measurement = metric.measurement()
+    assert measurement.value == pytest.approx(sum(singles) / 3, rel=1e-5)
     assert len({round(single, 6) for single in singles}) == 3
-    assert summary.n == 30
-    assert summary.interval is not None
-    assert summary.interval[0] < summary.value < summary.interval[1]
-    assert metric.kept("truth")[1].shape == (30, 16)
+    assert measurement.n == 30
+    assert measurement.interval is not None
+    assert measurement.interval[0] < measurement.value < measurement.interval[1]
+    assert metric.kept("target")[1].shape == (30, 16)
     metric.update(*(VideoClip(side.frames[:2], side.times[:2]) for side in (truth, truth)), ids[:2] + 2**40)
     with pytest.warns(UserWarning, match="2 of 32 clips have fewer"):
-        assert metric.summary() == summary
+        assert metric.measurement() == measurement
     with pytest.raises(ValueError, match="draws 1 at least"):
-        FrechetVideoDistance(network, frames=4, draws=0)
+        FrechetVideoDistance(network, frames=4, num_samples=0)
 
 
 @pytest.mark.slow
@@ -295,10 +295,10 @@ def test_a_window_is_what_its_frames_alone_would_give() -> None:
     )
     window.update(answer, truth, ids)
     alone.update(*(VideoClip(side.frames[:, 5:9], side.times[:, 5:9]) for side in (answer, truth)), ids)
-    assert window.summary() == alone.summary()
+    assert window.measurement() == alone.measurement()
     other = FrechetVideoDistance(UntrainedFeatures(), frames=4, start=6)  # of the same tensors, which are remembered
     other.update(answer, truth, ids)
-    assert not other.kept("answer")[1].equal(window.kept("answer")[1])
+    assert not other.kept("prediction")[1].equal(window.kept("prediction")[1])
     assert FrechetVideoDistance(UntrainedFeatures(), frames=4, start=0).name == "no_fvd_4f_untrained_seed0_from0"
     with pytest.raises(ValueError, match=r"looks at frames 9 to 12; these clips have 12"):
         FrechetVideoDistance(UntrainedFeatures(), frames=4, start=9).update(answer, truth, ids)

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from benchmarks.records import provenance
-from benchmarks.records.record import Measurement, Protocol, Record, RecordError, Sampling, read_record, read_records
+from benchmarks.records.record import (
+    Measurement,
+    Protocol,
+    Record,
+    RecordError,
+    Throughput,
+    read_record,
+    read_records,
+)
 from benchmarks.utils import io
 from benchmarks.utils.io import content_hash, plain, slug
 from datamodules.files import write_text
@@ -27,7 +35,7 @@ def test_record_survives_the_disk(tmp_path: Path) -> None:
 
 
 def test_an_older_record_knows_no_sampling_speed(tmp_path: Path) -> None:
-    record = make_record(sampling=Sampling(12.5, 4, "cpu"))
+    record = make_record(throughput=Throughput(12.5, 4, "cpu"))
     assert Record.from_json(record.to_json()) == record
     older = record.to_json()
     del older["sampling"]

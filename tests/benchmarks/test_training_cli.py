@@ -41,7 +41,7 @@ def test_fit_then_test_by_the_checkpoint_alone(here: Path) -> None:
     assert main(["test", exam, f"--ckpt_path={last}"]) == 0
     record = read_record(Path("runs/exam/0/record.json"))
     assert record.model["class_path"] == "baselines.constant.Constant"
-    assert (record.budget.generator_updates, record.budget.device) == (4, "cpu")
+    assert (record.budget.updates, record.budget.device) == (4, "cpu")
     assert record.budget.seconds > 0
     assert record.config["model"] == saved["config"]
 
@@ -145,7 +145,7 @@ def test_the_configuration_of_a_run_leads_back_to_the_run(here: Path, capsys: py
     kept = f"--config={RUN / 'config.yaml'}"
     assert main(["test", kept, "--ckpt_path=last"]) == 0
     record = read_record(RUN / "record.json")
-    assert record.budget.generator_updates == 4
+    assert record.budget.updates == 4
     assert [path.name for path in Path("runs").iterdir()] == ["predict_balls"]
     assert main(["fit", kept]) == 2
     assert f"{RUN} holds a run already" in capsys.readouterr().err

@@ -98,7 +98,7 @@ def test_nothing_to_ask(command: str, here: Path, capsys: pytest.CaptureFixture[
     assert main([command, *words]) == 2
     shown = capsys.readouterr()
     assert "There is nothing to ask: `evaluation.tasks` is empty." in shown.err
-    assert "--evaluation.tasks+=Predict --evaluation.tasks.given" in shown.err
+    assert "--evaluation.tasks+=Predict --evaluation.tasks.context" in shown.err
     assert "The answers are in" not in shown.out
 
 

@@ -28,7 +28,7 @@ def test_a_trainings_cost_is_its_records(row: str, weights: str, first: str, sec
     for seed, printed in ((0, first), (1, second)):
         if (one := found[seed]) is not None:
             assert one.parameters == int(weights.replace(",", ""))
-            assert one.budget.generator_updates == 800
+            assert one.budget.updates == 800
             assert round(one.budget.seconds) == int(printed)
 
 

@@ -24,26 +24,26 @@ def batch() -> Batch:
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_shown_frames_stand_in_their_places(count: int) -> None:
     data, task = batch(), Inbetween(count=count, whole=True)
-    case = task.pose(data, VideoClip)
-    answer = VideoClip(torch.full_like(case.target.frames, -1.0), case.times)  # type: ignore[union-attr]
-    ours, theirs = task.completed(case, answer), task.completed(case, case.target)
+    query = task.make_query(data, VideoClip)
+    answer = VideoClip(torch.full_like(query.target.frames, -1.0), query.times)  # type: ignore[union-attr]
+    ours, theirs = task.compose_full_clip(query, answer), task.compose_full_clip(query, query.target)
     assert isinstance(ours, VideoClip)
     assert isinstance(theirs, VideoClip)
     assert torch.equal(theirs.frames, data.clip.frames)  # type: ignore[union-attr]
     assert torch.equal(theirs.times, data.clip.times)
     drawn = ours.frames[:, :, 0, 0, 0] == -1
     assert drawn[0].tolist() == [count <= place < 6 - count for place in range(6)]
-    assert Inbetween(count=count).completed(case, answer) is answer
+    assert Inbetween(count=count).compose_full_clip(query, answer) is answer
 
 
 def test_a_frames_mean_counts_the_exact_ends() -> None:
-    case = Inbetween(whole=True).pose(batch(), VideoClip)
-    answer = VideoClip(torch.zeros_like(case.target.frames), case.times)  # type: ignore[union-attr]
+    query = Inbetween(whole=True).make_query(batch(), VideoClip)
+    answer = VideoClip(torch.zeros_like(query.target.frames), query.times)  # type: ignore[union-attr]
     values = []
     for whole in (False, True):
         metric = MSE()
         task = Inbetween(whole=whole)
-        metric.update(task.completed(case, answer), task.completed(case, case.target), case.ids)
+        metric.update(task.compose_full_clip(query, answer), task.compose_full_clip(query, query.target), query.ids)
         values.append(metric.compute())
     assert_close(values[1], values[0] * 4 / 6)
 

@@ -13,7 +13,8 @@ from torch.testing import assert_close
 from lightning_modules.checkpoints import hub
 from lightning_modules.checkpoints.build import build, load
 from lightning_modules.checkpoints.hub import CONFIG, WEIGHTS, HubError, from_pretrained, hub_mixin, save_pretrained
-from lightning_modules.system import System, Training
+from lightning_modules.system import System
+from lightning_modules.training_cost import TrainingCost
 
 SYSTEM = {"class_path": "baselines.constant.Constant", "init_args": {"value": "mean"}}
 
@@ -25,7 +26,7 @@ def system() -> System:
         for value in made.state_dict().values():
             if value.is_floating_point():
                 value.copy_(torch.rand_like(value))
-    made.trained = Training(12, 3.5, "cpu")
+    made.trained = TrainingCost(12, 3.5, "cpu")
     return made
 
 

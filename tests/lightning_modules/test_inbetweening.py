@@ -128,11 +128,11 @@ def test_one_key_frame_is_refused() -> None:
 def test_it_answers_the_inbetweening_task() -> None:
     system = system_of()
     assert isinstance(system, Inbetweens)
-    case = Inbetween().pose(batch_of(), VideoClip)
+    query = Inbetween().make_query(batch_of(), VideoClip)
     with torch.no_grad():
-        answer = Inbetween().ask(system, case)
-    assert answer.frames.shape == case.target.frames.shape
-    assert torch.equal(answer.times, case.target.times)
+        answer = Inbetween().run(system, query)
+    assert answer.frames.shape == query.target.frames.shape
+    assert torch.equal(answer.times, query.target.times)
 
 
 def test_the_critics_see_the_given_ends_and_a_frame_between() -> None:

@@ -1,17 +1,19 @@
 """A record with everything in it, for the tests of records, leaderboard and runs."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records.record import Budget, Measurement, Protocol, Record
+from benchmarks.records.record import Measurement, Protocol, Record, RunInfo, TaskResult
+from lightning_modules.training_cost import TrainingCost
 
 
 def make_record(**changes: Any) -> Record:
-    settings = {"task": {"name": "predict", "given": 5}, "n": 50, "frames": 10, "fps": 25.0, "draws": 1}
+    settings = {"task": {"name": "predict", "context": 5}, "n": 50, "frames": 10, "fps": 25.0, "num_samples": 1}
     arguments: dict[str, Any] = {
         "table": "demo",
         "row": "Vid-ODE",
-        "task": {"name": "predict", "given": 5},
+        "task": {"name": "predict", "context": 5},
         "data": "bouncing_balls-32px-1c-0123abcd",
         "split": "test",
         "class_path": "lightning_modules.vid_ode.VidODE",
@@ -22,9 +24,16 @@ def make_record(**changes: Any) -> Record:
             "mse": Measurement(0.1 + 0.2, 50, (0.25, 0.35), [0.1, 0.2], higher_is_better=False),
             "lpips": Measurement.missing("the AlexNet weights are not on this machine", higher_is_better=False),
         },
-        "budget": Budget(1234, 300.5, "CPU, 2 threads"),
+        "budget": TrainingCost(1234, 300.5, "CPU, 2 threads"),
         "parameters": 5_000,
         "function_evaluations": 40,
         "deterministic": True,
     }
-    return Record.create(**{**arguments, **changes})
+    arguments |= changes
+    run, result = (_taken(arguments, kind) for kind in (RunInfo, TaskResult))
+    return dataclasses.replace(Record.create(RunInfo(**run), TaskResult(**result)), **arguments)
+
+
+def _taken(arguments: dict[str, Any], kind: type) -> dict[str, Any]:
+    """The arguments of the class, taken out of the others."""
+    return {field.name: arguments.pop(field.name) for field in dataclasses.fields(kind) if field.name in arguments}

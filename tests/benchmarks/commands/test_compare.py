@@ -191,7 +191,7 @@ def test_a_test_run_leaves_the_values_of_its_clips_beside_its_record(
             devices=processes,
             strategy="ddp_fork" if processes > 1 else "auto",
             logger=False,
-            callbacks=[Evaluation([Predict(given=3)], [MSE(), PooledPSNR()], gallery=0, folder=str(folder))],
+            callbacks=[Evaluation([Predict(context=3)], [MSE(), PooledPSNR()], gallery=0, folder=str(folder))],
             use_distributed_sampler=False,
             enable_progress_bar=False,
             enable_model_summary=False,

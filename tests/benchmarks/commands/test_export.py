@@ -45,7 +45,7 @@ def test_a_checkpoint_becomes_a_folder_that_loads(run: Path) -> None:
     loaded = from_pretrained("shared/balls-mean")
     assert loaded.config == SYSTEM
     assert loaded.trained is not None
-    assert loaded.trained.generator_updates == RECORD.budget.generator_updates
+    assert loaded.trained.updates == RECORD.budget.updates
     again = Path("shared/balls-mean/README.md").read_text()
     assert export(str(run), "--out", "shared/balls-mean") == 0  # over itself
     assert Path("shared/balls-mean/README.md").read_text() == again

@@ -16,7 +16,7 @@ from benchmarks.runs.join_stages import main as join_main
 from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.errors import UserError
 from lightning_modules.checkpoints.build import build, load, save
-from lightning_modules.system import Training
+from lightning_modules.training_cost import TrainingCost
 from support.tiny_project import BENCHMARK, Run, calls
 
 HEAD = "title: Tiny\nseeds: [0, 1]\ntasks: [{class_path: benchmarks.evaluation.tasks.Predict}]\n"
@@ -162,14 +162,14 @@ def test_two_trained_stages_become_one_file_that_knows_their_cost(tmp_path: Path
     paths = []
     for name in ("motion_gan", "motion_to_video_gan"):
         system = build(full_class_paths(read_config(Path(f"configs/model/{name}.yaml"))))
-        system.trained = Training(10, 1.5, "cpu")
+        system.trained = TrainingCost(10, 1.5, "cpu")
         paths.append(tmp_path / f"{name}.safetensors")
         save(system, paths[-1])
     out = tmp_path / "joined.safetensors"
     assert join_main(*map(str, paths), str(out)) == 0
     joined = load(out)
     assert type(joined).__name__ == "ModeGAN"
-    assert joined.trained == Training(20, 3.0, "cpu")
+    assert joined.trained == TrainingCost(20, 3.0, "cpu")
     first = torch.cat([p.flatten() for p in load(paths[0]).generator.parameters()])
     assert torch.equal(first, torch.cat([p.flatten() for p in joined.motion.generator.parameters()]))
 
