@@ -192,8 +192,8 @@ def _compares_sets(config: Mapping[str, Any]) -> bool:
     cls = class_named(config["class_path"], (ClipMetric,))
     if not issubclass(cls, DistributionMetric | ReferenceMetric):
         raise UserError(
-            f"{cls.__name__} is neither a {DistributionMetric.__name__} nor a {ReferenceMetric.__name__}: videos alone cannot be "
-            "scored by it."
+            f"{cls.__name__} is neither a {DistributionMetric.__name__} nor a {ReferenceMetric.__name__}: it cannot score "
+            "videos alone."
         )
     return issubclass(cls, DistributionMetric)
 

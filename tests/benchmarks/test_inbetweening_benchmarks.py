@@ -45,7 +45,7 @@ def test_the_tables_ask_what_the_paper_asks() -> None:
     ):
         spec = benchmark_of(f"table{number}")
         assert spec.seeds == list(range(10))
-        assert spec.protocol["draws"] == spec.evaluation["draws"] == 100
+        assert spec.protocol["num_samples"] == spec.evaluation["num_samples"] == 100
         assert spec.metrics == [measure]
         assert spec.tasks[0].get("init_args", {}).get("whole", False) == (number < 3)
         ours = {(row.group, row.label) for row in spec.rows}

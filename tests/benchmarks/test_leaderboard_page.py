@@ -190,7 +190,7 @@ def test_the_gallery_plays_in_step_at_every_rate(tab: Page) -> None:
     assert all(moment == moments[0] for moment in moments)
     assert all(old != new for old, new in zip(before[:2], moments[0][:2], strict=True))
     move(tab, 100)
-    assert "0.625 s, answered" in str(slider.get_attribute("aria-valuetext"))
+    assert "0.625 s, predicted" in str(slider.get_attribute("aria-valuetext"))
     assert not canvases.first.evaluate("canvas => canvas.classList.contains('observed')")
     tab.locator("#gallery-play").click()
     wait_until(tab, "document.getElementById('gallery-frame').value != 100")

@@ -116,7 +116,7 @@ def test_committed_records_of_both_versions_are_read_by_new_names(monkeypatch: p
     path = next(path for path in sorted(DEMO.glob("*.json")) if "stride" in path.read_text())
     content = json.loads(path.read_text())
     record = read_record(path)
-    assert (record.version, record.protocol.settings["answers"]) == (2, content["protocol"]["settings"]["draws"])
+    assert (record.version, record.protocol.settings["answers"]) == (2, content["protocol"]["settings"]["num_samples"])
     assert record.task["step"] == record.protocol.settings["task"]["step"] == content["task"]["stride"]
     assert record.protocol.id != content["protocol"]["id"]
     assert record.metrics.keys() == content["metrics"].keys()

@@ -75,7 +75,7 @@ def test_numbers_that_are_not_finite_are_refused_with_the_way_out(number: float)
     for arguments in [(number, 5), (1.0, 5, (0.0, number)), (1.0, 5, None, [0.0, number])]:
         with pytest.raises(RecordError, match=r"finite numbers only; got .*reason"):
             Measurement(*arguments, higher_is_better=True)
-    with pytest.raises(RecordError, match="either a value or a reason"):
+    with pytest.raises(RecordError, match="either a value or the reason"):
         Measurement(None, 5, higher_is_better=True)
     with pytest.raises(ValueError, match="finite"):
         Protocol.create("predict", {"fps": number})
