@@ -76,9 +76,7 @@ def main(args: argparse.Namespace) -> int:
     compared = [name for name in names if _compares_sets(configs[name])]
     for name in names:
         if name not in compared and not args.paired:
-            raise UserError(
-                f"'{name}' compares each clip with its own target: give --paired, and files of equal names."
-            )
+            raise UserError(f"'{name}' compares each clip with its target: give --paired, and files of equal names.")
     generated, reference = find_clips(args.generated), find_clips(args.reference)
     if args.paired:
         _check_names(generated, reference, args)
@@ -192,8 +190,8 @@ def _compares_sets(config: Mapping[str, Any]) -> bool:
     cls = class_named(config["class_path"], (ClipMetric,))
     if not issubclass(cls, DistributionMetric | ReferenceMetric):
         raise UserError(
-            f"{cls.__name__} is neither a {DistributionMetric.__name__} nor a {ReferenceMetric.__name__}: it cannot score "
-            "videos alone."
+            f"{cls.__name__} is neither a {DistributionMetric.__name__} nor a {ReferenceMetric.__name__}: it cannot "
+            "score videos alone."
         )
     return issubclass(cls, DistributionMetric)
 

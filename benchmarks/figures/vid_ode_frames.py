@@ -254,7 +254,7 @@ def _between(row: Trained, observed: VideoClip, times: Tensor, verb: str = "inte
     system = row.system()
     if not isinstance(system, Interpolates if verb == "interpolate" else Predicts):
         raise UserError(
-            f"'{row.label}' ({type(system).__name__}) has no verb `{verb}`. Leave the row out of the benchmark."
+            f"'{row.label}' ({type(system).__name__}) does not implement `{verb}`. Leave the row out of the benchmark."
         )
     seeds = torch.full((len(times),), row.seed)
     try:

@@ -28,11 +28,11 @@ def delete_group_jackknife(
     Returns:
         The interval, or None for fewer than 10 sources.
     """
-    unique, index = sources.unique(return_inverse=True)
+    unique, place = sources.unique(return_inverse=True)
     if len(unique) < GROUPS:
         return None
     order = torch.randperm(len(unique), generator=torch.Generator().manual_seed(0))
-    group = (order % GROUPS)[index]
+    group = (order % GROUPS)[place]
     return jackknife_interval(value, [without(group != index) for index in range(GROUPS)])
 
 

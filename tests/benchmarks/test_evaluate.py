@@ -253,7 +253,7 @@ def test_a_broken_array_file_is_named(kind: str, name: str, tmp_path: Path) -> N
     [
         (["--metrics", "no_fvd", "--device", "gpu"], "--device must be"),
         (["--metrics", "no_fdv"], "Unknown metric 'no_fdv'. Did you mean 'no_fvd'?"),
-        (["--metrics", "ssim"], "'ssim' compares each clip with its target: give --paired"),
+        (["--metrics", "ssim"], "'ssim' compares each clip with its target"),
         (["--metrics", "no_fvd", "--clips", "13"], "--clips asks for 13, "),
         (["--metrics", "no_fvd", "--clips", "9"], "A metric of sets needs 10 clips of either side at least"),
         (["--metrics", "no_fvd", "--frames", "7"], "has 6 frames, fewer than the 7 that are compared"),

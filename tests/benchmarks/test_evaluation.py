@@ -165,7 +165,7 @@ def test_the_number_is_the_mean_over_clips_and_lands_in_log_results_and_record(t
     )
     assert record.protocol.id.startswith("predict-3to4-")
     assert (
-        record.protocol.settings | {"n": 5, "fps": 25, "shape": [1, 8, 8], "shown": 3, "frames": 7}
+        record.protocol.settings | {"n": 5, "fps": 25, "shape": [1, 8, 8], "context_frames": 3, "frames": 7}
         == record.protocol.settings
     )
     assert record.model["class_path"] == "baselines.repeat_last.RepeatLast"
@@ -186,7 +186,7 @@ def test_a_task_without_a_verb_and_a_metric_without_weights_are_dashes_with_reas
         "needs_weights_at_once": NeedsWeightsAtOnce().protocol
     }
     assert "not finite" in str(predict["not_a_number"].reason)
-    assert "RepeatLast has no verb" in str(interpolate["squared_error"].reason)
+    assert "RepeatLast does not implement" in str(interpolate["squared_error"].reason)
     assert [name for name in trainer.callback_metrics if "/" in name] == ["test/predict/squared_error"]
     assert sorted(path.name for path in tmp_path.glob("record*.json")) == ["record-predict.json"]
 
@@ -194,8 +194,8 @@ def test_a_task_without_a_verb_and_a_metric_without_weights_are_dashes_with_reas
 def test_tasks_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> None:
     evaluation = Evaluation([Predict(context=2), Predict(context=3)], [SquaredError()], gallery=0)
     examine(RepeatLast(), evaluation, tmp_path)
-    assert list(evaluation.results) == ["predict-given2", "predict-given3"]
-    with pytest.raises(ValueError, match="asked twice"):
+    assert list(evaluation.results) == ["predict-context2", "predict-context3"]
+    with pytest.raises(ValueError, match="given twice"):
         Evaluation([Predict(context=2), Predict(context=2)])
 
 
@@ -246,7 +246,7 @@ def test_a_metric_that_cannot_measure_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match=r"compares with KeypointClips, the data has VideoClips.*keypoints"):
         examine(RepeatLast(), Evaluation([Predict(context=3)], [NeedsKeypoints()]), tmp_path)
-    with pytest.raises(ValueError, match=r"measures VideoClips, Paths answers with Trajectorys"):
+    with pytest.raises(ValueError, match=r"measures VideoClips, Paths predicts Trajectorys"):
         examine(Paths(), Evaluation([Generate()], [SquaredError()]), tmp_path)
 
 
@@ -255,7 +255,7 @@ def test_a_system_that_answers_at_other_times_is_refused(tmp_path: Path) -> None
         def predict(self, observed: VideoClip, times: Tensor, **options: Any) -> VideoClip:
             return super().predict(observed, times + 0.04, **options)
 
-    with pytest.raises(ValueError, match=r"asked the task 'predict' at \[0.12, .* answered at \[0.16, "):
+    with pytest.raises(ValueError, match=r"task 'predict' at \[0.12, .* predicted \[0.16, "):
         examine(Late(), Evaluation([Predict(context=3)], [SquaredError()]), tmp_path)
 
 
@@ -359,7 +359,7 @@ def test_a_record_says_how_fast_the_verb_answered(tmp_path: Path, monkeypatch: p
     examine(RepeatLast(), Evaluation([Predict(context=3)], [SquaredError()], gallery=0), tmp_path)
     sizes = [len(batch.ids) for batch in TinyData().test_dataloader()]
     theirs = np.median([size / 0.5 for size in sizes[1:]])
-    assert read_record(tmp_path / "record.json").sampling == Throughput(theirs, max(sizes), "cpu")
+    assert read_record(tmp_path / "record.json").throughput == Throughput(theirs, max(sizes), "cpu")
 
 
 def balls(clips: int) -> BouncingBalls:

@@ -148,7 +148,7 @@ def test_what_a_figure_cannot_draw_is_said(rows: Sequence[Trained], tmp_path: Pa
         DecodedBlocks(last=8).draw(rows[:1], tmp_path)
     mute = Trained("Mute", "", 0, {"model": {"class_path": "baselines.repeat_last.RepeatLast"}, "data": DATA}, None, [])
     assert isinstance(mute.system(), RepeatLast)
-    with pytest.raises(UserError, match="no verb"):
+    with pytest.raises(UserError, match="does not implement"):
         Examples(clips=1).draw([mute], tmp_path)
 
 

@@ -169,7 +169,7 @@ def test_published_numbers_have_columns_of_their_own_and_no_rank() -> None:
     rows = [Row("Vid-ODE", "x", group="KTH Action"), Row("RCG", group="KTH Action")]
     spec = BenchmarkSpec("demo", "Demo", rows, metrics=["mse"], published="vid_ode#table2")
     page = markdown(sections({Path("a.json"): ours}, {"demo": spec}))
-    assert "| row | mse ↓ | *published ssim* ↑ | *published lpips* ↓ | *published psnr* ↑ |" in page
+    assert "| row | MSE ↓ | *published SSIM* ↑ | *published LPIPS* ↓ | *published PSNR* ↑ |" in page
     assert "| Vid-ODE | **99.00** | *0.878* | *0.080* | *28.19* |" in page
     assert "| RCG | n/a <sup>1</sup> | *0.820* | *0.187* | *21.92* |" in page
     lines = list(csv.DictReader(io.StringIO(as_csv([section(spec, [ours])]))))
@@ -185,12 +185,12 @@ def test_published_columns_stand_beside_the_metric_of_ours_that_measures_the_sam
     rows = [Row("Vid-ODE", "x", group="KTH Action")]
     spec = BenchmarkSpec("demo", "Demo", rows, metrics=["lpips_alex", "ssim"], published="vid_ode#table2")
     leaderboard = [section(spec, [ours])]
-    assert "| lpips alex ↑ | *published lpips* ↓ | ssim ↑ | *published ssim* ↑ | *published psnr* ↑ |" in markdown(
+    assert "| LPIPS ↑ | *published LPIPS* ↓ | SSIM ↑ | *published SSIM* ↑ | *published PSNR* ↑ |" in markdown(
         leaderboard
     )
-    assert "& lpips alex $\\uparrow$ & published lpips & ssim" in as_latex(leaderboard)
+    assert "& LPIPS $\\uparrow$ & published LPIPS & SSIM" in as_latex(leaderboard)
     shown = page(leaderboard, Path("nowhere"))
-    places = [shown.index(f">{name}") for name in ("lpips alex", "published lpips", "ssim", "published ssim")]
+    places = [shown.index(f">{name}") for name in ("lpips alex", "published LPIPS", "ssim", "published ssim")]
     assert places == sorted(places)
     lines = [line for line in csv.DictReader(io.StringIO(as_csv(leaderboard))) if line["source"] == "paper"]
     assert {(line["metric"], line["measured_by"]) for line in lines} == {

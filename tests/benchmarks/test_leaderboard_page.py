@@ -150,15 +150,15 @@ def column(tab: Page, heading: str) -> tuple[Page, list[str]]:
 
 
 def test_tables_sort_by_mouse_and_keys_with_not_available_last(tab: Page) -> None:
-    assert column(tab, "mse ↓")[1] == ["0.02220", "0.04110", "0.02000", "n/a"]  # ranked by ssim
-    column(tab, "mse ↓")[0].click()
-    assert column(tab, "mse ↓")[1] == ["0.02000", "0.02220", "0.04110", "n/a"]
-    heading = column(tab, "mse ↓")[0]
+    assert column(tab, "MSE ↓")[1] == ["0.02220", "0.04110", "0.02000", "n/a"]  # ranked by ssim
+    column(tab, "MSE ↓")[0].click()
+    assert column(tab, "MSE ↓")[1] == ["0.02000", "0.02220", "0.04110", "n/a"]
+    heading = column(tab, "MSE ↓")[0]
     assert heading.get_attribute("aria-sort") == "ascending"
     assert tab.locator("#tables table.ranking").first.locator("th[aria-sort]").count() == 1
     heading.focus()
     tab.keyboard.press("Enter")
-    assert column(tab, "mse ↓")[1] == ["0.04110", "0.02220", "0.02000", "n/a"]
+    assert column(tab, "MSE ↓")[1] == ["0.04110", "0.02220", "0.02000", "n/a"]
     column(tab, "updates")[0].focus()
     tab.keyboard.press("Space")
     assert column(tab, "updates")[1] == ["0", "0", "4,000", "n/a"]
@@ -229,14 +229,14 @@ def test_plots_follow_their_controls(tab: Page) -> None:
     assert tab.locator("#plot-quality canvas").count() == tab.locator("#plot-frames canvas").count() == 1
     assert "one frame rate only" in tab.locator("#plot-rate").inner_text()
     tab.locator("#plot-metric").select_option("1")
-    assert "mse" in str(tab.locator("#plot-quality").get_attribute("aria-label"))
+    assert "MSE" in str(tab.locator("#plot-quality").get_attribute("aria-label"))
     before = tab.locator("#plot-frames canvas").evaluate("canvas => canvas.toDataURL()")
     tab.locator("#plot-legend button").first.press("Enter")
     assert tab.locator("#plot-legend button").first.get_attribute("aria-pressed") == "false"
     assert tab.locator("#plot-frames canvas").evaluate("canvas => canvas.toDataURL()") != before
     tab.locator("#plot-ranking").select_option(label="Rates: generate-at-10-" + _hash_of(at_rates(10)[0]))
     assert tab.locator("#plot-rate canvas").count() == 1
-    assert "mse ↓ over frames per second: Vid-ODE" in str(tab.locator("#plot-rate").get_attribute("aria-label"))
+    assert "MSE ↓ over frames per second: Vid-ODE" in str(tab.locator("#plot-rate").get_attribute("aria-label"))
     assert "not measured for each frame" in tab.locator("#plot-frames").inner_text()
 
 

@@ -20,6 +20,7 @@ from benchmarks.records.upgrade import upgraded
 from benchmarks.runs.filing import valid_records
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import read_benchmark
+from benchmarks.utils.io import content_hash
 from lightning_modules.checkpoints import renamed as models
 from lightning_modules.checkpoints.build import load
 from support.record_maker import make_record
@@ -116,7 +117,7 @@ def test_committed_records_of_both_versions_are_read_by_new_names(monkeypatch: p
     path = next(path for path in sorted(DEMO.glob("*.json")) if "stride" in path.read_text())
     content = json.loads(path.read_text())
     record = read_record(path)
-    assert (record.version, record.protocol.settings["answers"]) == (2, content["protocol"]["settings"]["num_samples"])
+    assert (record.version, record.protocol.settings["answers"]) == (2, content["protocol"]["settings"]["draws"])
     assert record.task["step"] == record.protocol.settings["task"]["step"] == content["task"]["stride"]
     assert record.protocol.id != content["protocol"]["id"]
     assert record.metrics.keys() == content["metrics"].keys()
@@ -153,12 +154,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
     monkeypatch.setattr(migrate, "ROOT", tmp_path)
-    spec = read_benchmark(Path("configs/benchmark/tiny.yaml"))
-    job = Job(spec, spec.rows[0], 0, Path("runs"), Path("benchmarks/results"))
     config = {"model": {"class_path": "lightning_modules.model.Model"}}
+    # what requests were hashed from when records had version 1
+    request = content_hash({"configs": [config], "options": [], "exam": {}, "weights": None})
     code = code_of_record(config, "lightning_modules.model.Model", Definitions.of_folder(tmp_path))
     made = make_record(table="tiny", row="Ours", class_path="lightning_modules.model.Model", config=config)
-    record = dataclasses.replace(made, code=code.modules, code_sha256=code.sha256, request=job.request)
+    record = dataclasses.replace(made, code=code.modules, code_sha256=code.sha256, request=request)
     record.write(Path("benchmarks/results/tiny") / record.file_name)
     for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
         subprocess.run(["git", *words], check=True)

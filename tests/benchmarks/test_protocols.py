@@ -130,9 +130,9 @@ def test_the_middle_of_a_second_is_compared() -> None:
     assert own.target.frames.equal(batch(9).clip.frames[:, 2:6])
     assert own.times.shape == (3, 9)
     assert Generate(fps=8.0, seconds=2.0).make_query(batch(16), VideoClip).times[0, -1] == 15 / 8
-    with pytest.raises(ValueError, match="asks for 20 frames and compares 20 of them with 16 true ones"):
+    with pytest.raises(ValueError, match="20 frames and compares 20 of them with 16 real ones"):
         Generate(fps=20.0).make_query(batch(16), VideoClip)
-    with pytest.raises(ValueError, match="asks for 12 frames and compares 16"):
+    with pytest.raises(ValueError, match="12 frames and compares 16"):
         Generate(fps=12.0, centre=16).make_query(batch(16), VideoClip)
     for wrong in ({"seconds": 2.0}, {"fps": 0.0}, {"centre": 0}):
         with pytest.raises(ValueError, match=r"give `fps` with it|must be positive"):
@@ -159,13 +159,13 @@ def test_a_pixel_that_nobody_knows_is_no_error() -> None:
 def test_tasks_keep_the_paths_that_configs_and_records_name() -> None:
     for task in (Generate, Interpolate, Predict, Inbetween):
         assert task.__module__ == "benchmarks.evaluation.tasks"
-    for capability in ("Generates", "Predicts", "Interpolates", "Inbetweens", "Case"):
+    for capability in ("Generates", "Predicts", "Interpolates", "Inbetweens", "Query"):
         assert hasattr(task_file, capability)
 
 
 def test_settings_that_ask_for_nothing_special_are_no_part_of_a_protocol() -> None:
     assert Generate().settings == {"frames": None}
-    assert Predict(context=3).settings == {"frames": None, "given": 3}
+    assert Predict(context=3).settings == {"frames": None, "context": 3}
     assert Interpolate(frames=9, rate=0.5).settings == {"frames": 9, "stride": 2, "rate": 0.5}
 
 
@@ -196,7 +196,7 @@ def test_a_share_of_the_given_frames_is_there_and_more_at_a_higher_rate(rate: fl
 
 
 def test_sampling_rates_through_the_command() -> None:
-    tasks = [{"class_path": "Predict", "init_args": {"given": 5, "rate": rate}} for rate in (1.0, 0.6, 0.2)]
+    tasks = [{"class_path": "Predict", "init_args": {"context": 5, "rate": rate}} for rate in (1.0, 0.6, 0.2)]
     mse = [{"class_path": "MSE"}]
     found = lightning_test("MeanFrame", shapes(10), tasks=tasks, metrics=mse)
     values = [found[f"record-predict-rate{rate}"].metrics["mse"].value for rate in ("1", "0.6", "0.2")]
@@ -205,7 +205,7 @@ def test_sampling_rates_through_the_command() -> None:
     for path in Path().glob("record*"):
         path.unlink()
     (whole,) = lightning_test(
-        "MeanFrame", shapes(10), tasks=[{"class_path": "Predict", "init_args": {"given": 5}}], metrics=mse
+        "MeanFrame", shapes(10), tasks=[{"class_path": "Predict", "init_args": {"context": 5}}], metrics=mse
     ).values()
     assert whole.metrics["mse"].value == values[0]
     assert "rate" not in whole.protocol.settings["task"]
@@ -218,7 +218,7 @@ def test_sampling_rates_through_the_command() -> None:
 
     assert not Predict(context=5, rate=0.6).supported_by(Whole())
     assert Predict(context=5).supported_by(Whole())
-    reason = "Whole has no verb for the task 'predict', where shown frames are missing"
+    reason = "Whole does not implement the task 'predict', where observed frames are missing"
     assert Predict(context=5, rate=0.6).unsupported_reason(Whole()) == reason
     with pytest.raises(ValueError, match="above 0 and up to 1; got 0"):
         Predict(rate=0.0)
@@ -265,7 +265,7 @@ def test_the_distance_of_several_draws_is_the_mean_of_theirs() -> None:
     metric.update(*(VideoClip(side.frames[:2], side.times[:2]) for side in (truth, truth)), ids[:2] + 2**40)
     with pytest.warns(UserWarning, match="2 of 32 clips have fewer"):
         assert metric.measurement() == measurement
-    with pytest.raises(ValueError, match="draws 1 at least"):
+    with pytest.raises(ValueError, match="num_samples at least 1"):
         FrechetVideoDistance(network, frames=4, num_samples=0)
 
 

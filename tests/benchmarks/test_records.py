@@ -34,14 +34,14 @@ def test_record_survives_the_disk(tmp_path: Path) -> None:
     assert read_record(tmp_path / record.file_name).metrics["mse"].value == 0.1 + 0.2  # not a digit is lost
 
 
-def test_an_older_record_knows_no_sampling_speed(tmp_path: Path) -> None:
+def test_an_older_record_has_no_throughput(tmp_path: Path) -> None:
     record = make_record(throughput=Throughput(12.5, 4, "cpu"))
     assert Record.from_json(record.to_json()) == record
     older = record.to_json()
-    del older["sampling"]
-    assert Record.from_json(older) == dataclasses.replace(record, sampling=None)
+    del older["throughput"]
+    assert Record.from_json(older) == dataclasses.replace(record, throughput=None)
     with pytest.raises(RecordError, match="samples_per_second"):
-        Record.from_json({**older, "sampling": {"samples_per_second": 0, "batch": 4, "device": "cpu"}})
+        Record.from_json({**older, "throughput": {"samples_per_second": 0, "batch": 4, "device": "cpu"}})
 
 
 def test_create_collects_provenance_and_no_place_of_this_machine(tmp_path: Path) -> None:

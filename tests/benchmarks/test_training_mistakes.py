@@ -52,8 +52,8 @@ MISTAKES = {
     "a word too many": (["stray"], "'stray'"),
     "what the trainer refuses": (["--trainer.max_epochs=-7"], "max_epochs"),
     "task": (
-        ["--evaluation.tasks=[{class_path: Predict, init_args: {givn: 3}}]"],
-        "Unknown Predict argument 'givn'. Did you mean 'given'?",
+        ["--evaluation.tasks=[{class_path: Predict, init_args: {contxt: 3}}]"],
+        "Unknown Predict argument 'contxt'. Did you mean 'context'?",
     ),
     "metric": (["--evaluation.metrics=[{class_path: SIMM}]"], "Unknown class 'SIMM'. Did you mean 'SSIM'?"),
     "file": (

@@ -64,7 +64,7 @@ def test_frames_of_rows_stand_below_the_true_ones(tmp_path: Path) -> None:
         trained("predict_bouncing_balls/vid_ode_small", "Vid-ODE", "vid_ode"),
         trained(BALLS, "ConvGRU", "conv_gru", "model=configs/model/conv_gru_small.yaml"),
     ]
-    figure = build_figure({"class_path": f"{FRAMES}FrameStrips", "init_args": {"given": 10, "clips": 2}})
+    figure = build_figure({"class_path": f"{FRAMES}FrameStrips", "init_args": {"context": 10, "clips": 2}})
     drawn(figure.draw(rows, tmp_path), 2)
     between = build_figure({"class_path": f"{FRAMES}FrameStrips", "init_args": {"verb": "interpolate", "clips": 1}})
     rows = [trained("interpolate_bouncing_balls/vid_ode_demo", "Vid-ODE", "vid_ode")]
@@ -74,7 +74,7 @@ def test_frames_of_rows_stand_below_the_true_ones(tmp_path: Path) -> None:
 
 
 def test_vid_ode_is_taken_apart_and_nothing_else_is(tmp_path: Path) -> None:
-    figure = build_figure({"class_path": f"{FRAMES}Composition", "init_args": {"given": 10, "clips": 1}})
+    figure = build_figure({"class_path": f"{FRAMES}Composition", "init_args": {"context": 10, "clips": 1}})
     drawn(figure.draw([trained("predict_bouncing_balls/vid_ode_small", "Vid-ODE", "vid_ode")], tmp_path), 1)
     with pytest.raises(UserError, match="takes Vid-ODE apart"):
         figure.draw([trained(BALLS, "ConvGRU", "conv_gru", "model=configs/model/conv_gru_small.yaml")], tmp_path)
@@ -87,7 +87,7 @@ def test_unseen_times_and_other_rates_are_asked(tmp_path: Path) -> None:
         figure = build_figure({"class_path": f"{FRAMES}FrameRates", "init_args": {"verb": verb, "rates": [8, 20]}})
         drawn(figure.draw(rows, tmp_path), 1)
     gru = [trained(BALLS, "ConvGRU", "conv_gru", "model=configs/model/conv_gru_small.yaml")]
-    with pytest.raises(UserError, match="has no verb"):
+    with pytest.raises(UserError, match="does not implement"):
         build_figure({"class_path": f"{FRAMES}UnseenTimes", "init_args": {}}).draw(gru, tmp_path)
     with pytest.raises(UserError, match="grid"):
         build_figure({"class_path": f"{FRAMES}FrameRates", "init_args": {"verb": "predict"}}).draw(gru, tmp_path)

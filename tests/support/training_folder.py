@@ -19,7 +19,7 @@ DATA: dict[str, Any] = {
     },
 }
 EXAM = {
-    "tasks": [{"class_path": "Predict", "init_args": {"given": 3}}],
+    "tasks": [{"class_path": "Predict", "init_args": {"context": 3}}],
     "metrics": [{"class_path": "MSE"}],
     "gallery": 0,
 }

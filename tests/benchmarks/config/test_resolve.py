@@ -101,7 +101,7 @@ def test_options_reach_into_objects(option: str, expected: object) -> None:
 def test_options_append_and_then_mean_the_last_entry(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", tasks=["Interpolate"])
     config = resolve([tmp_path / "a.yaml", {"seed": 3}], ["tasks+=Predict", "tasks.context=8"])
-    assert config == {"tasks": ["Interpolate", {"class_path": "Predict", "init_args": {"given": 8}}], "seed": 3}
+    assert config == {"tasks": ["Interpolate", {"class_path": "Predict", "init_args": {"context": 8}}], "seed": 3}
 
 
 @pytest.mark.parametrize(
