@@ -8,6 +8,16 @@ import pytest
 from benchmarks.lightning_cli import main
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--reverse", action="store_true", help="run the tests in reverse order")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("reverse"):
+        items.reverse()
+
+
 class InProcess:
     """What the runner needs of `subprocess.Popen`, for a `lightning` command that has already run in this process."""
 
