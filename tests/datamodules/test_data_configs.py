@@ -1,22 +1,17 @@
 from pathlib import Path
 
 import pytest
-import yaml
-from jsonargparse import ArgumentParser
 
-from datamodules.base.module import ClipDataModule
+from benchmarks.config.build import build_data
+from benchmarks.config.resolve import read_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_data_config_builds_what_it_says(path: Path) -> None:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(ClipDataModule, "data")
-    config = parser.parse_args([f"--data={path}"])
-    data = parser.instantiate(config).data
-    wanted = yaml.safe_load(path.read_text())
-    assert f"{type(data).__module__}.{type(data).__name__}" == wanted["class_path"]
-    for name, value in wanted["init_args"]["sampling"]["init_args"].items():
+    data, config = build_data(path), read_config(path)
+    assert type(data).__name__ == config["class_path"].rpartition(".")[2]
+    for name, value in config["init_args"]["sampling"]["init_args"].items():
         assert getattr(data.sampling, name) == value
-    assert data.batch_size == wanted["init_args"]["batch_size"]
+    assert data.batch_size == config["init_args"]["batch_size"]
