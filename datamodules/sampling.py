@@ -1,4 +1,4 @@
-"""Sampling: which frames of a source clip make a sample; pure functions of (seed, epoch, index)."""
+"""Sampling: which frames of a source clip make up a sample; pure functions of (seed, epoch, index)."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ Valid = Bool[np.ndarray, "batch time 1 height width"]
 
 
 class ShortClipError(UserError):
-    """A clip has fewer frames than a sample reaches over."""
+    """A clip has fewer frames than a sample spans."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,22 @@ class Sampling(ABC):
     @property
     @abstractmethod
     def span(self) -> int:
-        """How many consecutive frames of the source clip a window has: the shortest clip that will do."""
+        """How many consecutive frames of the source clip a window has: the minimum length of a clip."""
 
     @abstractmethod
     def window_start(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
-        """Where the windows of these samples begin, from 0 to `room`."""
+        """The first frame of each sample's window, from 0 to `room`."""
 
     @abstractmethod
     def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
-        """The frames of the window that these samples take, from 0 to `span` - 1."""
+        """The frames that each sample takes from its window, from 0 to `span` - 1."""
 
     @abstractmethod
     def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
-        """False where a frame of these samples counts as missing."""
+        """False where a frame of these samples is missing."""
 
     def valid(self, size: tuple[int, int], *, seed: int, epoch: int, indices: Indices) -> Valid | None:
-        """False where a pixel of these samples counts as missing; None when all are there."""
+        """False where a pixel of these samples is missing; None when no pixel is."""
         return None
 
     def batch(self, lengths: Lengths, *, seed: int, epoch: int, indices: Indices) -> Positions:
@@ -61,8 +61,8 @@ class Sampling(ABC):
         """
         if lengths.size and lengths.min() < self.span:
             raise ShortClipError(
-                f"{self} reaches over {self.span} frames of a clip, but this one has {lengths.min()}. "
-                "Ask for fewer frames or a smaller stride, or leave short clips out (`short_clips: exclude`)."
+                f"{self} spans {self.span} frames of a clip, but this one has {lengths.min()}. "
+                "Use fewer frames or a smaller stride, or leave short clips out (`short_clips: exclude`)."
             )
         start = self.window_start(lengths - self.span, seed=seed, epoch=epoch, indices=indices)
         return start[:, None] + self.frame_offsets(seed=seed, epoch=epoch, indices=indices)
@@ -74,29 +74,29 @@ class Sampling(ABC):
 
 @dataclass(frozen=True)
 class _Window(Sampling, ABC):
-    """A window that lies by one of three rules, with no frame missing."""
+    """A window at random, at the start or at the centre of the clip, with no frame missing."""
 
     start: Start = field(default="random", kw_only=True)
 
     def window_start(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
-        """Anywhere, as early as possible, or in the middle."""
+        """Random, 0, or such that the window is centred."""
         if self.start == "random":
             return (uniforms(WINDOW_START, seed, epoch, indices, 1)[:, 0] * (room + 1)).astype(np.int64)
         return room * 0 if self.start == "first" else room // 2
 
     def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
-        """All frames are there."""
+        """No frame is missing."""
         return np.ones((len(indices), self.num_frames), dtype=bool)
 
 
 @dataclass(frozen=True)
 class Regular(_Window):
-    """Frames at one distance from each other.
+    """Equally spaced frames.
 
     Args:
         num_frames: frames of a sample.
         stride: distance between them, in frames of the source clip. Vid-ODE trains interpolation on `Regular(5, 2)`.
-        start: where the window lies: anywhere, as early as possible, or in the middle.
+        start: where the window lies in the clip: at random, at the start, or at the centre.
     """
 
     num_frames: int = 16
@@ -108,7 +108,7 @@ class Regular(_Window):
 
     @property
     def span(self) -> int:
-        """The frames, and those between them."""
+        """From the first frame to the last."""
         return (self.num_frames - 1) * self.stride + 1
 
     def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
@@ -118,16 +118,17 @@ class Regular(_Window):
 
 @dataclass(frozen=True)
 class Irregular(_Window):
-    """Some frames of each half of a window, as Vid-ODE's irregular extrapolation draws them.
+    """Random frames of each half of a window, as in Vid-ODE's irregular extrapolation.
 
-    Frame 0 of the window is always among the inputs, its last frame always among the outputs; the others are drawn
-    anew for each sample (Vid-ODE: window 20, 5 + 5; its released code leaves the test draws unseeded, ours are not).
+    Frame 0 of the window is always among the inputs, its last frame always among the outputs; the others are chosen
+    at random for each sample (Vid-ODE: window 20, 5 + 5). Vid-ODE's released code does not seed this choice in the
+    test; here it is seeded.
 
     Args:
         window: consecutive frames of the source clip; even.
         inputs: how many of the first half are kept.
         outputs: how many of the second half are kept.
-        start: where the window lies in the clip: anywhere, as early as possible, or in the middle.
+        start: where the window lies in the clip: at random, at the start, or at the centre.
     """
 
     window: int = 20
@@ -138,7 +139,7 @@ class Irregular(_Window):
         half = self.window // 2
         if self.window % 2 or not (1 <= self.inputs <= half and 1 <= self.outputs <= half):
             raise UserError(
-                f"window must be even and each half must have the frames that are kept of it; "
+                "window must be even, and inputs and outputs must be from 1 to half of it; "
                 f"got window {self.window}, inputs {self.inputs}, outputs {self.outputs}."
             )
 
@@ -153,7 +154,7 @@ class Irregular(_Window):
         return self.window
 
     def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
-        """The first frame, the last, and others drawn from each half."""
+        """The first frame, the last, and random frames of each half."""
         half = self.window // 2
         numbers = uniforms(FRAME_CHOICE, seed, epoch, indices, 2 * (half - 1))
         first = 1 + _choose_first(numbers[:, : half - 1], self.inputs - 1)
@@ -163,12 +164,12 @@ class Irregular(_Window):
 
 @dataclass(frozen=True)
 class IrregularBetween(_Window):
-    """The two ends of a window and `count` - 2 frames drawn from between them: irregular interpolation.
+    """The two ends of a window and `count` - 2 random frames between them: irregular interpolation.
 
     Args:
         window: consecutive frames of the source clip.
         count: frames of a sample, the two ends among them.
-        start: where the window lies in the clip: anywhere, as early as possible, or in the middle.
+        start: where the window lies in the clip: at random, at the start, or at the centre.
     """
 
     window: int = 20
@@ -189,24 +190,24 @@ class IrregularBetween(_Window):
         return self.window
 
     def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
-        """The two ends, and others drawn from between."""
+        """The two ends, and random frames between them."""
         inner = 1 + _choose_first(uniforms(FRAME_CHOICE, seed, epoch, indices, self.window - 2), self.count - 2)
         return _with_ends(inner, self.window)
 
 
 @dataclass(frozen=True)
 class IrregularThenRegular(_Window):
-    """Frames drawn from a window, then every frame that follows it: irregular input, regular and finer output.
+    """Random frames of a window, then every frame that follows it: irregular input, regular and finer output.
 
-    CAM5 in Vid-ODE (Fig. 7: 0, 9, 21, 42, 57 hours are shown, 60, 63, 66, 69, 72 asked). The first and the last frame
-    of the window are always shown, so that 5 of 20 frames at 3 hours lie up to 48 hours apart, as the paper says. Its
-    released code instead asks frames drawn from the second half (`Irregular`).
+    CAM5 in Vid-ODE (Fig. 7: observed at 0, 9, 21, 42, 57 hours, predicted at 60, 63, 66, 69, 72). The first and the
+    last frame of the window are always observed, so that 5 of 20 frames 3 hours apart have gaps of up to 48 hours, as
+    the paper says. Its released code instead predicts random frames of the second half (`Irregular`).
 
     Args:
-        window: consecutive frames of the source clip from which the inputs are drawn.
-        inputs: how many of them are shown, the two ends among them.
+        window: consecutive frames of the source clip from which the inputs are chosen.
+        inputs: how many of them are observed, the two ends among them.
         outputs: how many frames follow.
-        start: where it all lies in the clip: anywhere, as early as possible, or in the middle.
+        start: where window and outputs lie in the clip: at random, at the start, or at the centre.
     """
 
     window: int = 20
@@ -231,7 +232,7 @@ class IrregularThenRegular(_Window):
         return self.window + self.outputs
 
     def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
-        """The two ends of the window, others drawn from between, and what follows."""
+        """The two ends of the window, random frames between them, and the frames that follow."""
         inner = 1 + _choose_first(uniforms(FRAME_CHOICE, seed, epoch, indices, self.window - 2), self.inputs - 2)
         after = np.broadcast_to(np.arange(self.window, self.span), (len(indices), self.outputs))
         return np.concatenate([_with_ends(inner, self.window), after], axis=1)
@@ -239,74 +240,74 @@ class IrregularThenRegular(_Window):
 
 @dataclass(frozen=True)
 class _WithMissing(Sampling, ABC):
-    """Another rule's samples, of which something is lost."""
+    """The samples of another sampling, with frames or pixels missing."""
 
     sampling: Sampling
-    given: int
+    context: int
     rate: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.rate <= 1:
-            raise UserError(f"rate is the share that is there, above 0 and up to 1; got {self.rate}.")
-        if not 1 <= self.given <= self.num_frames:
-            raise UserError(f"given must be from 1 to the sample's {self.num_frames} frames; got {self.given}.")
+            raise UserError(f"rate, the share that is kept, must be above 0 and at most 1; got {self.rate}.")
+        if not 1 <= self.context <= self.num_frames:
+            raise UserError(f"context must be from 1 to the sample's {self.num_frames} frames; got {self.context}.")
 
     @property
     def num_frames(self) -> int:
-        """As many as without the loss."""
+        """As many as the other sampling's."""
         return self.sampling.num_frames
 
     @property
     def span(self) -> int:
-        """As long as without the loss."""
+        """As long as the other sampling's."""
         return self.sampling.span
 
     def window_start(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
-        """Where it lies without the loss."""
+        """That of the other sampling."""
         return self.sampling.window_start(room, seed=seed, epoch=epoch, indices=indices)
 
     def frame_offsets(self, *, seed: int, epoch: int, indices: Indices) -> Positions:
-        """The frames it has without the loss."""
+        """Those of the other sampling."""
         return self.sampling.frame_offsets(seed=seed, epoch=epoch, indices=indices)
 
     def valid(self, size: tuple[int, int], *, seed: int, epoch: int, indices: Indices) -> Valid | None:
-        """The pixels that are there without the loss."""
+        """As in the other sampling."""
         return self.sampling.valid(size, seed=seed, epoch=epoch, indices=indices)
 
 
 @dataclass(frozen=True)
 class MissingFrames(_WithMissing):
-    """Another rule's samples with frames missing: they keep their place and time, but `present` is False.
+    """The samples of another sampling with frames missing: they keep their index and time, but `present` is False.
 
-    The pixels of a missing frame are black, so that nothing can be read off them by mistake.
+    The pixels of a missing frame are black, so that no model can use them by mistake.
 
     Args:
-        sampling: the rule whose samples lose frames.
-        given: only the first `given` frames, those a task shows, can be missing.
-        rate: the share of the given frames that is there, from above 0 to 1 (Vid-ODE's Figure 6: 100 % to 20 %);
+        sampling: the sampling whose samples lose frames.
+        context: only the first `context` frames, which a task lets a model observe, can be missing.
+        rate: the share of the context frames that is kept, above 0 and at most 1 (Vid-ODE's Figure 6: 100 % to 20 %);
             at least one, and frame 0 always.
     """
 
     def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
-        """Frame 0 and others drawn from the given ones, and all that are not given."""
-        kept = max(1, round(self.rate * self.given))
+        """True for frame 0, for random other context frames, and for all frames after the context."""
+        kept = max(1, round(self.rate * self.context))
         here = self.sampling.present(seed=seed, epoch=epoch, indices=indices)
-        lost = 1 + _choose_first(uniforms(MISSING_FRAMES, seed, epoch, indices, self.given - 1), self.given - kept)
+        lost = 1 + _choose_first(uniforms(MISSING_FRAMES, seed, epoch, indices, self.context - 1), self.context - kept)
         np.put_along_axis(here, lost, False, axis=1)
         return here
 
 
 @dataclass(frozen=True)
 class MissingPixels(_WithMissing):
-    """Another rule's samples with pixels missing: `valid` is False there, and black is shown.
+    """The samples of another sampling with pixels missing: they are black, and `valid` is False there.
 
-    Squares of pixels are lost, each for all channels at once and in each frame anew.
+    Squares of pixels are missing, in all channels at once, chosen anew for each frame.
 
     Args:
-        sampling: the rule whose samples lose pixels.
-        given: only the first `given` frames, those a task shows, lose pixels.
-        rate: the share of squares that is there, from above 0 to 1.
-        block: side of the squares; 1 loses single pixels, 8 leaves holes like clouds.
+        sampling: the sampling whose samples lose pixels.
+        context: only the first `context` frames, which a task lets a model observe, lose pixels.
+        rate: the share of squares that is kept, above 0 and at most 1.
+        block: side of the squares in pixels; 1 drops single pixels, 8 makes holes like clouds.
     """
 
     block: int = 1
@@ -317,18 +318,18 @@ class MissingPixels(_WithMissing):
             raise UserError(f"block must be at least 1; got {self.block}.")
 
     def present(self, *, seed: int, epoch: int, indices: Indices) -> Present:
-        """The frames that are there without the loss."""
+        """As in the other sampling."""
         return self.sampling.present(seed=seed, epoch=epoch, indices=indices)
 
     def valid(self, size: tuple[int, int], *, seed: int, epoch: int, indices: Indices) -> Valid | None:
-        """Squares drawn anew for each given frame; exactly the asked share of them, rounded, is lost in each."""
+        """Random squares of each context frame are missing; their number is the share 1 - `rate`, rounded."""
         height, width = size
         rows, columns = -(-height // self.block), -(-width // self.block)
         here = np.ones((len(indices), self.num_frames, rows * columns), dtype=bool)
-        numbers = uniforms(MISSING_PIXELS, seed, epoch, indices, self.given * rows * columns)
+        numbers = uniforms(MISSING_PIXELS, seed, epoch, indices, self.context * rows * columns)
         lost = round((1 - self.rate) * rows * columns)
-        order = np.argsort(numbers.reshape(len(indices), self.given, -1), axis=2, kind="stable")
-        np.put_along_axis(here[:, : self.given], order[:, :, :lost], False, axis=2)
+        order = np.argsort(numbers.reshape(len(indices), self.context, -1), axis=2, kind="stable")
+        np.put_along_axis(here[:, : self.context], order[:, :, :lost], False, axis=2)
         squares = here.reshape(len(indices), self.num_frames, 1, rows, columns)
         pixels = squares.repeat(self.block, axis=3).repeat(self.block, axis=4)[..., :height, :width]
         before = self.sampling.valid(size, seed=seed, epoch=epoch, indices=indices)

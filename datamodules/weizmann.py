@@ -90,10 +90,10 @@ class WeizmannStrips(SubjectSplitDataModule):
     keypoints. The ankles lie below the frame there: `drop_joints: [15, 16]`.
 
     Args:
-        val_people: to validate on, by their place from 0 to 8.
+        val_people: to validate on, by their index from 0 to 8.
         test_people: to test on; all others are trained on.
-        pieces: cut the val and test clips into pieces of so many frames one after another, as the inbetweening paper
-            cuts KTH, so that more is measured than one sample of each; None: a clip is a clip.
+        frames_per_clip: split each val and test video into consecutive clips of this many frames, as the inbetweening
+            paper does for KTH, so that each video gives several test samples; None keeps each video as one clip.
         shared: see `PublishedDataModule`.
     """
 
@@ -112,13 +112,13 @@ class WeizmannStrips(SubjectSplitDataModule):
         *,
         val_people: Sequence[int] = (7,),
         test_people: Sequence[int] = (8,),
-        pieces: int | None = None,
+        frames_per_clip: int | None = None,
         **shared: Any,
     ) -> None:
         super().__init__(val_people=list(map(str, val_people)), test_people=list(map(str, test_people)), **shared)
-        if pieces is not None and pieces < 1:
-            raise UserError(f"pieces is a number of frames, 1 at least, or None; got {pieces}.")
-        self.pieces = pieces
+        if frames_per_clip is not None and frames_per_clip < 1:
+            raise UserError(f"frames_per_clip must be at least 1, or null for whole clips; got {frames_per_clip}.")
+        self.frames_per_clip = frames_per_clip
         check_people([str(person) for person in range(len(PEOPLE))], self.val_people, self.test_people)
 
     @property
@@ -143,17 +143,19 @@ class WeizmannStrips(SubjectSplitDataModule):
                 yield Recording(f"{name}/{path.stem}", read, label, {"person": str(person)})
 
     def splits(self, store: ClipStore) -> Splits:
-        """By person; val and test in pieces where they are asked for."""
+        """By person; val and test videos are split into clips if `frames_per_clip` is set."""
         splits = super().splits(store)
-        if self.pieces is None:
+        if self.frames_per_clip is None:
             return splits
         lengths = [entry["length"] for entry in store.index["clips"]]
-        val, test = (consecutive_views(clips, lengths, self.pieces) for clips in (splits["val"], splits["test"]))
+        val, test = (
+            consecutive_views(clips, lengths, self.frames_per_clip) for clips in (splits["val"], splits["test"])
+        )
         return {"train": splits["train"], "val": val, "test": test}
 
 
 def consecutive_views(clips: Sequence[ClipView], lengths: Sequence[int], frames: int) -> list[ClipView]:
-    """Each clip in pieces of so many frames one after another; what is left at its end is not used."""
+    """Consecutive views of `frames` frames of each clip; a shorter rest at its end is left out."""
     return [
         ClipView(view.clip, start, start + frames)
         for view in clips

@@ -114,7 +114,7 @@ def test_a_configuration_is_what_its_name_says(path: Path) -> None:
     assert {key: type(critic) for key, critic in system.critics.items()} == critics
     dynamics = system.network.dynamics
     if isinstance(dynamics, Interpolated):  # as MODE-GAN compares it: asked between the steps of its GRU
-        assert path.stem == "mocogan_interpolated" or data["init_args"]["examined"] == "train"  # type: ignore[index]
+        assert path.stem == "mocogan_interpolated" or data["init_args"]["test_split"] == "train"  # type: ignore[index]
         assert isinstance(dynamics, Interpolated)
         dynamics = dynamics.dynamics
     assert type(dynamics) is (MEMBERS | {"": ORIGINALS[name.family], "original": ORIGINALS[name.family]})[name.member]

@@ -32,6 +32,8 @@ ASIDE = {
     "benchmarks.evaluation.gallery": "shows clips",
     "benchmarks.download": "fetches files, whose content is compared with its sha256",
     "benchmarks.pretrained.download": "fetches files, whose content is compared with its sha256",
+    "datamodules.files": "writes files whole or not at all; what they hold is decided by its callers",
+    "datamodules.storage.download": "fetches files and takes their sha256, by which their content is told",
     "lightning_modules.checkpoints": "stores and loads arrays by name, all of them or none",
 }
 """Rooms that are not followed, and why: values go there and none that is measured comes back."""

@@ -138,6 +138,10 @@ ARGUMENTS: dict[tuple[str, str], str] = {
     ("benchmarks.metrics.diversity.BestOfSSIM", "draws"): "num_samples",
     ("benchmarks.metrics.fid.FrechetInceptionDistance", "draws"): "num_samples",
     ("benchmarks.metrics.fvd.FrechetVideoDistance", "draws"): "num_samples",
+    ("*", "examined"): "test_split",
+    ("datamodules.sampling.MissingFrames", "given"): "context",
+    ("datamodules.sampling.MissingPixels", "given"): "context",
+    ("datamodules.weizmann.WeizmannStrips", "pieces"): "frames_per_clip",
 }
 """(New class path, old argument) -> new argument."""
 
@@ -178,7 +182,13 @@ METRICS: dict[str, str] = {}
 ROWS: dict[tuple[str, str], str] = {}
 """(Table, old label) -> new label of a row."""
 
-IDENTIFIERS: dict[str, str | tuple[str, ...]] = {}
+IDENTIFIERS: dict[str, str | tuple[str, ...]] = {
+    "ClipDataModule:examined": "test_split",
+    "MissingFrames:given": "context",
+    "MissingPixels:given": "context",
+    "WeizmannStrips:pieces": "frames_per_clip",
+    "_WithMissing:given": "context",
+}
 """Old -> new identifier in the source (attribute, method, parameter, keyword, class, key in quotes), for the proof that
 old and new code are equal. `"Sitting:mark"` holds in the definition that was called `Sitting` only. Several new names
 are possible; within one definition a name has one."""

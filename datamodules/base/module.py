@@ -42,7 +42,7 @@ class ClipDataModule(LightningDataModule, ABC):
         windows_per_clip: how many samples of each clip an epoch of training has.
         short_clips: raise when a clip is shorter than a sample, or exclude such clips by name.
         joint_pairs: (left, right) keypoints that change places when a clip is mirrored.
-        examined: the split whose clips the test shows. `train` is for papers that hold nothing out (MODE-GAN compares
+        test_split: the split whose clips the test shows. `train` is for papers that hold nothing out (MODE-GAN compares
             what it generates with what it was trained on); the id of the data in the record then says so.
     """
 
@@ -63,7 +63,7 @@ class ClipDataModule(LightningDataModule, ABC):
         windows_per_clip: int = 1,
         short_clips: Literal["raise", "exclude"] = "raise",
         joint_pairs: tuple[tuple[int, int], ...] = (),
-        examined: Split = "test",
+        test_split: Split = "test",
     ) -> None:
         super().__init__()
         for argument, value in [("batch_size", batch_size), ("windows_per_clip", windows_per_clip)]:
@@ -80,10 +80,10 @@ class ClipDataModule(LightningDataModule, ABC):
         self.windows_per_clip = windows_per_clip
         self.short_clips = short_clips
         self.joint_pairs = joint_pairs
-        self.examined: Split = examined
-        if examined == "train" and self.eval_sampling.span > sampling.span:
+        self.test_split: Split = test_split
+        if test_split == "train" and self.eval_sampling.span > sampling.span:
             raise UserError(
-                "The test shows the training clips (`examined: train`), so its samples must not reach over more frames "
+                "The test shows the training clips (`test_split: train`), so its samples must not reach over more frames "
                 f"than the training's: {self.eval_sampling.span} against {sampling.span}. Shorten `eval_sampling`."
             )
         self._sources: dict[Split, Source] = {}
@@ -141,7 +141,7 @@ class ClipDataModule(LightningDataModule, ABC):
 
         That of `test` names the split that the test shows.
         """
-        split = self.examined if split == "test" else split
+        split = self.test_split if split == "test" else split
         source = self.source(split)
         content = hashlib.sha256(f"{source.fingerprint} {self._used[split].tolist()}".encode()).hexdigest()[:8]
         return f"{self.name}-{side_of(self.size)}px-{self.channels}ch-{split}-{content}"
@@ -168,11 +168,11 @@ class ClipDataModule(LightningDataModule, ABC):
 
     def test_dataloader(self) -> ClipLoader:
         """Every test clip once over all processes."""
-        return self._eval_loader(self.examined)
+        return self._eval_loader(self.test_split)
 
     def predict_dataloader(self) -> ClipLoader:
         """Every test clip once over all processes."""
-        return self._eval_loader(self.examined)
+        return self._eval_loader(self.test_split)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """On the device: uint8 frames become floats in [-1, 1]; in training they are augmented."""

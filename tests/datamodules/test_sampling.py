@@ -25,9 +25,9 @@ RULES: list[Sampling] = [
     IrregularBetween(window=6, count=6),
     IrregularThenRegular(window=20, inputs=5, outputs=5),
     IrregularThenRegular(window=2, inputs=2, outputs=1),
-    MissingPixels(MissingFrames(Irregular(window=20), given=5, rate=0.2), given=10, rate=0.5),
-    MissingFrames(Regular(num_frames=10), given=5, rate=0.4),
-    MissingFrames(Irregular(window=20), given=5, rate=0.2),
+    MissingPixels(MissingFrames(Irregular(window=20), context=5, rate=0.2), context=10, rate=0.5),
+    MissingFrames(Regular(num_frames=10), context=5, rate=0.4),
+    MissingFrames(Irregular(window=20), context=5, rate=0.2),
 ]
 INDICES = np.arange(50)
 
@@ -95,7 +95,7 @@ def test_irregular_then_regular_is_the_hurricanes_protocol() -> None:
 
 @pytest.mark.parametrize(("rate", "block"), [(1.0, 1), (0.75, 1), (0.2, 1), (0.5, 4), (0.5, 5)])
 def test_missing_pixels_lose_the_asked_share_of_squares_in_the_given_frames(rate: float, block: int) -> None:
-    rule = MissingPixels(Regular(num_frames=6), given=4, rate=rate, block=block)
+    rule = MissingPixels(Regular(num_frames=6), context=4, rate=rate, block=block)
     here = rule.valid((20, 30), seed=1, epoch=2, indices=INDICES)
     assert here.shape == (50, 6, 1, 20, 30)
     assert here[:, 4:].all()
@@ -111,10 +111,10 @@ def test_missing_pixels_lose_the_asked_share_of_squares_in_the_given_frames(rate
 
 
 def test_losses_add_up() -> None:
-    rule = MissingFrames(MissingPixels(Regular(num_frames=6), given=6, rate=0.5), given=3, rate=0.4)
+    rule = MissingFrames(MissingPixels(Regular(num_frames=6), context=6, rate=0.5), context=3, rate=0.4)
     assert_array_equal(
         rule.valid((4, 4), seed=0, epoch=0, indices=INDICES),
-        MissingPixels(Regular(num_frames=6), given=6, rate=0.5).valid((4, 4), seed=0, epoch=0, indices=INDICES),
+        MissingPixels(Regular(num_frames=6), context=6, rate=0.5).valid((4, 4), seed=0, epoch=0, indices=INDICES),
     )
     assert (rule.present(seed=0, epoch=0, indices=INDICES).sum(axis=1) == 4).all()
     assert Regular().valid((4, 4), seed=0, epoch=0, indices=INDICES) is None
@@ -128,7 +128,7 @@ def test_all_places_of_a_window_are_as_likely() -> None:
 
 @pytest.mark.parametrize(("rate", "kept"), [(1.0, 5), (0.8, 4), (0.6, 3), (0.4, 2), (0.2, 1), (0.01, 1)])
 def test_missing_frames_keeps_the_first_and_the_share_that_was_asked(rate: float, kept: int) -> None:
-    here = MissingFrames(Regular(num_frames=10), given=5, rate=rate).present(seed=0, epoch=0, indices=INDICES)
+    here = MissingFrames(Regular(num_frames=10), context=5, rate=rate).present(seed=0, epoch=0, indices=INDICES)
     assert (here[:, :5].sum(axis=1) == kept).all()
     assert here[:, 0].all()
     assert here[:, 5:].all()
@@ -147,10 +147,10 @@ def test_a_short_clip_is_refused_with_the_rule_and_the_way_out() -> None:
         lambda: Irregular(window=8, inputs=5),
         lambda: IrregularBetween(window=4, count=5),
         lambda: IrregularThenRegular(window=4, inputs=5),
-        lambda: MissingPixels(Regular(), given=5, block=0),
-        lambda: MissingPixels(Regular(), given=5, rate=1.5),
-        lambda: MissingFrames(Regular(), given=17),
-        lambda: MissingFrames(Regular(), given=5, rate=0.0),
+        lambda: MissingPixels(Regular(), context=5, block=0),
+        lambda: MissingPixels(Regular(), context=5, rate=1.5),
+        lambda: MissingFrames(Regular(), context=17),
+        lambda: MissingFrames(Regular(), context=5, rate=0.0),
     ],
 )
 def test_rules_that_cannot_be_are_refused(wrong: Any) -> None:

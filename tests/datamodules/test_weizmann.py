@@ -103,7 +103,12 @@ def test_the_real_strips(shared: Path, tmp_path: Path) -> None:
     assert here.shape == (2, 2, 3, 64, 64)
     assert (here == there).all()
     cut = WeizmannStrips(
-        root=str(tmp_path), pieces=16, test_people=[7, 8], val_people=[6], sampling=Regular(num_frames=16), size=64
+        root=str(tmp_path),
+        frames_per_clip=16,
+        test_people=[7, 8],
+        val_people=[6],
+        sampling=Regular(num_frames=16),
+        size=64,
     )
     assert [len(cut.source(split)) for split in ("train", "val", "test")] == [24, 16, 34]
     assert {len(cut.source("test").times(index)) for index in range(34)} == {16}
@@ -113,5 +118,5 @@ def test_the_real_strips(shared: Path, tmp_path: Path) -> None:
 def test_a_clip_is_cut_into_pieces_and_its_end_is_left() -> None:
     pieces = consecutive_views([ClipView(1), ClipView(0)], [15, 40], 16)
     assert pieces == [ClipView(1, 0, 16), ClipView(1, 16, 32)]
-    with pytest.raises(ValueError, match="pieces is a number of frames"):
-        WeizmannStrips(pieces=0, **LOADING)
+    with pytest.raises(ValueError, match="frames_per_clip"):
+        WeizmannStrips(frames_per_clip=0, **LOADING)

@@ -73,7 +73,7 @@ def test_irregular_samples_have_their_own_times() -> None:
 
 
 def test_missing_frames_are_black_and_said_to_be_missing() -> None:
-    data = module(sampling=MissingFrames(Regular(num_frames=12), given=10, rate=0.5), batch_size=10)
+    data = module(sampling=MissingFrames(Regular(num_frames=12), context=10, rate=0.5), batch_size=10)
     batch = next(iter(data.train_dataloader()))
     assert (batch.present.sum(dim=1) == 7).all()
     assert not batch.clip.frames[~batch.present].any()
@@ -161,7 +161,7 @@ def test_keypoint_sources_make_keypoint_clips() -> None:
             return np.zeros((*frames.shape, 2, 2), np.float32), np.ones((*frames.shape, 2), np.float32)
 
     assert isinstance(WithKeypoints(range(3)), Source)
-    sampling = MissingFrames(Regular(num_frames=4), given=4, rate=0.5)
+    sampling = MissingFrames(Regular(num_frames=4), context=4, rate=0.5)
     dataset = ClipDataset(WithKeypoints(range(3)), np.arange(3), sampling, seed=0)
     batch = dataset.__getitems__([(0, 0), (0, 1)])
     assert isinstance(batch.clip, KeypointClip)
@@ -196,7 +196,7 @@ def test_reading_batches_takes_nothing_from_the_global_generators() -> None:
 def test_the_test_shows_the_training_clips_where_a_paper_holds_nothing_out() -> None:
     """In order, as an evaluation samples them; the id of the data says so."""
     usual = module(eval_sampling=Regular(num_frames=2, start="first"))
-    data = module(eval_sampling=Regular(num_frames=2, start="first"), examined="train")
+    data = module(eval_sampling=Regular(num_frames=2, start="first"), test_split="train")
     for one in (usual, data):
         one.setup()
     batches = list(data.test_dataloader())
@@ -207,11 +207,11 @@ def test_the_test_shows_the_training_clips_where_a_paper_holds_nothing_out() -> 
     assert "-train-" in data.data_id("test") == data.data_id("train")
     assert "-test-" in usual.data_id("test")
     with pytest.raises(ValueError, match="more frames"):
-        module(eval_sampling=Regular(num_frames=5), examined="train")
+        module(eval_sampling=Regular(num_frames=5), test_split="train")
 
 
 def test_missing_pixels_are_black_and_not_valid() -> None:
-    rule = MissingPixels(Regular(num_frames=4), given=2, rate=0.5, block=2)
+    rule = MissingPixels(Regular(num_frames=4), context=2, rate=0.5, block=2)
     batch = next(iter(Counting(sampling=rule, batch_size=5).train_dataloader()))
     assert batch.valid.shape == (5, 4, 1, 6, 8)
     assert batch.valid.dtype == torch.bool
