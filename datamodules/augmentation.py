@@ -19,11 +19,11 @@ BLACK = -1.0
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One flip and one rotation per clip, black where the turned picture ends (Vid-ODE: flip, 10 degrees).
+    """One flip and one rotation per clip, black outside the rotated frame (Vid-ODE: flip, 10 degrees).
 
     Args:
         flip: mirror left and right with probability one half.
-        rotate_degrees: rotate by an angle drawn evenly from minus to plus this.
+        rotate_degrees: rotate by an angle that is uniform between minus and plus this many degrees.
     """
 
     flip: bool = True
@@ -34,14 +34,14 @@ class Augmentation:
             raise UserError(f"rotate_degrees must be from 0 to 180; got {self.rotate_degrees}.")
 
     def sample_parameters(self, ids: Int[Tensor, " batch"], *, seed: int, epoch: int) -> tuple[Flips, Angles]:
-        """Whether each clip is mirrored and by how many radians it is turned (counter-clockwise)."""
+        """Whether each clip is mirrored, and its angle of rotation in radians (counter-clockwise)."""
         numbers = torch.from_numpy(uniforms(AUGMENT, seed, epoch, ids.cpu().numpy(), 2))
         flips = (numbers[:, 0] < 0.5) & self.flip
         angles = torch.deg2rad((2 * numbers[:, 1] - 1) * self.rotate_degrees)
         return flips.to(ids.device), angles.float().to(ids.device)
 
     def __call__(self, batch: Batch, *, seed: int, epoch: int, joint_pairs: Sequence[tuple[int, int]] = ()) -> Batch:
-        """The batch with every clip augmented by its own draw; frames are float in [-1, 1] already."""
+        """The batch with each clip augmented by its own random parameters; its frames are float in [-1, 1]."""
         flips, angles = self.sample_parameters(batch.ids, seed=seed, epoch=epoch)
         if self.flip:
             batch = flip(batch, flips, joint_pairs)
@@ -49,7 +49,7 @@ class Augmentation:
 
 
 def flip(batch: Batch, flips: Flips, joint_pairs: Sequence[tuple[int, int]] = ()) -> Batch:
-    """Mirror the chosen clips left to right; a left joint becomes a right one (`joint_pairs` names them by number)."""
+    """Mirror the chosen clips left to right; the joints of each of the `joint_pairs` (left, right) are swapped."""
     choice, clip = flips[:, None, None, None, None], _pictures(batch)
     clip = clip._replace(frames=torch.where(choice, clip.frames.flip(-1), clip.frames))
     if isinstance(clip, KeypointClip):
@@ -66,7 +66,7 @@ def flip(batch: Batch, flips: Flips, joint_pairs: Sequence[tuple[int, int]] = ()
 
 
 def rotate(batch: Batch, angles: Angles) -> Batch:
-    """Turn each clip about its centre by its angle (radians, counter-clockwise), bilinear, black beyond the border."""
+    """Rotate each clip about its centre by its angle (radians, counter-clockwise), bilinear, black beyond the border."""
     clip = _pictures(batch)
     height, width = clip.frames.shape[-2:]
     cos, sin = angles.cos(), angles.sin()
@@ -79,14 +79,14 @@ def rotate(batch: Batch, angles: Angles) -> Batch:
         clip = clip._replace(keypoints=torch.einsum("bij,btkj->btki", forward, clip.keypoints))
     valid = batch.valid
     if valid is not None:
-        # a pixel is valid when all that it was blended from is
+        # a pixel is valid when all pixels that it is interpolated from are
         valid = _sample(valid.to(clip.frames.dtype), inverse) > 1 - 1e-3
     return batch._replace(clip=clip, valid=valid)
 
 
 def _pictures(batch: Batch) -> VideoClip | KeypointClip:
     if isinstance(batch.clip, Trajectory):
-        raise UserError("A Trajectory has no pixels to mirror or turn; set `augmentation: null`.")
+        raise UserError("A Trajectory has no pixels to mirror or rotate; set `augmentation: null`.")
     return batch.clip
 
 

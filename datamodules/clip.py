@@ -1,4 +1,4 @@
-"""The clip: frames and the times they were taken, the one thing that data sets, systems and metrics all speak."""
+"""The clip: frames and the times they were taken at, the data type that data sets, systems and metrics share."""
 
 from typing import NamedTuple, TypeVar
 
@@ -13,10 +13,10 @@ Times = Float[Tensor, "*batch time"]
 
 
 class VideoClip(NamedTuple):
-    """Frames and the moments they were taken.
+    """Frames and the times they were taken at.
 
-    `frames` are intensities in [-1, 1] (climate fields: standardised, range from the data); on their way from the disk
-    to the device they are uint8. `times` are float32 seconds since the first frame, strictly increasing.
+    `frames` are intensities in [-1, 1] (climate fields: standardised, range from the data), and uint8 on the way from
+    disk to device. `times` are float32 seconds since the first frame, strictly increasing.
     """
 
     frames: Frames
@@ -24,7 +24,7 @@ class VideoClip(NamedTuple):
 
 
 class KeypointClip(NamedTuple):
-    """A clip whose joints (or balls) are known.
+    """A clip with the keypoints of joints (or of balls).
 
     `keypoints` are x then y; -1 and 1 are the centres of the first and the last pixel (align_corners). `confidence` is
     in [0, 1]. `frames` may have zero channels when only the motion exists.
@@ -37,7 +37,7 @@ class KeypointClip(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """A path through a state space without pixels, a pendulum's for example."""
+    """A trajectory in a state space, without pixels; a pendulum's, for example."""
 
     values: Float[Tensor, "*batch time dim"]
     times: Times
@@ -48,10 +48,10 @@ AnySample = TypeVar("AnySample", bound=Sample)
 
 
 class Batch(NamedTuple):
-    """Clips side by side.
+    """A batch of clips.
 
-    `ids` name the sample for ever (see `sample_id`), `labels` are a class or -1, `present` is False where a frame is
-    missing, `valid` is False where a pixel is missing (None when all are there).
+    `ids` are stable sample ids (see `sample_id`), `labels` are class numbers, or -1 for none. `present` is False where
+    a frame is missing; `valid` is False where a pixel is missing, and None when no pixel is.
     """
 
     clip: Sample
@@ -62,13 +62,13 @@ class Batch(NamedTuple):
 
 
 TIME_AXIS = {"frames": -4, "times": -1, "keypoints": -3, "confidence": -2, "values": -2}
-"""Where each field of a sample keeps its time axis, counted from the end, so that batched and single agree."""
+"""The time axis of each field of a sample, counted from the end, so that it is the same with and without a batch."""
 
 _START_BITS = 24
 
 
 def sample_id(source: int, start: int) -> int:
-    """The stable id of the window that begins at frame `start` of the data set's clip number `source`."""
+    """The stable id of the window that starts at frame `start` of the data set's clip number `source`."""
     if not 0 <= start < 2**_START_BITS:
         raise UserError(f"A window must start at a frame from 0 to {2**_START_BITS - 1}; got {start}.")
     return (source << _START_BITS) | start
@@ -80,7 +80,7 @@ def source_of(ids: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
 
 
 def take_times(sample: AnySample, index: Int[Tensor, " k"] | Bool[Tensor, " time"]) -> AnySample:
-    """The sample at some of its moments: every field indexed along its own time axis."""
+    """The sample at some of its times: every field indexed along its own time axis."""
     positions = index.nonzero().flatten() if index.dtype == torch.bool else index
     fields = {
         name: value.index_select(value.ndim + TIME_AXIS[name], positions.to(value.device))
@@ -90,7 +90,7 @@ def take_times(sample: AnySample, index: Int[Tensor, " k"] | Bool[Tensor, " time
 
 
 def check_clip(sample: Sample) -> None:
-    """Raise a ValueError that names the broken rule if a sample does not keep the contract."""
+    """Raise a UserError that names the broken rule if a sample violates the contract."""
     times = sample.times
     if not bool(torch.isfinite(times).all()):
         raise UserError("The times of a clip must be finite; some are NaN or infinite.")
@@ -103,11 +103,11 @@ def check_clip(sample: Sample) -> None:
     for name, value in sample._asdict().items():
         length = value.shape[value.ndim + TIME_AXIS[name]]
         if length != times.shape[-1]:
-            raise UserError(f"`{name}` has {length} moments but `times` has {times.shape[-1]}; they must agree.")
+            raise UserError(f"`{name}` has {length} time steps but `times` has {times.shape[-1]}; they must agree.")
     if isinstance(sample, VideoClip | KeypointClip) and sample.frames.is_floating_point() and sample.frames.numel():
         low, high = (float(x) for x in sample.frames.aminmax())
-        if not (low >= -1 - 1e-3 and high <= 1 + 1e-3):  # written so that NaN is refused too
+        if not (low >= -1 - 1e-3 and high <= 1 + 1e-3):  # written so that NaN fails too
             raise UserError(
-                f"Frames must lie in [-1, 1]; these reach from {low:.4g} to {high:.4g}. "
+                f"Frames must lie in [-1, 1]; these range from {low:.4g} to {high:.4g}. "
                 "Frames in [0, 1] become 2 * x - 1, uint8 frames x / 127.5 - 1."
             )

@@ -31,7 +31,7 @@ def ends(num_frames: int, count: int) -> Mask:
 
 
 def split(sample: AnySample, mask: Mask) -> tuple[AnySample, AnySample]:
-    """The observed and the hidden part of a sample, or of a batch of samples that share the mask."""
+    """The observed frames and the hidden ones of a sample, or of a batch of samples that share the mask."""
     if mask.shape[-1] != sample.times.shape[-1]:
         raise ValueError(f"The mask covers {mask.shape[-1]} frames, the clip has {sample.times.shape[-1]}.")
     return take_times(sample, mask), take_times(sample, ~mask)

@@ -1,4 +1,4 @@
-"""Source: what a ClipDataModule draws its samples from; a store of decoded clips, or a simulation drawn on the fly."""
+"""Source: what a ClipDataModule takes its samples from; a store of decoded clips, or a simulation."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -15,9 +15,9 @@ class Origin(NamedTuple):
     """What a clip was made from: two splits may share neither a name nor a digest."""
 
     name: str
-    """The file, the person or the seed, as a reader would call it."""
+    """The file, the person or the seed, in readable form."""
     digest: str
-    """sha256 of the file; for a simulated clip, anything that only this clip has."""
+    """sha256 of the file; for a simulated clip, any text that is unique to it."""
 
 
 @runtime_checkable
@@ -43,7 +43,7 @@ class Source(Protocol):
         """Seconds since the first frame of clip `index`, one for each of its frames."""
 
     def read(self, clips: Indices, frames: Positions) -> Pixels:
-        """The frames at these positions of these clips: 0 to 255, or in [-1, 1] with NaN where nothing was measured."""
+        """The frames at these positions of these clips: 0 to 255, or in [-1, 1] with NaN where there is no value."""
 
 
 @runtime_checkable

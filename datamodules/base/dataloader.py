@@ -1,4 +1,4 @@
-"""Loading: which clips each process reads in which order, in batches, and the place to take up again after a break."""
+"""Data loading: which clips each process reads, in which order and batches, and where an interrupted run resumes."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,15 +15,15 @@ from datamodules.clip import Batch, KeypointClip, VideoClip, sample_id
 from datamodules.sampling import Sampling
 
 Request = tuple[int, int]
-"""(epoch, index): all that a sample depends on beside the seed. Clip `index % number of clips` is read."""
+"""(epoch, index): with the seed, all that a sample depends on. It is taken from clip `index % number of clips`."""
 
 
 def train_order(count: int, batch_size: int, *, rank: int, world: int, seed: int, epoch: int) -> list[list[int]]:
     """The batches of one process in one epoch of training.
 
-    A permutation of `count` is cut into global batches of `world * batch_size`, and each of those into equal parts: so
-    two processes with batch 4 see together what one with batch 8 sees. The incomplete last batch is left out, which
-    is another set of clips in every epoch.
+    A permutation of `count` is split into global batches of `world * batch_size`, and each of those into equal parts:
+    two processes with batch size 4 together see what one with batch size 8 sees. The incomplete last batch is dropped;
+    its clips differ from epoch to epoch.
     """
     order = permutation(SHUFFLE, seed, epoch, count)
     whole = batch_size * world
@@ -42,10 +42,10 @@ class ClipDataset(Dataset[Batch]):
 
     Args:
         source: where the clips come from.
-        clips: the numbers of the source's clips that are used.
-        sampling: which frames make a sample.
+        clips: the indices of the source's clips that are used.
+        sampling: which frames make up a sample.
         seed: with the request's epoch and index, all that a sample depends on.
-        first_number: added to a clip's number in its id, so that the ids of two splits differ.
+        first_number: added to a clip's index in its id, so that the ids of two splits differ.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ClipDataset(Dataset[Batch]):
         return self.__getitems__([request])
 
     def __getitems__(self, requests: list[Request]) -> Batch:
-        """The batch that these requests make: frames uint8 (measured fields: float32), times float32."""
+        """The batch of these requests: frames uint8 (measured fields: float32), times float32."""
         epoch, indices = requests[0][0], np.array([index for _, index in requests], dtype=np.int64)
         if any(request[0] != epoch for request in requests):
             raise ValueError("The requests of a batch must be of one epoch.")
@@ -106,17 +106,17 @@ class ClipDataset(Dataset[Batch]):
 
 
 class ClipLoader:
-    """The batches of a dataset, epoch by epoch; it remembers its place, so that a broken-off run goes on where it was.
+    """The batches of a dataset, epoch by epoch; its state is saved, so that an interrupted run resumes where it was.
 
-    Not a DataLoader but the owner of one: Lightning replaces the samplers of the DataLoaders it is given (by padding
-    ones in evaluation), and has no reason to look into this.
+    It owns a DataLoader instead of being one: Lightning replaces the samplers of the DataLoaders it is given (by
+    padding samplers in evaluation), and leaves other loaders alone.
 
     Args:
         dataset: where the samples come from.
         order: the batches of an epoch, as indices.
-        epoch: the epoch now, asked when the first batch of an epoch is.
-        num_workers: processes that read ahead; 0 reads in this one, which a memory-mapped store never waits for.
-        pin_memory: put batches where a GPU copies them from without waiting.
+        epoch: returns the current epoch; called when the first batch of an epoch is requested.
+        num_workers: processes that prefetch; 0 reads in this process, which is fast enough for a memory-mapped store.
+        pin_memory: put batches into pinned memory, from which a GPU copies asynchronously.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class ClipLoader:
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=pin_memory,
-            # its own generator: a loader that draws from the global one would move what a resumed run restores
+            # its own generator: one that advanced the global generator would disturb the state a resumed run restores
             generator=torch.Generator(),
         )
 
@@ -149,7 +149,7 @@ class ClipLoader:
         return len(self._order(0))
 
     def __iter__(self) -> Iterator[Batch]:
-        # Runs at the first `next`, when the trainer knows its epoch also after a checkpoint was loaded.
+        # This runs at the first `next`: only then does the trainer know its epoch after loading a checkpoint.
         epoch = self._epoch()
         batches = self._order(epoch)
         resume, self._resume = self._resume, None
@@ -161,16 +161,16 @@ class ClipLoader:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch, and how many of its batches were handed out."""
+        """The epoch, and how many of its batches were yielded."""
         return {"epoch": self._position[0], "batches": self._position[1]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on after the batches that were handed out."""
+        """Resume after the batches that were yielded."""
         self._position = self._resume = (state["epoch"], state["batches"])
 
 
 class _BatchRequests:
-    """The requests that a loader stands at, as the batch sampler of its DataLoader."""
+    """The loader's current requests, as the batch sampler of its DataLoader."""
 
     def __init__(self, owner: ClipLoader) -> None:
         self._owner = owner

@@ -1,20 +1,20 @@
-"""Facts: what a published data set is, in words that `benchmarks list data` prints without importing it."""
+"""Metadata of published data sets, which `benchmarks list data` prints without importing their modules."""
 
 from typing import NamedTuple
 
 
 class Metadata(NamedTuple):
-    """One row of the table of data sets. Written as constants, because the list is read from the source alone."""
+    """One row of the table of data sets. Its values are constants, because the list is read from the source code."""
 
     source: str
-    """Where it comes from."""
+    """Where the data are available."""
     licence: str
-    """On what terms."""
+    """Terms of use."""
     citation: str
-    """Authors, title, place, year."""
+    """Authors, title, venue, year."""
     splits: str
-    """Of each paper that uses it."""
+    """The splits of each paper that uses the data."""
     rate: str
     """Frames per second and size of a frame, as published."""
     checksum: str
-    """Whether the owner publishes one, or it is noted at the first sight."""
+    """Whether the owner publishes one; otherwise the sha256 is recorded when an archive is first read."""

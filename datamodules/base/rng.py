@@ -1,10 +1,10 @@
-"""Draws: random numbers that are pure functions of (purpose, seed, epoch, index), whatever the order or the process."""
+"""Random numbers as pure functions of (purpose, seed, epoch, index), whatever the order or the process."""
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt64
 
 SHUFFLE, WINDOW_START, FRAME_CHOICE, MISSING_FRAMES, AUGMENT, SCENE, MISSING_PIXELS = range(7)
-"""What numbers are drawn for: no two purposes share a number."""
+"""The purposes of random numbers: no two purposes share a number."""
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -36,7 +36,8 @@ def uniforms(
 def philox(a: Words, b: Words, c: Words, d: Words, *, seed: int) -> tuple[Words, Words, Words, Words]:
     """Philox-4x32-10 (Salmon et al., SC 2011) of counters of four 32-bit words, which broadcast.
 
-    numpy's own Philox is one generator for each stream, 20 microseconds to make; this one draws for a batch at once.
+    numpy's own Philox needs one generator for each stream, which takes 20 microseconds to construct; this function
+    computes the numbers of a batch at once.
     """
     a, b, c, d = (np.asarray(word, dtype=np.uint64) for word in np.broadcast_arrays(a, b, c, d))
     keys = [seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF]

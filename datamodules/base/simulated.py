@@ -1,4 +1,4 @@
-"""Simulated data: clips that seeds stand for; nothing is downloaded or prepared."""
+"""Simulated data: one clip for each seed; nothing is downloaded or prepared."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -13,14 +13,14 @@ from datamodules.base.module import SPLITS, ClipDataModule, Split
 
 
 class SimulatedSource(ABC):
-    """Clips of one split that are simulated, one for each seed; they have one length and the same times.
+    """The simulated clips of one split, one for each seed; all have the same times.
 
     Args:
-        version: of the simulation; to be raised when a clip of the same seed comes out different.
-        seeds: one for each clip; all that a clip depends on beside the settings.
+        version: of the simulation; raise it when the clip of a seed changes.
+        seeds: one for each clip; with the settings, all that a clip depends on.
         times: of the frames, in seconds since the first.
         size: height and width in pixels.
-        settings: whatever else decides the clips.
+        settings: everything else that the clips depend on.
     """
 
     channels: int
@@ -47,7 +47,7 @@ class SimulatedSource(ABC):
         return [Origin(f"seed {seed}", str(seed)) for seed in self._seeds]
 
     def labels(self) -> Int64[np.ndarray, " clips"]:
-        """No classes, unless the simulation has some."""
+        """-1, unless the simulation has classes."""
         return np.full(len(self), -1, dtype=np.int64)
 
     def times(self, index: int) -> Float64[np.ndarray, " length"]:
@@ -63,14 +63,14 @@ class SimulatedDataModule(ClipDataModule, ABC):
     """Clips that are simulated when a split is opened.
 
     Args:
-        clips: how many to train, validate and test on, all of different seeds.
+        clips: how many clips train, val and test have, all of different seeds.
         length: frames of each clip.
         size: height and width in pixels.
         loading: see `ClipDataModule`.
     """
 
     first_seeds: ClassVar[Mapping[Split, int]] = {"train": 0, "val": 1_000_000, "test": 2_000_000}
-    """Where the seeds of each split begin."""
+    """The first seed of each split."""
 
     def __init__(self, *, clips: tuple[int, int, int], length: int, size: tuple[int, int], **loading: Any) -> None:
         super().__init__(**loading)
@@ -84,7 +84,7 @@ class SimulatedDataModule(ClipDataModule, ABC):
         return self._size
 
     def prepare_data(self) -> None:
-        """Nothing: the clips are simulated when a split is opened."""
+        """No-op: the clips are simulated when a split is opened."""
 
     def seeds(self, split: Split) -> range:
         """The seeds of a split's clips."""

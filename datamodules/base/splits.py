@@ -1,4 +1,4 @@
-"""Splits: which stored clips are trained on, validated on and tested on, and whether they are as many as published."""
+"""Splits: which stored clips belong to train, val and test, and a check against the published sizes."""
 
 import hashlib
 import warnings
@@ -13,11 +13,12 @@ Splits = Mapping[Split, Sequence[ClipView]]
 
 
 def by_side(sides: Sequence[str], store: ClipStore, val_share: float, val_seed: int) -> Splits:
-    """The clips whose side is "train" and those whose side is "test"; validation is carved out of the former.
+    """The clips whose side is "train" and those whose side is "test"; validation clips are held out from the former.
 
     Args:
-        sides: of each clip of the store, as the owner's folders, lists or labels say; another word leaves it out.
-        store: what the splits are made of.
+        sides: "train" or "test" for each clip of the store, as in the owner's folders, lists or labels; any other word
+            leaves the clip out.
+        store: the store that holds the clips.
         val_share: see `hold_out`.
         val_seed: see `hold_out`.
     """
@@ -29,7 +30,7 @@ def by_side(sides: Sequence[str], store: ClipStore, val_share: float, val_seed: 
 def hold_out(
     views: Sequence[ClipView], share: float, seed: int, names: Sequence[str]
 ) -> tuple[list[ClipView], list[ClipView]]:
-    """Train and val: `share` of the pieces by a hash of their names, so that the choice depends on no order."""
+    """Train and val: the share of the views goes to val, chosen by a hash of their names, not by their order."""
     if not 0 <= share < 1:
         raise UserError(f"val_share must be from 0 to below 1; got {share}.")
     order = sorted(views, key=lambda view: hashlib.sha256(f"{seed} {names[view.clip]}".encode()).digest())
@@ -38,7 +39,7 @@ def hold_out(
 
 
 def check_sizes(name: str, found: Mapping[str, int], published: Mapping[str, int]) -> None:
-    """Warn where the splits have not the published sizes."""
+    """Warn if a split has another size than published."""
     wrong = [
         f"{found.get(split, 0)} {split} clips where {published[split]} were published"
         for split in SPLITS
