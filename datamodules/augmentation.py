@@ -66,7 +66,7 @@ def flip(batch: Batch, flips: Flips, joint_pairs: Sequence[tuple[int, int]] = ()
 
 
 def rotate(batch: Batch, angles: Angles) -> Batch:
-    """Rotate each clip about its centre by its angle (radians, counter-clockwise), bilinear, black beyond the border."""
+    """Rotate each clip about its centre (radians, counter-clockwise), bilinear, black outside the frame."""
     clip = _pictures(batch)
     height, width = clip.frames.shape[-2:]
     cos, sin = angles.cos(), angles.sin()

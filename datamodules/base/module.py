@@ -1,4 +1,4 @@
-"""ClipDataModule: what every data set shares; splits proven disjoint, loaders, frames made floats and augmented."""
+"""ClipDataModule: the base of all data sets; disjoint splits, loaders, conversion to floats and augmentation."""
 
 import hashlib
 import os
@@ -25,29 +25,30 @@ _FIRST_NUMBER = {"train": 0, "val": 1 << 22, "test": 2 << 22}
 
 
 class ClipDataModule(LightningDataModule, ABC):
-    """The clips of a data set, as Lightning asks for them.
+    """The clips of a data set, as a LightningDataModule.
 
-    A subclass says `name`, `channels`, `size`, `prepare_data` and `open`.
+    A subclass defines `name`, `channels`, `size`, `prepare_data` and `open`.
 
     Args:
-        sampling: which frames make a training sample.
-        eval_sampling: which frames make a val, test or predict sample; None takes that of training. There is one sample
-            per clip, the same in every epoch; Vid-ODE's papers' protocol is `start: first`.
+        sampling: which frames make up a training sample.
+        eval_sampling: which frames make up a val, test or predict sample; None is that of training. There is one
+            sample per clip, the same in every epoch; Vid-ODE's protocol is `start: first`.
         batch_size: clips per process and step.
-        eval_batch_size: the same in val, test and predict; None takes that of training.
+        eval_batch_size: the same in val, test and predict; None is that of training.
         augmentation: of training clips only; None for none.
         seed: with the epoch and the index, all that the samples, their order and their augmentation depend on.
-        num_workers: processes that read ahead; 0 reads in the main one, which a memory-mapped store does at full speed.
-        root: where prepared data lie; None is `$CHRONOREEL_DATA`, or `data`.
+        num_workers: processes that prefetch; 0 reads in the main process, which is fast enough for a memory-mapped
+            store.
+        root: the folder of prepared data; None is `$CHRONOREEL_DATA`, or `data`.
         windows_per_clip: how many samples of each clip an epoch of training has.
-        short_clips: raise when a clip is shorter than a sample, or exclude such clips by name.
-        joint_pairs: (left, right) keypoints that change places when a clip is mirrored.
-        test_split: the split whose clips the test shows. `train` is for papers that hold nothing out (MODE-GAN compares
-            what it generates with what it was trained on); the id of the data in the record then says so.
+        short_clips: raise an error if a clip is shorter than a sample, or exclude such clips with a warning.
+        joint_pairs: (left, right) keypoints that are swapped when a clip is mirrored.
+        test_split: the split that tests evaluate on. `train` is for papers that hold nothing out (MODE-GAN compares
+            generated clips with its training clips); the id of the data in the record then contains `train`.
     """
 
     name: str
-    """How records and folders call the data set: a class attribute of every data set."""
+    """The data set's name in records and folders: a class attribute of every data set."""
 
     def __init__(
         self,
@@ -83,8 +84,8 @@ class ClipDataModule(LightningDataModule, ABC):
         self.test_split: Split = test_split
         if test_split == "train" and self.eval_sampling.span > sampling.span:
             raise UserError(
-                "The test shows the training clips (`test_split: train`), so its samples must not reach over more frames "
-                f"than the training's: {self.eval_sampling.span} against {sampling.span}. Shorten `eval_sampling`."
+                "With `test_split: train`, test samples must not span more frames than training samples: "
+                f"{self.eval_sampling.span} against {sampling.span}. Shorten `eval_sampling`."
             )
         self._sources: dict[Split, Source] = {}
         self._used: dict[Split, Int64[np.ndarray, " used"]] = {}
@@ -92,23 +93,23 @@ class ClipDataModule(LightningDataModule, ABC):
     @property
     @abstractmethod
     def channels(self) -> int:
-        """1 for grey, 3 for colour; known before any data are."""
+        """1 for grey, 3 for colour; known before the data are prepared."""
 
     @property
     @abstractmethod
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels; known before any data are."""
+        """Height and width in pixels; known before the data are prepared."""
 
     @abstractmethod
     def prepare_data(self) -> None:
-        """Make the data ready under `root`, once, in one process; at once when they are."""
+        """Prepare the data under `root`, once, in one process; returns immediately if they are prepared."""
 
     @abstractmethod
     def open(self, split: Split) -> Source:
-        """The clips of a split; it may have none."""
+        """The clips of a split, which may be empty."""
 
     def setup(self, stage: str | None = None) -> None:
-        """Open all splits, prove that they share no clip, and find the clips that are long enough.
+        """Open all splits, check that they share no clip, and find the clips that are long enough.
 
         Raises:
             UserError: if two splits share an origin, or a clip is too short and `short_clips` is "raise".
@@ -126,12 +127,11 @@ class ClipDataModule(LightningDataModule, ABC):
         return self._sources[split]
 
     def dataset(self, split: Split, *, evaluated: bool = False) -> ClipDataset:
-        """The samples of a split; `evaluated` are the training clips as an evaluation sees them."""
+        """The samples of a split; with `evaluated`, training clips are sampled by `eval_sampling`."""
         source = self.source(split)
         if not len(self._used[split]):
             raise UserError(
-                f"{self.name} has no {split} clips. Give it some, or leave the stage out "
-                f"(`--trainer.limit_{split}_batches=0`)."
+                f"{self.name} has no {split} clips. Add some, or skip the stage (`--trainer.limit_{split}_batches=0`)."
             )
         sampling = self.sampling if split == "train" and not evaluated else self.eval_sampling
         return ClipDataset(source, self._used[split], sampling, seed=self.seed, first_number=_FIRST_NUMBER[split])
@@ -139,7 +139,7 @@ class ClipDataModule(LightningDataModule, ABC):
     def data_id(self, split: Split) -> str:
         """A readable name and a short hash of the content, for records: equal ids mean equal clips.
 
-        That of `test` names the split that the test shows.
+        That of `test` is the id of `test_split`.
         """
         split = self.test_split if split == "test" else split
         source = self.source(split)
@@ -147,7 +147,7 @@ class ClipDataModule(LightningDataModule, ABC):
         return f"{self.name}-{side_of(self.size)}px-{self.channels}ch-{split}-{content}"
 
     def train_dataloader(self) -> ClipLoader:
-        """Shuffled, the incomplete last batch left out; with `overfit_batches` the same batches in every epoch."""
+        """Shuffled, without the incomplete last batch; with `overfit_batches` the same batches in every epoch."""
         dataset = self.dataset("train")
         rank, world = self._rank_and_world_size()
         count = len(dataset) * self.windows_per_clip
@@ -163,19 +163,19 @@ class ClipDataModule(LightningDataModule, ABC):
         return self._loader(dataset, order, self._epoch)
 
     def val_dataloader(self) -> ClipLoader:
-        """Every val clip once over all processes."""
+        """Every val clip once, distributed over all processes."""
         return self._eval_loader("val")
 
     def test_dataloader(self) -> ClipLoader:
-        """Every test clip once over all processes."""
+        """Every test clip once, distributed over all processes."""
         return self._eval_loader(self.test_split)
 
     def predict_dataloader(self) -> ClipLoader:
-        """Every test clip once over all processes."""
+        """Every test clip once, distributed over all processes."""
         return self._eval_loader(self.test_split)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """On the device: uint8 frames become floats in [-1, 1]; in training they are augmented."""
+        """On the device: uint8 frames become floats in [-1, 1], and training clips are augmented."""
         batch = normalise(batch)
         if self.augmentation is None or self.trainer is None or not self.trainer.training:
             return batch
@@ -185,10 +185,10 @@ class ClipDataModule(LightningDataModule, ABC):
         dataset = self.dataset(split, evaluated=True)
         rank, world = self._rank_and_world_size()
         if len(dataset) < world:
-            # Lightning leaves a process without a batch out of the stage, and the others wait for its metrics for ever
+            # in Lightning a process without a batch skips the stage, and the others wait for its metrics for ever
             raise UserError(
-                f"{self.name} has {len(dataset)} {split} clips, fewer than the {world} processes, and none is read "
-                f"twice. Evaluate on at most {len(dataset)} (`--trainer.devices={len(dataset)}`)."
+                f"{self.name} has {len(dataset)} {split} clips, but each of the {world} processes needs one of its "
+                f"own. Evaluate on at most {len(dataset)} (`--trainer.devices={len(dataset)}`)."
             )
 
         def order(epoch: int) -> list[list[int]]:
@@ -221,7 +221,7 @@ class ClipDataModule(LightningDataModule, ABC):
             )
             if self.short_clips == "raise":
                 raise UserError(
-                    f"{rule} that {sampling} reaches over: {listed}. Sample fewer frames, "
+                    f"{rule} that {sampling} spans: {listed}. Sample fewer frames, "
                     "or leave such clips out with `short_clips: exclude`."
                 )
             warnings.warn(f"{rule} of a sample and are left out: {listed}.", stacklevel=2)
@@ -229,7 +229,7 @@ class ClipDataModule(LightningDataModule, ABC):
 
 
 def shape_of(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width, of a side or of both.
+    """Height and width of a frame, from the side of a square or from both.
 
     Raises:
         UserError: if one is below 1.
@@ -241,7 +241,7 @@ def shape_of(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def side_of(shape: tuple[int, int]) -> str:
-    """A shape as names of folders and data have it: 64 for a square, else 60x80."""
+    """A frame's size as in names of folders and data: 64 for a square, else 60x80."""
     height, width = shape
     return str(height) if height == width else f"{height}x{width}"
 
@@ -255,7 +255,7 @@ def normalise(batch: Batch) -> Batch:
 
 
 def check_disjoint(sources: dict[Split, Source]) -> None:
-    """Raise a ValueError that names the clip if two splits share one, by name or by content."""
+    """Raise a UserError that names the clip if two splits share one, by name or by content."""
     seen: dict[str, tuple[Split, str]] = {}
     for split, source in sources.items():
         for origin in source.origins():
@@ -265,5 +265,5 @@ def check_disjoint(sources: dict[Split, Source]) -> None:
                     same = "is in both" if name == origin.name else f"and {name} have the same content"
                     raise UserError(
                         f"The {other} and {split} splits must share no clip, but {origin.name} {same}. "
-                        "Numbers measured like that would be false; take it out of one of them."
+                        "Remove it from one of them."
                     )
