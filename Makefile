@@ -5,8 +5,8 @@ RESOLUTION ?= highest
 THREADS ?= 1
 WORKERS ?= 2
 BIN := $(VENV)/bin
-# one thread each: the tests are small, and threads that wait for each other cost more than they bring
 TESTS := $(BIN)/python -m pytest -p no:cacheprovider -n $(WORKERS) --dist loadfile
+# one thread each: the tests are small, and threads that wait for each other cost more than they bring
 PYTEST := OMP_NUM_THREADS=1 $(TESTS)
 
 .PHONY: help demo test test-all test-portable test-lowest lint types setup clean

@@ -176,7 +176,8 @@ def carried(old: dict[str, Any], found: Sequence[Mutation], renamed: dict[str, s
     names = {m: words(m.definition, alternatives) for m in found}
     same_name = [m for m, name in names.items() if name == definition]
     same_last = [m for m, name in names.items() if name.rpartition(".")[2] == definition.rpartition(".")[2]]
-    for pool, form in ((same_name, str), (same_name, shape), (same_last, str)):
+    anywhere = found if len(old["statement"]) > 30 else []  # a long statement is known without its definition
+    for pool, form in ((same_name, str), (same_name, shape), (same_last, str), (anywhere, str)):
         same_kind = [m for m in pool if m.kind == old["kind"]]
         fits = [
             m

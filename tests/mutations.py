@@ -88,13 +88,18 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def summarise(mutants: list[dict[str, Any]], before: list[dict[str, Any]]) -> None:
+    """Prints the counts and what was not caught; a timeout decides nothing."""
     print(dict(Counter(entry["outcome"] for entry in mutants)))
-    caught = {entry["name"] for entry in before if entry["outcome"] == "caught"}
+    once = {entry["name"]: entry["outcome"] for entry in before}
+    decided = [entry for entry in mutants if {entry["outcome"], once.get(entry["name"])} <= {"caught", "survived"}]
+    if before:
+        counts = [sum(once[e["name"]] == "caught" for e in decided), sum(e["outcome"] == "caught" for e in decided)]
+        print(f"{len(decided)} decided in both trees: {counts[0]} caught before, {counts[1]} now")
     for entry in mutants:
         if entry["outcome"] == "uncarried":
             print(f"uncarried: {entry['name']}: {entry['reason']}")
         elif entry["outcome"] != "caught":
-            lost = " (caught before)" if entry["name"] in caught else ""
+            lost = " (caught before)" if once.get(entry["name"]) == "caught" else ""
             print(f"{entry['outcome']}{lost}: {entry['file']}:{entry['span'][0]} {entry['before']} -> {entry['after']}")
 
 

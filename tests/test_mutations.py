@@ -93,6 +93,14 @@ def test_a_mutant_without_end_is_a_timeout(tree: Path, tmp_path: Path) -> None:
     assert mutants["datamodules.limits:Range.untested:operator:0"]["outcome"] == "timeout"
 
 
+def test_what_is_caught_no_longer_is_said(tree: Path, tmp_path: Path) -> None:
+    run(tree, tmp_path / "before.json", "--count=60")
+    (tree / "tests" / "test_limits.py").write_text(TEST.replace("[0, 2]", "[0, 2] or True"))
+    _, output = run(tree, tmp_path / "after.json", f"--carry={tmp_path / 'before.json'}")
+    assert "7 decided in both trees: 4 caught before, 2 now" in output
+    assert "survived (caught before): datamodules/limits.py:13 max(x, self.low) -> (min(x, self.low))" in output
+
+
 def test_texts_errors_annotations_and_code_for_checkers_are_left_alone(tree: Path) -> None:
     found = find(tree)
     assert not [mutation for mutation in found if "7" in mutation.before or mutation.definition == "LIMIT"]
@@ -130,6 +138,15 @@ def test_a_mutation_is_carried_over_a_move_and_names_that_change(tree: Path, tmp
     assert isinstance(became, Mutation)
     assert became.name == "datamodules.bounds:Interval.clamp:minmax:2"
     assert became.after == "(min(value, self.low))"
+
+
+def test_a_mutation_is_carried_into_a_function_of_another_name_by_a_long_statement(tree: Path, tmp_path: Path) -> None:
+    wordy = SOURCE.replace("return x + 1", "return self.limited(x) + self.limited(x) + 1")
+    (tree / "datamodules" / "limits.py").write_text(wordy)
+    found = find(write(tmp_path / "other", wordy.replace("untested", "twice")))
+    became = carried(old(tree, "constant", "Range.untested"), found, {})
+    assert isinstance(became, Mutation)
+    assert became.definition == "Range.twice"
 
 
 def test_a_mutation_that_is_gone_says_why(tree: Path, tmp_path: Path) -> None:
