@@ -276,7 +276,7 @@ def tiny(value: Any) -> Any:
     if "class_path" not in value:
         return {key: part for key, one in value.items() if (part := tiny(one))}
     parts = {key: tiny(one) for key, one in value.get("init_args", {}).items() if isinstance(one, dict)}
-    arguments = parts | TINY.get(value["class_path"].rsplit(".", 1)[1], {})
+    arguments = parts | TINY.get(value["class_path"].rpartition(".")[2], {})
     return (
         {"class_path": value["class_path"], "init_args": arguments}
         if arguments

@@ -178,7 +178,7 @@ def test_a_table_and_a_figure_are_run_by_the_command(tmp_path: Path, monkeypatch
     for row in spec["rows"]:
         row["overrides"] = [*row.get("overrides", []), *few[: 4 if "blend" not in row["label"] else 3]]
     files = run(spec, "inbetweening_moving_shapes", tmp_path)
-    assert len(files) == 6
+    assert len(files) == 2 * len(spec["rows"])
     assert "inbetweening-s0.png" in files
     records = {record.row: record for record in read_records(tmp_path / "results").values()}
     assert set(records) == {row["label"] for row in spec["rows"]}

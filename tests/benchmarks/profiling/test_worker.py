@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from benchmarks.cli import benchmarks
+from benchmarks.config.resolve import resolve
 from benchmarks.profiling.worker import _batch, _learned, _rate, _rendered, _sampling, _shape
 from datamodules.clip import KeypointClip, Trajectory, VideoClip, check_clip
 from datamodules.sampling import Regular
@@ -95,8 +97,14 @@ def test_a_generator_of_one_size_is_asked_for_that_size() -> None:
 )
 def test_both_stages_have_their_speed_measured(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--steps", "1", "--threads", "1", "--batch-size", "1", "--no-data", "--json", str(tmp_path / "x.json")]
+    path = Path(f"configs/experiment/generate_{name.removesuffix('_rnn')}.yaml")
+    if name.endswith("_rnn"):
+        option = "model.init_args.generator.init_args.dynamics=configs/model/dynamics/pendulum_rnn.yaml"
+        config = resolve([path], [option])
+        path = tmp_path / "rnn.yaml"
+        path.write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit) as stop:
-        benchmarks(["speed", f"configs/experiment/generate_{name}.yaml", *words])
+        benchmarks(["speed", str(path), *words])
     assert stop.value.code == 0
     said = capsys.readouterr().out
     assert "train" in said

@@ -136,7 +136,7 @@ def test_figures_are_drawn_when_the_rows_are_done(run: Run, capfd: pytest.Captur
 def test_a_gallery_needs_a_figure_and_a_figure_must_be_one(run: Run) -> None:
     with pytest.raises(UserError, match="A gallery needs the key 'figure'"):
         read_benchmark(write(BENCHMARK + "kind: gallery\n"))
-    with pytest.raises(UserError, match="No figure can be made of"):
+    with pytest.raises(UserError, match="Predict is no Figure"):
         build_figure({"class_path": "benchmarks.evaluation.tasks.Predict"})
     assert isinstance(build_figure({"class_path": f"{__name__}.Names"}), Names)
 
