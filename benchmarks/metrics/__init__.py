@@ -1,1 +1,1 @@
-"""Metrics: each an update, a compute and the direction in which better lies."""
+"""Metrics: update, compute, and the direction in which better lies."""

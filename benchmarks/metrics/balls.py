@@ -1,4 +1,4 @@
-"""Ball-position error: how far from their true places the balls of an answered frame are, in pixels."""
+"""Ball-position error: the distance between predicted and true ball centres, in pixels."""
 
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,25 +15,25 @@ Images = Float[Tensor, "frame height width"]
 Centres = Float[Tensor, "frame ball 2"]
 
 _CELLS, _CELLS_CPU = 1 << 22, 1 << 15
-"""Pixels that are worked on at once; on a CPU what its cache holds."""
+"""Pixels processed at once; on a CPU as many as its cache holds."""
 _ITERATIONS = 10
 _CLOSE = 1e-3
-"""The refinement of a frame ends when no ball moves further than this, in pixels."""
+"""The refinement of a frame stops when no ball moves further than this, in pixels."""
 _REACH = 1.5
-"""How far, in pixels, the refinement may move a ball from the pixel where it was found."""
+"""The largest distance, in pixels, between a refined centre and the pixel where the ball was found."""
 
 
 class BallPositionError(ReferenceMetric):
-    """The mean distance, in pixels, between the balls of an answer and the true ones, each true ball matched with one.
+    """The mean distance, in pixels, between predicted and true ball centres, matched one to one.
 
-    Balls are found one after another where the frame looks most like a ball, exp(-(d / radius)^8) at distance d from
-    its centre, and then moved together, below a pixel, to where all of them explain the frame best. The matching is the
-    one with the smallest sum of distances. A ball that cannot be seen is taken to be in the middle of the frame, the
-    guess of one who knows nothing; so a black video gets that guess's error, not a small one.
+    Balls are found one after another by template matching with the profile exp(-(d / radius)^8) at distance d from the
+    centre; all centres of a frame are then refined jointly to subpixel accuracy by least squares. The matching
+    minimises the sum of distances. An invisible ball is placed at the centre of the frame, so that a black video gets
+    the error of that uninformed guess.
 
     Args:
-        radius: of a ball in pixels; 1.2 in a box of 10 that is shown on 32 pixels.
-        visible: the share of a whole ball's brightness below which a ball cannot be seen.
+        radius: of a ball in pixels; 1.2 in a box of width 10 that is rendered at 32 pixels.
+        visible: the fraction of a full ball's brightness below which a ball counts as invisible.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
@@ -50,13 +50,15 @@ class BallPositionError(ReferenceMetric):
 
     @property
     def protocol(self) -> dict[str, str | float]:
-        """What a ball is taken to be."""
+        """The ball template."""
         return {"radius": self.radius, "visible": self.visible}
 
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
         """The mean over balls for each frame."""
         if not isinstance(target, KeypointClip):
-            raise UserError(f"{self.name} needs the true centres; the target is a {type(target).__name__}.")
+            raise UserError(
+                f"{self.name} needs the true centres: a KeypointClip as target; got a {type(target).__name__}."
+            )
         images = ((sample.frames.double() + 1) / 2).mean(-3).flatten(0, 1)  # type: ignore[union-attr]
         height, width = images.shape[-2:]
         span = torch.tensor([width - 1, height - 1], dtype=torch.float64, device=images.device)
@@ -72,25 +74,22 @@ class BallPositionError(ReferenceMetric):
 
 
 class Balls(NamedTuple):
-    """Where balls were found, x then y in pixels, and how bright each is: 1 for a whole ball."""
+    """Centres of the balls found (x, then y, in pixels) and their brightness: 1 for a full ball."""
 
     centres: Centres
     brightness: Float[Tensor, "frame ball"]
 
 
 def find_balls(images: Images, count: int, radius: float) -> Balls:
-    """The `count` most ball-like places of each image with intensities in [0, 1], brightest first.
+    """The `count` most ball-like spots of each image with intensities in [0, 1], brightest first.
 
-    Matching pursuit: the best place by cross-correlation with a ball, divided by the ball's own energy; that ball is
-    taken away with its brightness, and so on. `_refine` then fits all centres and brightnesses together.
+    Matching pursuit: find the maximum of the cross-correlation with a ball, normalised by the ball's energy, subtract
+    that ball with its brightness, and repeat. `_refine` then fits all centres and brightnesses jointly.
     """
     height, width = images.shape[-2:]
     y, x = (torch.arange(n, dtype=images.dtype, device=images.device) for n in (height, width))
     reach = int(1.5 * radius) + 1  # a ball's brightness is 1e-11 there
-    shape = (
-        height + 2 * reach,
-        width + 2 * reach,
-    )  # so that the transform's period brings nothing in from the other side
+    shape = (height + 2 * reach, width + 2 * reach)  # padded, so that the periodic transform does not wrap around
     offsets = [torch.fft.fftfreq(n, 1 / n, dtype=images.dtype, device=images.device) for n in shape]
     ball = _profile(offsets[1] ** 2 + offsets[0][:, None] ** 2, radius)
     energy = ball.square().sum()
@@ -110,7 +109,7 @@ def find_balls(images: Images, count: int, radius: float) -> Balls:
 
 
 def _refine(images: Images, start: Centres, brightness: Float[Tensor, "frame ball"], radius: float) -> Centres:
-    """Damped least squares for all balls of a frame together, so that balls that touch do not pull at each other."""
+    """Damped least squares, jointly for all balls of a frame, so that touching balls do not bias each other."""
     frames, count = brightness.shape
     height, width = images.shape[-2:]
     y, x = (torch.arange(n, dtype=images.dtype, device=images.device) for n in (height, width))
@@ -125,7 +124,7 @@ def _refine(images: Images, start: Centres, brightness: Float[Tensor, "frame bal
         cube = square * square * square
         ball = (cube * square).neg_().exp_()
         model = brightness[..., None, None] * ball
-        slope = model * cube * (8 / radius**2)  # the model's derivative by the centre, but for the offset
+        slope = model * cube * (8 / radius**2)  # derivative of the model with respect to the centre, without the offset
         error = images - model.sum(1)
         loss = error.square().sum((1, 2))
         better = loss < lowest
@@ -133,7 +132,7 @@ def _refine(images: Images, start: Centres, brightness: Float[Tensor, "frame bal
         jacobian = torch.stack([ball, slope * to_x, slope * to_y], 2).flatten(1, 2).flatten(2)
         normal = jacobian @ jacobian.mT + damping
         step = torch.linalg.solve(normal, (jacobian @ error.flatten(1)[..., None])[..., 0]).reshape(frames, count, 3)
-        moving = moving & (step[..., 1:].abs().amax((1, 2)) >= _CLOSE)  # a frame's answer depends on no other frame
+        moving = moving & (step[..., 1:].abs().amax((1, 2)) >= _CLOSE)  # a frame's result depends on no other frame
         if not bool(moving.any()):
             break
         step = torch.where(moving[:, None, None], step, 0.0)

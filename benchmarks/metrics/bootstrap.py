@@ -18,11 +18,10 @@ def bootstrap_mean(
     coverage: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """The interval of `finish(mean of values)` over resampled sources; None for a single source.
+    """The percentile interval of `finish(mean of values)` over resampled sources; None for a single source.
 
-    Windows of one video are not independent, so whole videos are drawn, with all their windows (Davison and Hinkley,
-    1997, Sec. 3.8). The same values give the same interval for ever: the draws depend on `seed` and the number of
-    sources alone.
+    Windows of one video are not independent, so whole videos are resampled, with all their windows (Davison and
+    Hinkley, 1997, Sec. 3.8). Deterministic: the resamples depend on `seed` and the number of sources only.
     """
     _, index = sources.unique(return_inverse=True)
     count = int(index.max()) + 1 if len(index) else 0

@@ -1,4 +1,4 @@
-"""Metrics of measured fields: on min-max images as Vid-ODE prints them, and in a variable's own unit without gaps."""
+"""Metrics of climate fields: on min-max scaled images as in Vid-ODE, and in physical units over measured pixels."""
 
 from typing import ClassVar
 
@@ -10,9 +10,9 @@ from datamodules.clip import Sample
 
 
 class MinMaxError(ReferenceMetric):
-    """The mean squared error of min-max images (0 to 1), times 1,000: the unit of Vid-ODE's Table 5 (MSE, x 1e-3).
+    """The mean squared error of min-max scaled images (0 to 1), times 1,000: the unit of Vid-ODE's Table 5 (MSE, 1e-3).
 
-    Where nothing was measured the answer counts as right, over all pixels alike; the paper's fields have no gaps.
+    Averages over all pixels; missing ones count with error 0. The paper's fields have no gaps.
     """
 
     name: ClassVar[str] = "mse_minmax_e3"
@@ -24,17 +24,17 @@ class MinMaxError(ReferenceMetric):
 
 
 class FieldError(ReferenceMetric):
-    """The root mean squared error of one variable in its own unit, over the places where it was measured.
+    """The root mean squared error of one variable in physical units, over the pixels where it was measured.
 
-    A place without a measurement is exactly 0 in all channels (`datamodules.base.gridded`); it counts neither way. A
-    frame without any measurement has no error.
+    A missing pixel is exactly 0 in all channels (`datamodules.base.gridded`) and is left out. A frame without any
+    measurement has error 0.
 
     Args:
-        variable: its name, for the table.
-        channel: which it is.
-        low: what -1 stands for, as the data's `bounds` say.
-        high: what 1 stands for.
-        unit: for the protocol.
+        variable: its name in tables.
+        channel: its index among the data's channels.
+        low: the physical value of -1, from the data's `bounds`.
+        high: the physical value of 1.
+        unit: the physical unit, for the protocol.
     """
 
     higher_is_better: bool = False
@@ -49,7 +49,7 @@ class FieldError(ReferenceMetric):
 
     @property
     def name(self) -> str:
-        """Says the variable."""
+        """`rmse_` and the variable."""
         return f"rmse_{self.variable}"
 
     @property
@@ -58,7 +58,7 @@ class FieldError(ReferenceMetric):
         return {"low": self.low, "high": self.high, "unit": self.unit}
 
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
-        """The root of the mean over the measured places of each frame."""
+        """The root of the mean over the measured pixels of each frame."""
         prediction, reference = sample.frames.double(), target.frames.double()  # type: ignore[union-attr]
         if self.channel >= reference.shape[2]:
             raise UserError(f"{self.variable} is channel {self.channel}, but the data have {reference.shape[2]}.")

@@ -1,4 +1,4 @@
-"""Metrics made of kept features: what they share, from the network to the interval."""
+"""Metrics of features: extraction with a network, kept rows per clip, and intervals for statistics of two sets."""
 
 from abc import ABC, abstractmethod
 from math import isfinite
@@ -22,22 +22,22 @@ Side = Literal["prediction", "target"]
 Features = Float[Tensor, "_row _width"]
 
 _SEEN = WeakTensorKeyDictionary()
-"""The features of frames that are still in use, so that metrics which look through one network do so once."""
+"""Features of frame tensors that are still alive, so that metrics with the same network extract them once."""
 
 
 class FeatureMetric(GatheredMetric, ABC):
-    """Keeps a row of features for each clip and side.
+    """Keeps one row of features for each clip and side.
 
     Args:
         measure: the first part of the metric's name.
-        network: what makes the features; None: I3D's logits.
-        sides: whose features are looked at.
-        frames: how many frames the clips must have.
-        repeated: what counts of a clip that comes several times; see `GatheredMetric`.
-        each_frame: whether the network looks at every frame alone; a row then holds the features of all frames.
-        suffix: the last part of the metric's name, for a setting that is not the usual one.
-        start: look at `frames` frames from this one on, of answers that may be longer: the quality at a horizon, which
-            the name then says (`fvd_16f_i3d_logits_from48`). None: answers have just `frames` frames.
+        network: the feature extractor; None: I3D's logits.
+        sides: which clips to extract features of: "prediction", "target" or both.
+        frames: the number of frames per clip.
+        repeated: what to do with several rows of one clip; see `GatheredMetric`.
+        each_frame: extract the features of every frame separately; a row then holds those of all frames.
+        suffix: the last part of the metric's name, for settings other than the default.
+        start: the first of the `frames` frames to evaluate, for longer predictions: the quality at a horizon, which
+            becomes part of the name (`fvd_16f_i3d_logits_from48`). None: clips have exactly `frames` frames.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
@@ -56,15 +56,15 @@ class FeatureMetric(GatheredMetric, ABC):
     ) -> None:
         super().__init__(*sides, repeated=repeated, **kwargs)
         if start is not None and start < 0:
-            raise UserError(f"start is the first frame that is looked at, 0 or later; got {start}.")
+            raise UserError(f"start is the first frame to evaluate and must be at least 0; got {start}.")
         network = network or I3DFeatures()
         least = 1 if each_frame else network.fewest_frames
         if frames < least:
-            raise UserError(f"{network.name} needs clips of {least} frames at least; got frames {frames}.")
+            raise UserError(f"{network.name} needs at least {least} frames per clip; got frames={frames}.")
         if each_frame and network.fewest_frames > 1:
             raise UserError(
-                f"'{measure}' looks at single frames, {network.name} needs {network.fewest_frames}. Choose a network "
-                "of images, or a metric of clips."
+                f"'{measure}' extracts features of single frames, but {network.name} needs {network.fewest_frames} "
+                "frames. Choose an image network, or a metric of clips."
             )
         self.measure = measure
         self.network = network
@@ -76,13 +76,13 @@ class FeatureMetric(GatheredMetric, ABC):
 
     @property
     def name(self) -> str:
-        """The measure, the frames, the network and its layer; for an untrained network it says that it is none."""
+        """Measure, number of frames, network and layer; prefixed with `no_` for an untrained network."""
         none = "" if self.network.trained else "no_"
         return f"{none}{self.measure}_{self.frames}f_{self.network.name}{self.suffix}"
 
     @property
     def protocol(self) -> dict[str, str | float]:
-        """The network's weights and what is done to the frames."""
+        """The network's weights and the preprocessing of the frames."""
         return {**self.network.protocol}
 
     def prepare(self) -> None:
@@ -90,23 +90,23 @@ class FeatureMetric(GatheredMetric, ABC):
         self.network.prepare()
 
     def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
-        """Keep the features.
+        """Extract and keep the features of a batch.
 
         Raises:
-            UserError: if the clips have another number of frames, or frames are not in [-1, 1].
-            WeightsUnavailable: when the network cannot be had.
+            UserError: if the clips have the wrong number of frames, or frames are not in [-1, 1].
+            WeightsUnavailable: if the network's weights cannot be fetched.
         """
         check_pair(sample, target, ids)
         length = target.times.shape[-1]
         if self.start is None and length != self.frames:
             raise UserError(
                 f"{self.name} compares clips of {self.frames} frames; these have {length}. Set the metric's `frames` "
-                f"to {length}, let the task ask for {self.frames}, or say from which frame on with `start`."
+                f"to {length}, let the task predict {self.frames} frames, or choose a window with `start`."
             )
         if self.start is not None and length < self.start + self.frames:
             raise UserError(
-                f"{self.name} looks at frames {self.start} to {self.start + self.frames - 1}; these clips have "
-                f"{length}. Lower `start`, or let the task ask for more frames."
+                f"{self.name} evaluates frames {self.start} to {self.start + self.frames - 1}; these clips have "
+                f"{length} frames. Lower `start`, or let the task predict more frames."
             )
         window = slice(self.start, (self.start or 0) + self.frames)
         for side in self.sides:
@@ -115,15 +115,15 @@ class FeatureMetric(GatheredMetric, ABC):
 
 
 class DistributionMetric(FeatureMetric, ABC):
-    """A statistic of sets of features, with a delete-group jackknife over source videos for an interval.
+    """A statistic of sets of features, with a delete-group jackknife interval over source videos.
 
     Args:
         measure: the first part of the metric's name.
-        network: what makes the features; None: I3D's logits.
-        sides: whose features are looked at.
-        clips: how many are looked at, spread evenly over the ids; it stands in the name (`fvd2048_16f_i3d_logits`).
-            None: all that come.
-        least: how few clips have the statistic at all.
+        network: the feature extractor; None: I3D's logits.
+        sides: which clips to extract features of.
+        clips: the number of clips to evaluate, spread evenly over the ids; part of the name
+            (`fvd2048_16f_i3d_logits`). None: all.
+        least: the smallest number of clips for which the statistic is defined.
         kwargs: settings of `FeatureMetric`.
     """
 
@@ -139,16 +139,16 @@ class DistributionMetric(FeatureMetric, ABC):
     ) -> None:
         super().__init__(measure + ("" if clips is None else str(clips)), network, sides, **kwargs)
         if clips is not None and clips < least:
-            raise UserError(f"'{measure}' needs {least} clips at least; got clips {clips}.")
+            raise UserError(f"'{measure}' needs at least {least} clips; got clips={clips}.")
         self.clips = clips
         self.least = least
 
     @abstractmethod
     def statistic(self, *sets: Features) -> float:
-        """The statistic of the sets of features, one for each side, with `least` clips at least."""
+        """The statistic of one set of features per side, each of at least `least` clips."""
 
     def compute(self) -> Float[Tensor, ""]:
-        """The statistic over all clips; not a number when there are too few."""
+        """The statistic over all clips; NaN if there are too few."""
         return torch.tensor(self._value(self._selected()[1]), dtype=torch.float64)
 
     def measurement(self) -> Measurement:
@@ -159,7 +159,7 @@ class DistributionMetric(FeatureMetric, ABC):
         if len(ids) < self._needed:
             return self._measured(value, len(ids))
         interval = delete_group_jackknife(value, source_of(ids), lambda kept: self._without(sets, kept))
-        # without a tenth of the clips there may be too few for the statistic
+        # a tenth less may be too few clips for the statistic
         return self._measured(value, len(ids), interval if interval and all(map(isfinite, interval)) else None)
 
     @property
@@ -177,9 +177,7 @@ class DistributionMetric(FeatureMetric, ABC):
 
     def _value(self, sets: list[Tensor]) -> float:
         if len(sets[0]) < self._needed:
-            rank_zero_warn(
-                f"{self.name} needs {self._needed} clips and has {len(sets[0])}: it is left out.", UserWarning
-            )
+            rank_zero_warn(f"{self.name} needs {self._needed} clips but got {len(sets[0])}; it is n/a.", UserWarning)
             return float("nan")
         return self.statistic(*sets)
 
@@ -188,11 +186,11 @@ class DistributionMetric(FeatureMetric, ABC):
 
 
 def features_of(network: Extractor, frames: Tensor, *, each_frame: bool = False, window: slice = slice(None)) -> Tensor:
-    """The network's row for the `window` of each clip (with `each_frame`: those of its frames, one after another).
+    """One row of features for the `window` of each clip (with `each_frame`: those of its frames, concatenated).
 
-    Rows are remembered as long as the frames are in use, so that several metrics cost one look. A copy of the frames is
-    held with them: a system may write its next answer into the tensor of its last, and under inference mode no tensor
-    counts its versions.
+    Rows are cached while the frame tensor is alive, so that several metrics share one forward pass. A copy of the
+    frames is cached with them: a system may write its next prediction into the same tensor, and inference-mode tensors
+    have no version counter.
     """
     first, last, _ = window.indices(frames.shape[1])
     key = (type(network), each_frame, first, last, *network.protocol.items())
@@ -206,5 +204,5 @@ def features_of(network: Extractor, frames: Tensor, *, each_frame: bool = False,
 
 
 def rows_of(network: Extractor, frames: Tensor, each_frame: bool) -> Tensor:
-    """The network's row for each clip, or those of its frames, each seen alone, one after another."""
+    """One row of features for each clip; with `each_frame`, those of its single frames, concatenated."""
     return network(frames.flatten(0, 1)[:, None]).reshape(len(frames), -1) if each_frame else network(frames)

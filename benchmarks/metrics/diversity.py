@@ -50,7 +50,7 @@ class Diversity(FeatureMetric):
         ids, rows = self.kept("prediction")
         ids, values = pairwise_distance(ids, rows)
         if not len(ids):
-            rank_zero_warn(f"{self.name} needs two samples of a clip at least; it is left out.", UserWarning)
+            rank_zero_warn(f"{self.name} needs at least two samples of a clip; it is n/a.", UserWarning)
         return ids, values
 
 
@@ -64,7 +64,7 @@ def pairwise_distance(
     lengths = torch.zeros(len(unique), dtype=torch.float64).index_add_(0, index, units.square().sum(1))
     several = count > 1
     pairs = (count * (count - 1))[several]
-    # the square of the sum has every pair twice and every row with itself
+    # the squared sum contains every pair twice and every row paired with itself
     return unique[several], 1 - (sums.square().sum(1) - lengths)[several] / pairs
 
 
@@ -109,6 +109,6 @@ class BestOfSSIM(ReferenceMetric):
                 "clips have fewer and are left out.",
                 UserWarning,
             )
-        num_samples = rows[first[enough, None] + torch.arange(self.num_samples)]
-        best = num_samples.mean(2).argmax(1)
-        return unique[enough], num_samples[torch.arange(len(best)), best]
+        samples = rows[first[enough, None] + torch.arange(self.num_samples)]
+        best = samples.mean(2).argmax(1)
+        return unique[enough], samples[torch.arange(len(best)), best]

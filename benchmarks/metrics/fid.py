@@ -1,4 +1,4 @@
-"""FID of frames: the Fréchet distance between the features of the single frames of answers and truth."""
+"""FID of frames: the Fréchet distance between features of the single frames of predictions and targets."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from benchmarks.metrics.streaming_frechet import FrechetMetric
 
 
 class FrechetInceptionDistance(FrechetMetric):
-    """The Fréchet distance over frames (Heusel et al., 2017): how single frames look, blind to their order.
+    """The Fréchet distance over frames (Heusel et al., 2017): appearance of single frames, regardless of their order.
 
-    All frames of each clip are taken; the interval leaves out source videos, because frames of one are not
-    independent.
+    All frames of each clip are used. The jackknife leaves out whole source videos, because the frames of one video are
+    not independent.
 
     Args:
-        network: an extractor of images (`fewest_frames` 1); Inception-2015's pool features make it the FID.
-        kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
+        network: an image network (`fewest_frames` 1); with Inception-2015's pooled features this is the standard FID.
+        kwargs: `frames` (default 16), `clips`, `start`, `ddof`, `cap` and `num_samples`: see `FeatureMetric`,
             `DistributionMetric` and `FrechetMetric`.
     """
 

@@ -10,23 +10,23 @@ from benchmarks.utils.errors import UserError
 
 Features = Float[Tensor, "_clips _features"]
 _BLOCK = 256
-"""How many columns of a triangular product are made at a time."""
+"""The number of columns of a triangular product that are computed at once."""
 
 
 def frechet_distance(x: Features, y: Features, *, ddof: int = 1) -> float:
     """|mean x - mean y|^2 + Tr(Cx + Cy - 2 (Cx Cy)^(1/2)) of Gaussians fitted to two sets of features.
 
     Tr((Cx Cy)^(1/2)) is the sum of the singular values of A B^T for any A^T A = Cx and B^T B = Cy. With few clips and
-    many features, A and B are the centred features themselves, and no covariance is ever made: this is fast and
-    exact just where a matrix square root fails. With many clips, see `frechet_distance_of_moments`.
+    many features, A and B are the centred features themselves and no covariance is computed: fast, and exact where a
+    matrix square root fails. For many clips see `frechet_distance_of_moments`.
 
     Args:
         x: features of one set, n x d.
         y: features of the other, m x d.
-        ddof: 1 for unbiased covariances; 0 as StyleGAN-V's code has them (larger sets differ less: 0.5 % at n = 256).
+        ddof: 1 for unbiased covariances; 0 as in StyleGAN-V's code (a difference of 0.5 % at n = 256, less beyond).
 
     Raises:
-        ValueError: for fewer than two clips, different widths, or features that are not finite.
+        ValueError: for fewer than two clips, features of different widths, or features that are not finite.
     """
     x, y = _checked(x), _checked(y)
     _check_widths(x.shape[1], y.shape[1])
@@ -41,9 +41,9 @@ def frechet_distance(x: Features, y: Features, *, ddof: int = 1) -> float:
 def frechet_distance_of_moments(x: Moments, y: Moments, *, ddof: int = 1) -> float:
     """As `frechet_distance`, for sets of which only the moments are known.
 
-    The trace of the root is the sum of the roots of the eigenvalues of L^T Cy L, where L L^T = Cx: Cholesky's factor,
-    or where Cx is singular (a dead unit, repeated clips, no more clips than features) one from its eigenvectors, with
-    the rounding that is left of its null space cut off. All of it is done with the scatters, whose scale comes last.
+    The trace of the matrix square root is the sum of the square roots of the eigenvalues of L^T Cy L, where L L^T = Cx.
+    L is the Cholesky factor or, if Cx is singular (a dead unit, repeated clips, no more clips than features), a factor
+    from its eigenvectors without the null space. Computed on the scatter matrices and scaled at the end.
     """
     _check_widths(len(x.mean), len(y.mean))
     sx, sy = x.scatter, y.scatter
@@ -67,9 +67,9 @@ def _clamped_factor(covariance: Matrix) -> Float[Tensor, "feature rank"]:
 
 
 def _lower_product(factor: Matrix, inside: Matrix) -> Matrix:
-    """The lower triangle of L^T S L for a lower triangular L; above it stand zeros and what a block leaves there.
+    """The lower triangle of L^T S L for a lower triangular L; the entries above it are undefined.
 
-    From column c on, only what lies right of and below c takes part: a third of the work of the two products.
+    For the columns from c on, only rows and columns from c on contribute: a third of the work of two full products.
     """
     product = torch.zeros_like(inside)
     for start in range(0, len(inside), _BLOCK):
@@ -81,13 +81,13 @@ def _lower_product(factor: Matrix, inside: Matrix) -> Matrix:
 def _distance(between: Tensor, traces: Tensor, root: Tensor) -> float:
     distance = float(between.square().sum() + traces - 2 * root)
     if distance != distance:  # NaN
-        raise UserError("The Fréchet distance of these features is not a number: they are too large to be squared.")
+        raise UserError("The Fréchet distance is NaN: the features are so large that their squares overflow.")
     return max(distance, 0.0)
 
 
 def _checked(features: Features) -> Features:
     if len(features) < 2:
-        raise UserError(f"A Fréchet distance needs two clips on either side at least; got {len(features)}.")
+        raise UserError(f"A Fréchet distance needs at least two clips on each side; got {len(features)}.")
     return finite(features)
 
 

@@ -1,4 +1,4 @@
-"""FVD: the Fréchet distance between the features of answered and of true clips, and what it tends to."""
+"""FVD: the Fréchet distance between features of predicted and target clips, and its limit for many clips."""
 
 from typing import Any
 
@@ -13,22 +13,23 @@ from benchmarks.metrics.streaming_frechet import FrechetMetric
 from benchmarks.utils.errors import UserError
 
 POINTS = 4
-"""The extrapolation fits the distances of all clips, of halves, thirds and quarters."""
+"""The extrapolation fits the distances of all clips, halves, thirds and quarters."""
 _FEWEST = 4 * POINTS
 
 
 class FrechetVideoDistance(FrechetMetric):
     """The Fréchet video distance (Unterthiner et al., 2018), between Gaussians fitted to features of clips.
 
-    The distance of few clips is larger than that of many (from one distribution: 443 at 64, 25 at 2048), so only equal
-    numbers compare: `clips` fixes it and stands in the name, as do the frames, the network and its layer.
+    FVD is biased upwards for few clips (between samples of one distribution: 443 at 64 clips, 25 at 2048), so only
+    values with equal numbers of clips are comparable: `clips` fixes the number and is part of the name, as are the
+    frames, the network and its layer.
 
-    Features are kept with the clips' ids: neither order nor processes matter, and a clip that comes twice counts once,
-    as it came first. The interval is a delete-group jackknife over source videos.
+    Features are kept with the clips' ids, so neither the order of clips nor the number of processes matters; of a
+    repeated clip the first counts. The interval is a delete-group jackknife over source videos.
 
     Args:
-        network: what makes the features; None: I3D's logits.
-        kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
+        network: the feature extractor; None: I3D's logits.
+        kwargs: `frames` (default 16), `clips`, `start`, `ddof`, `cap` and `num_samples`: see `FeatureMetric`,
             `DistributionMetric` and `FrechetMetric`.
     """
 
@@ -37,15 +38,16 @@ class FrechetVideoDistance(FrechetMetric):
 
 
 class FVDInfinity(DistributionMetric):
-    """The FVD that infinitely many clips would have: a line in 1/n, fitted to the distances of parts of the clips.
+    """FVD extrapolated to infinitely many clips: a line in 1/n, fitted to the distances of subsets of the clips.
 
-    After Chong and Forsyth (2020), but with the truth cut like the answers, for both sets are small, and with all the
-    disjoint parts of each size, so that every clip serves at every size. It may be negative: it is an unbiased guess
-    at a small number, to first order in 1/n, and that asks for parts of more clips than the features' effective rank.
+    After Chong and Forsyth (2020), with two changes: the targets are split like the predictions, because both sets are
+    small, and all disjoint subsets of each size are used, so that every clip contributes at every size. The estimate is
+    unbiased to first order in 1/n and may therefore be negative; the subsets need more clips than the features'
+    effective rank.
 
     Args:
-        network: what makes the features; None: I3D's logits.
-        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
+        network: the feature extractor; None: I3D's logits.
+        kwargs: `frames` (default 16), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
     """
 
     higher_is_better: bool = False
@@ -62,15 +64,15 @@ def extrapolated_distance(x: Float[Tensor, "_n _width"], y: Float[Tensor, "_n _w
     """The Fréchet distance extrapolated to 1/n = 0 by least squares over n, n/2, n/3 and n/4.
 
     Args:
-        x: features of one set; the order decides what parts it is cut into, at random but for ever the same.
-        y: as many features of the other.
+        x: features of one set; split into subsets at random, with a fixed seed.
+        y: features of the other set, as many.
 
     Raises:
-        UserError: for sets of different sizes, or of fewer than 16.
+        UserError: if the sets differ in size or have fewer than 16 rows.
     """
     count = len(x)
     if len(y) != count or count < _FEWEST:
-        raise UserError(f"The extrapolation needs as many of either set, {_FEWEST} at least; got {count}, {len(y)}.")
+        raise UserError(f"Extrapolation needs two sets of equal size, at least {_FEWEST}; got {count} and {len(y)}.")
     generator = torch.Generator().manual_seed(0)
     x, y = (rows[torch.randperm(count, generator=generator)] for rows in (x, y))
     inverse, distances = [], []

@@ -1,4 +1,4 @@
-"""Metrics that keep a row per clip with the clip's id, so that no order of clips and no number of processes matters."""
+"""Metrics that keep one row per clip with its id, so neither the order of clips nor the number of processes matters."""
 
 from abc import ABC
 from collections.abc import Iterator
@@ -21,20 +21,20 @@ _DTYPES = (torch.float32, torch.float64, torch.int64)
 
 
 class GatheredMetric(ClipMetric, ABC):
-    """Keeps named rows, one per clip, until the end.
+    """Keeps named rows, one per clip, until the metric is computed.
 
-    A clip that comes several times counts once, so a sampler that repeats clips to fill the last batch does no harm.
+    A repeated clip counts once, so a sampler that pads the last batch with repeated clips does not bias the result.
 
     Args:
-        kinds: the names of the rows that are kept, for example the features of the answers and those of the truth.
-        repeated: what counts of a clip that comes several times: the "mean" of its rows, so that several draws are
-            averaged; the "first", where a mean of rows means nothing; or "all", where draws are told apart: then the
-            clip's id stands as often as it came.
+        kinds: the names of the rows, for example "prediction" and "target" for the features of either.
+        repeated: what to do with several rows of one clip: "mean" averages them, as for several samples of a clip;
+            "first" keeps the first, where a mean of rows has no meaning; "all" keeps every row, each with the clip's
+            id, for metrics that compare the samples of a clip.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
     def __init__(self, *kinds: str, repeated: Literal["mean", "first", "all"] = "mean", **kwargs: Any) -> None:
-        # torchmetrics' own gathering takes the missing rows of a process without clips for a float32 vector and fails
+        # torchmetrics' own gathering fails on a process without clips, whose missing rows it takes for a float32 vector
         super().__init__(**{"dist_sync_fn": gather_rows, **kwargs})
         self.repeated = repeated
         for kind in kinds:
@@ -42,20 +42,20 @@ class GatheredMetric(ClipMetric, ABC):
             self.add_state(f"{kind}_rows", default=[], dist_reduce_fx="cat")
 
     def keep(self, kind: str, ids: Ids, rows: Rows) -> None:
-        """Append the rows of these clips."""
+        """Append one row for each of these clips; raises UserError if their width differs from the rows before."""
         kept: list[Tensor] = getattr(self, f"{kind}_rows")
         if kept and kept[0].shape[1] != rows.shape[1]:
             raise UserError(
-                f"The metric '{self.name}' has taken in rows of {kept[0].shape[1]} and now gets {rows.shape[1]}: all "
-                "clips of an evaluation must have the same number of frames. Evaluate each length by itself."
+                f"The metric '{self.name}' holds rows of width {kept[0].shape[1]} and got width {rows.shape[1]}: all "
+                "clips of an evaluation must have the same number of frames. Evaluate each length separately."
             )
         kept.append(rows.detach())
         getattr(self, f"{kind}_ids").append(ids.to(rows.device, torch.int64))
 
     def kept(self, kind: str) -> tuple[Ids, Rows]:
-        """Ids in rising order, each once or for each draw, and their rows, on the CPU.
+        """Ids in rising order and their rows, on the CPU; each id once, or once per sample with `repeated="all"`.
 
-        Of all processes inside `gathered`. The draws of one clip stay in the order in which they came.
+        Inside `gathered`, those of all processes. The samples of one clip keep the order in which they were added.
         """
         ids, rows = (_joined(getattr(self, f"{kind}_{part}")).cpu() for part in ("ids", "rows"))
         if not len(ids):
@@ -72,7 +72,7 @@ class GatheredMetric(ClipMetric, ABC):
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
-        """Within, `kept` speaks of the clips of all processes; every process must enter."""
+        """Inside this context `kept` returns the clips of all processes; every process must enter it."""
         with self.sync_context(
             dist_sync_fn=self.dist_sync_fn,
             should_sync=self._to_sync and not self._is_synced,
@@ -82,9 +82,9 @@ class GatheredMetric(ClipMetric, ABC):
 
 
 def gather_rows(rows: Tensor, group: Any = None) -> list[Tensor]:
-    """What each process holds, by rank, where the numbers of rows may differ and may be zero.
+    """All-gather of rows whose number may differ between processes and may be zero; one tensor per rank.
 
-    A process without rows does not know their type and width; it takes them from the others.
+    A process without rows does not know their type and width, and takes them from the others.
     """
     header = torch.zeros(4, dtype=torch.int64, device=rows.device)
     if rows.numel():

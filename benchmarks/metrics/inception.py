@@ -1,4 +1,4 @@
-"""Inception score: how surely a classifier names each clip, and how many classes it names over all."""
+"""Inception score: confidence of a classifier on each clip, and diversity of its classes over all clips."""
 
 import math
 from typing import Any
@@ -13,17 +13,17 @@ from benchmarks.utils.errors import UserError
 
 
 class InceptionScore(DistributionMetric):
-    """exp of the mean Kullback-Leibler divergence of a clip's classes from all clips' (Salimans et al., 2016).
+    """exp of the mean KL divergence between each clip's class distribution and the marginal (Salimans et al., 2016).
 
-    From 1 to the number of classes. The score of the real data (`of="target"`) is the ceiling: above it, a score means
-    that the classifier is fooled. Scores of different networks share neither name nor column.
+    Between 1 and the number of classes. The score of the real data (`of="target"`) is the ceiling: a higher score means
+    that the classifier is fooled. Scores of different networks are different metrics.
 
     Args:
-        network: an extractor whose features are logits of classes: C3D's for the papers' video IS, or I3D's.
-        of: "prediction", or "target" for the ceiling, which the name then says (`is_real`).
-        splits: into how many random parts they are cut, whose scores are averaged: 10 in the paper. A part of few
-            clips scores low, so splits other than 10 stand in the name.
-        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
+        network: an extractor whose features are class logits: C3D's for the papers' video IS, or I3D's.
+        of: "prediction", or "target" for the ceiling, whose name is then `is_real`.
+        splits: the number of random subsets whose scores are averaged: 10 in the paper. Small subsets score lower, so
+            any other number is part of the name.
+        kwargs: `frames` (default 16), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
     """
 
     higher_is_better: bool = True
@@ -37,27 +37,27 @@ class InceptionScore(DistributionMetric):
         **kwargs: Any,
     ) -> None:
         if of not in ("prediction", "target") or splits < 1:
-            raise UserError(f"`of` must be answer or truth and splits 1 at least; got {of!r} and {splits}.")
+            raise UserError(f"`of` must be prediction or target and splits at least 1; got {of!r} and {splits}.")
         suffix = "" if splits == 10 else f"_{splits}splits"
         measure = "is" if of == "prediction" else "is_real"
         super().__init__(measure, network, (of,), least=2 * splits, suffix=suffix, **kwargs)
         self.splits = splits
 
     def statistic(self, *sets: Features) -> float:
-        """The mean score of random parts, for ever the same."""
+        """The mean score of random subsets, with a fixed seed."""
         logits = sets[0]
         order = torch.randperm(len(logits), generator=torch.Generator().manual_seed(0))
         return inception_score(logits[order], self.splits)
 
 
 def inception_score(logits: Float[Tensor, "_clip _class"], splits: int = 1) -> float:
-    """The mean over consecutive parts of exp(mean KL(p(y|x) || p(y))), in float64.
+    """The mean over `splits` consecutive subsets of exp(mean KL(p(y|x) || p(y))), in float64.
 
     Raises:
-        UserError: for fewer clips than parts.
+        UserError: if there are fewer clips than subsets.
     """
     if len(logits) < splits:
-        raise UserError(f"{len(logits)} clips cannot be cut into {splits} parts. Lower `splits`.")
+        raise UserError(f"{len(logits)} clips cannot be split into {splits} subsets. Lower `splits`.")
     scores = []
     for part in logits.double().tensor_split(splits):
         conditional = part.log_softmax(1)

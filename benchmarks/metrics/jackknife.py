@@ -1,4 +1,4 @@
-"""The delete-group jackknife: an interval for statistics that a bootstrap, which repeats clips, would bias."""
+"""The delete-group jackknife: intervals for statistics that a bootstrap, which repeats clips, would bias."""
 
 import math
 from collections.abc import Callable
@@ -15,15 +15,15 @@ GROUPS = 10
 def delete_group_jackknife(
     value: float, sources: Int[Tensor, " clip"], without: Callable[[Bool[Tensor, " clip"]], float]
 ) -> tuple[float, float] | None:
-    """`value` with its 95 % interval, from the spread of the statistic when a tenth of the sources is left out.
+    """The 95 % interval around `value`, from the spread of the statistic when a tenth of the sources is left out.
 
-    The interval is about the statistic's mean at this number of clips: the bias of a Fréchet distance of few clips is
-    not in it. A bootstrap's repeated clips would raise the distance above itself (Shao and Tu, 1995, Sec. 2.3).
+    It covers the expected statistic at this number of clips and excludes the small-sample bias of a Fréchet distance.
+    The repeated clips of a bootstrap would bias the distance upwards (Shao and Tu, 1995, Sec. 2.3).
 
     Args:
         value: the statistic of all clips.
-        sources: the source video of each clip; windows of one video leave together.
-        without: the statistic of the clips where its argument is True.
+        sources: the source video of each clip; windows of one video are left out together.
+        without: computes the statistic of the clips where its argument is True.
 
     Returns:
         The interval, or None for fewer than 10 sources.
@@ -37,7 +37,7 @@ def delete_group_jackknife(
 
 
 def jackknife_interval(value: float, left_out: list[float]) -> tuple[float, float]:
-    """`value` with its 95 % interval, given the statistic without each of the ten groups."""
+    """The 95 % interval around `value`, given the statistic without each of the ten groups."""
     values = torch.tensor(left_out, dtype=torch.float64)
     error = math.sqrt((GROUPS - 1) / GROUPS * float((values - values.mean()).square().sum()))
     half = t_quantile(GROUPS - 1) * error

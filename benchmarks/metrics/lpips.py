@@ -1,4 +1,4 @@
-"""LPIPS as a metric of frames: the perceptual distance of each answered frame from the true one."""
+"""LPIPS as a metric of frames: the perceptual distance between each predicted and target frame."""
 
 from functools import cache
 from typing import Any
@@ -13,18 +13,18 @@ from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample
 
 _CELLS, _CELLS_CPU = 1 << 24, 1 << 19
-"""Pixels that pass through the network at once, so that memory does not grow with the clips."""
+"""Pixels per forward pass, so that memory does not grow with the number of clips."""
 _SMALLEST = {"alex": 31, "vgg": 16}
 
 
 class LPIPS(ReferenceMetric):
     """Learned perceptual distance, version 0.1 (Zhang et al., 2018); grey frames are repeated in three channels.
 
-    Frames go in at their own size, as published. The weights are fetched at first use; where they cannot be had,
-    `WeightsUnavailable` is raised.
+    Frames are not resized, as published. The weights are fetched at first use; `WeightsUnavailable` is raised if that
+    fails.
 
     Args:
-        backbone: "alex" (the authors' advice for reporting, and Vid-ODE's) or "vgg".
+        backbone: "alex" (recommended by the authors for reporting, used by Vid-ODE) or "vgg".
         kwargs: settings of `torchmetrics.Metric`.
     """
 
@@ -36,7 +36,7 @@ class LPIPS(ReferenceMetric):
 
     @property
     def name(self) -> str:
-        """With the network it is measured by."""
+        """For example lpips_alex."""
         return f"lpips_{self.backbone}"
 
     @property
@@ -55,7 +55,7 @@ class LPIPS(ReferenceMetric):
         if min(height, width) < _SMALLEST[self.backbone]:
             least = _SMALLEST[self.backbone]
             raise UserError(
-                f"The network of {self.name} needs frames of {least} x {least} pixels at least; these are "
+                f"The network of {self.name} needs frames of at least {least} x {least} pixels; these are "
                 f"{height} x {width}. Leave the metric out for such data."
             )
         network = network_of(self.backbone).to(x.device)
@@ -67,7 +67,7 @@ class LPIPS(ReferenceMetric):
 
 @cache
 def network_of(backbone: Backbone) -> PerceptualDistance:
-    """The network, loaded once in a process: copies of the metric share it, no checkpoint or average sees it."""
+    """The network, loaded once per process and shared by all copies of the metric; no part of any checkpoint."""
     return PerceptualDistance.pretrained(backbone)
 
 

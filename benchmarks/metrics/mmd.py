@@ -1,4 +1,4 @@
-"""MMD: the unbiased distance of two sets of features under a cubic kernel, as in KID."""
+"""MMD: the unbiased squared discrepancy of two sets of features under a cubic kernel, as in KID."""
 
 from typing import Any
 
@@ -14,14 +14,15 @@ _CELLS = 1 << 24
 
 
 class MaximumMeanDiscrepancy(DistributionMetric):
-    """The squared maximum mean discrepancy between the features of answers and of truth (Bińkowski et al., 2018).
+    """The squared maximum mean discrepancy between the features of predictions and targets (Bińkowski et al., 2018).
 
-    Unbiased at any number of clips, so numbers of different `n` compare, and assumes no Gaussian. Over all clips, where
-    KID averages random subsets: the same expectation with less noise. Near 0, and as often below, for equal sets.
+    Unbiased at any number of clips, so values of different `n` are comparable, and free of a Gaussian assumption.
+    Computed over all clips, where KID averages over random subsets: the same expectation with less variance. For equal
+    distributions it scatters around 0 and may be negative.
 
     Args:
-        network: what makes the features; None: I3D's logits.
-        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
+        network: the feature extractor; None: I3D's logits.
+        kwargs: `frames` (default 16), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
     """
 
     higher_is_better: bool = False
@@ -38,10 +39,10 @@ def polynomial_mmd(x: Float[Tensor, "_n _width"], y: Float[Tensor, "_m _width"])
     """The U-statistic of the squared MMD under (x . y / d + 1)^3 (Bińkowski et al., 2018, Eq. 4), in float64.
 
     Raises:
-        UserError: for fewer than two rows on a side.
+        UserError: if a side has fewer than two rows.
     """
     if min(len(x), len(y)) < 2:
-        raise UserError(f"An unbiased MMD needs two rows on either side at least; got {len(x)} and {len(y)}.")
+        raise UserError(f"An unbiased MMD needs at least two rows on each side; got {len(x)} and {len(y)}.")
     x, y = x.double(), y.double()
     within = sum(
         (_total(rows, rows) - _kernel((rows * rows).sum(1), x)) / (len(rows) * (len(rows) - 1)) for rows in (x, y)
@@ -50,7 +51,7 @@ def polynomial_mmd(x: Float[Tensor, "_n _width"], y: Float[Tensor, "_m _width"])
 
 
 def _total(x: Tensor, y: Tensor) -> Tensor:
-    """The sum of the kernel over all pairs, some rows at a time."""
+    """The sum of the kernel over all pairs, computed in blocks of rows."""
     parts = x.split(max(1, _CELLS // len(y)))
     return torch.stack([_kernel(part @ y.T, x) for part in parts]).sum()
 

@@ -1,4 +1,4 @@
-"""Moments: what a Gaussian needs of features that need not be kept, in float64, merged in any order."""
+"""Moments of features (count, mean, scatter), in float64 and mergeable in any order, for distances of Gaussians."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -15,7 +15,7 @@ Matrix = Float[Tensor, "feature feature"]
 
 
 class Moments(NamedTuple):
-    """The number, mean and scatter of rows: about the mean, so that nothing cancels where the mean is large."""
+    """Count, mean and scatter of rows; the scatter is about the mean, so that a large mean causes no cancellation."""
 
     clips: int
     mean: Float[Tensor, " feature"]
@@ -24,20 +24,20 @@ class Moments(NamedTuple):
 
     @classmethod
     def of(cls, features: Float[Tensor, "_clips _features"]) -> "Moments":
-        """Of these features.
+        """The moments of these features.
 
         Raises:
-            ValueError: for no features, or some that are not finite.
+            ValueError: if there are no features, or some are not finite.
         """
         if not len(features):
-            raise ValueError("The mean of no features is unknown: give one row at least.")
+            raise ValueError("Moments need at least one row of features; got none.")
         features = finite(features)
         mean = features.mean(0)
         centred = features - mean
         return cls(len(features), mean, centred.T @ centred)
 
     def merge(self, other: "Moments") -> "Moments":
-        """Of both sets together (Chan, Golub and LeVeque, 1983)."""
+        """The moments of both sets together (Chan, Golub and LeVeque, 1983)."""
         clips = self.clips + other.clips
         apart = other.mean - self.mean
         mean = self.mean + apart * (other.clips / clips)
@@ -45,17 +45,17 @@ class Moments(NamedTuple):
         return Moments(clips, mean, self.scatter + other.scatter + between)
 
     def covariance(self, ddof: int = 1) -> Matrix:
-        """The covariance, unbiased for `ddof` 1."""
+        """The covariance matrix, unbiased for `ddof` 1."""
         return self.scatter / (self.clips - ddof)
 
 
 Grouped = dict[int, Moments]
-"""Moments of groups of source videos, which a jackknife leaves out one at a time: ten of them, however many clips."""
+"""Moments of ten groups of source videos, of which the jackknife leaves out one at a time."""
 
 
 def grouped(rows: Float[Tensor, "_row _width"], sources: Int[Tensor, " _row"]) -> Grouped:
-    """The moments of each group of sources that has rows; a source is in the same group in every process."""
-    # hashed: sources that are counted in steps are spread over the groups all the same
+    """The moments of each non-empty group of sources; a source belongs to the same group in every process."""
+    # hashed, so that sources numbered in regular steps are spread over all groups
     mixed = sources
     for _ in range(2):
         mixed = (mixed ^ (mixed >> 16)) * 0x45D9F3B & 0xFFFFFFFF
@@ -64,18 +64,18 @@ def grouped(rows: Float[Tensor, "_row _width"], sources: Int[Tensor, " _row"]) -
 
 
 def merged(parts: Iterable[Moments]) -> Moments:
-    """Of all parts together: one at least."""
+    """The moments of all parts together; at least one is needed."""
     return reduce(Moments.merge, parts)
 
 
 def merged_groups(first: Grouped, second: Grouped) -> Grouped:
-    """Group by group."""
+    """The union of both, group by group."""
     both = {index: first[index].merge(second[index]) for index in first.keys() & second.keys()}
     return dict(sorted((first | second | both).items()))
 
 
 def packed(groups: Grouped) -> Float[Tensor, "group packed"]:
-    """One row for each group, which can be gathered from all processes: group, number, mean, scatter."""
+    """One row for each group (index, count, mean, scatter), which can be gathered from all processes."""
     return torch.stack(
         [
             torch.cat([torch.tensor([index, part.clips], dtype=torch.float64), part.mean, part.scatter.flatten()])
@@ -85,7 +85,7 @@ def packed(groups: Grouped) -> Float[Tensor, "group packed"]:
 
 
 def unpacked(rows: Float[Tensor, "group packed"], width: int) -> Grouped:
-    """What `packed` has packed, of several processes too."""
+    """The inverse of `packed`; rows of one group, from several processes, are merged."""
     groups: Grouped = {}
     for row in rows.double().cpu():
         part = Moments(int(row[1]), row[2 : 2 + width], row[2 + width :].reshape(width, width))
@@ -97,7 +97,7 @@ def finite(features: Float[Tensor, "_clips _features"]) -> Float[Tensor, "_clips
     """The features in float64.
 
     Raises:
-        ValueError: when some are not finite.
+        UserError: if some are not finite.
     """
     if not bool(features.isfinite().all()):
         raise UserError("Features must be finite; some are NaN or infinite, so the network or its input is broken.")

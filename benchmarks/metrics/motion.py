@@ -1,4 +1,4 @@
-"""Fréchet distances of motions: how far generated keypoints or trajectories are from the data's, as distributions."""
+"""Fréchet distances between the distributions of generated and real motions: keypoints or trajectories."""
 
 from abc import ABC
 from typing import Any, ClassVar
@@ -15,9 +15,10 @@ from datamodules.clip import KeypointClip, Sample, Trajectory
 
 
 class _PathDistance(GatheredMetric, ABC):
-    """The Fréchet distance between Gaussians fitted to whole paths, each one vector of all its moments.
+    """The Fréchet distance between Gaussians fitted to whole paths, each flattened over time into one vector.
 
-    Few clips make it larger, so only equal numbers of clips, frames and joints compare; all three stand in the record.
+    Biased upwards for few clips, so only values with equal numbers of clips, frames and joints are comparable; the
+    record states all three.
     """
 
     higher_is_better: bool = False
@@ -26,7 +27,7 @@ class _PathDistance(GatheredMetric, ABC):
         super().__init__("sample", "target", repeated="first", **kwargs)
 
     def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
-        """Keep both paths."""
+        """Keep the paths of predictions and targets."""
         self.keep("sample", ids, _path(sample))
         self.keep("target", ids, _path(target))
 
@@ -36,7 +37,7 @@ class _PathDistance(GatheredMetric, ABC):
             return torch.tensor(self._distance()[0], dtype=torch.float64)
 
     def measurement(self) -> Measurement:
-        """The distance and how many clips of either kind it rests on; no interval."""
+        """The distance and the number of clips on each side; no interval."""
         with self.gathered():
             return self._measured(*self._distance())
 
@@ -46,22 +47,22 @@ class _PathDistance(GatheredMetric, ABC):
 
 
 class FrechetMotionDistance(_PathDistance):
-    """Of keypoints, in the unit in which a picture is 2 wide."""
+    """The distance of keypoint paths, in units in which the frame is 2 wide."""
 
     name: ClassVar[str] = "frechet_motion_distance"
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (KeypointClip, KeypointClip)
 
 
 class FrechetStepDistance(GatheredMetric):
-    """Of poses with the step that each takes to its next moment: how things lie and how they move, moment by moment.
+    """The distance of poses together with their step to the next frame: 4 numbers per joint and frame.
 
-    Whole paths have more numbers than a small data set has clips; here every moment counts, with 4 numbers a joint.
+    A whole path has more dimensions than a small data set has clips; here every frame is one observation.
 
     Args:
-        shuffled: measures the data's own motions with their moments in another order instead of the answers: what is to
-            be beaten by anything that moves. Its name is `shuffled_...`.
-        standardised: each number in units of its spread in the data, so that the steps, which are small, weigh as much
-            as the poses: a motion that stands still is far off then. Its name is `standardised_...`.
+        shuffled: score the data's own motions with their frames in random order instead of the predictions: a trivial
+            baseline for any motion model. Its name is `shuffled_...`.
+        standardised: scale each dimension by its standard deviation in the data, so that steps, which are small, weigh
+            as much as poses and a static motion is penalised. Its name is `standardised_...`.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
@@ -76,12 +77,12 @@ class FrechetStepDistance(GatheredMetric):
 
     @property
     def name(self) -> str:
-        """Whose motion it is, and in which unit."""
+        """The prefixes say whose motion is scored, and in which unit."""
         unit = "standardised_" if self.standardised else ""
         return f"{'shuffled_' if self.shuffled else ''}{unit}frechet_step_distance"
 
     def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
-        """Keep the moments of both, clip by clip."""
+        """Keep poses and steps of predictions and targets, clip by clip."""
         made, real = _poses(sample), _poses(target)
         if self.shuffled:
             orders = [torch.randperm(real.shape[1], generator=_order(index)) for index in ids.tolist()]
@@ -92,12 +93,12 @@ class FrechetStepDistance(GatheredMetric):
             self.keep(kind, ids, moves.flatten(1))
 
     def compute(self) -> Float[Tensor, ""]:
-        """The distance over all moments of all clips of all processes."""
+        """The distance over all frames of all clips of all processes."""
         with self.gathered():
             return torch.tensor(self._distance()[0], dtype=torch.float64)
 
     def measurement(self) -> Measurement:
-        """The distance and how many clips of either kind it rests on; no interval."""
+        """The distance and the number of clips on each side; no interval."""
         with self.gathered():
             return self._measured(*self._distance())
 
@@ -108,15 +109,15 @@ class FrechetStepDistance(GatheredMetric):
             spread = real.std(dim=0)
             if not bool((spread > 0).all()):
                 raise UserError(
-                    f"{int((spread == 0).sum())} of the data's {self._width} numbers never change, so they have no "
-                    "spread to be measured in; leave `standardised` out, or drop those joints."
+                    f"{int((spread == 0).sum())} of the data's {self._width} dimensions are constant and cannot "
+                    "be standardised; leave `standardised` out, or drop those joints."
                 )
             made, real = made / spread, real / spread
         return frechet_distance(made, real), len(ids)
 
 
 class FrechetTrajectoryDistance(_PathDistance):
-    """Of trajectories, in the data's own units."""
+    """The distance of trajectories, in the data's own units."""
 
     name: ClassVar[str] = "frechet_trajectory_distance"
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (Trajectory, Trajectory)
@@ -127,15 +128,15 @@ def _path(sample: Sample) -> Float[Tensor, "batch width"]:
         return sample.keypoints.flatten(1).float()
     if isinstance(sample, Trajectory):
         return sample.values.flatten(1).float()
-    raise UserError(f"A motion is a KeypointClip or a Trajectory; got a {type(sample).__name__}.")
+    raise UserError(f"Motion metrics need a KeypointClip or a Trajectory; got a {type(sample).__name__}.")
 
 
 def _poses(sample: Sample) -> Float[Tensor, "batch time width"]:
     if not isinstance(sample, KeypointClip):
-        raise UserError(f"Poses are those of a KeypointClip; got a {type(sample).__name__}.")
+        raise UserError(f"Poses need a KeypointClip; got a {type(sample).__name__}.")
     return sample.keypoints.flatten(2).float()
 
 
 def _order(index: int) -> torch.Generator:
-    """What decides a clip's shuffled order: its id."""
+    """The generator of a clip's shuffled order, seeded by its id."""
     return torch.Generator().manual_seed(index % 2**63)

@@ -1,4 +1,4 @@
-"""A metric on several fresh batches of answers: its mean, or how far it scatters from batch to batch."""
+"""A metric over several independent sets of samples: its mean, or its standard deviation."""
 
 import statistics
 from copy import deepcopy
@@ -15,15 +15,15 @@ from datamodules.clip import Sample
 
 
 class OverFreshSamples(ClipMetric):
-    """The mean of a metric over several sets of answers, or their standard deviation.
+    """The mean of a metric over several sets of samples, or its standard deviation.
 
-    The k-th answer to every question makes the k-th set, so `evaluation.draws` must be `batches` or more. This is how
-    inception scores are printed: 2,048 clips, five times over (Saito et al., 2020, Section 5.2).
+    The k-th sample of every query belongs to the k-th set, so `evaluation.num_samples` must be at least `batches`.
+    Inception scores are reported this way: five times 2,048 clips (Saito et al., 2020, Section 5.2).
 
     Args:
-        metric: what is measured on each set.
-        batches: how many sets, at least 2.
-        report: the "mean", or the "deviation" (with `batches` - 1 in the denominator); the name says which.
+        metric: computed on each set.
+        batches: the number of sets, at least 2.
+        report: the "mean", or the "deviation" (with `batches` - 1 in the denominator); part of the name.
         kwargs: settings of `torchmetrics.Metric`.
 
     Raises:
@@ -39,7 +39,7 @@ class OverFreshSamples(ClipMetric):
     ) -> None:
         super().__init__(**kwargs)
         if batches < 2:
-            raise UserError(f"Fresh batches are compared, so there are 2 at least; got batches {batches}.")
+            raise UserError(f"A mean over sets of samples needs at least 2 sets; got batches={batches}.")
         self.parts = nn.ModuleList(deepcopy(metric) for _ in range(batches))
         self.report = report
         self._asked: Tensor | None = None
@@ -47,12 +47,12 @@ class OverFreshSamples(ClipMetric):
 
     @property
     def name(self) -> str:
-        """The metric's own, and what is made of it."""
+        """The metric's own name, followed by the statistic and the number of sets."""
         return f"{self._first.name}_{self.report}_of_{len(self.parts)}"
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
-        """The metric's own direction; of two deviations the smaller is better."""
+        """The metric's own direction; for a deviation, smaller is better."""
         return self._first.higher_is_better and self.report == "mean"
 
     @property
@@ -70,7 +70,7 @@ class OverFreshSamples(ClipMetric):
         self._first.prepare()
 
     def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
-        """Give the answers to the set that they belong to: the same questions again are the next draw."""
+        """Add the predictions to their set: consecutive batches with the same ids are further samples."""
         again = self._asked is not None and torch.equal(self._asked, ids)
         self._draw = self._draw + 1 if again else 0
         self._asked = ids.clone()
@@ -83,7 +83,7 @@ class OverFreshSamples(ClipMetric):
         return torch.tensor(float("nan") if value is None else value, dtype=torch.float64)
 
     def measurement(self) -> Measurement:
-        """The mean or the deviation, and how many clips each set has. Every process must call it."""
+        """The mean or the deviation, and the number of clips per set. Every process must call it."""
         found: list[Measurement] = [part.measurement() for part in self.parts]  # type: ignore[operator]
         values = [float("nan") if one.value is None else float(one.value) for one in found]
         count = min(one.n for one in found)
@@ -92,7 +92,7 @@ class OverFreshSamples(ClipMetric):
         return self._measured(sum(values) / len(values), count)
 
     def reset(self) -> None:
-        """Forget every set."""
+        """Reset every set."""
         super().reset()
         self._asked, self._draw = None, 0
         for part in self.parts:

@@ -1,4 +1,4 @@
-"""The paired test of two systems on the same clips: the difference with an interval, and how often chance makes it."""
+"""Paired test of two systems on the same clips: their difference with an interval and a permutation p-value."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Difference(NamedTuple):
     interval: tuple[float, float] | None
     """95 %, by a percentile bootstrap over source videos; None for a single source."""
     p: float | None
-    """The share of random exchanges of the two systems, source by source, that differ as much; None likewise."""
+    """The share of random sign flips, per source, with a difference at least as large; None for a single source."""
     sources: int
 
 
@@ -34,25 +34,25 @@ def paired_difference(
     *,
     seed: int = 0,
 ) -> Difference:
-    """`finish(mean of first) - finish(mean of second)`, of values that the same clips have under two systems.
+    """`finish(mean of first) - finish(mean of second)` for the scores of two systems on the same clips.
 
-    What is common to a clip (it is dark, it is fast) cancels, so that far smaller differences show than between two
-    separate intervals. Whole source videos are drawn for the interval (Davison and Hinkley, 1997, Sec. 3.8), and whole
-    sources are exchanged between the systems for p (Fisher's permutation test; Good, 2005, Sec. 3.2), which counts the
-    observed arrangement too and so is never 0. The same values give the same answer for ever.
+    Difficulty that a clip has for both systems cancels, so far smaller differences are detected than by comparing two
+    separate intervals. The interval resamples whole source videos (Davison and Hinkley, 1997, Sec. 3.8); p is Fisher's
+    permutation test, which exchanges whole sources between the systems (Good, 2005, Sec. 3.2) and includes the observed
+    arrangement, so it is never 0. Deterministic for a given seed.
 
     Args:
-        first: each clip's value under one system.
-        second: under the other, in the same order.
+        first: each clip's score under one system.
+        second: each clip's score under the other, in the same order.
         sources: the source video of each clip.
-        finish: what is reported of a mean.
-        seed: of the draws.
+        finish: maps a mean score to the reported value.
+        seed: of the resamples and permutations.
 
     Raises:
         UserError: if there are no clips.
     """
     if not len(first):
-        raise UserError("A paired test needs one clip at least, measured under both systems; there is none.")
+        raise UserError("A paired test needs at least one clip that both systems were scored on; there is none.")
     unique, index = sources.unique(return_inverse=True)
     count = len(unique)
     sums = torch.zeros(2, count, dtype=torch.float64)
@@ -73,12 +73,12 @@ def paired_difference(
         exchange = torch.rand(len(block), count, generator=generator) < 0.5
         exchanged_values.append(statistic(_exchanged(sums, exchange), sizes.sum().expand(len(block))))
     low, high = torch.cat(drawn_values).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    # the slack keeps arrangements that equal the observed one but for rounding
+    # the slack counts arrangements that equal the observed one up to rounding
     as_large = torch.cat(exchanged_values).abs() >= abs(value) * (1 - 1e-9)
     return Difference(value, (low, high), (1 + int(as_large.sum())) / (1 + RESAMPLES), count)
 
 
 def _exchanged(sums: Float[Tensor, "2 source"], exchange: Bool[Tensor, "draw source"]) -> Float[Tensor, "2 draw"]:
-    """The two systems' totals when the sources where `exchange` is True have changed sides."""
+    """The totals of both systems after exchanging the sources where `exchange` is True."""
     mine, other = sums
     return torch.stack([torch.where(exchange, other, mine).sum(-1), torch.where(exchange, mine, other).sum(-1)])

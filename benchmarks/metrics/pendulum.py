@@ -1,4 +1,4 @@
-"""How much a motion looks like physics: its roughness, and how far it is from obeying a pendulum's equation."""
+"""Physical plausibility of motions: roughness, and the residual of a pendulum's equation of motion."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
@@ -18,11 +18,10 @@ PerMotion = Float[Tensor, " batch"]
 
 
 class _OfMotion(GatheredMetric):
-    """The mean over clips of something that each motion has by itself.
+    """The mean over clips of a quantity of single motions.
 
     Args:
-        of: what is measured: the system's "sample", or the "target", whose value is the data's own and stands under the
-            name `data_...` beside it.
+        of: which motion to score: the system's "sample", or the data's "target", whose name is then `data_...`.
         kwargs: settings of `torchmetrics.Metric`.
     """
 
@@ -36,7 +35,7 @@ class _OfMotion(GatheredMetric):
 
     @property
     def name(self) -> str:
-        """The quantity, and whose it is if not the system's."""
+        """The quantity, with the prefix data_ for the data's own motions."""
         return self.quantity if self.of == "sample" else f"data_{self.quantity}"
 
     @abstractmethod
@@ -47,7 +46,7 @@ class _OfMotion(GatheredMetric):
         """Measure a batch and keep the values."""
         motion = sample if self.of == "sample" else target
         if not isinstance(motion, Trajectory):
-            raise UserError(f"{type(self).__name__} measures trajectories; got a {type(motion).__name__}.")
+            raise UserError(f"{type(self).__name__} needs a Trajectory; got a {type(motion).__name__}.")
         self.keep("values", ids, self.measure(motion)[:, None])
 
     def compute(self) -> Float[Tensor, ""]:
@@ -71,35 +70,34 @@ class _OfMotion(GatheredMetric):
 class Roughness(_OfMotion):
     """The mean squared second difference of a trajectory's values, in their own units.
 
-    It grows with whatever moves, so it reads beside that of the data at the same frame rate (`of: target`): a motion as
-    smooth as the data has theirs, one that jitters has more, one that stands still has none.
+    To be compared with the data's own at the same frame rate (`of: target`): a motion as smooth as the data has about
+    the same roughness, jitter increases it, and a static motion has none.
     """
 
     quantity: ClassVar[str] = "roughness"
 
     def measure(self, motion: Trajectory) -> PerMotion:
-        """Over all moments but the first and last, and all values."""
+        """The mean over all inner time steps and all values."""
         if motion.values.shape[1] < 3:
-            raise UserError(f"A second difference needs 3 moments; got {motion.values.shape[1]}.")
+            raise UserError(f"A second difference needs at least 3 time steps; got {motion.values.shape[1]}.")
         return motion.values.double().diff(n=2, dim=1).square().mean((1, 2))
 
 
 class PendulumResidual(_OfMotion):
-    """What no pendulum explains of a motion of angle and angular velocity: 0 for a pendulum, about 1 for noise.
+    """The relative residual of the best-fitting pendulum: 0 for a pendulum, about 1 for noise.
 
-    For each motion those B / M >= 0 and g / L >= 0 are found that fit theta'' + (B / M) theta' + (g / L) sin theta = 0
-    best (MODE-GAN, eq. 8). The equation is taken as what it says of each interval between samples: the changes of angle
-    and velocity are the integrals of velocity and acceleration. Those come from the values and slopes at both ends
-    (Hermite's rule, of fourth order), so that a coarse grid is no error: 1,000 simulated pendulums at 0.1 s have a mean
-    below 1e-4. The value is the sum of squares that is left over, as a fraction of those of what should be equal, half
-    of it the angle's (at most 2 there, where the angle does the opposite of what its velocity says) and half the
-    velocity's (at most 1).
+    For each motion, B / M >= 0 and g / L >= 0 of theta'' + (B / M) theta' + (g / L) sin theta = 0 (MODE-GAN, eq. 8) are
+    fitted by least squares. The equation is used in integral form on each interval between samples: the changes of
+    angle and velocity equal the integrals of velocity and acceleration, which are computed from values and slopes at
+    both ends (Hermite's rule, fourth order), so that a coarse grid adds little error: 1,000 simulated pendulums at
+    0.1 s have a mean below 1e-4. The result is the residual sum of squares relative to that of both sides of the
+    equations; the angle's half is at most 2 (an angle that moves against its velocity), the velocity's at most 1.
     """
 
     quantity: ClassVar[str] = "pendulum_residual"
 
     def measure(self, motion: Trajectory) -> PerMotion:
-        """The fraction that the best pendulum leaves."""
+        """The residual fraction of the best-fitting pendulum."""
         if motion.values.shape[-1] != 2:
             raise UserError(
                 f"A pendulum's state is its angle and angular velocity; these trajectories have "
@@ -111,10 +109,10 @@ class PendulumResidual(_OfMotion):
 def fit_pendulum(
     values: Float[Tensor, "batch time 2"], times: Float[Tensor, "batch time"]
 ) -> tuple[Float[Tensor, "batch 2"], PerMotion]:
-    """B / M and g / L of the pendulum that fits each motion best, and the fraction of its changes that is left.
+    """B / M and g / L of the best-fitting pendulum for each motion, and the residual fraction.
 
-    Both equations are linear in the two numbers: least squares with neither below 0, which for two is the best of four
-    cases (both free, either at 0, both at 0).
+    Both equations are linear in the two parameters. Non-negative least squares in two dimensions is the best of four
+    cases: both free, either at 0, both at 0.
     """
     angle, speed = values.double().unbind(-1)
     step = times.double().diff(dim=1)
@@ -124,7 +122,7 @@ def fit_pendulum(
 
     still = torch.zeros_like(angle)
     turned, gained = angle.diff(dim=1), speed.diff(dim=1)
-    # what friction of 1 and gravity of 1 add to either equation's right-hand side
+    # the contributions of unit friction and unit gravity to the right-hand side of either equation
     friction = torch.stack([integral(still, -speed), -turned], dim=1)
     gravity = torch.stack([integral(still, -angle.sin()), -integral(angle.sin(), angle.cos() * speed)], dim=1)
     carried = torch.stack([integral(speed, still), still[:, 1:]], dim=1)

@@ -1,4 +1,4 @@
-"""Precision and recall of generated clips: how many look real, and how much of the real they cover."""
+"""Precision and recall of generated clips: the share that looks real, and the share of real clips they cover."""
 
 from typing import Any, Literal
 
@@ -15,17 +15,17 @@ _PAIRS = 1 << 14
 
 
 class PrecisionRecall(DistributionMetric):
-    """Improved precision or recall (Kynkäänniemi et al., 2019), of features of clips.
+    """Improved precision or recall (Kynkäänniemi et al., 2019) of features of clips.
 
-    Precision is the share of the answers that lie within reach of the truth, recall the share of the truth within reach
-    of the answers; the reach of a clip is its distance to its `neighbours`-th neighbour. Both depend on the number of
-    clips, which only `clips` fixes.
+    Precision is the share of predictions inside the targets' manifold, recall the share of targets inside the
+    predictions' manifold. A manifold is the union of balls around its points that reach to their k-th neighbour. Both
+    depend on the number of clips; fix it with `clips`.
 
     Args:
         which: "precision" or "recall".
-        network: what makes the features; None: I3D's logits.
-        neighbours: 3 in the paper; another number stands in the name.
-        kwargs: `frames` (16 unless told), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
+        network: the feature extractor; None: I3D's logits.
+        neighbours: k; 3 in the paper, any other number is part of the name.
+        kwargs: `frames` (default 16), `clips` and `start`: see `FeatureMetric` and `DistributionMetric`.
     """
 
     higher_is_better: bool = True
@@ -39,32 +39,34 @@ class PrecisionRecall(DistributionMetric):
         **kwargs: Any,
     ) -> None:
         if which not in ("precision", "recall") or neighbours < 1:
-            raise UserError(f"Ask for precision or recall with 1 neighbour at least; got {which!r} and {neighbours}.")
+            raise UserError(
+                f"`which` must be precision or recall and neighbours at least 1; got {which!r} and {neighbours}."
+            )
         suffix = "" if neighbours == 3 else f"_k{neighbours}"
         super().__init__(which, network, least=neighbours + 1, suffix=suffix, **kwargs)
         self.which = which
         self.neighbours = neighbours
 
     def statistic(self, *sets: Features) -> float:
-        """The share of one set that lies within reach of the other."""
-        predictions, truths = sets
-        asked, manifold = (predictions, truths) if self.which == "precision" else (truths, predictions)
-        return float(within_reach(asked, manifold, self.neighbours).double().mean())
+        """The share of one set that lies in the other's manifold."""
+        predictions, targets = sets
+        points, manifold = (predictions, targets) if self.which == "precision" else (targets, predictions)
+        return float(within_reach(points, manifold, self.neighbours).double().mean())
 
 
 def within_reach(
     points: Float[Tensor, "n _width"], manifold: Float[Tensor, "_m _width"], neighbours: int = 3
 ) -> Bool[Tensor, " n"]:
-    """Whether each point lies in a ball about a point of the manifold that reaches to that point's k-th neighbour.
+    """Whether each point lies in a ball around a point of the manifold that reaches to that point's k-th neighbour.
 
-    Equation 2 of the paper, in float64; a point of the manifold is no neighbour of itself. A matrix product settles
-    nearly all pairs; those that it leaves in doubt are measured exactly, so ties and doubles count as they are.
+    Equation 2 of the paper, in float64; a point is not its own neighbour. A matrix product decides nearly all pairs;
+    those within its rounding error are computed exactly, so that ties and duplicates are handled correctly.
 
     Raises:
-        UserError: for a manifold of no more points than neighbours.
+        UserError: if the manifold has no more points than neighbours.
     """
     if len(manifold) <= neighbours:
-        raise UserError(f"A {neighbours}-th neighbour needs {neighbours + 1} points at least; got {len(manifold)}.")
+        raise UserError(f"{neighbours} neighbours need at least {neighbours + 1} points; got {len(manifold)}.")
     points, manifold = points.double(), manifold.double()
     step = max(1, _CELLS // len(manifold))
     reach = torch.cat([_reach(part, manifold, neighbours) for part in manifold.split(step)])
@@ -74,7 +76,7 @@ def within_reach(
 def _reach(part: Tensor, manifold: Tensor, neighbours: int) -> Tensor:
     """The distance of each point of a part of the manifold to its k-th neighbour."""
     squared, slack = _roughly(part, manifold)
-    # the smallest of all is the point's distance to itself
+    # the smallest is the distance of the point to itself
     highest = (squared + slack).kthvalue(neighbours + 1, 1, keepdim=True).values
     near = squared - slack <= highest
     exact = torch.full_like(squared, torch.nan)
@@ -93,7 +95,7 @@ def _within(part: Tensor, manifold: Tensor, reach: Tensor) -> Tensor:
 
 
 def _roughly(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared distances by one matrix product, and how far rounding may have taken each from the exact one."""
+    """Squared distances by one matrix product, with a bound on the rounding error of each."""
     sizes = x.square().sum(1, keepdim=True) + y.square().sum(1)
     # at most 2 (d + 4) eps times the sizes, here and in the exact distances, for sums in any order; four times as much
     slack = sizes * (8 * (x.shape[1] + 8) * torch.finfo(x.dtype).eps)
@@ -101,7 +103,7 @@ def _roughly(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _distances(x: Tensor, y: Tensor, pairs: Int[Tensor, "_pair 2"]) -> Tensor:
-    """The distances of these pairs by exact differences: by products, that of a point from its double is not zero."""
+    """Distances of these pairs from exact differences: by products, the distance of duplicates would not be 0."""
     exactly = "donot_use_mm_for_euclid_dist"
     parts = [part.unbind(1) for part in pairs.split(_PAIRS)]
     return torch.cat([torch.cdist(x[i, None], y[j, None], compute_mode=exactly).flatten() for i, j in parts])

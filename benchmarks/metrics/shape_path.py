@@ -1,4 +1,4 @@
-"""How far generated moving shapes move from how true ones move, as distributions of whole paths."""
+"""The Fréchet distance between the paths of predicted and target shapes on moving-shapes data."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from benchmarks.metrics.streaming_frechet import FrechetMetric
 
 
 class ShapePathDistance(FrechetMetric):
-    """The Fréchet distance between the paths of answered and of true shapes, each path one vector of all its moments.
+    """The Fréchet distance between paths of predicted and target shapes, each flattened over time into one vector.
 
-    An FVD is biased towards content; this sees motion alone: where things start, which way they go, how fast, how
-    smoothly and how variously. See `ShapePath`. The unit is squared, the picture 2 wide, summed over the frames.
+    FVD is biased towards content; this metric depends on motion only: start, direction, speed, smoothness and variety.
+    See `ShapePath`. In squared units, in which the frame is 2 wide, summed over the frames.
 
     Args:
-        kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
+        kwargs: `frames` (default 16), `clips`, `start`, `ddof`, `cap` and `num_samples`: see `FeatureMetric`,
             `DistributionMetric` and `FrechetMetric`.
     """
 

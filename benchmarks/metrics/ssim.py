@@ -1,4 +1,4 @@
-"""Structural similarity with Wang's window: the original definition, in batch, in float64."""
+"""Structural similarity with Wang's window: the original definition, batched, in float64."""
 
 import math
 
@@ -12,21 +12,21 @@ WINDOW = 11
 _GAUSSIAN = [math.exp(-0.5 * ((index - WINDOW // 2) / 1.5) ** 2) for index in range(WINDOW)]
 _TAPS = [weight / sum(_GAUSSIAN) for weight in _GAUSSIAN]
 _CELLS, _CELLS_CPU = 1 << 24, 1 << 17
-"""Pixels that are worked on at once: about 1.5 GB of float64; on a CPU what its cache holds."""
+"""Pixels processed at once: about 1.5 GB of float64; on a CPU as many as its cache holds."""
 
 
 def structural_similarity(
     x: Float[Tensor, "*planes height width"], y: Float[Tensor, "*planes height width"], *, data_range: float
 ) -> Float[Tensor, "*planes"]:
-    """SSIM of each plane (Wang et al., 2004): 11 x 11 Gaussian window of sigma 1.5, averaged over its valid places.
+    """SSIM of each plane (Wang et al., 2004): 11 x 11 Gaussian window of sigma 1.5, averaged over its valid positions.
 
     Equals scikit-image's `structural_similarity(gaussian_weights=True, use_sample_covariance=False)`, which filters
-    with reflected borders and then cuts five pixels off each side: exactly the places whose window lies inside.
-    torchmetrics' SSIM is another number (0.646 where this is 0.660): it reflects the border and keeps part of it.
+    with reflected borders and then crops five pixels on each side: the positions whose window lies inside the image.
+    torchmetrics' SSIM differs (0.646 where this is 0.660): it reflects the border and keeps part of it.
     In float64, because the variances are differences of nearly equal squares.
 
     Raises:
-        UserError: for images smaller than the window.
+        UserError: if the images are smaller than the window.
     """
     height, width = x.shape[-2:]
     if min(height, width) < WINDOW:
@@ -53,7 +53,7 @@ def _similarity(
 
 
 def _smooth(image: Float[Tensor, "plane height width"]) -> Float[Tensor, "plane valid_height valid_width"]:
-    """The Gaussian mean at each valid place: eleven shifted sums along either axis, cheaper than conv2d in float64."""
+    """The Gaussian mean at each valid position: eleven shifted sums per axis, faster than conv2d in float64."""
     for axis in (-2, -1):
         length = image.shape[axis] - WINDOW + 1
         total = torch.zeros_like(image.narrow(axis, 0, length))

@@ -1,4 +1,4 @@
-"""Fréchet metrics, whose features are kept up to a cap and streamed into moments beyond it."""
+"""Fréchet metrics: features are kept up to a cap and accumulated into moments beyond it."""
 
 from abc import ABC, abstractmethod
 from math import isqrt
@@ -19,25 +19,25 @@ from benchmarks.utils.errors import UserError
 from datamodules.clip import source_of
 
 CAP = 50_000
-"""Clips whose features a process keeps: 80 MB a side for I3D's logits."""
+"""The number of clips whose features a process keeps: 80 MB a side for I3D's logits."""
 
 
 class FrechetMetric(DistributionMetric, ABC):
-    """The Fréchet distance between answers and truth.
+    """The Fréchet distance between the features of predictions and targets.
 
-    Where more than `cap` clips come to one process, their features are added to float64 moments (of ten groups of
-    source videos, for the jackknife) and let go, so memory does not grow with the clips. The number is the same to
-    rounding, but a clip that comes again after its features were let go counts twice. A metric with a fixed number of
-    `clips` chooses among them all and keeps them all.
+    With more than `cap` clips per process, features are accumulated into float64 moments (of ten groups of source
+    videos, for the jackknife) and discarded, so that memory does not grow with the number of clips. The result is the
+    same up to rounding, except that a clip repeated after its features were discarded counts twice. A metric with a
+    fixed number of `clips` keeps all features, because it selects among all clips.
 
     Args:
         measure: the first part of the metric's name.
-        network: what makes the features; None: I3D's logits.
-        ddof: 1 for unbiased covariances; 0 as in StyleGAN-V's code, which the name then says.
-        cap: for how many clips each process keeps features.
-        draws: how many answers to each question count: the distance is that of each draw, averaged, as in the
-            inbetweening paper (100 draws), and the name says so (`fvd_16f_i3d_logits_mean_of_100`). All features are
-            then kept, and clips with fewer draws left out.
+        network: the feature extractor; None: I3D's logits.
+        ddof: 1 for unbiased covariances; 0 as in StyleGAN-V's code, which is then part of the name.
+        cap: the number of clips for which each process keeps features.
+        num_samples: the number of samples per clip. The distance of each set of samples is computed and averaged, as in
+            the inbetweening paper (100 samples); part of the name (`fvd_16f_i3d_logits_mean_of_100`). All features are
+            kept, and clips with fewer samples are left out.
         kwargs: settings of `DistributionMetric`.
     """
 
@@ -67,9 +67,9 @@ class FrechetMetric(DistributionMetric, ABC):
             self.add_state(f"{side}_moments", default=[], dist_reduce_fx="cat")
 
     def keep(self, kind: str, ids: Int[Tensor, " clip"], rows: Float[Tensor, "clip width"]) -> None:
-        """Append the rows of clips that are not kept already; what is kept is streamed first if it would be too much.
+        """Append the rows of clips that are not kept yet; accumulate the kept rows first if they would exceed the cap.
 
-        So the draws of one batch, which come one after another, count once whatever the cap.
+        So consecutive samples of one batch count once, whatever the cap.
         """
         if self.num_samples > 1 and kind == "prediction":
             super().keep(kind, ids, rows)
@@ -87,7 +87,7 @@ class FrechetMetric(DistributionMetric, ABC):
         super().keep(kind, ids[fresh], rows[fresh])
 
     def kept(self, kind: str) -> tuple[Int[Tensor, " clip"], Float[Tensor, "clip width"]]:
-        """See `GatheredMetric`; the rows of a clip's draws stand one after another, of clips that have them all."""
+        """See `GatheredMetric`; with several samples, a clip's rows are concatenated and incomplete clips left out."""
         ids, rows = super().kept(kind)
         if self.num_samples == 1 or kind != "prediction" or not len(ids):
             return ids, rows
@@ -95,19 +95,19 @@ class FrechetMetric(DistributionMetric, ABC):
         enough = count >= self.num_samples
         if not bool(enough.all()):
             few = f"{int((~enough).sum())} of {len(unique)} clips have fewer and are left out."
-            rank_zero_warn(f"{self.name} needs {self.num_samples} draws of each clip; {few}", UserWarning)
+            rank_zero_warn(f"{self.name} needs {self.num_samples} samples of each clip; {few}", UserWarning)
         first = (count.cumsum(0) - count)[enough, None]
         return unique[enough], rows[first + torch.arange(self.num_samples)].flatten(1)
 
     def statistic(self, *sets: Features) -> float:
-        """The Fréchet distance, or the mean of those of the draws."""
-        predictions, truths = sets
+        """The Fréchet distance, averaged over the samples of each clip."""
+        predictions, targets = sets
         parts = predictions.chunk(self.num_samples, dim=1)
-        distances = [frechet_distance(self._each(part), self._each(truths), ddof=self.ddof) for part in parts]
+        distances = [frechet_distance(self._each(part), self._each(targets), ddof=self.ddof) for part in parts]
         return sum(distances) / self.num_samples
 
     def compute(self) -> Float[Tensor, ""]:
-        """The distance over all clips; not a number when there are too few."""
+        """The distance over all clips; NaN if there are too few."""
         if not self._streams:
             return super().compute()
         return torch.tensor(self._distance(*(self._moments(side) for side in self.sides)), dtype=torch.float64)
@@ -116,13 +116,13 @@ class FrechetMetric(DistributionMetric, ABC):
         """The distance, its interval and the number of clips. Every process must call it."""
         with self.gathered():
             streams = self._streams
-            predictions, truths = (self._moments(side) if streams else {} for side in self.sides)
+            predictions, targets = (self._moments(side) if streams else {} for side in self.sides)
         if not streams:
             return super().measurement()
-        value = self._distance(predictions, truths)
+        value = self._distance(predictions, targets)
         interval = None
         if len(predictions) == GROUPS:
-            left = [self._distance(_less(predictions, index), _less(truths, index)) for index in predictions]
+            left = [self._distance(_less(predictions, index), _less(targets, index)) for index in predictions]
             interval = jackknife_interval(value, left)
         rows = merged(predictions.values()).clips
         return self._measured(value, rows // self.frames if self.each_frame else rows, interval)
@@ -132,11 +132,11 @@ class FrechetMetric(DistributionMetric, ABC):
         return bool(len(getattr(self, f"{self.sides[0]}_moments")))
 
     def _each(self, rows: Features) -> Features:
-        """A row for each thing that the network has looked at: a clip, or a frame."""
+        """One row per input of the network: a clip, or a frame."""
         return rows.reshape(len(rows) * self.frames, -1) if self.each_frame else rows
 
     def _moments(self, kind: str) -> Grouped:
-        """The moments of all features, those let go and those kept."""
+        """The moments of all features, discarded and kept ones."""
         state = getattr(self, f"{kind}_moments")
         streamed = torch.cat(state) if isinstance(state, list) and state else state
         ids, rows = self.kept(kind)

@@ -1,4 +1,4 @@
-"""A distance of motion that content cannot hide: equal frames in a wrong order are far apart."""
+"""A distance of motion that is independent of content: the same frames in wrong order are far apart."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from benchmarks.metrics.streaming_frechet import FrechetMetric
 
 
 class TemporalDistance(FrechetMetric):
-    """The Fréchet distance between histograms of motion, to be read beside an FVD.
+    """The Fréchet distance between motion histograms, a complement to FVD.
 
-    FVD is biased towards content: good frames in a wrong order can score better than right motion of worse frames (Ge
-    et al., 2024). These features see motion alone. See `MotionHistograms`. In squared pixels of a 64 x 64 picture a
-    frame.
+    FVD is biased towards content: good frames in wrong order can score better than correct motion of worse frames (Ge
+    et al., 2024). These features depend on motion only; see `MotionHistograms`. In squared pixels per frame, at
+    64 x 64 pixels.
 
     Args:
-        kwargs: `frames` (16 unless told), `clips`, `start`, `ddof`, `cap` and `draws`: see `FeatureMetric`,
+        kwargs: `frames` (default 16), `clips`, `start`, `ddof`, `cap` and `num_samples`: see `FeatureMetric`,
             `DistributionMetric` and `FrechetMetric`.
     """
 

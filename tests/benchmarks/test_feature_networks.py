@@ -113,7 +113,7 @@ def test_inception_resizes_as_pil_does() -> None:
 
 
 def test_inception_wants_single_frames() -> None:
-    with pytest.raises(ValueError, match="clips of one frame, and these have 4"):
+    with pytest.raises(ValueError, match=r"one frame.* 4"):
         InceptionFeatures()(torch.zeros(2, 4, 3, 32, 32))
 
 
@@ -251,7 +251,7 @@ def cubic_weights(size: int, to: int, a: float) -> np.ndarray:
 
 
 def test_c3d_wants_16_frames() -> None:
-    with pytest.raises(ValueError, match="16 frames exactly; these have 20"):
+    with pytest.raises(ValueError, match=r"16 frames.* 20"):
         C3DFeatures()(torch.zeros(1, 20, 3, 64, 64))
 
 
@@ -334,7 +334,7 @@ def test_another_networks_file_is_refused(
     state = dict(Inception().state_dict())
     spoil(state)
     torch.save(state, local_folder / INCEPTION_FILE)
-    with pytest.raises(WeightsUnavailable, match=f"{says}.*bring the right"):
+    with pytest.raises(WeightsUnavailable, match=says):
         InceptionFeatures().prepare()
 
 

@@ -66,7 +66,7 @@ def test_too_few_clips_are_not_available(make: Callable[[], DistributionMetric])
     metric = make()
     answer, truth, ids = pair(metric.least - 1)
     metric.update(answer, truth, ids)
-    with pytest.warns(UserWarning, match=f"needs {max(metric.least, metric.clips or 0)} clips and has"):
+    with pytest.warns(UserWarning, match=f"needs {max(metric.least, metric.clips or 0)} clips"):
         measurement = metric.measurement()
     assert measurement.value is None
     assert measurement.interval is None
@@ -114,7 +114,7 @@ def test_fid_is_the_distance_of_single_frames() -> None:
     backwards = FrechetInceptionDistance(Tiny(), frames=4)
     backwards.update(clip(truth.frames.flip(1)), truth, ids)
     assert float(backwards.compute()) == pytest.approx(0, abs=1e-6)  # blind to the order of frames
-    with pytest.raises(ValueError, match="Choose a network of images"):
+    with pytest.raises(ValueError, match="image network"):
         FrechetInceptionDistance(Long(), frames=16)
 
 
@@ -127,7 +127,7 @@ def test_fvd_infinity_finds_the_distance_that_a_finite_number_of_clips_exaggerat
         finite_errors.append(frechet_distance(x, y) - true)
     assert np.mean(finite_errors) > 0.2
     assert abs(np.mean(errors)) < 0.2 * np.mean(finite_errors)
-    with pytest.raises(ValueError, match="16 at least"):
+    with pytest.raises(ValueError, match="at least 16"):
         extrapolated_distance(x[:15], y[:15])
 
 
@@ -213,7 +213,7 @@ def test_inception_score_lies_between_one_and_the_number_of_classes() -> None:
     assert inception_score(sure, 10) == pytest.approx(5)  # every part of ten has all five
     assert inception_score(torch.zeros(20, 5)) == pytest.approx(1)
     assert inception_score(sure[::5]) == pytest.approx(1)  # sure of one class only
-    with pytest.raises(ValueError, match="cannot be cut"):
+    with pytest.raises(ValueError, match=r"3 clips.* 4 subsets"):
         inception_score(sure[:3], 4)
 
 
@@ -246,10 +246,10 @@ def test_what_does_not_fit_is_refused() -> None:
     for make, message in [
         (lambda: FrechetVideoDistance(Tiny(), ddof=2), "ddof must be 0 or 1"),
         (lambda: FrechetVideoDistance(Tiny(), cap=1), "cap at least 2"),
-        (lambda: FrechetVideoDistance(Tiny(), clips=1), "2 clips at least"),
-        (lambda: PrecisionRecall("recall", Tiny(), neighbours=0), "1 neighbour at least"),
-        (lambda: InceptionScore(Tiny(), splits=0), "splits 1 at least"),
-        (lambda: MaximumMeanDiscrepancy(Long(), frames=4), "9 frames at least"),
+        (lambda: FrechetVideoDistance(Tiny(), clips=1), "at least 2 clips"),
+        (lambda: PrecisionRecall("recall", Tiny(), neighbours=0), "neighbours at least 1"),
+        (lambda: InceptionScore(Tiny(), splits=0), "splits at least 1"),
+        (lambda: MaximumMeanDiscrepancy(Long(), frames=4), "at least 9 frames"),
     ]:
         with pytest.raises(ValueError, match=message):
             make()

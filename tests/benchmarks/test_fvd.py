@@ -69,7 +69,7 @@ def test_a_fixed_number_of_clips_is_kept_to() -> None:
     assert fixed.compute() == pytest.approx(float(chosen.compute()), rel=1e-6)
     too_few = metric(clips=21)
     too_few.update(answer, truth, ids)
-    with pytest.warns(UserWarning, match="needs 21 clips and has 20"):
+    with pytest.warns(UserWarning, match=r"21 clips.* 20"):
         measurement = too_few.measurement()
     assert measurement.value is None
     assert measurement.interval is None
@@ -81,7 +81,7 @@ def test_what_does_not_fit_is_refused() -> None:
         metric(frames=5).update(answer, truth, ids)
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
         metric().update(clip(answer.frames * 255), truth, ids)
-    with pytest.raises(ValueError, match="9 frames at least"):
+    with pytest.raises(ValueError, match="at least 9 frames"):
         FrechetVideoDistance(frames=8)
 
 

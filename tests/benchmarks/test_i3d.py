@@ -94,7 +94,7 @@ def test_logits_of_long_clips_are_means_over_pairs_of_steps(monkeypatch: pytest.
 
 
 def test_too_few_frames_are_refused() -> None:
-    with pytest.raises(ValueError, match="needs 9 frames at least; these clips have 8"):
+    with pytest.raises(ValueError, match=r"9 frames.* 8"):
         I3D()(torch.zeros(1, 3, 8, 32, 32))
 
 

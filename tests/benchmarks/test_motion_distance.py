@@ -90,5 +90,5 @@ def test_in_units_of_the_spread_no_joint_is_larger_and_standing_still_is_far() -
     theirs = [torch.cat([x[:, :-1], x[:, 1:] - x[:, :-1]], -1).reshape(-1, 8) for x in moments]
     assert_close(distance(made, real), frechet_distance(*(x / theirs[1].std(0) for x in theirs)), rtol=1e-4, atol=1e-4)
     assert distance(still, real) > 5 * distance(made, real)
-    with pytest.raises(ValueError, match="4 of the data's 8 numbers never change"):
+    with pytest.raises(ValueError, match=r"4 of .* 8 .*constant"):
         distance(made, still)

@@ -75,5 +75,5 @@ def test_it_is_blind_to_brightness_and_contrast() -> None:
 
 def test_the_name_says_what_it_is() -> None:
     assert TemporalDistance(clips=256).name == "temporal256_16f_motion_histograms"
-    with pytest.raises(ValueError, match="3 frames at least"):
+    with pytest.raises(ValueError, match="at least 3 frames"):
         TemporalDistance(frames=2)

@@ -1,1 +1,1 @@
-"""Pretrained networks that metrics look through."""
+"""Feature extractors of metrics: pretrained networks and hand-made features."""

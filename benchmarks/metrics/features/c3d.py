@@ -1,4 +1,4 @@
-"""C3D fine-tuned on UCF101: the network through which the inception score of videos looks."""
+"""C3D fine-tuned on UCF101: the classifier behind the inception score of videos."""
 
 from functools import cache
 from typing import ClassVar, Literal
@@ -30,19 +30,19 @@ _RESIZE = {
 
 
 class C3DFeatures(Extractor):
-    """C3D on UCF101's 101 classes; clips of 16 frames exactly.
+    """C3D on UCF101's 101 classes, for clips of exactly 16 frames.
 
-    Published inception scores differ in how frames reach the network; each recipe is one of them, to the letter:
+    Published inception scores differ in their preprocessing; each recipe reproduces one of them exactly:
 
     - "antialiased": one bicubic resize with antialiasing to 128 x 128, pixels 0 to 255, the rest as in "tgan".
-    - "tgan": TGAN's and latent NDE's. Pixels are 128 x + 128; OpenCV's cubic resize to 128 x 128; the mean clip's
-      columns 21 to 149 are taken away; the centre of 112 x 112 is kept.
-    - "tgan2": TGANv2's. Pixels are 128 x + 128; bilinear straight to 112 x 112, corners aligned; the mean clip's rows
-      and columns 8 to 120 are taken away.
+    - "tgan": as TGAN and latent NDE. Pixels are 128 x + 128; OpenCV's cubic resize to 128 x 128; columns 21 to 149 of
+      the mean clip are subtracted; the centre of 112 x 112 is cropped.
+    - "tgan2": as TGANv2. Pixels are 128 x + 128; bilinear resize to 112 x 112 with aligned corners; rows and columns 8
+      to 120 of the mean clip are subtracted.
 
     Args:
-        output: "logits" (101, before the softmax), or "fc7" (4096, rectified), on which TGANv2's FID is defined.
-        recipe: as above; stands in the name unless it is "antialiased".
+        output: "logits" (101, before the softmax), or "fc7" (4096, after the ReLU), on which TGANv2's FID is defined.
+        recipe: as above; part of the name unless it is "antialiased".
     """
 
     trained: ClassVar[bool] = True
@@ -59,7 +59,7 @@ class C3DFeatures(Extractor):
 
     @property
     def protocol(self) -> dict[str, str]:
-        """See `Extractor`; the mean clip is a part of it."""
+        """See `Extractor`; includes the mean clip."""
         return {
             "extractor": self.name,
             "sha256": identity("c3d_ucf101"),
@@ -76,11 +76,11 @@ class C3DFeatures(Extractor):
         """The features of clips of 16 frames.
 
         Raises:
-            UserError: for clips of another length, which the network's first linear layer cannot take.
+            UserError: if clips have another length, which the network's first linear layer cannot process.
         """
         if frames.shape[1] != FRAMES:
             raise UserError(
-                f"C3D sees clips of {FRAMES} frames exactly; these have {frames.shape[1]}. Ask for {FRAMES}."
+                f"C3D needs clips of exactly {FRAMES} frames; these have {frames.shape[1]}. Set `frames` to {FRAMES}."
             )
         mean = _mean_clip().to(frames.device)
         return in_parts(
@@ -89,9 +89,9 @@ class C3DFeatures(Extractor):
 
 
 class C3D(nn.Module):
-    """Eight convolutions and three linear layers (Tran et al., 2015); made with random weights.
+    """Eight convolutions and three linear layers (Tran et al., 2015), randomly initialised.
 
-    Poolings round up, as Caffe's and Chainer's do: 112 pixels end as 4.
+    Pooling rounds sizes up, as in Caffe and Chainer: 112 pixels become 4.
 
     Args:
         output: "logits" or "fc7".
@@ -110,11 +110,11 @@ class C3D(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, video: Video) -> Float[Tensor, "batch feature"]:
-        """The features of clips that are centred and in the order blue, green, red."""
+        """The features of mean-subtracted clips with channels in the order blue, green, red."""
         return self.linear(self.convolutional(video).flatten(1))
 
     def convolutional(self, video: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch 512 t h w"]:
-        """The part that takes clips of any size."""
+        """The convolutional part, for clips of any size."""
         x: Tensor = video
         for name in _WIDTHS:
             x = relu(self.get_submodule(name)(x), inplace=True)
@@ -125,7 +125,7 @@ class C3D(nn.Module):
         return x
 
     def linear(self, x: Float[Tensor, "batch 8192"]) -> Float[Tensor, "batch feature"]:
-        """The rest."""
+        """The fully connected part."""
         x = relu(self.fc7(relu(self.fc6(x))))
         return x if self.output == "fc7" else self.fc8(x)
 
@@ -143,10 +143,10 @@ _WIDTHS = {
 
 
 def prepared(frames: Frames, mean: Float[Tensor, "3 16 128 171"], recipe: Recipe) -> Video:
-    """What the network sees of clips in [-1, 1]: resized, as pixels in the order blue, green, red, less the mean clip.
+    """The network's input for clips in [-1, 1]: resized, as blue-green-red pixel values, minus the mean clip.
 
     Args:
-        frames: 16 of any size, grey or red, green, blue.
+        frames: 16 frames of any size, grey or red-green-blue.
         mean: the mean clip of C3D's training data.
         recipe: see `C3DFeatures`.
     """
@@ -172,7 +172,7 @@ def _pretrained(output: Output) -> nn.Module:
 
 
 def _renamed(name: str) -> str:
-    """Chainer calls weights W and biases b."""
+    """Chainer names weights W and biases b."""
     layer, _, kind = name.rpartition("/")
     return f"{layer}.{ {'W': 'weight', 'b': 'bias'}.get(kind, kind) }"
 
@@ -183,5 +183,7 @@ def _mean_clip() -> Float[Tensor, "3 16 128 171"]:
     arrays = load_file(path)
     if "mean" not in arrays or arrays["mean"].size != np.prod(_MEAN_SHAPE):
         held = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise WeightsUnavailable(f"{path} must hold 'mean' {_MEAN_SHAPE}; it holds {held}. Delete it, bring mean2.npz.")
+        raise WeightsUnavailable(
+            f"{path} must hold 'mean' {_MEAN_SHAPE}; it holds {held}. Delete it and provide mean2.npz."
+        )
     return torch.from_numpy(arrays["mean"]).float().reshape(_MEAN_SHAPE)

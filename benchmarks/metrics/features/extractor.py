@@ -1,4 +1,4 @@
-"""Extractors: networks that turn a clip into a row of features, with all that belongs to their protocol."""
+"""Extractors: networks that map clips to feature vectors, with their preprocessing and protocol."""
 
 import hashlib
 import math
@@ -21,31 +21,31 @@ Rows = Float[Tensor, "batch feature"]
 
 
 class Extractor(ABC):
-    """Clips in [-1, 1] in, float32 features out.
+    """Maps clips in [-1, 1] to float32 features.
 
-    The network is loaded once in a process, at first use, and no metric, checkpoint or average holds it.
+    The network is loaded once per process, at first use, and is no part of any metric's state or checkpoint.
     """
 
     trained: ClassVar[bool]
-    """False for what only smoke tests may use; the names of its metrics say so."""
+    """False for networks that only smoke tests may use; the names of their metrics then begin with `no_`."""
     fewest_frames: ClassVar[int]
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The network and its layer, as a part of the metric's name."""
+        """The network and its layer: part of the metric's name."""
 
     @property
     @abstractmethod
     def protocol(self) -> dict[str, str]:
-        """The weights' sha256 and what is done to the frames, for the record."""
+        """The weights' sha256 and the preprocessing of the frames, for the record."""
 
     @abstractmethod
     def prepare(self) -> None:
         """Load the network.
 
         Raises:
-            WeightsUnavailable: when its weights cannot be had.
+            WeightsUnavailable: if its weights cannot be fetched.
         """
 
     @abstractmethod
@@ -54,7 +54,7 @@ class Extractor(ABC):
 
 
 class I3DFeatures(Extractor):
-    """I3D on Kinetics-400. Frames are resized once, to 224 x 224, bilinear with antialiasing.
+    """I3D trained on Kinetics-400. Frames are resized once, to 224 x 224, bilinear with antialiasing.
 
     Args:
         output: "logits", on which FVD is defined, or "mixed5c".
@@ -85,18 +85,18 @@ class I3DFeatures(Extractor):
         _i3d(self.output)
 
     def __call__(self, frames: Frames) -> Rows:
-        """See `Extractor`; a few clips at a time, so that memory is bounded."""
+        """See `Extractor`; computed in small batches, so that memory is bounded."""
         return in_parts(_i3d(self.output), frames, _seen_by_i3d, on_cpu=1, elsewhere=16)
 
 
 class UntrainedFeatures(Extractor):
-    """A tiny random network, for smoke tests only: its distances mean nothing.
+    """A tiny random network, for smoke tests only: its distances have no meaning.
 
     The weights are scaled so that tanh does not saturate on frames in [-1, 1]: different clips have different features.
 
     Args:
         seed: of its weights.
-        width: how many features.
+        width: the number of features.
     """
 
     trained: ClassVar[bool] = False
@@ -108,7 +108,7 @@ class UntrainedFeatures(Extractor):
 
     @property
     def name(self) -> str:
-        """With the seed, on which everything depends."""
+        """For example untrained_seed0."""
         return f"untrained_seed{self.seed}"
 
     @property
@@ -118,7 +118,7 @@ class UntrainedFeatures(Extractor):
         return {"extractor": self.name, "sha256": digest, "resize": "none"}
 
     def prepare(self) -> None:
-        """Nothing: it is made on the spot."""
+        """Nothing to load."""
 
     def __call__(self, frames: Frames) -> Rows:
         """See `Extractor`."""
@@ -133,14 +133,14 @@ class UntrainedFeatures(Extractor):
 def in_parts(
     network: nn.Module, frames: Frames, prepare: Callable[[Frames], Tensor], *, on_cpu: int, elsewhere: int
 ) -> Rows:
-    """The network's features of what `prepare` makes of the clips, some at a time, in float32 without gradients.
+    """The network's features of preprocessed clips, in small batches, in float32 and without gradients.
 
     Args:
-        network: moved to where the frames are.
+        network: moved to the device of the frames.
         frames: clips in [-1, 1].
         prepare: resizes and scales clips for the network.
-        on_cpu: how many clips at a time on a processor.
-        elsewhere: and on an accelerator.
+        on_cpu: clips per batch on a CPU.
+        elsewhere: clips per batch on an accelerator.
     """
     network = network.to(frames.device)
     at_once = on_cpu if frames.device.type == "cpu" else elsewhere
@@ -149,20 +149,20 @@ def in_parts(
 
 
 def coloured(frames: Frames) -> Float[Tensor, "batch time 3 height width"]:
-    """Colour clips as they are, grey ones in three channels.
+    """Colour clips unchanged, grey clips repeated in three channels.
 
     Raises:
-        UserError: for another number of channels.
+        UserError: if there are neither 1 nor 3 channels.
     """
     if frames.shape[2] not in (1, 3):
-        raise UserError(f"Video networks see grey or colour frames; these have {frames.shape[2]} channels.")
+        raise UserError(f"Video networks need grey or colour frames; these have {frames.shape[2]} channels.")
     return frames.expand(-1, -1, 3, -1, -1)
 
 
 def resized(
     frames: Frames, size: tuple[int, int], mode: Literal["bilinear", "bicubic"]
 ) -> Float[Tensor, "batch time channel new_height new_width"]:
-    """Each frame resized once, with antialiasing (PIL's kernels); frames that have the size are left as they are."""
+    """Each frame resized once, with antialiasing (PIL's kernels); frames of that size are returned unchanged."""
     if frames.shape[-2:] == size:
         return frames
     flat = interpolate(frames.flatten(0, 1), size, mode=mode, antialias=True, align_corners=False)

@@ -17,18 +17,18 @@ Triple = tuple[int, int, int]
 
 SIZE = 224
 FEWEST_FRAMES = 9
-"""With fewer, less than two frames are left at the end, where the network averages over two."""
+"""With fewer, less than two frames remain at the last layer, which averages over two."""
 _EPSILON = 1e-3  # of the batch normalisation; the 1e-5 of many ports moves the logits by 0.02
 
 
 class I3D(nn.Module):
-    """Inflated Inception-v1 (Carreira and Zisserman, 2017), RGB, with batch normalisation as in evaluation.
+    """Inflated Inception-v1 (Carreira and Zisserman, 2017), RGB, with batch normalisation in evaluation mode.
 
-    Padding is TensorFlow's SAME, in which the end gets the odd element. Made with random weights; `pretrained` gives
-    the published network.
+    Padding is TensorFlow's SAME, which pads an odd element at the end. Randomly initialised; `pretrained` loads the
+    published weights.
 
     Args:
-        output: "logits" (400, what FVD is defined on) or "mixed5c" (1024, the last block's mean over time and place).
+        output: "logits" (400, on which FVD is defined) or "mixed5c" (1024, the last block averaged over all positions).
     """
 
     def __init__(self, output: Output = "logits") -> None:
@@ -49,7 +49,7 @@ class I3D(nn.Module):
         """The network with DeepMind's Kinetics-400 weights, trained from scratch on RGB.
 
         Raises:
-            WeightsUnavailable: when they cannot be had.
+            WeightsUnavailable: if they cannot be fetched.
         """
         arrays = {name: torch.from_numpy(array) for name, array in load_file(path_of("i3d_kinetics400")).items()}
         network = cls(output)
@@ -62,12 +62,12 @@ class I3D(nn.Module):
         """The features of clips of 224 x 224 pixels in [-1, 1].
 
         Raises:
-            UserError: for clips of fewer than 9 frames, which the network has no answer for.
+            UserError: if clips have fewer than 9 frames, for which the network is undefined.
         """
         if video.shape[2] < FEWEST_FRAMES:
             raise UserError(
-                f"I3D needs {FEWEST_FRAMES} frames at least; these clips have {video.shape[2]}. Ask for longer clips: "
-                "repeating frames gives another number than the published one."
+                f"I3D needs at least {FEWEST_FRAMES} frames; these clips have {video.shape[2]}. Use longer clips: "
+                "repeating frames would give values that are not comparable with published ones."
             )
         x = _pool(self.Conv3d_1a_7x7(video), (1, 3, 3), (1, 2, 2))
         x = _pool(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), (1, 3, 3), (1, 2, 2))
@@ -83,7 +83,7 @@ class I3D(nn.Module):
         return self.Logits["Conv3d_0c_1x1"](x).mean((2, 3, 4))
 
 
-# widths of the first branch, the reductions and convolutions of the second and third, and the pooled branch
+# widths: first branch; reduction and convolution of the second and of the third; pooled branch
 _BLOCKS = {
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
     "Mixed_3c": (128, 128, 192, 32, 96, 64),
@@ -98,7 +98,7 @@ _BLOCKS = {
 
 
 class _Unit(nn.Module):
-    """A convolution with TensorFlow's padding, and ReLU; its normalisation is folded into weight and bias."""
+    """A convolution with TensorFlow's padding, and ReLU; batch normalisation is folded into weight and bias."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: Triple = (1, 1, 1), *, stride: int = 1, rectified: bool = True
@@ -111,10 +111,10 @@ class _Unit(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def load(self, arrays: dict[str, Tensor], name: str) -> None:
-        """Take the arrays of this unit, in TensorFlow's order of axes, and fold the normalisation in, in float64."""
+        """Load this unit's arrays, in TensorFlow's axis order, and fold the normalisation in, in float64."""
         weight = arrays[f"params/{name}/Conv_0/kernel"].double().permute(4, 3, 0, 1, 2)
         norm = f"batch_stats/{name}/BatchNorm_0"
-        if f"{norm}/mean" in arrays:  # of Sonnet's kind: an offset, but no scale
+        if f"{norm}/mean" in arrays:  # Sonnet's batch normalisation: an offset, but no scale
             deviation = (arrays[f"{norm}/var"].double().flatten() + _EPSILON).sqrt()
             weight = weight / deviation.reshape(-1, 1, 1, 1, 1)
             bias = arrays[f"params/{name}/BatchNorm_0/bias"] - arrays[f"{norm}/mean"].double().flatten() / deviation
@@ -129,7 +129,7 @@ class _Unit(nn.Module):
 
 
 class _Mixed(nn.Module):
-    """Inception's block: four branches side by side."""
+    """An Inception block: four parallel branches."""
 
     def __init__(self, inputs: int, widths: tuple[int, int, int, int, int, int]) -> None:
         super().__init__()
@@ -149,12 +149,12 @@ class _Mixed(nn.Module):
 
 
 def _pool(x: Tensor, kernel: Triple, stride: Triple) -> Tensor:
-    """Max pooling; what is padded is zero, which never wins over the rectified features."""
+    """Max pooling; zero padding never exceeds the rectified features."""
     return max_pool3d(_same(x, kernel, stride), kernel, stride)
 
 
 def _same(x: Tensor, kernel: Triple, stride: Triple) -> Tensor:
-    """TensorFlow's SAME: as many outputs as ceil(size / stride), an odd element of padding at the end."""
+    """TensorFlow's SAME padding: ceil(size / stride) outputs, an odd element of padding at the end."""
     padding: list[int] = []
     for size, width, step in reversed(list(zip(x.shape[2:], kernel, stride, strict=True))):
         total = max((-(-size // step) - 1) * step + width - size, 0)

@@ -1,4 +1,4 @@
-"""Inception of 2015-12-05: the network whose pooled features the Fréchet inception distance compares."""
+"""Inception of 2015-12-05: the network of the Fréchet inception distance."""
 
 from functools import cache
 from typing import ClassVar
@@ -20,8 +20,8 @@ Images = Float[Tensor, "batch 3 299 299"]
 class InceptionFeatures(Extractor):
     """The 2048 pooled features of single frames, on which FID is defined (Heusel et al., 2017).
 
-    A frame is resized once, to 299 x 299, bicubic with antialiasing and clipped to the range (clean-fid's way; Parmar
-    et al., 2022), and centred as in TensorFlow's graph: (pixel - 128) / 128, with pixels from 0 to 255.
+    Frames are resized once, to 299 x 299, bicubic with antialiasing and clipped to the range (as in clean-fid; Parmar
+    et al., 2022), and normalised as in TensorFlow's graph: (pixel - 128) / 128, with pixels from 0 to 255.
     """
 
     trained: ClassVar[bool] = True
@@ -49,22 +49,21 @@ class InceptionFeatures(Extractor):
         """The features of clips of one frame.
 
         Raises:
-            UserError: for longer clips: a distance of images has a row for each image.
+            UserError: if clips have more than one frame: a distance of images needs one row per image.
         """
         if frames.shape[1] != 1:
             raise UserError(
-                f"FID compares single frames: {self.name} wants clips of one frame, and these have {frames.shape[1]}. "
-                "Make each frame a clip of its own: frames.flatten(0, 1)[:, None]."
+                f"FID compares single frames: {self.name} needs clips of one frame; these have {frames.shape[1]}. "
+                "Make each frame its own clip: frames.flatten(0, 1)[:, None]."
             )
         return in_parts(_pretrained(), frames, _seen, on_cpu=8, elsewhere=64)
 
 
 class Inception(nn.Module):
-    """Inception-v3 as it was released in 2015 and ported from TensorFlow, down to the pooled features.
+    """Inception-v3 as released in 2015 and ported from TensorFlow, up to the pooled features.
 
-    It differs from torchvision's network of that name in three ways, which the port keeps: padding does not count in
-    the averages, the last block pools by the maximum, and the classifier had 1008 outputs (left out here). Made with
-    random weights.
+    It differs from torchvision's Inception-v3 in three ways: average pooling excludes the padding, the last block uses
+    max pooling, and the classifier (omitted here) has 1008 outputs. Randomly initialised.
     """
 
     def __init__(self) -> None:
@@ -88,7 +87,7 @@ class Inception(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, images: Images) -> Float[Tensor, "batch 2048"]:
-        """The features of images that are centred and scaled as the network wants them."""
+        """The features of normalised images."""
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(images)))
         x = max_pool2d(x, 3, 2)
         x = max_pool2d(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)), 3, 2)
@@ -219,7 +218,7 @@ class _E(nn.Module):
 
 
 def _average(x: Tensor) -> Tensor:
-    """The mean over 3 x 3 of what is there: TensorFlow does not count the padding."""
+    """3 x 3 average pooling that excludes the padding, as in TensorFlow."""
     return avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
 

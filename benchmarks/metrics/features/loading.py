@@ -1,4 +1,4 @@
-"""Filling a network with pretrained arrays of the very same names and shapes."""
+"""Loading pretrained arrays into a network by name."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,20 +15,20 @@ Network = TypeVar("Network", bound=nn.Module)
 def load_named(
     network: Network, weights: str, *, rename: Callable[[str], str] = str, ignored: tuple[str, ...] = ()
 ) -> Network:
-    """Copy the arrays of `weights` into the network's parameters and running statistics, each into its namesake.
+    """Copy the arrays of `weights` into the network's parameters and buffers of the same names.
 
     Args:
         network: changed in place.
         weights: a name in `benchmarks.pretrained.registry.SOURCES`.
-        rename: from the file's names to the network's.
-        ignored: the beginnings of (renamed) names that the network leaves out, such as a classifier.
+        rename: maps names in the file to names in the network.
+        ignored: prefixes of (renamed) arrays that the network does not use, such as a classifier.
 
     Raises:
-        WeightsUnavailable: when the weights cannot be had, or their names or shapes are those of another network.
+        WeightsUnavailable: if the weights cannot be fetched, or their names or shapes do not match the network.
     """
     path = path_of(weights)
     arrays = {rename(name): torch.from_numpy(array) for name, array in load_file(path).items()}
-    counters = ".num_batches_tracked"  # of the batches seen in training, which no evaluation asks for
+    counters = ".num_batches_tracked"  # batches seen in training; not used in evaluation mode
     arrays = {key: value for key, value in arrays.items() if not key.startswith(ignored) and not key.endswith(counters)}
     wanted = {key: value for key, value in network.state_dict().items() if not key.endswith(counters)}
     wrong = [f"lacks {key}" for key in wanted if key not in arrays]
@@ -42,7 +42,7 @@ def load_named(
         shown = "; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
         raise WeightsUnavailable(
             f"{path} is not {SOURCES[weights].about}: it {shown}. "
-            f"Delete it and bring the right {SOURCES[weights].file}."
+            f"Delete it and provide the right {SOURCES[weights].file}."
         )
     with torch.no_grad():
         for key, value in wanted.items():

@@ -1,4 +1,4 @@
-"""LPIPS v0.1: the perceptual distance of Zhang et al. (2018), on AlexNet or VGG-16."""
+"""LPIPS v0.1: the perceptual distance of Zhang et al. (2018), with AlexNet or VGG-16."""
 
 from typing import Literal
 
@@ -13,19 +13,19 @@ from benchmarks.pretrained.registry import path_of
 Backbone = Literal["alex", "vgg"]
 Images = Float[Tensor, "batch 3 height width"]
 
-# LPIPS' own statistics of ImageNet, on [-1, 1]; version 0.0 left them out, which was a mistake
+# LPIPS' own ImageNet statistics, on [-1, 1]; version 0.0 omitted them by mistake
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 _CHANNELS = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
 
 
 class PerceptualDistance(nn.Module):
-    """The distance of two images: weighted squared differences of unit-length features at five depths.
+    """The distance of two images: weighted squared differences of unit-normalised features at five depths.
 
-    Made with random weights; `pretrained` gives the published network.
+    Randomly initialised; `pretrained` loads the published weights.
 
     Args:
-        backbone: "alex", which the LPIPS authors advise for reporting, or "vgg".
+        backbone: "alex" (recommended by the LPIPS authors for reporting) or "vgg".
     """
 
     shift: Tensor
@@ -44,7 +44,7 @@ class PerceptualDistance(nn.Module):
         """The network with LPIPS v0.1's weights.
 
         Raises:
-            WeightsUnavailable: when they cannot be had.
+            WeightsUnavailable: if they cannot be fetched.
         """
         arrays = load_file(path_of(f"lpips_{backbone}"))
         prefix = {"alex": "AlexNet_0", "vgg": "VGG16_0"}[backbone]
@@ -80,7 +80,7 @@ class _Rectified(nn.Conv2d):
 
 
 def _alex() -> list[nn.Module]:
-    """AlexNet's five convolutions, cut after each ReLU (torchvision's one-tower version)."""
+    """AlexNet's five convolutions, split after each ReLU (torchvision's one-tower version)."""
     return [
         _Rectified(3, 64, 11, stride=4, padding=2),
         nn.Sequential(nn.MaxPool2d(3, 2), _Rectified(64, 192, 5, padding=2)),
@@ -91,7 +91,7 @@ def _alex() -> list[nn.Module]:
 
 
 def _vgg() -> list[nn.Module]:
-    """VGG-16's thirteen convolutions, cut before each pooling."""
+    """VGG-16's thirteen convolutions, split before each pooling."""
     stages: list[nn.Module] = []
     channels = 3
     for width, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):

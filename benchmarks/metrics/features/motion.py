@@ -1,4 +1,4 @@
-"""Motion histograms: where and how things move and change their motion, blind to what they look like."""
+"""Motion histograms: features of velocity and acceleration that are independent of appearance."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from benchmarks.metrics.features.extractor import Extractor, Frames, Rows
 
 SIZE, CELL, REACH, BINS, REGIONS = 64, 8, 5, 8, 2
 _STILL = 1e-3
-"""The cost of a squared pixel: what has no texture is taken to stand still."""
+"""The matching cost per squared pixel of displacement, so that untextured regions count as static."""
 
 Flow = Float[Tensor, "batch time 2 row column"]
 
@@ -19,12 +19,12 @@ Flow = Float[Tensor, "batch time 2 row column"]
 class MotionHistograms(Extractor):
     """Histograms of block motion and of its change, after the Fréchet video motion distance (Liu et al., 2024).
 
-    Frames become grey, 64 x 64, and are freed of local brightness and contrast. Each 8 x 8 cell looks for itself in the
-    next frame, 5 pixels around. Velocities, and accelerations from one step to the next, add their lengths to eight
-    bins of direction, in each quarter of the picture: 64 numbers, means over time. No weights, so nothing to fetch.
+    Frames are converted to grey, resized to 64 x 64 and normalised for local brightness and contrast. Each 8 x 8 cell
+    is matched with the next frame within 5 pixels. The lengths of velocities, and of accelerations between steps, are
+    accumulated in eight direction bins in each quadrant of the frame and averaged over time: 64 numbers. No weights.
     """
 
-    trained: ClassVar[bool] = True  # there is nothing to train: its distances mean what they say
+    trained: ClassVar[bool] = True  # hand-made features, which need no training
     fewest_frames: ClassVar[int] = 3
 
     @property
@@ -42,13 +42,13 @@ class MotionHistograms(Extractor):
         """Nothing to load."""
 
     def __call__(self, frames: Frames) -> Rows:
-        """See `Extractor`; a clip at a time, so that memory is bounded."""
+        """See `Extractor`; one clip at a time, so that memory is bounded."""
         with torch.no_grad(), torch.autocast(frames.device.type, enabled=False):
             return torch.cat([_histograms(block_motion(clip)) for clip in frames.float().split(1)])
 
 
 def block_motion(frames: Frames) -> Float[Tensor, "batch step 2 row column"]:
-    """How far each cell moves (x, y) to the next frame, in pixels of the 64 x 64 picture; whole pixels."""
+    """The displacement (x, y) of each cell to the next frame, in whole pixels of the 64 x 64 frame."""
     batch, time = frames.shape[:2]
     grey = frames.mean(2).flatten(0, 1)[:, None]
     if grey.shape[-2:] != (SIZE, SIZE):
@@ -57,7 +57,7 @@ def block_motion(frames: Frames) -> Float[Tensor, "batch step 2 row column"]:
     pictures = (flat / (_local_mean(flat.square()) + 1e-2).sqrt()).unflatten(0, (batch, time))
     here, there = pictures[:, :-1].flatten(0, 1), pictures[:, 1:].flatten(0, 1)
     there = pad(there, [REACH] * 4, mode="replicate")
-    # nearest first, so that of equal matches the smallest motion is found
+    # nearest first, so that the smallest displacement wins among equal matches
     shifts = sorted(
         ((x, y) for x in range(-REACH, REACH + 1) for y in range(-REACH, REACH + 1)),
         key=lambda d: d[0] ** 2 + d[1] ** 2,
@@ -79,7 +79,7 @@ def _histograms(velocity: Flow) -> Float[Tensor, "batch feature"]:
 
 
 def _directions(flow: Flow) -> Float[Tensor, "batch feature"]:
-    """The mean length of the vectors of each direction, in each region."""
+    """The mean length of the vectors in each direction bin and region."""
     angle = torch.atan2(flow[:, :, 1], flow[:, :, 0]) / (2 * torch.pi) * BINS
     index = angle.round().long() % BINS
     lengths = flow.square().sum(2).sqrt()[..., None] * torch.nn.functional.one_hot(index, BINS)

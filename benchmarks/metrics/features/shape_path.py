@@ -1,4 +1,4 @@
-"""The path of the one bright thing on a black ground: where a clip's light is, frame by frame."""
+"""The path of a single bright object on a dark background: the centre of brightness in every frame."""
 
 from typing import ClassVar
 
@@ -9,18 +9,18 @@ from torch import Tensor
 from benchmarks.metrics.features.extractor import Extractor, Frames, Rows
 
 _DARK = 1e-3
-"""Light added in the middle of each frame, in pixels at full brightness: a black frame has its path there."""
+"""Brightness added at the centre of each frame, in full pixels, so that a black frame has its path there."""
 
 
 class ShapePath(Extractor):
-    """The centre of the squared brightness in every frame, x then y, in the unit in which the picture is 2 wide.
+    """The centroid of squared brightness in every frame, x then y, in units in which the frame is 2 wide.
 
-    On moving shapes that is the shape's centre, which the simulation knows, to an eighth of a pixel at 32 x 32; so
-    distances of these paths are distances of motions, blind to colour, form and sharpness. Squaring keeps a faint
-    ground from pulling the centre to the middle.
+    On moving shapes it agrees with the simulated centre to an eighth of a pixel at 32 x 32, so distances of these paths
+    are distances of motions, independent of colour, shape and sharpness. Squaring reduces the pull of a faint
+    background towards the middle.
     """
 
-    trained: ClassVar[bool] = True  # there is nothing to train: its distances mean what they say
+    trained: ClassVar[bool] = True  # hand-made features, which need no training
     fewest_frames: ClassVar[int] = 1
 
     @property
@@ -37,12 +37,12 @@ class ShapePath(Extractor):
         """Nothing to load."""
 
     def __call__(self, frames: Frames) -> Rows:
-        """See `Extractor`: 2 numbers a frame."""
+        """See `Extractor`: 2 numbers per frame."""
         return shape_paths(frames).flatten(1)
 
 
 def shape_paths(frames: Frames) -> Float[Tensor, "batch time 2"]:
-    """The path of each clip's light; see `ShapePath`."""
+    """The centroid path of each clip; see `ShapePath`."""
     light = ((frames.float().mean(2) + 1) / 2).clamp(0, 1).square()
     height, width = light.shape[-2:]
     across, down = (

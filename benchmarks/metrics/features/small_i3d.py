@@ -1,4 +1,4 @@
-"""I3D at its clips' own, small size: some forty times cheaper than FVD's features, for comparisons on one processor."""
+"""I3D at small frame sizes: about forty times cheaper than FVD's features, for comparisons on a CPU."""
 
 from functools import cache
 from typing import ClassVar
@@ -14,16 +14,16 @@ from benchmarks.utils.errors import UserError
 
 
 class SmallI3DFeatures(Extractor):
-    """I3D's 400 logits from frames of `size` pixels, of the mean of its last block over time and place.
+    """I3D's 400 logits for frames of `size` pixels, computed from its last block averaged over time and space.
 
-    The network learnt from 224 x 224 pixels, and FVD is defined there (`I3DFeatures`): distances of these features rank
-    clips of one size among themselves and mean nothing beside published ones. The name says the size.
+    The network was trained at 224 x 224 pixels, for which FVD is defined (`I3DFeatures`): distances of these features
+    rank clips of one size and are not comparable with published FVD. The size is part of the name.
 
     Args:
-        size: side of the frames that the network sees, at least 32.
+        size: side of the resized frames, at least 32.
 
     Raises:
-        UserError: for a smaller size.
+        UserError: if the size is smaller.
     """
 
     trained: ClassVar[bool] = True
@@ -31,12 +31,12 @@ class SmallI3DFeatures(Extractor):
 
     def __init__(self, size: int = 32) -> None:
         if size < 32:
-            raise UserError(f"I3D halves frames five times, so they have 32 pixels at least; got {size}.")
+            raise UserError(f"I3D halves frames five times and needs at least 32 pixels; got size={size}.")
         self.size = size
 
     @property
     def name(self) -> str:
-        """With the size, on which everything depends."""
+        """For example i3d_logits_at_32px."""
         return f"i3d_logits_at_{self.size}px"
 
     @property
@@ -53,7 +53,7 @@ class SmallI3DFeatures(Extractor):
         _network()
 
     def __call__(self, frames: Frames) -> Rows:
-        """See `Extractor`; a few clips at a time, so that memory is bounded."""
+        """See `Extractor`; computed in small batches, so that memory is bounded."""
         network = _network()
         means = in_parts(network, frames, self._seen, on_cpu=4, elsewhere=64)
         with torch.no_grad():
