@@ -71,6 +71,14 @@ SYSTEMS = {
 }
 
 
+def with_unit_gain(system: LatentDynamicsGAN) -> LatentDynamicsGAN:
+    """The system with weights of unit gain: as initialised, TGAN's clips of different codes agree to rounding."""
+    for name, layer in system.generator.named_modules():
+        if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd) and not name.startswith("dynamics"):
+            nn.init.kaiming_normal_(layer.weight)
+    return system
+
+
 def moving(clips: int, frames: int = 16) -> Batch:
     torch.manual_seed(1)
     clip = VideoClip(torch.rand(clips, frames, 3, SIZE, SIZE) * 2 - 1, torch.arange(frames).expand(clips, -1) / 16)
@@ -91,13 +99,13 @@ def test_networks_have_the_sizes_of_the_public_code() -> None:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_clip_is_a_function_of_its_own_seed(name: str) -> None:
-    system = SYSTEMS[name]().eval()
+    system = with_unit_gain(SYSTEMS[name]()).eval()
     clip = system.generate(TIMES, seeds=SEEDS)
     assert clip.frames.shape == (3, 16, 3, SIZE, SIZE)
     assert clip.times is TIMES
     assert clip.frames.abs().max() <= 1
     assert_close(system.generate(TIMES[:1], seeds=SEEDS[1:2]).frames, clip.frames[1:2], atol=1e-5, rtol=1e-4)
-    assert not torch.equal(clip.frames[0], clip.frames[1])
+    assert float((clip.frames[0] - clip.frames[1]).detach().abs().max()) > 0.1
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
