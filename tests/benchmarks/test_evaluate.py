@@ -257,7 +257,7 @@ def test_a_broken_array_file_is_named(kind: str, name: str, tmp_path: Path) -> N
         (["--metrics", "no_fvd", "--clips", "13"], "--clips asks for 13, "),
         (["--metrics", "no_fvd", "--clips", "9"], "A metric of sets needs 10 clips of either side at least"),
         (["--metrics", "no_fvd", "--frames", "7"], "has 6 frames, fewer than the 7 that are compared"),
-        (["--metrics", "fvd", "--frames", "6"], "i3d_logits needs clips of"),
+        (["--metrics", "fvd", "--frames", "6"], "i3d_logits needs at least 9 frames"),
         (["--metrics", "no_fvd", "--fps", "5"], "does not say its frame rate"),
         (["--size", "0"], "--size must be positive; got 0."),
         (["--json", "x.txt"], "--json must name a file that ends in .json"),

@@ -91,9 +91,9 @@ class ResNeXt3D(nn.Module):
 class _Block(nn.Module):
     """A bottleneck block with 32 groups; the first block of each layer has a projection shortcut."""
 
-    def __init__(self, inputs: int, width: int, index: int, layer: int) -> None:
+    def __init__(self, inputs: int, width: int, place: int, layer: int) -> None:
         super().__init__()
-        stride = 2 if index == 0 and layer > 0 else 1
+        stride = 2 if place == 0 and layer > 0 else 1
         self.conv1 = nn.Conv3d(inputs, width, 1, bias=False)
         self.bn1 = nn.BatchNorm3d(width)
         self.conv2 = nn.Conv3d(width, width, 3, stride=stride, padding=1, groups=32, bias=False)
@@ -101,7 +101,7 @@ class _Block(nn.Module):
         self.conv3 = nn.Conv3d(width, 2 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm3d(2 * width)
         self.downsample: nn.Module = nn.Identity()
-        if index == 0:
+        if place == 0:
             project = nn.Conv3d(inputs, 2 * width, 1, stride=stride, bias=False)
             self.downsample = nn.Sequential(project, nn.BatchNorm3d(2 * width))
 
