@@ -17,7 +17,7 @@ from benchmarks.runs.spec import BenchmarkSpec, Row, read_benchmarks
 from benchmarks.utils.errors import UserError
 from support.record_maker import make_record
 
-GOLDEN = Path(__file__).with_name("leaderboard_golden")
+GOLDEN = Path(__file__).with_name("golden")
 Page = Any
 Browser = Any
 

@@ -9,7 +9,7 @@ from benchmarks.leaderboard.published import FOLDER, Published, read_file, read_
 from benchmarks.runs.spec import read_benchmarks
 from benchmarks.utils.errors import UserError
 
-PAPERS = Path(__file__).parents[2].parent / "shared" / "papers"
+PAPERS = Path(__file__).parents[3].parent / "shared" / "papers"
 FILES = sorted(FOLDER.glob("*.yaml"))
 TABLES = [(path.stem, table) for path in FILES for table in read_file(path)]
 

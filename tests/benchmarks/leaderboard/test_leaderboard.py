@@ -28,7 +28,7 @@ from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_w
 from lightning_modules.training_cost import TrainingCost
 from support.record_maker import make_record
 
-GOLDEN = Path(__file__).with_name("leaderboard_golden")
+GOLDEN = Path(__file__).with_name("golden")
 
 
 def run(*arguments: str) -> int:
