@@ -321,11 +321,11 @@ def test_a_window_is_what_its_frames_alone_would_give() -> None:
 def test_the_yaml_of_the_documentation_is_what_the_command_takes() -> None:
     text = (ROOT / "docs/metrics.md").read_text()
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
-    exams = [block["evaluation"] for block in blocks if "evaluation" in block]
-    assert len(exams) == 5
+    evaluations = [block["evaluation"] for block in blocks if "evaluation" in block]
+    assert len(evaluations) == 5
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Evaluation, "evaluation")
-    for exam in exams:
-        evaluation = parser.instantiate(parser.parse_object({"evaluation": exam})).evaluation
-        assert len(evaluation.tasks) == len(exam["tasks"])
-        assert [metric.name for metric in evaluation.metrics] or "metrics" not in exam
+    for config in evaluations:
+        evaluation = parser.instantiate(parser.parse_object({"evaluation": full_class_paths(config)})).evaluation
+        assert len(evaluation.tasks) == len(config["tasks"])
+        assert [metric.name for metric in evaluation.metrics] or "metrics" not in config
