@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.records.record import Measurement, RecordError, read_record
+from benchmarks.records.parts import Measurement, RecordError
+from benchmarks.records.record import read_record
 from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:

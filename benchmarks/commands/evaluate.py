@@ -14,8 +14,8 @@ from benchmarks.config.build import build
 from benchmarks.config.resolve import full_class_paths, is_config_file, read_config
 from benchmarks.metrics.names import PAIRED, SETS
 from benchmarks.records.clip_scores import write_per_clip
+from benchmarks.records.parts import Measurement, Protocol
 from benchmarks.records.provenance import package_versions
-from benchmarks.records.record import Measurement, Protocol
 from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.io import content_hash, plain, slug
 from datamodules.files import write_text

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from benchmarks.commands.export_card import card
-from benchmarks.records.record import Record, RecordError, read_record
+from benchmarks.records.parts import RecordError
+from benchmarks.records.record import Record, read_record
 from benchmarks.utils.errors import UserError
 
 

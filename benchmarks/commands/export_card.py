@@ -5,7 +5,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.records.record import Measurement, Record
+from benchmarks.records.parts import Measurement
+from benchmarks.records.record import Record
 
 _VERBS = {
     "predict": "continues a clip, at any later times",

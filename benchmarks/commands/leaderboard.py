@@ -9,7 +9,8 @@ from benchmarks.leaderboard.csv_latex import as_csv, as_latex
 from benchmarks.leaderboard.html import page
 from benchmarks.leaderboard.markdown import markdown, with_tables
 from benchmarks.leaderboard.sections import sections
-from benchmarks.records.record import RecordError, read_records
+from benchmarks.records.parts import RecordError
+from benchmarks.records.record import read_records
 from benchmarks.runs.spec import read_benchmarks
 from benchmarks.utils.errors import UserError
 from datamodules.files import write_text

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.records.record import RecordError
+from benchmarks.records.parts import RecordError
 from benchmarks.runs.filing import RowError, count_of_records, folder_lock, valid_records
 from benchmarks.runs.job import Job
 from benchmarks.runs.launchers.submit import add_arguments as add_launcher_arguments

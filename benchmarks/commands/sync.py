@@ -4,7 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from benchmarks.records.record import Record, RecordError, read_record, read_records
+from benchmarks.records.parts import RecordError
+from benchmarks.records.record import Record, read_record, read_records
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import content_hash
 

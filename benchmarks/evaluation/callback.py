@@ -19,7 +19,8 @@ from benchmarks.loggers.results import log_measurements, log_records
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.clip_scores import write_per_clip
-from benchmarks.records.record import Measurement, Record, TaskResult
+from benchmarks.records.parts import Measurement, TaskResult
+from benchmarks.records.record import Record
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Batch
 from lightning_modules.callbacks.budget import updates_of

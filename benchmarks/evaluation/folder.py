@@ -17,7 +17,7 @@ from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.reference import ReferenceMetric
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.clip_scores import PerClip
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.pixels import from_pixels
 from datamodules.clip import VideoClip, sample_id

@@ -6,7 +6,7 @@ import torch
 from lightning import Trainer
 
 from benchmarks.evaluation.task_evaluator import TaskEvaluator
-from benchmarks.records.record import Protocol, RunInfo
+from benchmarks.records.parts import Protocol, RunInfo
 from lightning_modules.callbacks.budget import Budget, updates_of
 from lightning_modules.training_cost import TrainingCost
 

@@ -16,7 +16,7 @@ from benchmarks.metrics.base import ClipMetric
 from benchmarks.metrics.reference import ReferenceMetric
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.clip_scores import PerClip
-from benchmarks.records.record import Measurement, Throughput
+from benchmarks.records.parts import Measurement, Throughput
 from datamodules.clip import Batch, Sample
 
 

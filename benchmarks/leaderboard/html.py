@@ -20,7 +20,8 @@ from benchmarks.leaderboard.metric_names import display_name, footnote
 from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking, Section, columns_of
-from benchmarks.records.record import Number, Record
+from benchmarks.records.parts import Number
+from benchmarks.records.record import Record
 from benchmarks.utils.errors import UserError
 
 FOLDER = Path(__file__).with_name("page")

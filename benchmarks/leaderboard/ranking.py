@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from benchmarks.records.record import Measurement, Number, Record
+from benchmarks.records.parts import Measurement, Number
+from benchmarks.records.record import Record
 from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_width
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from benchmarks.leaderboard.metric_names import column_names
 from benchmarks.leaderboard.published import Published, read_table
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of, leaderboard_rows, ranked
-from benchmarks.records.record import Protocol, Record
+from benchmarks.records.parts import Protocol
+from benchmarks.records.record import Record
 from benchmarks.runs.spec import BenchmarkSpec
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import plain

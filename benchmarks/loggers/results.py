@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from benchmarks.loggers.records import log_curve_to_run, log_record_to_run
-from benchmarks.records.record import Measurement, read_record
+from benchmarks.records.parts import Measurement
+from benchmarks.records.record import read_record
 
 if TYPE_CHECKING:
     from datamodules.storage.video import Pictures

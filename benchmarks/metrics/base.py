@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics import Metric
 
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from datamodules.clip import Sample, VideoClip
 
 

@@ -14,7 +14,7 @@ from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
 from benchmarks.metrics.gathered import GatheredMetric
 from benchmarks.metrics.jackknife import delete_group_jackknife
 from benchmarks.metrics.reference import check_pair
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of
 

@@ -13,7 +13,7 @@ from benchmarks.metrics.distribution import FeatureMetric
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.reference import PerFrame, ReferenceMetric
 from benchmarks.metrics.ssim import structural_similarity
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of
 

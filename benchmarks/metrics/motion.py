@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.gathered import GatheredMetric
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import KeypointClip, Sample, Trajectory
 

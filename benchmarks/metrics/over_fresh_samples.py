@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from benchmarks.metrics.base import ClipMetric
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.gathered import GatheredMetric
 from benchmarks.records.clip_scores import PerClip
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, Trajectory, source_of
 

@@ -11,7 +11,7 @@ from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.gathered import GatheredMetric
 from benchmarks.metrics.ssim import structural_similarity
 from benchmarks.records.clip_scores import PerClip
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample, source_of
 

@@ -14,7 +14,7 @@ from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance, frechet_distance_of_moments
 from benchmarks.metrics.jackknife import GROUPS, jackknife_interval
 from benchmarks.metrics.moments import Grouped, grouped, merged, merged_groups, packed, unpacked
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import source_of
 

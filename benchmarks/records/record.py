@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.records.parts import Measurement, Number, Protocol, RecordError, RunInfo, TaskResult, Throughput
 from benchmarks.records.provenance import Code, code_of_record, git_state, package_versions
 from benchmarks.records.upgrade import upgraded
-from benchmarks.utils.errors import UserError
 from benchmarks.utils.io import content_hash, plain, slug
 from datamodules.files import write_text
 from lightning_modules.training_cost import TrainingCost
@@ -23,138 +22,6 @@ SCHEMAS = {1: Path(__file__).with_name("record-1.schema.json"), 2: Path(__file__
 
 NO_CODE = hashlib.sha256().hexdigest()
 """The hash of a record that names no code: made by hand."""
-
-Number = float | int
-
-
-class RecordError(UserError):
-    """A file is not a record that this version can read, or a record would break its schema."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """The value of one metric, as metrics compute and records keep it.
-
-    Args:
-        value: the number, or None where it is n/a, which needs a `reason`.
-        n: the number of clips.
-        interval: a 95 % interval, or None if unknown.
-        per_frame: the value at each target frame, for a metric that has one.
-        higher_is_better: the direction in which better lies.
-        reason: why the value is n/a.
-    """
-
-    value: Number | None
-    n: int
-    interval: tuple[Number, Number] | None = None
-    per_frame: list[Number] | None = None
-    higher_is_better: bool = field(kw_only=True)
-    reason: str | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        if (self.value is None) != (self.reason is not None):
-            raise RecordError(
-                f"A metric has either a value or the reason why it is n/a; got {self.value} and {self.reason!r}."
-            )
-        for number in (self.value, *(self.interval or ()), *(self.per_frame or ())):
-            if number is not None and not math.isfinite(number):
-                raise RecordError(
-                    f"A record holds finite numbers only; got {number}. Find out where it comes from, or give no value "
-                    "and say why in `reason`: the table then shows n/a with that footnote."
-                )
-
-    @classmethod
-    def missing(cls, reason: str, *, higher_is_better: bool) -> "Measurement":
-        """N/a in the table, with the reason in a footnote."""
-        return cls(None, 0, higher_is_better=higher_is_better, reason=reason)
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """Everything that must agree before two numbers may be compared.
-
-    Args:
-        id: a readable name and the hash of `settings`: see `create`.
-        settings: n, frames, fps, resize, extractor and its sha256, num_samples, selection, task: plain data.
-    """
-
-    id: str
-    settings: dict[str, Any]
-
-    @classmethod
-    def create(cls, name: str, settings: Mapping[str, Any]) -> "Protocol":
-        """`name` says the settings in a few characters (`predict-5to5`); the hash makes it exact."""
-        return cls(f"{name}-{content_hash(settings)[:8]}", plain(settings))
-
-
-@dataclass(frozen=True)
-class Throughput:
-    """Prediction speed during the evaluation, under whatever load the machine had.
-
-    Args:
-        samples_per_second: of as many frames as the protocol's targets, over all processes; the median batch, without
-            the first one if there are others.
-        batch: samples per batch of each process.
-        device: in words, without the machine's name.
-    """
-
-    samples_per_second: Number
-    batch: int
-    device: str
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What all records of a run share: which row of which table, which model on which data, what it cost.
-
-    Args:
-        class_path: of the model.
-        config: the resolved configuration.
-        seed: of the whole run.
-        data: the data's id: readable, with a hash of its content.
-        budget: what the training cost.
-        parameters: learnt numbers of the generating part.
-        deterministic: whether deterministic algorithms were asked for.
-        split: train, val or test.
-        table: the benchmark that the row belongs to: the stem of its file in configs/benchmark; empty for a single run.
-        row: the row's label, as the table prints it; empty for a single run, whose row is called after the class.
-        group: the block of the table that the row stands in, such as a data set; empty where there is one.
-        mode: the training mode of a system that has several.
-        request: a hash of what `benchmarks run` asked for, which it compares before running again.
-    """
-
-    class_path: str
-    config: Mapping[str, Any]
-    seed: int
-    data: str
-    budget: TrainingCost
-    parameters: int
-    deterministic: bool
-    split: str = "test"
-    table: str = ""
-    row: str = ""
-    group: str = ""
-    mode: str | None = None
-    request: str | None = None
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """What the evaluation of one task found.
-
-    Args:
-        task: `name` and the task's arguments.
-        protocol: what must agree before two numbers may be compared.
-        metrics: by name.
-        function_evaluations: of the dynamics, per batch; None for a model without an integrator.
-        throughput: prediction speed; None if unknown.
-    """
-
-    task: Mapping[str, Any]
-    protocol: Protocol
-    metrics: Mapping[str, Measurement]
-    function_evaluations: Number | None = None
-    throughput: Throughput | None = None
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.metrics.reference import MSE, SSIM
 from benchmarks.pretrained.registry import WeightsUnavailable
-from benchmarks.records.record import Measurement, Throughput, read_record
+from benchmarks.records.parts import Measurement, Throughput
+from benchmarks.records.record import read_record
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 from datamodules.sampling import Regular

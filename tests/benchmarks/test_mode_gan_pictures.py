@@ -23,7 +23,7 @@ from benchmarks.figures.mode_gan import (
 )
 from benchmarks.figures.mode_gan_motion import DistanceByFrameRate, KeypointTrails
 from benchmarks.figures.mode_gan_pendulum import PendulumCurves
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.sampling import Regular

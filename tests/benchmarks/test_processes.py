@@ -10,7 +10,7 @@ from torch.multiprocessing import start_processes
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.metrics.reference import SSIM, PooledPSNR, ReferenceMetric
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from datamodules.clip import VideoClip, sample_id
 
 CLIPS = 13

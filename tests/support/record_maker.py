@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records.record import Measurement, Protocol, Record, RunInfo, TaskResult
+from benchmarks.records.parts import Measurement, Protocol, RunInfo, TaskResult
+from benchmarks.records.record import Record
 from lightning_modules.training_cost import TrainingCost
 
 

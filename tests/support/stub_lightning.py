@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.records.record import Protocol
+from benchmarks.records.parts import Protocol
 from support.record_maker import make_record
 
 STEPS, INTERVAL = 10, 2

@@ -19,7 +19,8 @@ from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.paired_test import paired_difference
 from benchmarks.metrics.reference import MSE, PooledPSNR, decibel
 from benchmarks.records.clip_scores import PerClip, beside, read_per_clip, write_per_clip
-from benchmarks.records.record import Measurement, Protocol, Record, read_record
+from benchmarks.records.parts import Measurement, Protocol
+from benchmarks.records.record import Record, read_record
 from benchmarks.utils.arrays import PerClipError
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import sample_id

@@ -12,7 +12,7 @@ import wandb
 from benchmarks.cli import benchmarks
 from benchmarks.commands.dashboard import exams, text
 from benchmarks.commands.sync import run_id
-from benchmarks.records.record import Measurement
+from benchmarks.records.parts import Measurement
 from support.offline_wandb import Offline
 from support.record_maker import make_record
 

@@ -12,7 +12,8 @@ import pytest
 from benchmarks.commands.leaderboard import CLIPS
 from benchmarks.leaderboard.html import page
 from benchmarks.leaderboard.sections import section, sections
-from benchmarks.records.record import Measurement, Protocol, Record, read_records
+from benchmarks.records.parts import Measurement, Protocol
+from benchmarks.records.record import Record, read_records
 from benchmarks.runs.spec import BenchmarkSpec, Row, read_benchmarks
 from benchmarks.utils.errors import UserError
 from support.record_maker import make_record

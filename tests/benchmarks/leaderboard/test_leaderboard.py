@@ -21,7 +21,8 @@ from benchmarks.leaderboard.markdown import markdown
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of
 from benchmarks.leaderboard.sections import section, sections
 from benchmarks.records import provenance
-from benchmarks.records.record import Measurement, Protocol, Record, Throughput, read_records
+from benchmarks.records.parts import Measurement, Protocol, Throughput
+from benchmarks.records.record import Record, read_records
 from benchmarks.runs.spec import BenchmarkSpec, Row, read_benchmark, read_benchmarks
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_width, t_quantile

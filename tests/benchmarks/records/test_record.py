@@ -12,15 +12,8 @@ from typing import Any
 import pytest
 
 from benchmarks.records import provenance
-from benchmarks.records.record import (
-    Measurement,
-    Protocol,
-    Record,
-    RecordError,
-    Throughput,
-    read_record,
-    read_records,
-)
+from benchmarks.records.parts import Measurement, Protocol, RecordError, Throughput
+from benchmarks.records.record import Record, read_record, read_records
 from benchmarks.utils import io
 from benchmarks.utils.io import content_hash, plain, slug
 from datamodules.files import write_text
