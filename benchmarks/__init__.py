@@ -1,1 +1,1 @@
-"""The exam: tasks, metrics, evaluation, records and the leaderboard."""
+"""Benchmarks: tasks, metrics, evaluation, records, leaderboard and the commands."""

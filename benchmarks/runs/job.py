@@ -132,7 +132,7 @@ class Job:
             weights = {name: stage.training_request for name, stage in self.stages.items()}
         elif self.checkpoint:
             weights = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
-        asked = {"settings": self.settings, "exam": self.evaluation, "weights": weights}
+        asked = {"settings": self.settings, "evaluation": self.evaluation, "weights": weights}
         return content_hash(short_class_names(asked))
 
     @property
