@@ -14,7 +14,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from benchmarks.config.build import import_ours
-from benchmarks.config.resolve import full_class_paths, read_config
+from benchmarks.config.resolve import full_class_paths, read_config, short_class_names
 from benchmarks.lightning_cli import ChronoReelCLI, ConfigParser
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import BenchmarkSpec, Row, read_benchmarks
@@ -274,5 +274,8 @@ def test_a_rows_overrides_mean_the_same_to_the_command_and_to_the_job(
     words = [word for word in job.options if not word.startswith(("--seed", "--trainer.default_root_dir"))]
     whole = tmp_path / "whole.yaml"
     whole.write_text(yaml.safe_dump(job.settings))
-    told, meant = (parser.dump(parser.parse_args(given), skip_none=False) for given in (words, [f"--config={whole}"]))
+    told, meant = (
+        short_class_names(yaml.safe_load(parser.dump(parser.parse_args(given), skip_none=False)))
+        for given in (words, [f"--config={whole}"])
+    )
     assert told == meant
