@@ -56,7 +56,7 @@ def test_the_protocol_names_the_number_of_draws(tmp_path: Path, monkeypatch: pyt
         "data:\n  class_path: datamodules.moving_shapes.MovingShapes\n"
         f"  init_args: {{size: 16, train_clips: 1, val_clips: 1, test_clips: 2, batch_size: 1, sampling: {sampling}}}\n"
         "trainer: {accelerator: cpu, devices: 1, enable_progress_bar: false, enable_model_summary: false}\n"
-        "evaluation:\n  draws: 2\n  gallery: 1\n"
+        "evaluation:\n  num_samples: 2\n  gallery: 1\n"
         "  tasks: [{class_path: benchmarks.evaluation.tasks.Inbetween, init_args: {whole: true}}]\n"
         "  metrics: [{class_path: benchmarks.metrics.reference.MSE}]\n"
     )

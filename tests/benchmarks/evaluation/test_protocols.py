@@ -24,7 +24,7 @@ from datamodules.clip import Batch, VideoClip, sample_id
 from lightning_modules.dynamics.base import OffGridError, grid_steps
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 UNTRAINED = {"class_path": "benchmarks.metrics.features.extractor.UntrainedFeatures"}
 QUIET = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "enable_model_summary": False}
 CLIPS = 11

@@ -6,21 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.testing import assert_close
 
 from benchmarks.cli import benchmarks
 from benchmarks.commands import evaluate as evaluate_module
-from benchmarks.evaluation import feature_cache, folder
-from benchmarks.evaluation.video_files import find_clips, read_clip
+from benchmarks.evaluation import feature_cache
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.names import SETS
 from benchmarks.metrics.reference import squared_error
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.provenance import Code
-from benchmarks.utils.errors import UserError
 from datamodules.clip import VideoClip
 from datamodules.storage.video import read_video, write_video
+from support.tiny_videos import unit, videos
 
 
 def run(*words: object) -> int:
@@ -31,18 +29,6 @@ def run(*words: object) -> int:
 
 def evaluate(generated: Path, reference: Path, *words: object) -> int:
     return run("evaluate", "--generated", generated, "--reference", reference, *words)
-
-
-def videos(seed: int, count: int = 12, length: int = 6, size: int = 16, channels: int = 3) -> np.ndarray:
-    """Smooth moving pictures (N, T, C, H, W)."""
-    generator = np.random.default_rng(seed)
-    phase = generator.uniform(0, 6, (count, 1, channels, 1, 1)) + np.arange(length).reshape(1, -1, 1, 1, 1) / 3
-    y, x = np.mgrid[:size, :size] / 3
-    return np.rint(127.5 + 100 * np.sin(x + phase) * np.cos(y - phase)).astype(np.uint8)
-
-
-def unit(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(array).float() / 127.5 - 1
 
 
 @pytest.fixture(autouse=True)
@@ -184,70 +170,6 @@ def test_a_metric_without_weights_is_a_dash_with_its_reason(
     assert evaluate(folders[1], folders[0], *words, "lpips_alex") == 1  # nothing was measured
 
 
-def test_grey_and_layouts_are_read_as_one(tmp_path: Path) -> None:
-    clip = videos(0, count=2, channels=1)
-    np.save(tmp_path / "third.npy", clip)
-    np.save(tmp_path / "last.npy", clip.transpose(0, 1, 3, 4, 2))
-    np.savez(tmp_path / "one.npz", a=clip[0], b=clip[1])
-    found = [
-        [read_clip(entry) for entry in find_clips(tmp_path / name)] for name in ("third.npy", "last.npy", "one.npz")
-    ]
-    for entry in found:
-        np.testing.assert_array_equal(np.stack(entry), np.repeat(clip, 3, axis=2))
-    assert [entry.name for entry in find_clips(tmp_path)][:2] == ["last/000000", "last/000001"]
-    assert [entry.name for entry in find_clips(tmp_path / "one.npz")] == ["a", "b"]
-
-
-def test_arrays_are_resized_as_files_are(tmp_path: Path) -> None:
-    write_video(tmp_path / "clip.mp4", videos(0, count=1, size=48)[0][..., 4:36, :], 10)
-    np.save(tmp_path / "array.npy", read_video(tmp_path / "clip.mp4").frames)
-    array, file = (read_clip(entry, frames=3, size=16) for entry in find_clips(tmp_path))
-    assert array.shape == (3, 3, 16, 16)
-    np.testing.assert_array_equal(array, file)
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.zeros((2, 4, 8, 8, 3)), "must hold uint8 videos"),
-        (np.array([{}], dtype=object), "cannot be read as an array of numbers"),
-        (np.zeros((2, 4, 3, 8, 3), np.uint8), "either its last and its third axis could be the channels"),
-        (np.zeros((2, 4, 0, 8, 3), np.uint8), "has no pixels"),
-        (np.zeros((2, 0, 8, 8, 3), np.uint8), "has no pixels"),
-        (np.zeros((2, 4, 8, 8, 2), np.uint8), "neither its last and its third axis could be the channels"),
-    ],
-)
-def test_arrays_that_are_no_videos_are_refused(array: np.ndarray, message: str, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", array, allow_pickle=True)
-    with pytest.raises(UserError, match=message):
-        find_clips(tmp_path / "x.npy")
-
-
-@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
-@pytest.mark.parametrize("kind", ["nothing", "text", "half an npz", "npz with a damaged array", "npy", "npz"])
-def test_a_broken_array_file_is_named(kind: str, name: str, tmp_path: Path) -> None:
-    """Whatever it holds: what a crashed job or a wrong ending leaves."""
-    np.savez_compressed(tmp_path / "good.npz", a=videos(0, count=2))
-    np.save(tmp_path / "good.npy", videos(0, count=2))
-    npz = (tmp_path / "good.npz").read_bytes()
-    damaged = bytearray(npz)
-    damaged[len(npz) // 2] ^= 255
-    contents = {
-        "nothing": b"",
-        "text": b"no array",
-        "half an npz": npz[: len(npz) // 2],
-        "npz with a damaged array": bytes(damaged),
-        "npy": (tmp_path / "good.npy").read_bytes(),
-        "npz": npz,
-    }
-    (tmp_path / name).write_bytes(contents[kind])
-    if kind == name[2:]:
-        assert len(find_clips(tmp_path / name)) == 2
-        return
-    with pytest.raises(UserError, match=r"x\.np[yz]"):
-        find_clips(tmp_path / name)
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -289,39 +211,6 @@ def test_places_that_do_not_fit_are_refused(
     assert evaluate(tmp_path / "empty", real) == 2
     assert "There are no videos in" in capsys.readouterr().err
     assert evaluate(tmp_path / "nowhere", real) == 2
-
-
-def test_clips_of_several_sizes_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "AT_ONCE", 2)
-    sizes = [16, 16, 16, 24, 16]
-    for index, size in enumerate(sizes):
-        np.save(tmp_path / f"{index}.npy", videos(index, count=1, size=size)[0])
-    clips = find_clips(tmp_path)
-    exam = folder.FolderEvaluation(clips, clips, folder.Reading(frames=4))
-    network = UntrainedFeatures()
-    ours = exam._features(network, False, clips, "")
-    theirs = torch.cat([network(unit(videos(i, count=1, size=size)[:, :4])) for i, size in enumerate(sizes)])
-    assert_close(ours, theirs)
-
-
-def test_every_metric_of_sets_sees_the_same_features(tmp_path: Path) -> None:
-    for index, side in enumerate(("a", "b")):
-        np.save(tmp_path / f"{side}.npy", videos(index, count=20))
-    untrained = {"class_path": "benchmarks.metrics.features.extractor.UntrainedFeatures"}
-    configs = [dict(config) for config in SETS.values()]
-    for config in configs:
-        if "network" in config["init_args"]:
-            config["init_args"] = {**config["init_args"], "network": untrained}
-    built = [evaluate_module.build_metric(config, 4, 20) for config in configs]
-    metrics = list({metric.name: metric for metric in built}.values())  # those that differ by their network are one
-    sides = (find_clips(tmp_path / f"{side}.npy") for side in ("a", "b"))
-    ours = folder.FolderEvaluation(*sides, folder.Reading(frames=4)).measure(metrics)
-    clips = [VideoClip(unit(videos(index, count=20)[:, :4]), torch.arange(4.0).expand(20, -1)) for index in (0, 1)]
-    for metric in metrics:
-        metric.reset()
-        metric.update(*clips, torch.arange(20) << 24)
-        assert ours[metric.name].value == pytest.approx(float(metric.compute()), rel=1e-5)
-    assert len(ours) == 10
 
 
 def test_every_metric_of_sets_can_be_asked_for_by_name() -> None:

@@ -9,7 +9,7 @@ import yaml
 from benchmarks.lightning_cli import main
 from benchmarks.records.record import Record, read_record
 
-MODEL = Path(__file__).parents[2] / "configs/model/mocogan_ode1.yaml"
+MODEL = Path(__file__).parents[3] / "configs/model/mocogan_ode1.yaml"
 CLIPS = 13
 UNTRAINED = {"class_path": "benchmarks.metrics.features.extractor.UntrainedFeatures"}
 METRICS: dict[str, dict[str, Any]] = {
@@ -37,7 +37,7 @@ def write_exam() -> None:
     config = {
         "model": model,
         "data": {"class_path": "MovingShapes", "init_args": {"size": 32, **counts, "sampling": sampling}},
-        "evaluation": {"tasks": [{"class_path": "Generate"}], "metrics": metrics, "gallery": 0, "draws": 2},
+        "evaluation": {"tasks": [{"class_path": "Generate"}], "metrics": metrics, "gallery": 0, "num_samples": 2},
         "trainer": {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False},
     }
     Path("exam.yaml").write_text(yaml.safe_dump(config))

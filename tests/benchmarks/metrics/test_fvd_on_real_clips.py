@@ -13,8 +13,8 @@ from benchmarks.metrics.features.extractor import I3DFeatures
 from benchmarks.pretrained.registry import WeightsUnavailable
 from datamodules.storage.video import read_video
 
-SHARED = Path(__file__).parents[3] / "shared/data"
-DOCS = Path(__file__).parents[2] / "docs/real_clips"
+SHARED = Path(__file__).parents[4] / "shared/data"
+DOCS = Path(__file__).parents[3] / "docs/real_clips"
 CLIPS, FRAMES = 24, 16
 METRICS = ("fvd", "mmd")
 NAMES = ("other_windows", "shuffled", "noisy")

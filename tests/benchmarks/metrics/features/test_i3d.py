@@ -11,7 +11,7 @@ from benchmarks.metrics.features.extractor import I3DFeatures, UntrainedFeatures
 from benchmarks.metrics.features.i3d import I3D, _same, _Unit
 from benchmarks.pretrained.registry import WeightsUnavailable
 
-GOLDEN = Path(__file__).parents[3] / "shared/golden/i3d_logits_random_clip.npz"
+GOLDEN = Path(__file__).parents[5] / "shared/golden/i3d_logits_random_clip.npz"
 
 
 @pytest.fixture(scope="module")
