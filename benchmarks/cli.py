@@ -98,7 +98,7 @@ def _benchmarks(arguments: list[str]) -> int:
         )
     module_name, summary = COMMANDS[name]
     module = import_module(module_name)
-    parser = Parser(prog=f"benchmarks {name}", description=f"{summary.capitalize()}.", allow_abbrev=False)
+    parser = Parser(prog=f"benchmarks {name}", description=f"{summary[:1].upper()}{summary[1:]}.", allow_abbrev=False)
     module.add_arguments(parser)
     return int(module.main(parser.parse(rest)) or 0)
 

@@ -25,7 +25,7 @@ from benchmarks.loggers.csv_log import CsvLog
 from benchmarks.loggers.progress import ProgressFile
 from benchmarks.loggers.progress_bar import use_budget_bar
 from benchmarks.utils.errors import UserError, run_with_user_errors, unknown_name_error
-from benchmarks.utils.io import slug
+from benchmarks.utils.hashing import slug
 from datamodules.base.module import ClipDataModule
 from datamodules.errors import user_error_in
 from datamodules.files import write_text

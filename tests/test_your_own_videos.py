@@ -60,7 +60,7 @@ def test_every_step_works(here: Path, capfd: pytest.CaptureFixture[str]) -> None
         *["benchmarks prepare"] * 2, "benchmarks inspect", "lightning fit", "lightning test", "benchmarks run",
         "benchmarks leaderboard",
     ]  # fmt: skip
-    assert list(Path("runs/show").glob("my_videos-train.*"))
+    assert list(Path("runs/inspect").glob("my_videos-train.*"))
     assert len(list(Path("data").glob("my_videos-32px-3ch-*"))) == 1  # no step decoded anew
     (record,) = read_records(Path("benchmarks/results")).values()
     assert record.row == "Vid-ODE"

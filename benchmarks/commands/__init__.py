@@ -1,1 +1,1 @@
-"""The commands `benchmarks ...` that train nothing, one module each with what it alone needs."""
+"""The commands `benchmarks ...`, one module each; `benchmarks.cli` imports them by name when they are called."""

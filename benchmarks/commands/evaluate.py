@@ -17,7 +17,7 @@ from benchmarks.records.clip_scores import write_per_clip
 from benchmarks.records.parts import Measurement, Protocol
 from benchmarks.records.provenance import package_versions
 from benchmarks.utils.errors import UserError, unknown_name_error
-from benchmarks.utils.io import content_hash, plain, slug
+from benchmarks.utils.hashing import content_hash, plain, slug
 from datamodules.files import write_text
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="train", choices=("train", "val", "test"))
     parser.add_argument("--clips", type=int, default=4, help="how many clips are shown (default 4)")
     parser.add_argument("--frames", type=int, default=8, help="how many frames of each on the sheet (default 8)")
-    parser.add_argument("--out", type=Path, default=Path("runs/show"), help="folder for the pictures")
+    parser.add_argument("--out", type=Path, default=Path("runs/inspect"), help="folder for the pictures")
     parser.add_argument(
         "--set", dest="options", action="append", default=[], metavar="NAME=VALUE", help="a setting of the data"
     )

@@ -39,7 +39,7 @@ from benchmarks.runs.earlier import EarlierBenchmarks, config_of
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.arrays import read_arrays, write_arrays
-from benchmarks.utils.io import content_hash
+from benchmarks.utils.hashing import content_hash
 
 
 class Migration:

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.records.parts import RecordError
 from benchmarks.records.record import Record, read_record, read_records
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import content_hash
+from benchmarks.utils.hashing import content_hash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

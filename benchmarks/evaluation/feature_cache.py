@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.records.provenance import code_of_paths
 from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays
-from benchmarks.utils.io import content_hash
+from benchmarks.utils.hashing import content_hash
 
 FORMAT = 1
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.figures.base import Figure, Trained, predicted_frames, query_of_row
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import slug
+from benchmarks.utils.hashing import slug
 from benchmarks.utils.pixels import to_pictures
 from datamodules.files import atomic_path
 

@@ -13,7 +13,7 @@ from benchmarks.evaluation.tasks import Generates
 from benchmarks.figures.base import Figure, Trained
 from benchmarks.figures.plotting import canvas, save
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import slug
+from benchmarks.utils.hashing import slug
 from benchmarks.utils.pixels import to_pixels
 from datamodules.clip import KeypointClip, VideoClip
 from lightning_modules.mode_gan import ModeGAN

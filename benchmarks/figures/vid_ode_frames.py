@@ -12,7 +12,7 @@ from benchmarks.evaluation.tasks import Interpolate, Interpolates, Predict, Pred
 from benchmarks.figures.base import Figure, Trained, predicted_frames, query_of_row
 from benchmarks.figures.plotting import canvas, save
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import slug
+from benchmarks.utils.hashing import slug
 from benchmarks.utils.pixels import to_pictures
 from datamodules.clip import VideoClip
 from lightning_modules.vid_ode import VidODE

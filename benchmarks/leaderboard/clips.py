@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.config.resolve import read_yaml
 from benchmarks.utils.errors import UserError, unknown_name_error
-from benchmarks.utils.io import slug
+from benchmarks.utils.hashing import slug
 from datamodules.files import write_text
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from benchmarks.records.parts import Protocol
 from benchmarks.records.record import Record
 from benchmarks.runs.spec import BenchmarkSpec
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import plain
+from benchmarks.utils.hashing import plain
 
 RankingKey = tuple[str, str, str, str, str]
 """Table, data, split, protocol and group: rows share a ranking only if these agree."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.records.clip_scores import beside
 from benchmarks.records.record import Record
-from benchmarks.utils.io import slug
+from benchmarks.utils.hashing import slug
 
 
 def wait_for_a_free_name(folder: Path, run_id: str) -> None:

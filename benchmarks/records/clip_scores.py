@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays
-from benchmarks.utils.io import content_hash
+from benchmarks.utils.hashing import content_hash
 from datamodules.files import write_bytes
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.utils.errors import UserError
-from benchmarks.utils.io import content_hash, plain
+from benchmarks.utils.hashing import content_hash, plain
 from lightning_modules.training_cost import TrainingCost
 
 Number = float | int

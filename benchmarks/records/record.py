@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.records.parts import Measurement, Number, Protocol, RecordError, RunInfo, TaskResult, Throughput
 from benchmarks.records.provenance import Code, code_of_record, git_state, package_versions
 from benchmarks.records.upgrade import upgraded
-from benchmarks.utils.io import content_hash, plain, slug
+from benchmarks.utils.hashing import content_hash, plain, slug
 from datamodules.files import write_text
 from lightning_modules.training_cost import TrainingCost
 

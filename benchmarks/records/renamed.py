@@ -16,7 +16,7 @@ MODULES: dict[str, str] = {
     "benchmarks.board.ranking": "benchmarks.leaderboard.ranking",
     "benchmarks.board.tables": "benchmarks.leaderboard.csv_latex",
     "benchmarks.board.text": "benchmarks.leaderboard.formatting",
-    "benchmarks.canonical": "benchmarks.utils.io",
+    "benchmarks.canonical": "benchmarks.utils.hashing",
     "benchmarks.case": "benchmarks.evaluation.query",
     "benchmarks.clip_files": "benchmarks.evaluation.video_files",
     "benchmarks.commands.folder_exam": "benchmarks.evaluation.folder",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.records import renamed
-from benchmarks.utils.io import content_hash
+from benchmarks.utils.hashing import content_hash
 
 UNPROVEN = "it was recorded in version 1, whose code hash is of another kind; `benchmarks.commands.migrate` proves it"
 

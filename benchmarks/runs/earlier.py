@@ -12,7 +12,7 @@ import yaml
 
 from benchmarks.config.resolve import full_class_paths, is_config_file, merge, read_config, resolve
 from benchmarks.runs.job import Job
-from benchmarks.utils.io import content_hash
+from benchmarks.utils.hashing import content_hash
 
 
 class EarlierBenchmarks:

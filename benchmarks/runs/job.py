@@ -14,7 +14,7 @@ from benchmarks.records.record import Record, read_record
 from benchmarks.records.source_tree import lineage
 from benchmarks.runs.spec import BenchmarkSpec, Row
 from benchmarks.utils.errors import UserError, unknown_name_error
-from benchmarks.utils.io import content_hash, slug
+from benchmarks.utils.hashing import content_hash, slug
 from datamodules.files import write_text
 
 EXPERIMENTS = Path("configs/experiment")

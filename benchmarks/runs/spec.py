@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.config.resolve import full_class_paths, read_yaml
 from benchmarks.utils.errors import UserError, unknown_name_error
-from benchmarks.utils.io import slug
+from benchmarks.utils.hashing import slug
 
 KINDS = ("table", "curve", "gallery")
 SPLITS = ("test",)

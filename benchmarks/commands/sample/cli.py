@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="use this much of the clip from --start on (default: all of it); without --input: generate up to this "
         "time (default: the length of a training clip if the checkpoint tells it, else 1s)",
     )
-    parser.add_argument("--given", type=int, help="frames shown at a time (default: as the model was trained)")
+    parser.add_argument("--context", type=int, help="observed frames per window (default: as the model was trained)")
     parser.add_argument("--size", type=int, help="shorter side in pixels (default: the clip's, at most 128)")
     parser.add_argument("--playback-speed", type=float, default=1.0, help="0.25 is slow motion (default: 1)")
     parser.add_argument("--scale", type=int, default=1, help="enlarge each pixel by this factor (default: 1)")
@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> int:
     from benchmarks.evaluation.tasks import Interpolates, Predicts
     from datamodules.storage.video import read_video
 
-    for option in ("fps", "playback_speed", "scale", "given", "size"):
+    for option in ("fps", "playback_speed", "scale", "context", "size"):
         value = getattr(args, option)
         if value is not None and not 0 < value <= _MOST:
             raise UserError(f"--{option.replace('_', '-')} must be positive, and at most {_MOST:,}; got {value:g}.")
@@ -122,14 +122,14 @@ def main(args: argparse.Namespace) -> int:
     clip = _clip(video, args)
     rate = (len(video.times) - 1) / float(video.times[-1]) if len(video.times) > 1 else 25.0
     fps = args.fps or rate
-    given = args.given or int(getattr(system, "observe", 5))
+    context = args.context or int(getattr(system, "observe", 5))
     _warn_of_mode(system, capability is Predicts)
     with torch.inference_mode():
         if isinstance(system, Predicts) and args.predict is not None:
-            result = continued(system, clip, given, args.predict, fps, args.seed, device)
+            result = continued(system, clip, context, args.predict, fps, args.seed, device)
         else:
             assert isinstance(system, Interpolates)
-            result = refined(system, clip, given, fps, args.seed, device)
+            result = refined(system, clip, context, fps, args.seed, device)
     moves = f"{(len(result) - 1) / fps:.2f} s of motion at {fps:g} frames per second"
     write(out, result, fps * args.playback_speed, args.scale, f"{frames_in_words(len(result))}, {moves}")
     if args.playback_speed != 1:
@@ -137,8 +137,8 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def refined(system: "Interpolates", clip: "VideoClip", given: int, fps: float, seed: int, device: "str") -> "Tensor":
-    """The clip (T, C, H, W) at another frame rate: `given` frames at a time, the end of one window beginning the next.
+def refined(system: "Interpolates", clip: "VideoClip", context: int, fps: float, seed: int, device: "str") -> "Tensor":
+    """The clip (T, C, H, W) at another frame rate, in windows of `context` frames; a window begins where one ends.
 
     Frames that the clip has are kept; those between are the model's.
     """
@@ -148,17 +148,17 @@ def refined(system: "Interpolates", clip: "VideoClip", given: int, fps: float, s
     from datamodules.clip import VideoClip
 
     length = clip.times.shape[1]
-    if length < 2 or given < 2:
-        raise UserError(f"To fill in between takes at least 2 frames; the clip has {length}, --given is {given}.")
+    if length < 2 or context < 2:
+        raise UserError(f"To fill in between takes at least 2 frames; the clip has {length}, --context is {context}.")
     end = float(clip.times[0, -1])
     query_times = torch.arange(int(end * fps + 1e-3) + 1, dtype=torch.float64) / fps
     known = clip.times[0].double()
     tolerance = 0.01 / fps
     frames: dict[int, Tensor] = {}
-    starts = range(0, length - 1, given - 1)
+    starts = range(0, length - 1, context - 1)
     for start in track(starts, description="Generating", transient=True):
-        start = max(min(start, length - given), 0)
-        window = slice(start, min(start + given, length))
+        start = max(min(start, length - context), 0)
+        window = slice(start, min(start + context, length))
         first, last = known[window][0], known[window][-1]
         inside = ((query_times >= first - tolerance) & (query_times <= last + tolerance)).nonzero().flatten().tolist()
         inside = [index for index in inside if index not in frames]
@@ -178,23 +178,23 @@ def refined(system: "Interpolates", clip: "VideoClip", given: int, fps: float, s
 
 
 def continued(
-    system: "Predicts", clip: "VideoClip", given: int, duration: float, fps: float, seed: int, device: "str"
+    system: "Predicts", clip: "VideoClip", context: int, duration: float, fps: float, seed: int, device: "str"
 ) -> "Tensor":
-    """The last `given` frames of the clip, then the model's prediction of the next `duration` seconds."""
+    """The last `context` frames of the clip, then the model's prediction of the next `duration` seconds."""
     import torch
 
     from datamodules.clip import VideoClip
 
-    if clip.times.shape[1] < given:
+    if clip.times.shape[1] < context:
         raise UserError(
-            f"The model is shown {given} frames and the clip has {clip.times.shape[1]}. Give a longer clip, or fewer "
-            "frames with --given."
+            f"The model is shown {context} frames and the clip has {clip.times.shape[1]}. Give a longer clip, or fewer "
+            "frames with --context."
         )
     count = round(duration * fps)
     if count < 1:
         raise UserError(f"{duration:g} s at {fps:g} frames per second is less than one frame; use a longer --predict.")
-    times = clip.times[:, -given:] - clip.times[:, -given][:, None]
-    observed = VideoClip(clip.frames[:, -given:].to(device), times.to(device))
+    times = clip.times[:, -context:] - clip.times[:, -context][:, None]
+    observed = VideoClip(clip.frames[:, -context:].to(device), times.to(device))
     query_times = times[:, -1:] + torch.arange(1, count + 1) / fps
     generated = system.predict(observed, query_times.to(device), seeds=torch.tensor([seed], device=device))
     assert isinstance(generated, VideoClip)

@@ -33,7 +33,7 @@ def signed_seconds(text: str) -> float:
     return (-1 if match[1] else 1) * float(match[2]) * (0.001 if match[3] == "ms" else 1.0)
 
 
-OF_CLIPS: dict[str, object] = {"input": None, "predict": None, "clip": 0, "given": None}
+OF_CLIPS: dict[str, object] = {"input": None, "predict": None, "clip": 0, "context": None}
 OF_GENERATED: dict[str, object] = {"motion_seed": None, "appearance_seed": None, "time_warp": [], "reverse": False}
 """Options of one way to sample only, with their defaults."""
 

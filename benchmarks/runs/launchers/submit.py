@@ -10,7 +10,7 @@ from benchmarks.runs.launchers.backends import NAMES, backend
 from benchmarks.runs.launchers.scheduler import launch
 from benchmarks.runs.launchers.status_table import LiveTable
 from benchmarks.runs.launchers.worker import JobSpec
-from benchmarks.utils.io import slug
+from benchmarks.utils.hashing import slug
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from benchmarks.records.upgrade import upgraded
 from benchmarks.runs.filing import valid_records
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import read_benchmark
-from benchmarks.utils.io import content_hash
+from benchmarks.utils.hashing import content_hash
 from lightning_modules.checkpoints import renamed as models
 from lightning_modules.checkpoints.build import load
 from support.record_maker import make_record

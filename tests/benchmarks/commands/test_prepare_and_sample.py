@@ -103,7 +103,7 @@ def test_a_data_set_gives_the_clip(tmp_path: Path) -> None:
         (["--fps=-3"], "--fps must be positive"),
         (["--predict=soon"], "a time is written 2s"),
         (["--start=99s"], "has no frame from 99 s on"),
-        (["--predict=1s", "--given=20"], "the clip has 9"),
+        (["--predict=1s", "--context=20"], "the clip has 9"),
         (["--out=out.avi"], "must be a file that ends in .mp4 or .gif"),
         (["--out=/dev/null/x.mp4"], "--out cannot be written"),
         (["--trust=no_such_package"], "'no_such_package' is none"),

@@ -14,8 +14,8 @@ import pytest
 from benchmarks.records import provenance
 from benchmarks.records.parts import Measurement, Protocol, RecordError, Throughput
 from benchmarks.records.record import Record, read_record, read_records
-from benchmarks.utils import io
-from benchmarks.utils.io import content_hash, plain, slug
+from benchmarks.utils import hashing
+from benchmarks.utils.hashing import content_hash, plain, slug
 from datamodules.files import write_text
 from support.record_maker import make_record
 
@@ -145,7 +145,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: 
 
     for step in ("fsync", "replace"):
         with monkeypatch.context() as patch:
-            patch.setattr(io.os, step, crash)
+            patch.setattr(hashing.os, step, crash)
             with pytest.raises(KeyboardInterrupt):
                 write_text(path, "new")
     assert path.read_text() == "old"

@@ -168,7 +168,7 @@ def test_the_front_door(files: dict[str, str], tmp_path: Path, capsys: pytest.Ca
         ("blend", ["--start=-0.5s"], ["Interpolated does not support times before 0"]),
         ("tgan", ["--length=2s"], ["Deconvolution1d generates nothing after 0.9375 s", "Use --length 1s at most"]),
         ("ode", ["--predict=2s"], ["--predict needs a clip: give one as --input"]),
-        ("ode", ["--given=3"], ["--given needs a clip"]),
+        ("ode", ["--context=3"], ["--context needs a clip"]),
         ("ode", ["--size=64"], ["--size cannot be set"]),
         ("ode", ["--motion-seed=3"], ["--motion-seed goes with --motion-from"]),
         ("ode", ["--length=0s"], ["--length must be above 0s"]),

@@ -141,7 +141,7 @@ def test_what_cannot_be_drawn_is_said_in_a_line(files: dict[str, str], tmp_path:
     broken.write_bytes(broken.read_bytes()[:20_000])
     for words, line in (
         (["--input", "clip.mp4"], "--input needs an input clip"),
-        (["--given", "3"], "--given needs an input clip"),
+        (["--context", "3"], "--context needs an input clip"),
         (["--checkpoint", "x.ckpt"], "--checkpoint has no effect"),
         (["--inbetween", "a.png"], "--inbetween needs key frames"),
         (["--length", "0s"], "must be above 0s"),
