@@ -30,23 +30,23 @@ class BAIR(PublishedDataModule):
     256 clips in each; a record holds `<t>/image_aux1/encoded`, 64x64x3 raw bytes, for t = 0 to 29. Ebert, Finn, Lee and
     Levine, Self-Supervised Visual Planning with Temporal Skip Connections, CoRL 2017. The owner publishes no checksum.
 
-    inbetweening (App. B.2): sequences 0 to 255 test, 256 to 2,559 validation, all the rest train. We count the owner's
-    256 test clips first, as sequences 0 to 255, then the train files in the order of their numbers: our reading, as the
-    paper does not say from which folder it counts. Centre clips in evaluation (`start: centre`), 16 frames.
+    inbetweening (App. B.2): sequences 0 to 255 are test, 256 to 2,559 validation, the rest train. We number the owner's
+    256 test clips first, as sequences 0 to 255, then the train files in the order of their numbers. This is our
+    reading: the paper does not say how it numbers them. Evaluation uses the central 16 frames (`start: centre`).
 
     Args:
-        assumed_rate: frames per second that times are made with; the owner does not say. 10 is ours.
+        assumed_rate: frames per second from which times are computed; the owner publishes none. 10 is ours.
         shared: see `PublishedDataModule`.
     """
 
     name = "bair"
     metadata = Metadata(
-        source="rail.eecs.berkeley.edu/datasets, without asking",
+        source="rail.eecs.berkeley.edu/datasets, public",
         licence="none named; free to download",
         citation="Ebert et al., Self-Supervised Visual Planning, CoRL 2017",
         splits="inbetweening: 0-255 test, 256-2,559 val, rest train",
         rate="unknown (10 assumed), 64x64",
-        checksum="none published; noted at first sight",
+        checksum="none published; recorded on first use",
     )
 
     def __init__(self, *, assumed_rate: float = 10.0, **shared: Any) -> None:
@@ -55,8 +55,8 @@ class BAIR(PublishedDataModule):
 
     @property
     def request(self) -> str:
-        """It is to be had without asking."""
-        return f"It is to be had from {_SITE}/{_NAME}.tar without asking (30 GB)."
+        """The data are public."""
+        return f"The archive is public, at {_SITE}/{_NAME}.tar (30 GB)."
 
     @property
     def path(self) -> Path:
@@ -69,14 +69,14 @@ class BAIR(PublishedDataModule):
         return [Archive(_NAME, f"{_SITE}/{_NAME}.tar")], []
 
     def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
-        """The owner's test clips, then his train clips, in the order of their numbers."""
+        """The owner's test clips, then the train clips, in the order of their numbers."""
         count = 0
         for part in ("test", "train"):
             files = [path for path in folders[_NAME].rglob("traj_*.tfrecords") if path.parent.name == part]
             for path in sorted(files, key=_first):
                 for number, (start, length) in enumerate(records(path)):
                     read = partial(_clip, path, start, length, self._size, self._store_channels, self.assumed_rate)
-                    # a damaged clip keeps its number, so that no other one changes its split
+                    # a damaged clip keeps its number, so that no other clip changes its split
                     yield Recording(f"{part}/{path.stem}/{number}", read, about={"sequence": count})
                     count += 1
 

@@ -1,16 +1,15 @@
 """Bouncing balls: three hard discs in a box, simulated exactly, so that the true motion is known at any time.
 
-The set of Sutskever et al. (2008) with the settings of ODE2VAE (Yildiz et al., 2019), which Vid-ODE compares on
-(Fig. 4): a box of 10 x 10, three balls of radius 1.2 and mass 1, velocities drawn from a Gaussian and scaled so that
-the speeds of all three together (the root of the sum of their squares) are 0.5 per frame, 32x32 grey pixels. Starts are
-drawn evenly from [2, 10] x [2, 10] until no ball touches another or a wall. A ball is drawn as exp(-(d^2 / r^2)^4), d
-the distance of the pixel's centre from the ball's; balls add up and are cut at 1.
+The data of Sutskever et al. (2008) with the settings of ODE2VAE (Yildiz et al., 2019), which Vid-ODE compares on
+(Fig. 4): a box of 10 x 10, three balls of radius 1.2 and mass 1, Gaussian velocities scaled so that the root of the sum
+of the squared speeds is 0.5 per frame, 32x32 grey pixels. Initial positions are uniform in [2, 10] x [2, 10], sampled
+again until no ball touches another or a wall. A ball is rendered as exp(-(d^2 / r^2)^4), where d is the distance of the
+pixel's centre from the ball's; the balls are summed and clipped at 1.
 
-Two things differ from the original programme, which takes half-frame steps and turns a ball round after it has entered
-a
-wall: here every collision happens at its exact moment, and pixel i has its centre at (i + 0.5) / 32 of the box. 20
-frames of the original are one second here. Licence: simulated, nothing is downloaded. 1,000 clips to train on and 50 to
-test on (Vid-ODE); the validation clips are further seeds.
+Two things differ from the original program, which takes half-frame steps and reverses a ball after it has entered a
+wall: here every collision happens at its exact time, and the centre of pixel i is at (i + 0.5) / 32 of the box. 20
+frames of the original are one second here. Licence: simulated, nothing is downloaded. 1,000 training and 50 test clips
+(Vid-ODE); the validation clips have other seeds.
 """
 
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ BOX = 10.0
 RADIUS = 1.2
 SPEED = 0.5
 BASE_RATE = 20.0
-"""Frames per second of the original programme's frames: SPEED is per one of these."""
+"""Frames per second of the original program: SPEED is per frame at this rate."""
 
 _VERSION = 1
 
@@ -35,7 +34,7 @@ Points = Float64[np.ndarray, "clips balls 2"]
 
 
 class Motion(NamedTuple):
-    """Straight pieces between collisions: piece e of clip n begins at `starts[n, e]`; clips with fewer end in inf."""
+    """Straight segments between collisions: segment e of clip n starts at `starts[n, e]`, or at inf if it has fewer."""
 
     starts: Float64[np.ndarray, "clips pieces"]
     positions: Float64[np.ndarray, "clips pieces balls 2"]
@@ -50,7 +49,7 @@ class Motion(NamedTuple):
 
 
 def initial_state(seed: int, balls: int = 3) -> tuple[Float64[np.ndarray, "balls 2"], Float64[np.ndarray, "balls 2"]]:
-    """Positions and velocities (box units, box units per second) that a seed stands for."""
+    """Initial positions and velocities (box units, box units per second) of a seed."""
     random = np.random.Generator(np.random.Philox(seed))
     velocity = random.standard_normal((balls, 2))
     velocity *= SPEED * BASE_RATE / np.linalg.norm(velocity)
@@ -59,7 +58,7 @@ def initial_state(seed: int, balls: int = 3) -> tuple[Float64[np.ndarray, "balls
         gaps = np.linalg.norm(position[:, None] - position[None], axis=2)[np.triu_indices(balls, 1)]
         if (position >= RADIUS).all() and (position <= BOX - RADIUS).all() and (gaps >= 2 * RADIUS).all():
             return position, velocity
-    raise UserError(f"No room was found for {balls} balls of radius {RADIUS} in a box of {BOX}; ask for fewer.")
+    raise UserError(f"{balls} balls of radius {RADIUS} do not fit into a box of {BOX}; use fewer.")
 
 
 def simulate(positions: Points, velocities: Points, duration: float) -> Motion:
@@ -90,7 +89,7 @@ def simulate(positions: Points, velocities: Points, duration: float) -> Motion:
 def render(
     centres: Float64[np.ndarray, "*shape balls 2"], size: int = 32
 ) -> UInt8[np.ndarray, "*shape 1 {size} {size}"]:
-    """The picture of balls at these centres (box units): x to the right, y down."""
+    """Frames of balls at these centres (box units): x to the right, y down; 0 to 255."""
     pixel = (np.arange(size) + 0.5) * BOX / size
     squared_x = (pixel - centres[..., 0, None]) ** 2
     squared_y = (pixel - centres[..., 1, None]) ** 2
@@ -100,13 +99,13 @@ def render(
 
 
 class BouncingBallsSource(SimulatedSource):
-    """Simulated clips of one split, drawn once and kept.
+    """The simulated clips of one split, rendered once and kept in memory.
 
     Args:
         seeds: one for each clip.
         num_frames: frames of each clip.
-        frame_rate: frames per second; a clip's motion does not depend on it, so 4 times the rate is the same motion
-            seen at times between.
+        frame_rate: frames per second; the motion does not depend on it: 4 times the rate shows the same motion at
+            intermediate times too.
         size: side of the square frames in pixels.
     """
 
@@ -125,13 +124,13 @@ class BouncingBallsSource(SimulatedSource):
         self._frames = np.concatenate([render(centres, size) for centres in np.array_split(self._centres, 16)])
 
     def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
-        """Frames, 0 to 255."""
+        """The frames at these positions, 0 to 255."""
         return self._frames[clips[:, None], frames]
 
     def read_keypoints(
         self, clips: Indices, frames: Positions
     ) -> tuple[Float32[np.ndarray, "batch time joint 2"], Float32[np.ndarray, "batch time joint"]]:
-        """The balls' true centres (-1 and 1 are the centres of the first and last pixel), seen with certainty."""
+        """The balls' true centres (-1 and 1 are the centres of the first and last pixel), with confidence 1."""
         size = self.size[0]
         pixels = self._centres[clips[:, None], frames] * size / BOX - 0.5
         keypoints = (2 * pixels / (size - 1) - 1).astype(np.float32)
@@ -148,7 +147,7 @@ def _time_to_wall(position: Points, velocity: Points) -> Points:
 def _time_to_ball(
     gap: Float64[np.ndarray, "clips pairs 2"], closing: Float64[np.ndarray, "clips pairs 2"]
 ) -> Float64[np.ndarray, "clips pairs"]:
-    """When |gap + closing t| = 2 r first, for pairs that approach each other; inf for the others."""
+    """The first time at which |gap + closing t| = 2 r, for pairs that approach each other; inf for the others."""
     a, b = (closing**2).sum(-1), (gap * closing).sum(-1)
     c = (gap**2).sum(-1) - (2 * RADIUS) ** 2
     root = b**2 - a * c
@@ -165,7 +164,7 @@ def _exchange(
     one: Int64[np.ndarray, " events"],
     other: Int64[np.ndarray, " events"],
 ) -> None:
-    """Equal masses swap their velocities along the line of their centres."""
+    """Balls of equal mass exchange their velocities along the line between their centres."""
     line = position[clip, one] - position[clip, other]
     line /= np.linalg.norm(line, axis=1, keepdims=True)
     along = ((velocity[clip, one] - velocity[clip, other]) * line).sum(axis=1, keepdims=True) * line
@@ -177,11 +176,11 @@ class BouncingBalls(SimulatedDataModule):
     """Three bouncing balls, 32x32, 20 frames at 20 frames per second.
 
     Args:
-        train_clips: clips to train on.
-        val_clips: clips to validate on, of seeds that neither other split has.
-        test_clips: clips to test on.
+        train_clips: number of training clips.
+        val_clips: number of validation clips, whose seeds no other split has.
+        test_clips: number of test clips.
         length: frames of each clip.
-        frame_rate: frames per second; at 80 the same balls are seen at four times the rate of the original.
+        frame_rate: frames per second; 80 is four times the rate of the original, with the same motion.
         size: side of the frames in pixels.
         loading: see `ClipDataModule`.
     """
@@ -200,7 +199,7 @@ class BouncingBalls(SimulatedDataModule):
         **loading: Any,
     ) -> None:
         if size < 4:
-            raise UserError(f"Balls need a picture of at least 4 pixels; got {size}.")
+            raise UserError(f"size must be at least 4 pixels; got {size}.")
         super().__init__(clips=(train_clips, val_clips, test_clips), length=length, size=(size, size), **loading)
         self.frame_rate = frame_rate
 

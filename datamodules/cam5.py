@@ -23,26 +23,26 @@ _UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 
 
 class Cam5(GriddedDataModule):
-    """CAM5 hurricanes: 319 films of zonal wind, meridional wind and pressure, one map every 3 hours, 1996 to 2015.
+    """CAM5 hurricanes: 319 clips of zonal wind, meridional wind and pressure, one map every 3 hours, 1996 to 2015.
 
     Source: the CAM5 simulation of Kim, Park, Chung, Lee, Kang, Liu, Prabhat and others, Deep-Hurricane-Tracker:
-    Tracking and Forecasting Extreme Climate Events, WACV 2019; NetCDF, about 0.25 degrees; the authors give it out when
-    asked, on the terms of the simulation's owner (NERSC), without checksum. Vid-ODE uses U850, V850 (m/s) and PSL (Pa)
-    while there is a hurricane, in basins of 60 x 160 degrees at their native resolution (256x512), 280 films to train
-    on and 39 to test on: `sampling: IrregularThenRegular` (5 of 20 frames, gaps of up to 48 hours; then 5 frames at 3
-    hours). Two layouts are read:
+    Tracking and Forecasting Extreme Climate Events, WACV 2019; NetCDF, about 0.25 degrees; available from the authors
+    on request, on the terms of the simulation's owner (NERSC), without checksum. Vid-ODE uses U850, V850 (m/s) and PSL
+    (Pa) for the duration of each hurricane, in basins of 60 x 160 degrees at their native resolution (256x512), 280
+    training and 39 test clips: `sampling: IrregularThenRegular` (5 of 20 frames, gaps of up to 48 hours; then 5 frames
+    every 3 hours). Two layouts are read:
 
-    - tiles: one file for each film with the variables over (time, lat, lon), in `train` and `test` where the split is
-      known; otherwise the last 39 by the order of their names are tested on (ours: the paper has no list).
+    - tiles: one file for each clip with the variables over (time, lat, lon), in `train` and `test` where the split is
+      known; otherwise the last 39 by name are the test split (ours: the paper publishes no list).
     - whole maps, any number of files, and `hurricanes.csv` with the columns name, start, end (the file's own unit of
-      time), lat, lon: each becomes a film of the basin that its place lies in (`datamodules.base.gridded.basins`).
+      time), lat, lon: each hurricane is a clip of the basin that contains it (`datamodules.base.gridded.basins`).
 
     A missing value (_FillValue) is a gap: `Batch.valid` is False there.
 
     Args:
         size: rows and columns of a tile; never resized.
-        val_share: the share of the train films to validate on.
-        val_seed: which ones.
+        val_share: the share of the train clips that is held out for validation.
+        val_seed: chooses them.
         bounds: see `GriddedDataModule`.
         shared: see `PublishedDataModule`.
     """
@@ -55,7 +55,7 @@ class Cam5(GriddedDataModule):
         citation="Kim et al., Deep-Hurricane-Tracker, WACV 2019",
         splits="Vid-ODE: 280 train, 39 test (which ones is not published)",
         rate="every 3 hours, 60x160 degrees, 256x512",
-        checksum="none published; noted at first sight",
+        checksum="none published; recorded on first use",
     )
 
     def __init__(
@@ -66,7 +66,7 @@ class Cam5(GriddedDataModule):
 
     @property
     def request(self) -> str:
-        """It must be asked for."""
+        """The data are available on request."""
         return (
             "Ask the authors of Deep-Hurricane-Tracker (Kim et al., WACV 2019) for the CAM5 fields U850, V850 and PSL; "
             "call the folder of .nc files `cam5` (tiles in `train` and `test`, or whole maps with hurricanes.csv)."
@@ -80,7 +80,7 @@ class Cam5(GriddedDataModule):
         """Each hurricane."""
         paths = sorted(folders["cam5"].rglob("*.nc"))
         if not paths:
-            raise UserError(f"{self.folder} has no .nc file in cam5. {self.request}")
+            raise UserError(f"{self.folder}/cam5 has no .nc file. {self.request}")
         tracks = sorted(folders["cam5"].rglob("hurricanes.csv"))
         if tracks:
             yield from _cut([read_axes(path) for path in paths], read_tracks(tracks[0]), self.variables, self._size)
@@ -91,18 +91,18 @@ class Cam5(GriddedDataModule):
             yield Recording(path.stem, partial(_film, [part], self.variables, self._size, notes), about=notes)
 
     def splits(self, store: ClipStore) -> Splits:
-        """As the folders say, or the last 39; warns where they are not 280 and 39."""
+        """By folder, or the last 39 by name are test; warns if the sizes are not 280 and 39."""
         return arrange(store, self.name, self.val_share, self.val_seed)
 
 
 class Axes(NamedTuple):
-    """Where and when the values of a file are."""
+    """The coordinate axes of a file."""
 
     path: Path
     clock: Float64[np.ndarray, " time"]
-    """As the file counts it."""
+    """In the file's own unit of time."""
     unit: float
-    """Seconds in one of the clock's units."""
+    """That unit in seconds."""
     lat: Float64[np.ndarray, " height"]
     lon: Float64[np.ndarray, " width"]
 
@@ -117,7 +117,7 @@ class Part(NamedTuple):
 
 
 class Track(NamedTuple):
-    """A hurricane: when, and where."""
+    """A hurricane: start and end in the file's own unit of time, and its position in degrees."""
 
     name: str
     start: float
@@ -131,7 +131,7 @@ def read_axes(path: Path) -> Axes:
 
     Raises:
         MissingData: if the reader is not installed.
-        UserError: if it is no NetCDF file, a coordinate is missing, or time has no unit that is known.
+        UserError: if it is not a NetCDF file, a coordinate is missing, or the unit of time is unknown.
     """
     with _open_netcdf(path, ("time", "lat", "lon")) as file:
         unit = str(file["time"].attrs.get("units", "")).partition(" since ")[0].strip().lower()
@@ -145,7 +145,7 @@ def read_maps(part: Part, variables: Sequence[str]) -> Float32[np.ndarray, "time
     """The variables of a part of a NetCDF file; gaps are NaN.
 
     Raises:
-        UserError: if it is no NetCDF file or lacks a variable.
+        UserError: if it is not a NetCDF file or lacks a variable.
     """
     with _open_netcdf(part.path, variables) as file:
         chosen = {"time": part.when, "lat": part.rows, "lon": part.columns}
@@ -161,7 +161,9 @@ def read_tracks(path: Path) -> list[Track]:
         numbers = [[float(row[key]) for key in ("start", "end", "lat", "lon")] for row in rows]
         return [Track(row["name"], *values) for row, values in zip(rows, numbers, strict=True)]
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} must have the columns name, start, end, lat and lon ({error} is wrong).") from error
+        raise UserError(
+            f"{path} must have the columns name, start, end, lat and lon, the last four as numbers ({error})."
+        ) from error
 
 
 def arrange(store: ClipStore, name: str, val_share: float, val_seed: int) -> Splits:
@@ -181,10 +183,10 @@ def _open_netcdf(path: Path, needed: Sequence[str]) -> Any:
     except ImportError as error:
         raise MissingData("NetCDF is read with xarray and h5netcdf: pip install 'chronoreel[data]'.") from error
     try:
-        # CAM's calendar has no leap years, which xarray decodes only with another package; differences need no calendar
+        # CAM's calendar has no leap years; xarray decodes it only with another package, and differences do not need it
         file = xarray.open_dataset(path, decode_times=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no NetCDF file ({error}). Fetch it again.") from error
+        raise UserError(f"{path} is not a NetCDF file ({error}). Download it again.") from error
     if lacking := [name for name in needed if name not in file.variables]:
         there = ", ".join(map(str, file.variables))
         file.close()
@@ -195,7 +197,7 @@ def _open_netcdf(path: Path, needed: Sequence[str]) -> Any:
 def _cut(
     files: Sequence[Axes], tracks: Sequence[Track], variables: Sequence[str], size: tuple[int, int]
 ) -> Iterator[Recording]:
-    """The films of the hurricanes in whole maps; one may begin in one file and end in the next."""
+    """The clips of the hurricanes in whole maps; one may start in one file and end in the next."""
     for track in tracks:
         parts, basin = [], ""
         for file in sorted(files, key=lambda file: float(file.clock[0])):
@@ -205,7 +207,7 @@ def _cut(
                 basin, rows, columns = _basin(file, track)
                 parts.append(Part(file.path, slice(first, last), rows, columns))
         if not parts:
-            raise UserError(f"No file of maps has the time of {track.name}. Fetch what is missing.")
+            raise UserError(f"No file of maps covers the time of {track.name}. Download the missing files.")
         notes: dict[str, Any] = {"side": ""}
         yield Recording(f"{track.name}-{basin}", partial(_film, parts, variables, size, notes), about=notes)
 
@@ -216,11 +218,11 @@ def _basin(file: Axes, track: Track) -> tuple[str, slice, slice]:
     for name, rows, columns in basins(file.lat, file.lon):
         if rows.start <= row < rows.stop and columns.start <= column < columns.stop:
             return name, rows, columns
-    raise UserError(f"{track.name} at {track.lat} N, {track.lon} E lies in no basin of 60 x 160 degrees.")
+    raise UserError(f"{track.name} at {track.lat} N, {track.lon} E is in none of the basins of 60 x 160 degrees.")
 
 
 def _film(parts: Sequence[Part], variables: Sequence[str], size: tuple[int, int], notes: dict[str, Any]) -> TimedFrames:
-    """The maps and their times; the range of each variable goes into `notes`."""
+    """The maps and their times; the range of each variable is added to `notes`."""
     values = np.concatenate([read_maps(part, variables) for part in parts])
     if values.shape[2:] != size:
         raise UserError(

@@ -18,7 +18,7 @@ from datamodules.storage.video import decode
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 VID_ODE_ACTIONS = ("boxing", "handclapping", "handwaving", "walking")
-"""Our guess, not the paper's: four actions with hand clapping, whose person 13 lacks a video, give its counts."""
+"""Our guess: the paper's counts fit four actions that include hand clapping, for which person 13 lacks a video."""
 Protocol = Literal["vid_ode", "vid_ode_six_actions", "mode_gan", "mode_gan_held_out", "inbetweening"]
 _SITE = "http://www.csc.kth.se/cvap/actions"
 _FILE = re.compile(r"(person(\d+)_([a-z]+)_d\d)")
@@ -28,33 +28,34 @@ class KTH(PublishedDataModule):
     """KTH Action: 25 people, 6 actions, 599 grey AVI files of 160x120 at 25 fps, free for research.
 
     Source: https://www.csc.kth.se/cvap/actions/, a zip per action with files like `person01_walking_d1_uncomp.avi`, and
-    `00sequences.txt`, which says between which frames somebody is seen. Schuldt, Laptev and Caputo, Recognizing
+    `00sequences.txt`, which lists the frames in which the person is visible. Schuldt, Laptev and Caputo, Recognizing
     Human Actions: A Local SVM Approach, ICPR 2004. The owner publishes no checksums. Stored with one channel. Splits:
 
     - `vid_ode`: people 1 to 16 train, 17 to 25 test. The paper counts 255 and 144 videos and six actions, but six give
       383 and 216; four with hand clapping give 255 and 144 (`VID_ODE_ACTIONS`, our guess). No val.
     - `vid_ode_six_actions`: the same people, all six actions.
-    - `mode_gan`: boxing, clapping and waving, all people trained on as the paper; `frame_rate: 16`, 64x64.
-    - `mode_gan_held_out`: the same actions, people 17 to 25 tested on. Ours.
-    - `inbetweening`: people 1 to 15 train, 16 val, 17 to 25 test, in 16-frame pieces, 64x64, `channels: 1`.
+    - `mode_gan`: boxing, clapping and waving, all people in train as in the paper; `frame_rate: 16`, 64x64.
+    - `mode_gan_held_out`: the same actions, people 17 to 25 in test. Ours.
+    - `inbetweening`: people 1 to 15 train, 16 val, 17 to 25 test, in clips of 16 frames, 64x64, `channels: 1`.
 
     Args:
         protocol: one of the splits above.
-        actions: other actions than the protocol's.
-        sequences: cut the videos where `00sequences.txt` says first; what lies between, mostly an empty scene, is lost.
-        channels: 1, or 3 for grey repeated, as Vid-ODE has it.
+        actions: these actions instead of the protocol's.
+        sequences: first split the videos into the sequences of `00sequences.txt`; the frames between them, mostly an
+            empty scene, are dropped.
+        channels: 1, or 3 for grey repeated, as in Vid-ODE.
         shared: see `PublishedDataModule`.
     """
 
     name = "kth"
     stored_channels = 1
     metadata = Metadata(
-        source="csc.kth.se/cvap/actions, without asking",
+        source="csc.kth.se/cvap/actions, public",
         licence="free for research",
         citation="Schuldt, Laptev and Caputo, Recognizing Human Actions, ICPR 2004",
         splits="Vid-ODE 255/144; MODE-GAN: three actions; inbetweening by person 1-15/16/17-25",
         rate="25 fps, 160x120 grey",
-        checksum="none published; noted at first sight",
+        checksum="none published; recorded on first use",
     )
 
     def __init__(
@@ -70,15 +71,15 @@ class KTH(PublishedDataModule):
         default = {"vid_ode": VID_ODE_ACTIONS, "mode_gan": ACTIONS[:3], "mode_gan_held_out": ACTIONS[:3]}
         self.actions = tuple(actions) if actions is not None else default.get(protocol, ACTIONS)
         if strangers := set(self.actions) - set(ACTIONS):
-            raise UserError(f"There is no action {', '.join(sorted(strangers))}; there are {', '.join(ACTIONS)}.")
+            raise UserError(f"Unknown actions: {', '.join(sorted(strangers))}. Available: {', '.join(ACTIONS)}.")
         self.protocol: Protocol = protocol
         self.sequences = sequences
         self._published = actions is None and not sequences
 
     @property
     def request(self) -> str:
-        """It is to be had without asking."""
-        return f"They are to be had from {_SITE} without asking."
+        """The data are public."""
+        return f"The archives are public, at {_SITE}."
 
     def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
         """The zips of the actions, and the list of sequences."""
@@ -99,7 +100,7 @@ class KTH(PublishedDataModule):
                 yield Recording(match[1], partial(decode, path, size=self._size, channels=1), label, about)
 
     def splits(self, store: ClipStore) -> Splits:
-        """By person, as the protocol says; an incomplete set is warned of where the paper counts its clips."""
+        """By person, as in the protocol; warns if the paper's number of clips differs."""
         splits = arrange(store.index["clips"], self.protocol, self.actions, sequences=self.sequences)
         if self.protocol == "vid_ode" and self._published:
             counts = {str(split): len(views) for split, views in splits.items()}
@@ -110,7 +111,7 @@ class KTH(PublishedDataModule):
 def arrange(
     clips: Sequence[Mapping[str, Any]], protocol: Protocol, actions: Sequence[str], *, sequences: bool = False
 ) -> Splits:
-    """Which clips, or pieces of them, each split has; `clips` have `person`, `action`, `sequences` and `length`."""
+    """The clips, or views of them, of each split; `clips` have `person`, `action`, `sequences` and `length`."""
     if protocol == "inbetweening":
         people = {"train": range(1, 16), "val": range(16, 17), "test": range(17, 26)}
     elif protocol == "mode_gan":
@@ -127,7 +128,7 @@ def arrange(
             for start, stop in cuts:
                 stop = min(stop, clip["length"])
                 if protocol == "inbetweening":
-                    views += [ClipView(number, place, place + 16) for place in range(start, stop - 15, 16)]
+                    views += [ClipView(number, first, first + 16) for first in range(start, stop - 15, 16)]
                 elif start < stop:
                     views.append(ClipView(number, start, stop))
         return views
@@ -136,9 +137,9 @@ def arrange(
 
 
 def read_sequences(text: str) -> dict[str, list[tuple[int, int]]]:
-    """The sequences of each video, first and last frame, counted from 1 as in `00sequences.txt`.
+    """The sequences of each video: first and last frame, counted from 1 as in `00sequences.txt`.
 
-    A line reads `person01_boxing_d1  frames  1-95, 96-185, 186-245`; a missing video is `*missing*`, and has none.
+    A line is `person01_boxing_d1  frames  1-95, 96-185, 186-245`; a missing video is marked `*missing*` and has none.
     """
     found = {}
     for line in text.splitlines():

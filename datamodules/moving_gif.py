@@ -1,4 +1,4 @@
-"""Moving GIF: cartoon animals that walk or run on white ground, from the owner's train and test folders."""
+"""Moving GIF: cartoon animals that walk or run on a white background, from the owner's train and test folders."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +21,15 @@ class MovingGif(PublishedDataModule):
 
     Source: the project page of Monkey-Net, a folder `moving-gif` with `train` (900) and `test` (100). Siarohin,
     Lathuilière, Tulyakov, Ricci and Sebe, Animating Arbitrary Objects via Deep Motion Transfer, CVPR 2019. The owner
-    names no licence and publishes no checksum. Vid-ODE trains on the 900 and tests on the 100, at 128x128; it counts
-    frames, not seconds (10 at 0.0 to 0.9), so `assumed_rate` gives every GIF one rate; None keeps the delays that the
-    files say. Films shorter than a sample are left out there: `short_clips: exclude`.
+    names no licence and publishes no checksum. Vid-ODE trains on the 900 and tests on the 100, at 128x128. It counts
+    frames, not seconds (10 frames at times 0.0 to 0.9), so `assumed_rate` gives every GIF the same rate; None keeps the
+    delays in the files. GIFs shorter than a sample are left out there: `short_clips: exclude`.
 
     Args:
-        assumed_rate: frames per second that times are made with; 10 is ours, one of Vid-ODE's units in a second.
-        val_share: the share of the train folder to validate on.
-        val_seed: which ones.
+        assumed_rate: frames per second from which times are computed; 10 is ours: one of Vid-ODE's time units is then
+            one second.
+        val_share: the share of the train folder that is held out for validation.
+        val_seed: chooses it.
         shared: see `PublishedDataModule`.
     """
 
@@ -39,7 +40,7 @@ class MovingGif(PublishedDataModule):
         citation="Siarohin et al., Animating Arbitrary Objects via Deep Motion Transfer, CVPR 2019",
         splits="Vid-ODE: the owner's folders, 900 train, 100 test",
         rate="each its own, 256x256",
-        checksum="none published; noted at first sight",
+        checksum="none published; recorded on first use",
     )
 
     def __init__(
@@ -47,12 +48,12 @@ class MovingGif(PublishedDataModule):
     ) -> None:
         super().__init__(**shared)
         if assumed_rate is not None and not assumed_rate > 0:
-            raise UserError(f"assumed_rate must be positive, or null for each file's own; got {assumed_rate}.")
+            raise UserError(f"assumed_rate must be positive, or null for each file's own delays; got {assumed_rate}.")
         self.assumed_rate, self.val_share, self.val_seed = assumed_rate, val_share, val_seed
 
     @property
     def request(self) -> str:
-        """There is no address that a program could fetch from."""
+        """There is no direct address."""
         return (
             "The page github.com/AliaksandrSiarohin/monkey-net links to it (MGif). Call the zip, or the folder with "
             "`train` and `test` in it, `moving-gif`."
@@ -74,14 +75,14 @@ class MovingGif(PublishedDataModule):
         for side in ("train", "test"):
             found = sorted(path for path in folders["moving-gif"].rglob(side) if path.is_dir())
             if not found:
-                raise UserError(f"{self.folder} has no folder `{side}` in moving-gif. {self.request}")
+                raise UserError(f"{self.folder}/moving-gif has no folder `{side}`. {self.request}")
             paths = sorted(path for path in found[0].iterdir() if path.suffix.lower() in EXTENSIONS)
             for path in paths:
                 read = partial(_film, path, self._size, self._store_channels, self.assumed_rate)
                 yield Recording(f"{side}/{path.stem}", read, about={"side": side})
 
     def splits(self, store: ClipStore) -> Splits:
-        """The owner's folders; warns where they have not 900 and 100 films."""
+        """The owner's folders; warns if they do not have 900 and 100 GIFs."""
         sides = [entry["side"] for entry in store.index["clips"]]
         check_sizes(self.name, Counter(sides), {"train": 900, "test": 100})
         return by_side(sides, store, self.val_share, self.val_seed)

@@ -1,12 +1,12 @@
-"""Moving shapes: a disc or a square that crosses the picture along a smooth curve, drawn on the fly at any time.
+"""Moving shapes: a disc or a square that crosses the frame along a smooth curve, rendered on the fly at any time.
 
-The set of MoCoGAN (Tulyakov et al., 2018), simulated anew: 64x64 colour, black ground, one disc or square, 8 to 14
-pixels wide, of one random colour, on a cubic Bézier curve. Class 0 goes from the bottom to the top, class 1 from the
-right to the left (2 and 3 the other ways round). The curve's ends lie on the two borders, its inner points anywhere; a
-crossing takes 31/16 s, so 32 frames at 16 frames per second, and after it the shape comes back the way it went.
-Position is an exact function of time: 4 times the frame rate shows the same motion at times between. A pixel's
-brightness is the share of it that is covered (squares: exactly; discs: by the distance of its centre from the rim).
-Nothing is downloaded.
+Our simulation of MoCoGAN's data (Tulyakov et al., 2018): 64x64 colour, black background, one disc or square, 8 to 14
+pixels wide, of one random colour, on a cubic Bézier curve. Class 0 moves from bottom to top, class 1 from right to left
+(2 and 3 in the opposite directions). The curve's end points lie on two opposite borders, its inner points anywhere. One
+crossing takes 31/16 s, which is 32 frames at 16 frames per second; then the shape moves back along the same curve.
+Position is an exact function of time: 4 times the frame rate shows the same motion at intermediate times too. A pixel's
+brightness is its covered share (exact for squares; for discs from the distance of its centre to the rim). Nothing is
+downloaded.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from datamodules.errors import UserError
 CROSSING = 31 / 16
 """Seconds from one border to the other."""
 WIDTHS = 8, 14
-"""The narrowest and the widest shape, in 64ths of the picture."""
+"""The minimum and maximum width of a shape, in 64ths of the frame."""
 _VERSION = 1
 _PATCH = 16
 
@@ -36,7 +36,7 @@ class MovingShapesSource(SimulatedSource):
         seeds: one for each clip; all that a clip depends on.
         num_frames: frames of each clip.
         frame_rate: frames per second.
-        size: side of the square pictures in pixels.
+        size: side of the square frames in pixels.
         classes: 2, or 4 with both directions.
     """
 
@@ -57,11 +57,11 @@ class MovingShapesSource(SimulatedSource):
         return self._classes
 
     def read(self, clips: Indices, frames: Positions) -> UInt8[np.ndarray, "batch time channel height width"]:
-        """The pictures at these frames, drawn now."""
+        """The frames at these positions, rendered on the fly, 0 to 255."""
         return self.render(clips, self._times[frames])
 
     def centres(self, clips: Indices, times: Float64[np.ndarray, "batch time"]) -> Float64[np.ndarray, "batch time 2"]:
-        """Where the shapes are at any times: x then y in pixels, 0 the left or upper border of the picture."""
+        """The positions of the shapes at any times: x then y in pixels, 0 at the left or upper border of the frame."""
         # there and back again: 0 .. 1 .. 0
         u = (1 - np.abs(1 - (times / CROSSING) % 2))[..., None, None]
         weights = np.concatenate([(1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3], axis=-2)
@@ -70,7 +70,7 @@ class MovingShapesSource(SimulatedSource):
     def render(
         self, clips: Indices, times: Float64[np.ndarray, "batch time"]
     ) -> UInt8[np.ndarray, "batch time channel height width"]:
-        """The pictures at any times, in seconds since the first frame."""
+        """The frames at any times (seconds since the first frame), 0 to 255."""
         size = self.size[0]
         patch = min(size, -(-_PATCH * size // 64))
         centres = self.centres(clips, times)
@@ -88,7 +88,7 @@ class MovingShapesSource(SimulatedSource):
     def _cover(
         self, clips: Indices, x: Float32[np.ndarray, "batch time 1 patch"], y: Float32[np.ndarray, "batch time patch 1"]
     ) -> Float32[np.ndarray, "batch time patch patch"]:
-        """The share of each pixel that is covered, from the distances of its centre to the shape's."""
+        """The covered share of each pixel, from the distance between its centre and the shape's."""
         radius = (self._widths[clips] / 2).astype(np.float32)[:, None, None, None]
         square = self._square[clips]
         light = np.clip(radius + np.float32(0.5) - x, 0, 1) * np.clip(radius + np.float32(0.5) - y, 0, 1)
@@ -99,16 +99,16 @@ class MovingShapesSource(SimulatedSource):
 
 
 class MovingShapes(SimulatedDataModule):
-    """Discs and squares that cross the picture; see the module's description.
+    """Discs and squares that cross the frame; see the module's docstring.
 
     Args:
-        train_clips: clips to train on.
-        val_clips: clips to validate on, of seeds that neither other split has.
-        test_clips: clips to test on.
+        train_clips: number of training clips.
+        val_clips: number of validation clips, whose seeds no other split has.
+        test_clips: number of test clips.
         length: frames of each clip.
-        frame_rate: frames per second; at 64 (and a length of 125) the same motion is seen at four times the rate.
-        size: side of the pictures in pixels, at least 16.
-        classes: kinds of motion: 2, or 4 with both directions.
+        frame_rate: frames per second; 64 (with a length of 125) shows the same motion at four times the rate.
+        size: side of the frames in pixels, at least 16.
+        classes: number of classes of motion: 2, or 4 with both directions.
         loading: see `ClipDataModule`.
     """
 
@@ -128,9 +128,9 @@ class MovingShapes(SimulatedDataModule):
         **loading: Any,
     ) -> None:
         if classes not in (2, 4):
-            raise UserError(f"There are 2 classes of motion, or 4 with both directions; got {classes}.")
+            raise UserError(f"classes must be 2, or 4 for both directions; got {classes}.")
         if size < 16:
-            raise UserError(f"A shape needs a picture of at least 16 pixels; got {size}.")
+            raise UserError(f"size must be at least 16 pixels; got {size}.")
         super().__init__(clips=(train_clips, val_clips, test_clips), length=length, size=(size, size), **loading)
         self.frame_rate = frame_rate
         self.classes = classes
@@ -146,7 +146,7 @@ def _curve(
     widths: Float64[np.ndarray, " clips"],
     size: int,
 ) -> Float64[np.ndarray, "clips 4 2"]:
-    """The four points of each Bézier curve, such that the shape never leaves the picture."""
+    """The four control points of each Bézier curve, such that the shape never leaves the frame."""
     points = numbers.copy()
     along = 1 - classes % 2  # class 0 moves along y, class 1 along x
     rows = np.arange(len(points))

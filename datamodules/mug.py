@@ -1,4 +1,4 @@
-"""MUG: posed facial expressions, from the folders of pictures that the owner gives out after a licence is signed."""
+"""MUG: posed facial expressions, from the owner's folders of images, which require a signed licence."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -19,12 +19,12 @@ class MUG(SubjectSplitDataModule):
     Source: https://mug.ee.auth.gr/fed/, a folder `subjects3` with `<subject>/<expression>/take000/img_0000.jpg`.
     Aifanti, Papachristou and Delopoulos, The MUG Facial Expression Database, WIAMIS 2010. No checksum is published.
     MODE-GAN counts 1,254 takes of six expressions, 64x64, `frame_rate: 16`, and holds nothing out: `val_people: []`
-    and `test_people: []`. The picture is cut about its centre, where the face is; which crop the paper took it does
-    not say. Takes that are neutral or mixed are left out. Splits by person are ours.
+    and `test_people: []`. Frames are centre-cropped around the face; the paper does not specify its crop. Neutral and
+    mixed takes are left out. Splits by person are ours.
 
     Args:
-        val_people: to validate on, by the name of their folder.
-        test_people: to test on; all others are trained on.
+        val_people: the people of the val split, by the name of their folder.
+        test_people: the people of the test split; all others are in train.
         shared: see `PublishedDataModule`.
     """
 
@@ -36,19 +36,19 @@ class MUG(SubjectSplitDataModule):
         citation="Aifanti et al., The MUG Facial Expression Database, WIAMIS 2010",
         splits="MODE-GAN: all 1,254 takes; by person (ours)",
         rate="19 fps, 896x896",
-        checksum="none published; noted at first sight",
+        checksum="none published; recorded on first use",
     )
 
     @property
     def request(self) -> str:
-        """A form must be signed."""
+        """The data require a signed form."""
         return (
-            "Sign the licence at https://mug.ee.auth.gr/fed/ and ask for the manually annotated and the video part; "
-            "what comes is the folder `subjects3` (one sub-folder for each person)."
+            "Sign the licence at https://mug.ee.auth.gr/fed/ and request the manually annotated and the video part; "
+            "name the folder `subjects3` (it has one sub-folder for each person)."
         )
 
     def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
-        """The folder with the people's folders."""
+        """The folder with a folder for each person."""
         return [Archive("subjects3")], []
 
     def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:

@@ -1,4 +1,4 @@
-"""NOAA winds: real monthly winds and pressure, with gaps over land or without; CAM5's pipeline on public data."""
+"""NOAA winds: measured monthly winds and pressure, with or without gaps over land; CAM5's pipeline on public data."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -17,21 +17,21 @@ from datamodules.storage.store import ClipStore
 
 KINDS = {"navy": ("navy_winds_uv", ("u", "v")), "coads": ("coads_climatology", ("UWND", "VWND", "SLP"))}
 MONTH = 730.485 * 3600
-"""Seconds: a year of 365.2425 days over twelve."""
+"""Seconds: a twelfth of a year of 365.2425 days."""
 
 
 class NoaaWinds(GriddedDataModule):
-    """NOAA winds: monthly maps in basins of 60 x 160 degrees, public domain; a stand-in for CAM5, not a replacement.
+    """NOAA winds: monthly maps in basins of 60 x 160 degrees, public domain; a public stand-in for CAM5.
 
-    Source: two files that NOAA's Ferret distributes, as .npz. `navy`: winds u, v of the FNOC analysis at 2.5 degrees,
+    Source: two files of NOAA's Ferret distribution, as .npz. `navy`: winds u, v of the FNOC analysis at 2.5 degrees,
     132 months from 1982, no gaps. `coads`: the COADS climatology at 2 degrees, wind U, V and sea-level pressure, the
-    twelve months of a mean year, 45 % of the points (land) missing. Four basins do not overlap
-    (`datamodules.base.gridded.basins`). navy: each basin's first 84 months are trained on, the next 24 validated, the
-    last 24 tested. coads: the two basins from 0 to 160 degrees of the map are trained on, the third validated, the
-    fourth tested. Ours.
+    twelve months of a mean year, 45 % of the points (land) missing. There are four non-overlapping basins
+    (`datamodules.base.gridded.basins`). The splits are ours. navy: in each basin the first 84 months are train, the
+    next 24 val, the last 24 test. coads: the two basins from 0 to 160 degrees of the map are train, the third is val,
+    the fourth test.
 
     Args:
-        kind: which of the two.
+        kind: "navy" or "coads".
         bounds: see `GriddedDataModule`.
         shared: see `PublishedDataModule`; the size is that of the kind's own grid.
     """
@@ -43,7 +43,7 @@ class NoaaWinds(GriddedDataModule):
         citation="NOAA PMEL; COADS: Slutz et al., 1985",
         splits="ours: by time (navy), by basin (coads)",
         rate="monthly, 24x64 (2.5 degrees) or 30x80 (2 degrees)",
-        checksum="noted at first sight",
+        checksum="recorded on first use",
     )
 
     def __init__(self, *, kind: Literal["navy", "coads"] = "navy", **shared: Any) -> None:
@@ -54,7 +54,7 @@ class NoaaWinds(GriddedDataModule):
 
     @property
     def request(self) -> str:
-        """Public, as .npz."""
+        """The data are public."""
         return (
             f"It is public data of NOAA (Ferret's data sets); save it as {self._file}.npz with lat, lon and the maps."
         )
@@ -64,7 +64,7 @@ class NoaaWinds(GriddedDataModule):
         return [Archive(self._file)], []
 
     def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
-        """Each basin, in one piece or in three."""
+        """Each basin, as one clip (coads) or as three, one for each split (navy)."""
         with np.load(folders[self._file]) as content:
             values = np.stack([content[name].astype(np.float32) for name in self.variables], axis=1)
             lat, lon = content["lat"].astype(np.float64), content["lon"].astype(np.float64)
@@ -79,7 +79,7 @@ class NoaaWinds(GriddedDataModule):
                 yield Recording(f"{basin}-{side}", read, about={"side": side, **value_ranges(tile)})
 
     def splits(self, store: ClipStore) -> Splits:
-        """As prepared."""
+        """By the side of each recording."""
         sides = [entry["side"] for entry in store.index["clips"]]
         train, val, test = (
             [ClipView(clip) for clip, side in enumerate(sides) if side == wanted] for wanted in ("train", "val", "test")

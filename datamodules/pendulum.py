@@ -1,11 +1,11 @@
 """Pendulums: the angle and angular velocity of damped pendulums, integrated to float64's accuracy.
 
-MODE-GAN's experiment (Kim et al., BMVC 2021, eq. 8, Section B.4): theta'' + (B / M) theta' + (g / L) sin theta = 0
-with g = 9.81, B, L and M drawn from normal distributions of means 0.2, 1 and 1 and unit variance, 1,000 trajectories,
-a step of 0.1 s. Drawn literally, lengths and masses come out negative and motions explode, so they are drawn again
-until L and M exceed 0.1 and B is not negative. Starts are not in the paper: an angle drawn evenly from [-pi/2, pi/2],
-at rest. The method is Runge and Kutta's, as there, in steps of at most 0.01 s. Licence: simulated, nothing is
-downloaded.
+MODE-GAN's experiment (Kim et al., BMVC 2021, eq. 8, Section B.4): theta'' + (B / M) theta' + (g / L) sin theta = 0 with
+g = 9.81, B, L and M from normal distributions with means 0.2, 1 and 1 and unit variance, 1,000 trajectories, a step of
+0.1 s. Taken literally, lengths and masses can be negative and motions diverge, so they are sampled again until L and M
+exceed 0.1 and B is not negative. The paper gives no initial states; ours have an angle uniform in [-pi/2, pi/2], at
+rest. As in the paper, integration is by the fourth-order Runge-Kutta method, here in steps of at most 0.01 s. Licence:
+simulated, nothing is downloaded.
 """
 
 import math
@@ -29,7 +29,7 @@ Parameters = Float64[np.ndarray, " pendulum"]
 
 
 class Pendulums(NamedTuple):
-    """What moves: B / M, g / L and the angle it is let go at."""
+    """The parameters of pendulums: damping B / M, stiffness g / L, and the initial angle in radians."""
 
     damping: Parameters
     stiffness: Parameters
@@ -37,7 +37,7 @@ class Pendulums(NamedTuple):
 
 
 def pendulums(seeds: range) -> Pendulums:
-    """The pendulums that these seeds stand for."""
+    """The pendulums of these seeds."""
     rows = []
     for seed in seeds:
         random = np.random.Generator(np.random.Philox(seed))
@@ -50,7 +50,7 @@ def pendulums(seeds: range) -> Pendulums:
 
 
 def simulate(things: Pendulums, times: Float64[np.ndarray, " time"]) -> Float64[np.ndarray, "pendulum time 2"]:
-    """Angle and angular velocity at increasing times from 0 on, by the classical method of fourth order."""
+    """Angle and angular velocity at increasing times from 0 on, by the classical fourth-order Runge-Kutta method."""
 
     def slope(state: np.ndarray) -> np.ndarray:
         return np.stack([state[1], -things.stiffness * np.sin(state[0]) - things.damping * state[1]])
@@ -71,7 +71,7 @@ def simulate(things: Pendulums, times: Float64[np.ndarray, " time"]) -> Float64[
 
 
 class PendulumSource(SimulatedSource):
-    """Simulated trajectories of one split: pictures without channels, and one "joint" at (angle, angular velocity)."""
+    """Simulated trajectories of one split: frames without channels, and one "joint" at (angle, angular velocity)."""
 
     channels = 0
 
@@ -86,7 +86,7 @@ class PendulumSource(SimulatedSource):
     def read_keypoints(
         self, clips: Indices, frames: Positions
     ) -> tuple[Float32[np.ndarray, "batch time joint 2"], Float32[np.ndarray, "batch time joint"]]:
-        """Angle and angular velocity, which `Pendulum` makes a Trajectory of."""
+        """Angle and angular velocity, which `Pendulum` turns into a Trajectory."""
         states = self._states[clips[:, None], frames][:, :, None].astype(np.float32)
         return states, np.ones(states.shape[:-1], dtype=np.float32)
 
@@ -95,10 +95,10 @@ class Pendulum(SimulatedDataModule):
     """Damped pendulums as Trajectories of angle (radians) and angular velocity (radians per second).
 
     Args:
-        train_clips: trajectories to train on.
-        val_clips: to validate on, of seeds that neither other split has.
-        test_clips: to test on.
-        length: samples of each, 0.1 s apart.
+        train_clips: number of training trajectories.
+        val_clips: number of validation trajectories, whose seeds no other split has.
+        test_clips: number of test trajectories.
+        length: time steps of each, 0.1 s apart.
         loading: see `ClipDataModule`.
     """
 
@@ -121,7 +121,7 @@ class Pendulum(SimulatedDataModule):
         return PendulumSource(self.seeds(split), self.length)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """The one joint becomes the state."""
+        """Turn the batch into one of Trajectories: the only joint is the state."""
         clip = batch.clip
         assert isinstance(clip, KeypointClip)
         return batch._replace(clip=Trajectory(clip.keypoints[..., 0, :], clip.times))

@@ -1,4 +1,4 @@
-"""Penn Action: people at sports, from the owner's frames and .mat labels, which say the split."""
+"""Penn Action: people at sports, from the owner's frames and .mat labels, which define the split."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,18 +37,18 @@ ACTIONS = (
 
 
 class PennAction(PublishedDataModule):
-    """Penn Action: 2,326 films of 15 sports as JPEG frames of up to 640x480, rate not published, research use.
+    """Penn Action: 2,326 clips of 15 sports as JPEG frames of up to 640x480, rate not published, research use.
 
     Source: https://dreamdragon.github.io/PennAction/, `Penn_Action.tar.gz` (3 GB) with frames/0001/000001.jpg and
     labels/0001.mat, whose `train` is 1 or -1 and `action` a word. Zhang, Zhu and Derpanis, From Actemes to Action: A
     Strongly-supervised Representation for Detailed Action Understanding, ICCV 2013. No checksum is published. Vid-ODE
-    takes the owner's split, 1,258 train and 1,068 test, cut about the centre, 128x128 (and 256x256). Its class is the
-    action's number in alphabetical order.
+    uses the owner's split, 1,258 train and 1,068 test, centre-cropped, 128x128 (and 256x256). The class is the action's
+    index in alphabetical order.
 
     Args:
-        assumed_rate: frames per second that times are made with; the owner does not say. 25 is ours.
-        val_share: the share of the train films to validate on.
-        val_seed: which ones.
+        assumed_rate: frames per second from which times are computed; the owner publishes none. 25 is ours.
+        val_share: the share of the train clips that is held out for validation.
+        val_seed: chooses it.
         shared: see `PublishedDataModule`.
     """
 
@@ -59,7 +59,7 @@ class PennAction(PublishedDataModule):
         citation="Zhang, Zhu and Derpanis, From Actemes to Action, ICCV 2013",
         splits="Vid-ODE: the owner's, 1,258 train, 1,068 test",
         rate="unknown (25 assumed), up to 640x480",
-        checksum="none published; noted at first sight",
+        checksum="none published; recorded on first use",
     )
 
     def __init__(self, *, assumed_rate: float = 25.0, val_share: float = 0.0, val_seed: int = 0, **shared: Any) -> None:
@@ -70,8 +70,8 @@ class PennAction(PublishedDataModule):
 
     @property
     def request(self) -> str:
-        """It is to be had from the owner's page."""
-        return "It is to be had from https://dreamdragon.github.io/PennAction/ (Penn_Action.tar.gz, 3 GB)."
+        """The data are available from the owner's page."""
+        return "It is available from https://dreamdragon.github.io/PennAction/ (Penn_Action.tar.gz, 3 GB)."
 
     @property
     def path(self) -> Path:
@@ -84,10 +84,10 @@ class PennAction(PublishedDataModule):
         return [Archive("Penn_Action")], []
 
     def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
-        """Each labelled film; one whose frames are missing is left out by name."""
+        """Each labelled clip; one whose frames are missing is left out, with a warning that names it."""
         labels = sorted(folders["Penn_Action"].rglob("labels/*.mat"))
         if not labels:
-            raise UserError(f"{self.folder} has no labels/*.mat in Penn_Action. {self.request}")
+            raise UserError(f"{self.folder}/Penn_Action has no labels/*.mat. {self.request}")
         for path in labels:
             label = read_label(path)
             frames = path.parents[1] / "frames" / path.stem
@@ -99,17 +99,17 @@ class PennAction(PublishedDataModule):
             yield Recording(path.stem, read, kind, label)
 
     def splits(self, store: ClipStore) -> Splits:
-        """As the labels say; warns where they are not 1,258 and 1,068."""
+        """By the labels; warns if the sizes are not 1,258 and 1,068."""
         sides = ["train" if entry["train"] else "test" for entry in store.index["clips"]]
         check_sizes(self.name, Counter(sides), {"train": 1258, "test": 1068})
         return by_side(sides, store, self.val_share, self.val_seed)
 
 
 def read_label(path: Path) -> dict[str, Any]:
-    """The action's name and the side of the split that a label file says.
+    """The name of the action and whether the clip is in train, from a label file.
 
     Raises:
-        UserError: if it is no MATLAB file or lacks either.
+        UserError: if it is not a MATLAB file, or a value is missing.
     """
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
@@ -119,4 +119,4 @@ def read_label(path: Path) -> dict[str, Any]:
         side = int(np.asarray(content["train"]).flat[0])
         return {"action": str(np.asarray(content["action"]).flat[0]), "train": side == 1}
     except (MatReadError, OSError, ValueError, KeyError, TypeError, IndexError, NotImplementedError) as error:
-        raise UserError(f"{path} is no label of Penn Action ({error}). Fetch the archive again.") from error
+        raise UserError(f"{path} is not a label of Penn Action ({error}). Download the archive again.") from error

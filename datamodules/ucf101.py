@@ -1,4 +1,4 @@
-"""UCF101: 101 classes of actions, from the owner's rar and his lists of train and test files."""
+"""UCF101: 101 classes of actions, from the owner's rar and lists of train and test files."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,26 +26,26 @@ class UCF101(PublishedDataModule):
     Shah, CRCV-TR-12-01, 2012. The owner publishes no checksums. A file that the lists name and the rar lacks is an
     error.
 
-    - latent NDE: trainlist01 (9,537 clips), 64x64 and 192x192, 16 consecutive frames anywhere: `val_share: 0`. Its code
-      resizes to 64x85 and cuts half a pixel off the centre; ours cuts at the centre.
-    - inbetweening: list 01, 5 % of trainlist01 drawn for validation, testlist01 (3,783 clips), `start: centre` there:
-      `val_share: 0.05`. The paper does not say which 5 %; `val_seed` draws them.
+    - latent NDE: trainlist01 (9,537 clips), 64x64 and 192x192, 16 consecutive frames at random: `val_share: 0`. Its
+      code resizes to 64x85 and crops half a pixel off the centre; ours crops at the centre.
+    - inbetweening: list 01, a random 5 % of trainlist01 for validation, testlist01 (3,783 clips), `start: centre`
+      there: `val_share: 0.05`. The paper does not specify the 5 %; ours are chosen by `val_seed`.
 
     Args:
         fold: which of the three lists.
-        val_share: the share of the train list to validate on.
-        val_seed: which ones.
+        val_share: the share of the train list that is held out for validation.
+        val_seed: chooses it.
         shared: see `PublishedDataModule`.
     """
 
     name = "ucf101"
     metadata = Metadata(
-        source="crcv.ucf.edu/data/UCF101.php, without asking",
+        source="crcv.ucf.edu/data/UCF101.php, public",
         licence="research use",
         citation="Soomro, Zamir and Shah, UCF101, CRCV-TR-12-01, 2012",
         splits="lists 01-03; latent NDE: train list 01; inbetweening: 5 % of it for val",
         rate="25 fps (a few 29.97), 320x240",
-        checksum="none published; noted at first sight",
+        checksum="none published; recorded on first use",
     )
 
     def __init__(self, *, fold: Literal[1, 2, 3] = 1, val_share: float = 0.0, val_seed: int = 0, **shared: Any) -> None:
@@ -54,8 +54,8 @@ class UCF101(PublishedDataModule):
 
     @property
     def request(self) -> str:
-        """It is to be had without asking."""
-        return f"They are to be had from {_SITE} without asking (the videos are 6.5 GB)."
+        """The data are public."""
+        return f"The archives are public, at {_SITE} (the videos have 6.5 GB)."
 
     def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
         """The videos and the lists."""
@@ -63,7 +63,7 @@ class UCF101(PublishedDataModule):
         return [Archive("UCF101", f"{_SITE}/UCF101.rar"), Archive(lists, f"{_SITE}/{lists}.zip")], []
 
     def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
-        """Each AVI file, with the side of each of the three lists that it is on."""
+        """Each AVI file, with "train" or "test" for each of the three lists that names it."""
         lists = read_lists(folders["UCF101TrainTestSplits-RecognitionTask"])
         classes = sorted({name.partition("/")[0] for name in lists})
         for path in sorted(folders["UCF101"].rglob("v_*.avi")):
@@ -74,10 +74,10 @@ class UCF101(PublishedDataModule):
                 del lists[name]
         if lists:
             some = ", ".join(sorted(lists)[:5])
-            raise UserError(f"The lists name {len(lists)} videos that UCF101 lacks ({some}, ...). Fetch it again.")
+            raise UserError(f"The lists name {len(lists)} videos that UCF101 lacks ({some}, ...). Download it again.")
 
     def splits(self, store: ClipStore) -> Splits:
-        """By the owner's list, and validation drawn from its train part."""
+        """By the owner's list; validation clips are held out from its train part."""
         sides = [entry["lists"].get(str(self.fold), "") for entry in store.index["clips"]]
         return by_side(sides, store, self.val_share, self.val_seed)
 
@@ -85,7 +85,7 @@ class UCF101(PublishedDataModule):
 def read_lists(folder: Path) -> dict[str, dict[str, str]]:
     """For each video (`Class/v_Class_g01_c01`), "train" or "test" for each list, "1" to "3", that names it.
 
-    Lines read `Class/v_Class_g01_c01.avi 1` in a train list and `Class/v_Class_g01_c01.avi` in a test list.
+    A line is `Class/v_Class_g01_c01.avi 1` in a train list and `Class/v_Class_g01_c01.avi` in a test list.
     """
     found: dict[str, dict[str, str]] = {}
     for path in sorted(folder.rglob("*list0?.txt")):

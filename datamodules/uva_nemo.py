@@ -1,4 +1,4 @@
-"""UvA-NEMO: spontaneous and posed smiles, from the videos that the owner gives out after a licence is signed."""
+"""UvA-NEMO: spontaneous and posed smiles, from the owner's videos, which require a signed licence."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +20,13 @@ class UvANEMO(SubjectSplitDataModule):
 
     Source: https://www.uva-nemo.org, a folder of videos with names like `001_deliberate_smile_2.mp4`. Dibeklioğlu,
     Salah and Gevers, Are You Really Smiling at Me? Spontaneous versus Posed Enjoyment Smiles, ECCV 2012. No checksum
-    is published. MODE-GAN takes all 1,240, 64x64, `frame_rate: 16`, and holds nothing out: `val_people: []` and
-    `test_people: []`. The picture is cut square about its centre, where the face is; which crop the paper took it does
-    not say. Splits by person are ours. Class 0 is deliberate, 1 spontaneous.
+    is published. MODE-GAN uses all 1,240, 64x64, `frame_rate: 16`, and holds nothing out: `val_people: []` and
+    `test_people: []`. Frames are centre-cropped to a square around the face; the paper does not specify its crop.
+    Splits by person are ours. Class 0 is deliberate, 1 spontaneous.
 
     Args:
-        val_people: to validate on, by number as in the names, "001".
-        test_people: to test on; all others are trained on.
+        val_people: the people of the val split, by their number in the file names, such as "001".
+        test_people: the people of the test split; all others are in train.
         shared: see `PublishedDataModule`.
     """
 
@@ -38,15 +38,15 @@ class UvANEMO(SubjectSplitDataModule):
         citation="Dibeklioglu, Salah and Gevers, Are You Really Smiling at Me?, ECCV 2012",
         splits="MODE-GAN: all 1,240; by person (ours)",
         rate="50 fps, 1920x1080",
-        checksum="none published; noted at first sight",
+        checksum="none published; recorded on first use",
     )
 
     @property
     def request(self) -> str:
-        """A form must be signed."""
+        """The data require a signed form."""
         return (
-            "Sign the licence at https://www.uva-nemo.org and ask for the smile videos; call the folder or zip that "
-            "comes `UvA-NEMO` (its files are named like 001_deliberate_smile_2.mp4)."
+            "Sign the licence at https://www.uva-nemo.org and request the smile videos; name the folder or zip "
+            "`UvA-NEMO` (its files are named like 001_deliberate_smile_2.mp4)."
         )
 
     def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:

@@ -27,11 +27,11 @@ from datamodules.storage.video import EXTENSIONS, Picture, VideoError, decode, r
 OnError = Literal["raise", "skip"]
 
 
-_REMEDY = "Mend or remove it, or leave out such files with `on_error: skip`"
+_REMEDY = "Repair or remove it, or skip such files with `on_error: skip`"
 
 
 class VideoFile(NamedTuple):
-    """A file of the folder, and what its place there says."""
+    """A file of the folder, with the split and the class that its path gives."""
 
     path: Path
     name: str
@@ -47,17 +47,18 @@ class FolderError(UserError):
 class VideoFolder(StoredDataModule):
     """The videos (mp4, avi, mkv, mov, gif, mpg, webm) of a folder and its sub-folders.
 
-    If the folder has a sub-folder `train`, `val` or `test`, these are the splits. Otherwise files are split at random,
-    by `split_seed`; copies of a file stay together. Folders below that are classes: label i is the i-th of their names.
-    Each video is one clip: raise `windows_per_clip` where they are long.
+    Sub-folders `train`, `val` and `test`, if there are any, are the splits. Otherwise files are split at random, by
+    `split_seed`; copies of a file stay together. Folders below that are classes: label i is the i-th of their sorted
+    names. Each video is one clip: raise `windows_per_clip` for long videos.
 
     Args:
-        folder: where the videos are.
-        val_share: the share of files to validate on, where the folder does not say.
-        test_share: the share of files to test on, where the folder does not say.
+        folder: the folder of videos.
+        val_share: the share of files in the val split, if the folder defines no splits.
+        test_share: the share of files in the test split, if the folder defines no splits.
         split_seed: of the random split.
-        on_error: a broken file raises an error that names it, or is left out, printed and listed in the index.
-        name: how records and the prepared folder call the data set; None is the folder's own name.
+        on_error: "raise" stops at a damaged file with an error that names it; "skip" leaves it out, with a warning and
+            an entry in the index.
+        name: the data set's name in records and of the prepared folder; None is the folder's own name.
         shared: see `StoredDataModule`.
     """
 
@@ -80,13 +81,13 @@ class VideoFolder(StoredDataModule):
 
     @property
     def path(self) -> Path:
-        """Where the store is: one for each folder and settings."""
+        """The folder of the store: one for each folder of videos and each choice of settings."""
         settings = [str(self.folder.resolve()), self.frame_rate, self.val_share, self.test_share, self.split_seed]
         key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]
         return self.root / f"{self.name}-{side_of(self._size)}px-{self._channels}ch-{key}"
 
     def prepare_data(self) -> None:
-        """Decode the videos, unless that was done and neither files nor settings have changed."""
+        """Decode the videos, unless a store exists and neither files nor settings have changed."""
         if self.store is not None:
             self.open_store()
             return
@@ -139,11 +140,11 @@ def prepare_folder(
     split_seed: int = 0,
     on_error: OnError = "raise",
 ) -> ClipStore:
-    """The store at `path` with the videos of `folder`, decoded anew when a file, its date or a setting has changed.
+    """The store at `path` with the videos of `folder`, decoded again when a file, its date or a setting has changed.
 
     Raises:
-        UserError: for a broken file, with `on_error="raise"` (its message names the file and the reason), and if the
-            folder is not there, or has no video.
+        UserError: for a damaged file, with `on_error="raise"` (the message names the file and the reason), and if the
+            folder does not exist or has no video.
     """
     import av
 
@@ -175,24 +176,24 @@ def prepare_folder(
 
 
 def find_videos(folder: Path) -> list[VideoFile]:
-    """The videos of a folder in the order of their names; `split` is empty where the folder does not say it.
+    """The videos of a folder, sorted by path; `split` is empty if the folder defines no splits.
 
     Raises:
-        UserError: if the folder is not there, has no video, or has some beside its train, val and test.
+        UserError: if the folder does not exist, has no video, or has videos outside its train, val and test.
     """
     if not folder.is_dir():
-        raise FolderError(f"There is no folder {folder}; `folder` must name one with videos.")
+        raise FolderError(f"{folder} is not a folder; `folder` must name one with videos.")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
     if not paths:
-        raise UserError(f"{folder} has no videos, nor have its sub-folders: no file ends in {', '.join(EXTENSIONS)}.")
+        raise UserError(f"{folder} and its sub-folders have no videos: no file ends in {', '.join(EXTENSIONS)}.")
     parts = [path.relative_to(folder).parts for path in paths]
     told = any((folder / split).is_dir() for split in SPLITS)
     if told:
         for path, names in zip(paths, parts, strict=True):
             if names[0] not in SPLITS or len(names) == 1:
                 raise UserError(
-                    f"{folder} has sub-folders train, val or test, so every video must be in one; {path} is not. "
-                    "Move it, or rename the sub-folders to have all files split at random."
+                    f"{folder} has sub-folders train, val or test, so every video must be in one of them; {path} is "
+                    "not. Move it, or rename the sub-folders to split all files at random."
                 )
     below = 1 if told else 0
     kinds = ["/".join(names[below:-1]) for names in parts]
@@ -204,9 +205,11 @@ def find_videos(folder: Path) -> list[VideoFile]:
 
 
 def split_at_random(digests: list[str], val_share: float, test_share: float, seed: int) -> list[str]:
-    """The split of each file: those with one digest stay together, and at least one goes where a share is above 0."""
+    """The split of each file: files with the same digest stay together, and a share above 0 gets at least one file."""
     if not (val_share >= 0 and test_share >= 0 and val_share + test_share < 1):
-        raise UserError(f"val_share and test_share must leave something to train on; got {val_share} and {test_share}.")
+        raise UserError(
+            f"val_share and test_share must be at least 0, with a sum below 1; got {val_share} and {test_share}."
+        )
     order = sorted(set(digests), key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
     counts = {"test": test_share, "val": val_share}
     splits: dict[str, str] = {}
@@ -244,7 +247,7 @@ def _clips(
 
 
 def _noted(timed_frames: Iterator[tuple[Picture, float]], notes: dict[str, Any]) -> Iterator[tuple[Picture, float]]:
-    """The same, and the file's own frame rate in `notes` when all have passed."""
+    """The same frames; when all have been read, `notes` holds the file's own frame rate."""
     times = []
     for picture, time in timed_frames:
         times.append(time)
@@ -263,18 +266,18 @@ def _report(store: ClipStore, frame_rate: float | None) -> None:
     ]
     if varying:
         how = "resampled" if frame_rate else "kept at their own times; set `frame_rate` to resample them"
-        warnings.warn(f"{len(varying)} videos have a varying frame rate ({how}): {', '.join(varying)}", stacklevel=2)
+        warnings.warn(f"{len(varying)} videos have a variable frame rate ({how}): {', '.join(varying)}", stacklevel=2)
     if slow:
         warnings.warn(
-            f"{len(slow)} videos have less than {frame_rate:g} frames per second, so that pictures repeat: "
+            f"{len(slow)} videos have less than {frame_rate:g} frames per second, so frames are repeated: "
             f"{', '.join(slow)}",
             stacklevel=2,
         )
     if store.skipped:
         listed = "".join(f"\n  {item['reason']}" for item in store.skipped)
-        warnings.warn(f"{len(store.skipped)} broken videos were left out:{listed}", stacklevel=2)
+        warnings.warn(f"{len(store.skipped)} damaged videos were left out:{listed}", stacklevel=2)
 
 
 def _classes(files: list[VideoFile]) -> dict[str, str]:
-    """The number of each class (as JSON has it) and the folder that it is."""
+    """The folder of each class, by label (as a string, as in JSON)."""
     return {str(file.label): "/".join(file.name.split("/")[bool(file.split) : -1]) for file in files if file.label >= 0}

@@ -29,23 +29,23 @@ class Weizmann(SubjectSplitDataModule):
     Source: https://www.wisdom.weizmann.ac.il/~vision/SpaceTimeActions.html, a zip for each action with files like
     `daria_walk.avi`. Gorelick, Blank, Shechtman, Irani and Basri, Actions as Space-Time Shapes, TPAMI 2007. The owner
     names no licence. The papers count 90 clips: lena walks, runs and skips twice (`lena_walk1`, `lena_walk2`).
-    MODE-GAN (64x64, `frame_rate: 16`) holds nothing out: `val_people: []` and `test_people: []`. Its class is the
-    action's number in alphabetical order. Splits are by person: a person's clips share body, clothes and background.
+    MODE-GAN (64x64, `frame_rate: 16`) holds nothing out: `val_people: []` and `test_people: []`. The class is the
+    action's index in alphabetical order. Splits are by person: a person's clips share body, clothes and background.
 
     Args:
-        val_people: to validate on, by name.
-        test_people: to test on, by name; all others are trained on.
+        val_people: the people of the val split, by name.
+        test_people: the people of the test split, by name; all others are in train.
         shared: see `PublishedDataModule`.
     """
 
     name = "weizmann"
     metadata = Metadata(
-        source="wisdom.weizmann.ac.il, SpaceTimeActions, without asking",
+        source="wisdom.weizmann.ac.il, SpaceTimeActions, public",
         licence="none named; research use",
         citation="Gorelick et al., Actions as Space-Time Shapes, TPAMI 2007",
         splits="by person (ours); MODE-GAN: all",
         rate="25 fps, 180x144",
-        checksum="none published; noted at first sight",
+        checksum="none published; recorded on first use",
     )
 
     def __init__(
@@ -60,8 +60,8 @@ class Weizmann(SubjectSplitDataModule):
 
     @property
     def request(self) -> str:
-        """It is to be had without asking."""
-        return f"They are to be had from {_SITE} without asking."
+        """The data are public."""
+        return f"The archives are public, at {_SITE}."
 
     def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
         """A zip for each action."""
@@ -80,18 +80,18 @@ class Weizmann(SubjectSplitDataModule):
 
 
 class WeizmannStrips(SubjectSplitDataModule):
-    """Weizmann strips: 9 people, 4 actions, 36 clips of 64x64 colour at 25 fps, research use, one picture each.
+    """Weizmann strips: 9 people, 4 actions, 36 clips of 64x64 colour at 25 fps, research use, one image each.
 
-    The form in which MoCoGAN (Tulyakov et al., CVPR 2018) handed the data on: `<class>/<number>.jpg` for the classes
-    0 (one hand waves), 1 (both hands wave), 3 (jumping jack) and 4 (bends), each file a row of square frames (PNG bytes
-    in spite of the name). The strips carry no rate; 25 fps is that of the films. Within a class the order of files is
-    the order of people, so person i is the i-th file of each class. A file `weizmann_keypoints.npz` beside `strips`,
-    with an array (frames, 17, 3) of x, y (in [-1, 1]) and score for each `<class>_<number>`, is taken for its
-    keypoints. The ankles lie below the frame there: `drop_joints: [15, 16]`.
+    The form in which MoCoGAN (Tulyakov et al., CVPR 2018) redistributes the data: `<class>/<number>.jpg` for the
+    classes 0 (one hand waves), 1 (both hands wave), 3 (jumping jack) and 4 (bends), each file a row of square frames
+    (PNG data despite the suffix). The strips have no frame rate; 25 fps is that of the original videos. The files of
+    each class are in the order of people, so person i is the i-th file of each class. Keypoints are read from
+    `weizmann_keypoints.npz` beside `strips`, with an array (frames, 17, 3) of x, y (in [-1, 1]) and score for each
+    `<class>_<number>`. The ankles are below the frame there: `drop_joints: [15, 16]`.
 
     Args:
-        val_people: to validate on, by their index from 0 to 8.
-        test_people: to test on; all others are trained on.
+        val_people: the people of the val split, by index from 0 to 8.
+        test_people: the people of the test split; all others are in train.
         frames_per_clip: split each val and test video into consecutive clips of this many frames, as the inbetweening
             paper does for KTH, so that each video gives several test samples; None keeps each video as one clip.
         shared: see `PublishedDataModule`.
@@ -104,7 +104,7 @@ class WeizmannStrips(SubjectSplitDataModule):
         citation="Gorelick et al., TPAMI 2007; Tulyakov et al., MoCoGAN, CVPR 2018",
         splits="by person, 7/1/1 (ours)",
         rate="25 fps, 64x64",
-        checksum="none published; noted at first sight",
+        checksum="none published; recorded on first use",
     )
 
     def __init__(
@@ -123,11 +123,11 @@ class WeizmannStrips(SubjectSplitDataModule):
 
     @property
     def request(self) -> str:
-        """It comes with MoCoGAN's code."""
+        """The data are part of MoCoGAN's repository."""
         return "The folder `actions` of MoCoGAN's repository (sergeytulyakov/mocogan, data) has them; call it `strips`."
 
     def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
-        """One folder (or zip) `strips` with the classes' folders in it."""
+        """One folder (or zip) `strips` with a folder for each class, and optional keypoints."""
         return [Archive("strips")], [Archive("weizmann_keypoints")]
 
     def ready_keypoints(self, store: ClipStore, found: Mapping[str, Path]) -> Path | None:
@@ -164,14 +164,14 @@ def consecutive_views(clips: Sequence[ClipView], lengths: Sequence[int], frames:
 
 
 def _strip(path: Path, size: tuple[int, int], channels: int) -> TimedFrames:
-    """The square frames of a row of them, at 25 a second."""
+    """The square frames in a row of them, at 25 frames per second."""
     from PIL import Image
 
     with Image.open(path) as picture:
         row = np.asarray(picture.convert("RGB"))
     height, width = row.shape[:2]
     if width % height:
-        raise UserError(f"a strip's width must be a multiple of its height; this one is {width}x{height}")
+        raise UserError(f"the width of a strip must be a multiple of its height; got {width}x{height}")
     for number in range(width // height):
         frame = np.ascontiguousarray(row[:, number * height : (number + 1) * height])
         yield fit(frame, size, channels), number / 25

@@ -117,4 +117,4 @@ def _origin(weights: "Weights") -> str:
 
     if isinstance(weights.source, Package):
         return f"the package index, project {weights.source.project}"
-    return weights.source or "its authors' own page; it has no lasting address"
+    return weights.source or "its authors' own page; it has no permanent address"

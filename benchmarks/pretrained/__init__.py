@@ -1,1 +1,1 @@
-"""Pretrained networks that metrics need: which weights, where they come from, how they are read."""
+"""Pretrained weights of the metrics' networks: which there are, where they come from, how they are read."""

@@ -1,4 +1,4 @@
-"""Where pip would download a file from: the addresses of a package's file, and pip's certificates and proxies."""
+"""Downloads from package indexes as pip is configured: the addresses of a package's file, certificates, proxies."""
 
 import ast
 import http.client
@@ -19,12 +19,12 @@ from datamodules.storage.download import DownloadError, Response, without_passwo
 
 
 def in_package_index(project: str, file_name: str) -> list[str]:
-    """Addresses of a project's file in the package indexes and folders that pip is set up to use, best first.
+    """Addresses of a project's file in the package indexes and folders that pip is configured to use, best first.
 
-    Only the index page is read. `pip download` is not called, because it runs a source distribution's own code.
+    Only the index page is read. `pip download` is not called, because it runs the code of a source distribution.
 
     Raises:
-        DownloadError: when no index lists the file; the message names each place and what was found there.
+        DownloadError: if no index lists the file; the message names each index and the reason.
     """
     settings = pip_settings()
     found, reasons = [], []
@@ -48,13 +48,13 @@ def in_package_index(project: str, file_name: str) -> list[str]:
         if not matches:
             reasons.append(f"{without_password(page)}: has no {file_name}")
     if not found:
-        looked_at = "; ".join(reasons) or "none is set: install pip, or set PIP_INDEX_URL"
-        raise DownloadError(f"{file_name} is in none of your package indexes ({looked_at}).")
+        tried = "; ".join(reasons) or "none is configured: install pip, or set PIP_INDEX_URL"
+        raise DownloadError(f"{file_name} is in none of your package indexes ({tried}).")
     return found
 
 
 def open_url(url: str, headers: Mapping[str, str]) -> Response:
-    """Open an address with pip's certificate and proxy and with the address' own user and password."""
+    """Open an address with pip's certificate and proxy, and with the user and password in the address."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         path = Path(unquote(parts.path))
@@ -73,22 +73,22 @@ def open_url(url: str, headers: Mapping[str, str]) -> Response:
 
 @cache
 def pip_settings() -> dict[str, str]:
-    """What pip would use: its configuration files and environment, with its built-in index where none is set."""
-    answer = subprocess.run(
+    """pip's settings from its configuration files and the environment, with its built-in index if none is set."""
+    listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
     settings: dict[str, str] = {}
     rank: dict[str, int] = {}
-    for line in answer.stdout.splitlines():
+    for line in listed.stdout.splitlines():
         section, dot, rest = line.partition(".")
         key, equals, value = rest.partition("=")
         order = {"global": 0, "install": 1, "download": 2}.get(section, 3 if section.startswith(":env:") else -1)
         if dot and equals and order >= rank.get(key, 0):
             settings[key], rank[key] = str(ast.literal_eval(value)), order
-    if answer.returncode != 0:  # environments made by uv have no pip, but may be told the same
+    if listed.returncode != 0:  # environments made by uv have no pip, but may have the same variables
         for key in ("index-url", "extra-index-url", "find-links", "cert", "proxy"):
-            if given := os.environ.get("PIP_" + key.upper().replace("-", "_")):
-                settings[key] = given
+            if value := os.environ.get("PIP_" + key.upper().replace("-", "_")):
+                settings[key] = value
     if uv := os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL"):
         settings.setdefault("index-url", uv)
     if "index-url" not in settings:
@@ -107,7 +107,7 @@ def _indexes(settings: dict[str, str]) -> list[str]:
 def _context(certificate: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=certificate)
     try:
-        import certifi  # where Python has no access to the system's certificates
+        import certifi  # if Python has no access to the system's certificates
     except ImportError:
         return context
     context.load_verify_locations(certifi.where())
@@ -115,7 +115,7 @@ def _context(certificate: str | None) -> ssl.SSLContext:
 
 
 def _with_password_of(index: str, address: str) -> str:
-    """The address, with the index's user and password if it is on the same host and has none of its own."""
+    """The address, with the index's user and password if it is on the same host and has none itself."""
     home, parts = urlsplit(index), urlsplit(address)
     if home.username and not parts.username and home.hostname == parts.hostname:
         return urlunsplit(parts._replace(netloc=home.netloc))

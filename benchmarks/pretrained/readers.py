@@ -1,4 +1,4 @@
-"""Files of weights read safely: named arrays, and nothing in a file that could run."""
+"""Safe readers of weight files: they return named arrays and execute nothing that a file contains."""
 
 import io
 import pickle
@@ -17,13 +17,13 @@ def read_pickled_arrays(content: bytes) -> Arrays:
 
 
 def read_npz(content: bytes) -> Arrays:
-    """The arrays of a .npz file; pickled objects inside it are refused."""
+    """The arrays of a .npz file; pickled objects in it raise an error."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 
 def read_torch(content: bytes) -> Arrays:
-    """The tensors of a PyTorch state dict, or of a checkpoint's 'state_dict'; anything but tensors is refused."""
+    """The tensors of a PyTorch state dict, or of a checkpoint's 'state_dict', loaded with `weights_only`."""
     import torch
 
     checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -31,7 +31,7 @@ def read_torch(content: bytes) -> Arrays:
     tensors = tree.items() if isinstance(tree, dict) else ()
     arrays = {name: value.numpy() for name, value in tensors if isinstance(value, torch.Tensor)}
     if not arrays:
-        raise pickle.UnpicklingError("it holds no named tensors")
+        raise pickle.UnpicklingError("it has no named tensors")
     return arrays
 
 
@@ -46,7 +46,7 @@ def _flatten(tree: Any, prefix: str, into: Arrays) -> None:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Knows numpy arrays and nothing else, so that a pickle can do nothing but hold numbers."""
+    """Unpickles numpy arrays and nothing else, so that a pickle cannot execute code."""
 
     def find_class(self, module: str, name: str) -> Any:
         known = {
@@ -56,12 +56,12 @@ class _ArrayUnpickler(pickle.Unpickler):
             ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
         }
         if (module, name) not in known:
-            raise pickle.UnpicklingError(f"The file asks for {module}.{name}; only plain numpy arrays are read.")
+            raise pickle.UnpicklingError(f"The file refers to {module}.{name}; only plain numpy arrays are read.")
         return known[module, name]
 
 
 def _reconstruct(subtype: type, shape: tuple[int, ...], kind: bytes) -> np.ndarray:
-    """What numpy's own pickles call to make an empty array, which `__setstate__` then fills."""
+    """The function that numpy's pickles call for an empty array, which `__setstate__` then fills."""
     if subtype is not np.ndarray:
-        raise pickle.UnpicklingError(f"The file holds a {subtype!r}; only plain numpy arrays are read.")
+        raise pickle.UnpicklingError(f"The file contains a {subtype!r}; only plain numpy arrays are read.")
     return np.ndarray(shape, np.dtype(kind.decode()))

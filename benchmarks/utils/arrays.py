@@ -1,4 +1,4 @@
-"""Named arrays in .safetensors files, written whole or not at all, with a digest of their content. Imports no torch."""
+"""Named arrays in .safetensors files, written atomically, with a digest of their content. Imports no torch."""
 
 import hashlib
 import json
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class PerClipError(UserError):
-    """A file of arrays is missing, damaged or belongs to another record; the message says which and what to do."""
+    """A file of arrays is missing, damaged or of another record; the message names it and says what to do."""
 
 
 def write_arrays(path: Path, arrays: Mapping[str, "np.ndarray"], metadata: Mapping[str, str]) -> None:
-    """Write named arrays with a digest of their content, whole or not at all."""
+    """Write named arrays with a digest of their content, atomically."""
     from safetensors.numpy import save
 
     write_bytes(path, save(dict(arrays), metadata={**metadata, "digest": digest_of(arrays)}))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, str]]:
-    """Arrays and metadata of a file that `write_arrays` has written; raises PerClipError if its content has changed."""
+    """Arrays and metadata of a file of `write_arrays`; raises PerClipError if its content has changed."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -35,12 +35,12 @@ def read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, str]]:
     except (SafetensorError, OSError) as error:
         raise PerClipError(f"{path} cannot be read ({error}). Delete it.") from error
     if metadata.get("digest") != digest_of(arrays):
-        raise PerClipError(f"{path} holds other numbers than were written. Delete it.")
+        raise PerClipError(f"{path} does not match its digest: its content has changed. Delete it.")
     return arrays, metadata
 
 
 def digest_of(arrays: Mapping[str, "np.ndarray"]) -> str:
-    """A sha256 over names, types, shapes and values: the same whatever file the arrays are kept in."""
+    """A sha256 over names, types, shapes and values, independent of the file the arrays are stored in."""
     import numpy as np
 
     digest = hashlib.sha256()

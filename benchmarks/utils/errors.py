@@ -1,4 +1,4 @@
-"""Errors that a person at the command line sees: one short message, with the nearest right name. Imports no torch."""
+"""Errors as a user sees them at the command line: one line, with the nearest known name. Imports no torch."""
 
 import difflib
 import sys
@@ -8,7 +8,7 @@ from datamodules.errors import UserError as UserError
 
 
 def run_with_user_errors(program: str, run: Callable[[], int | None]) -> int:
-    """The exit code of a command: its own, or 2 after the one line of a `UserError`; all else is a traceback."""
+    """The exit code of a command: its own, or 2 after printing a `UserError` in one line; other errors propagate."""
     try:
         return run() or 0
     except UserError as error:
@@ -17,7 +17,7 @@ def run_with_user_errors(program: str, run: Callable[[], int | None]) -> int:
 
 
 def unknown_name_error(what: str, word: str, known: Iterable[str]) -> UserError:
-    """The error for a name that does not exist: says the nearest one that does, or all of them if they are few."""
+    """The error for an unknown name: it suggests the nearest known name, or else lists up to twelve of them."""
     known = sorted(set(known))
     lowered = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""Plain data, its canonical JSON and hash, and labels as file names. Imports no torch."""
+"""Plain data, the hash of its canonical JSON, and file names from labels. Imports no torch."""
 
 import hashlib
 import json
@@ -11,9 +11,12 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """Plain data: mappings, lists, strings, booleans, finite numbers, None.
+    """The value as plain data: mappings, lists, strings, booleans, finite numbers, None.
 
-    Paths become strings, tuples lists; a whole float becomes an integer, so that 25.0 and 25 are one protocol.
+    Paths become strings, tuples lists; a whole float becomes an integer, so that 25.0 and 25 give the same hash.
+
+    Raises:
+        ValueError: if a number is not finite, or a value has another type.
     """
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
@@ -21,7 +24,7 @@ def plain(value: Any) -> Any:
         return [plain(entry) for entry in (sorted(value) if isinstance(value, set | frozenset) else value)]
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"Plain data holds finite numbers only, because JSON has no other; got {value}.")
+            raise ValueError(f"Numbers must be finite, because JSON has no others; got {value}.")
         return int(value) if value.is_integer() else value
     if value is None or isinstance(value, bool | int | str):
         return value

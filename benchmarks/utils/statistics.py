@@ -1,4 +1,4 @@
-"""Two 95 % intervals of a mean over a few seeds: Student's t and the bootstrap. Imports no torch, numpy or scipy."""
+"""95 % intervals of a mean over a few seeds: Student's t and the bootstrap. Imports no torch, numpy or scipy."""
 
 import math
 import random
@@ -10,17 +10,17 @@ _RESAMPLES = 2000
 
 
 def mean_and_half_width(values: Sequence[float | int]) -> tuple[float, float]:
-    """The mean and half the width of its 95 % t-interval: infinite for a single value."""
+    """The mean and half the width of its 95 % t-interval, which is infinite for a single value."""
     if len(values) < 2:
         return float(values[0]), math.inf
     return fmean(values), t_quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
 
 
 def bootstrap_mean_interval(values: Sequence[float | int], coverage: float = 0.95) -> tuple[float, float]:
-    """The percentile bootstrap of the mean (Efron and Tibshirani, 1993, Sec. 13.3): infinite for a single value.
+    """The percentile bootstrap interval of the mean (Efron and Tibshirani, 1993, Sec. 13.3); infinite for one value.
 
-    Li et al. (2019, Sec. 4.1) give such intervals over training runs. The same values give the same interval for ever;
-    for few values it is narrower than Student's.
+    Li et al. (2019, Sec. 4.1) report such intervals over training runs. It is deterministic; for few values it is
+    narrower than Student's.
     """
     if len(values) < 2:
         return -math.inf, math.inf
@@ -29,20 +29,20 @@ def bootstrap_mean_interval(values: Sequence[float | int], coverage: float = 0.9
 
 @cache
 def _bootstrap(values: tuple[float | int, ...], coverage: float) -> tuple[float, float]:
-    means = sorted(fmean([values[position] for position in drawn]) for drawn in _resamples(len(values)))
+    means = sorted(fmean([values[index] for index in indices]) for indices in _resamples(len(values)))
     low, high = (share * (len(means) - 1) for share in ((1 - coverage) / 2, (1 + coverage) / 2))
     return _between(means, low), _between(means, high)
 
 
 def _between(ordered: Sequence[float], position: float) -> float:
-    """The value at a place, from 0, between two whole ones in proportion: numpy's quantile."""
+    """The value at a fractional index, interpolated linearly as in numpy's quantile."""
     below = min(math.floor(position), len(ordered) - 2)
     return ordered[below] + (position - below) * (ordered[below + 1] - ordered[below])
 
 
 @cache
 def _resamples(count: int) -> list[list[int]]:
-    """Which of `count` values each resample holds; `random()` of a seed is the same in every version of Python."""
+    """The indices of each resample of `count` values; `random()` of a seed is the same in every Python version."""
     stream = random.Random(0)
     return [[int(count * stream.random()) for _ in range(count)] for _ in range(_RESAMPLES)]
 

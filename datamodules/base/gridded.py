@@ -1,4 +1,4 @@
-"""Fields: measured maps (winds, pressure) as clips; scaled to [-1, 1] by their own least and largest values."""
+"""GriddedDataModule: measured maps (winds, pressure) as clips, scaled to [-1, 1] by their minimum and maximum."""
 
 import hashlib
 from abc import ABC
@@ -18,13 +18,13 @@ from datamodules.storage.store import PixelType
 
 Grid = Float32[np.ndarray, "time channel height width"]
 Bounds = Sequence[tuple[float, float]]
-"""The least and the largest value of each variable, in its own unit."""
+"""The minimum and maximum of each variable, in its own unit."""
 
 
 class GriddedDataModule(PublishedDataModule, ABC):
     """Data whose pixels are measured: stored as float32 in their own units, NaN where nothing was measured.
 
-    A subclass defines `variables` and what `PublishedDataModule` asks for, and records the range of each clip
+    A subclass defines `variables` and what `PublishedDataModule` requires, and records the range of each clip
     (`value_ranges`). A batch holds 2 (value - min) / (max - min) - 1 for each variable, 0 where nothing was measured,
     and `valid`, which is False there. In [0, 1] that is the min-max image of Vid-ODE's Table 5. The paper does not say
     over which clips it takes the minimum and maximum. We take them over all clips, the test clips included, so that no
@@ -41,7 +41,7 @@ class GriddedDataModule(PublishedDataModule, ABC):
         if self._bounds is not None and len(self._bounds) != len(self.variables):
             raise UserError(f"bounds must be one pair for each of {', '.join(self.variables)}; got {self._bounds}.")
         if any(low >= high for low, high in self._bounds or ()):
-            raise UserError(f"In bounds the lower value stands first; got {self._bounds}.")
+            raise UserError(f"bounds must be (minimum, maximum) with minimum < maximum; got {self._bounds}.")
 
     @property
     def channels(self) -> int:
@@ -50,7 +50,7 @@ class GriddedDataModule(PublishedDataModule, ABC):
 
     @property
     def bounds(self) -> Bounds:
-        """What -1 and 1 stand for, for each variable; known when the data are prepared."""
+        """The values of each variable that -1 and 1 stand for; known once the data are prepared."""
         return self._bounds if self._bounds is not None else _extent(self.open_store().index["clips"])
 
     def open(self, split: Split) -> Source:
@@ -67,7 +67,7 @@ class GriddedDataModule(PublishedDataModule, ABC):
 
 
 class GriddedSource:
-    """Pieces of a store of fields, scaled to [-1, 1]: a source. NaN stays NaN."""
+    """Views of a store of fields, scaled to [-1, 1]: a source. NaN stays NaN."""
 
     def __init__(self, views: ClipViews, bounds: Bounds) -> None:
         self._views, self._bounds = views, bounds
@@ -80,7 +80,7 @@ class GriddedSource:
         return len(self._views)
 
     def origins(self) -> Sequence[Origin]:
-        """The recordings that the pieces were cut from."""
+        """The recordings that the views are parts of."""
         return self._views.origins()
 
     def labels(self) -> Int64[np.ndarray, " clips"]:
@@ -99,7 +99,7 @@ class GriddedSource:
 
 
 def value_ranges(values: Grid) -> dict[str, list[float]]:
-    """What the index should note of a clip: the least and the largest value of each variable, gaps aside.
+    """The minimum and maximum of each variable in a clip, NaN ignored, for the store's index.
 
     Raises:
         UserError: if a variable has no value at all.
@@ -111,7 +111,7 @@ def value_ranges(values: Grid) -> dict[str, list[float]]:
 
 
 def timed_maps(values: Grid, seconds: Float64[np.ndarray, " time"]) -> TimedFrames:
-    """The maps one by one with their times since the first."""
+    """The maps one by one, with their times in seconds since the first."""
     for grid, second in zip(values, seconds - seconds[0], strict=True):
         yield np.ascontiguousarray(grid, dtype=np.float32), float(second)
 
@@ -119,10 +119,10 @@ def timed_maps(values: Grid, seconds: Float64[np.ndarray, " time"]) -> TimedFram
 def basins(
     lat: Float64[np.ndarray, " rows"], lon: Float64[np.ndarray, " columns"]
 ) -> Iterator[tuple[str, slice, slice]]:
-    """Vid-ODE's tiles that do not overlap, 60 degrees high and 160 wide, with their names.
+    """Names, rows and columns of Vid-ODE's non-overlapping tiles, 60 degrees high and 160 wide.
 
-    Which they are the paper does not say. Ours: from the equator to 60 degrees on either side, and 0 to 160 and 160 to
-    320 degrees east, counted from the map's first column; all have the same number of rows and columns.
+    The paper does not specify them. Ours: from the equator to 60 degrees on either side, and 0 to 160 and 160 to 320
+    degrees east, counted from the map's first column; all have the same number of rows and columns.
     """
     step_lat, step_lon = abs(float(lat[1] - lat[0])), float(lon[1] - lon[0])
     rows, columns = round(60 / step_lat), round(160 / step_lon)

@@ -1,4 +1,4 @@
-"""Prepared data: what published data sets share; decoded once, then split as a paper does."""
+"""PublishedDataModule: the base of published data sets, which are decoded once and then split as in a paper."""
 
 import hashlib
 import warnings
@@ -20,33 +20,42 @@ from datamodules.errors import UserError
 from datamodules.storage.archives import Archive, check_recorded_sha256, find, unpacked
 from datamodules.storage.clip_views import ClipViews, KeypointClipViews, filter_detected, names_of
 from datamodules.storage.decoding import Recording, decode_recordings
-from datamodules.storage.keypoints import Detector, Kind, detect_keypoints, detection_size, file_of, given, read, write
+from datamodules.storage.keypoints import (
+    Detector,
+    Kind,
+    detect_keypoints,
+    detection_size,
+    file_of,
+    read,
+    read_keypoint_file,
+    write,
+)
 from datamodules.storage.store import ALL, ClipStore, PixelType, StoreError
 from datamodules.storage.video import VideoError
 
 
 class PublishedDataModule(StoredDataModule, ABC):
-    """A data set that somebody publishes.
+    """A published data set.
 
-    A subclass says `name`, `stored_channels`, `metadata`, `archives`, `recordings` and `splits`.
+    A subclass defines `name`, `stored_channels`, `metadata`, `request`, `wanted`, `recordings` and `splits`.
 
     Args:
-        archives: where the owner's files lie; None is `<root>/archives/<name>`.
-        download: fetch what is missing and may be fetched.
+        archives: the folder of the owner's files; None is `<root>/archives/<name>`.
+        download: download missing archives that have an address.
         shard_gigabytes: store the frames in files of about this size; None is one file.
-        keypoints: read the joints (of a face: the points) that `benchmarks prepare ... --keypoints` found, or that came
-            with the data; see `StoredDataModule`.
+        keypoints: read the joints (of a face: the points) that `benchmarks prepare ... --keypoints` detected, or that
+            were published with the data; see `StoredDataModule`.
         shared: see `StoredDataModule`. Grey data are stored with one channel; `channels: 3` repeats it.
     """
 
     metadata: ClassVar[Metadata]
     """The data set's row in `benchmarks list data`."""
     stored_channels: Literal[1, 3] | None = None
-    """What a store of this data set has: None is what was asked for, 1 is data that are grey by nature."""
+    """Channels of this data set's store: None is `channels`, 1 is for data that are grey."""
     stored_type: PixelType = "uint8"
-    """Pictures, or float32 for measured fields."""
+    """uint8 for frames, float32 for measured fields."""
     keypoint_kind: Kind = "body"
-    """What is looked for: COCO's 17 joints, or 13 points of a face."""
+    """Which keypoints are detected: COCO's 17 joints, or 13 points of a face."""
 
     def __init__(
         self,
@@ -64,17 +73,17 @@ class PublishedDataModule(StoredDataModule, ABC):
 
     @property
     def path(self) -> Path:
-        """Where the store is: one for each size and number of channels, whatever the split."""
+        """The folder of the store: one for each size and number of channels, whatever the split."""
         return self.root / f"{self.name}-{side_of(self._size)}px-{self._store_channels}ch"
 
     @property
     @abstractmethod
     def request(self) -> str:
-        """How a person gets the data."""
+        """How a user gets the data, in one or two sentences."""
 
     @abstractmethod
     def wanted(self) -> tuple[Sequence[Archive], Sequence[Archive]]:
-        """The archives that are needed, and those that are used if they lie there."""
+        """The required archives, and optional ones, which are used if they are present."""
 
     @abstractmethod
     def recordings(self, folders: Mapping[str, Path]) -> Iterable[Recording]:
@@ -82,17 +91,17 @@ class PublishedDataModule(StoredDataModule, ABC):
 
     @abstractmethod
     def splits(self, store: ClipStore) -> Splits:
-        """Which of the stored clips, or pieces of them, each split has."""
+        """The stored clips, or views of them, of each split."""
 
     def ready_keypoints(self, store: ClipStore, found: Mapping[str, Path]) -> Path | None:
-        """A file of keypoints that came with the data, an array for each clip's name (`keypoints.given`)."""
+        """The file of keypoints that were published with the data, if any; for its format see `read_keypoint_file`."""
         return None
 
     def prepare_data(self) -> None:
-        """Find or fetch the archives, unpack and decode them, unless the store is there and has all that is needed.
+        """Find or download the archives, unpack and decode them, unless a complete store exists.
 
         Raises:
-            StoreError: if keypoints are asked for that nobody has looked for.
+            StoreError: if keypoints are requested that have not been detected.
         """
         self._prepare_store()
         if self.joints is not None:
@@ -102,7 +111,7 @@ class PublishedDataModule(StoredDataModule, ABC):
             read(store, self.keypoint_kind)
 
     def prepare_keypoints(self, detector: Detector | None = None, size: int = 256) -> list[str]:
-        """See `StoredDataModule`; without a detector, keypoints that came with the data are taken instead."""
+        """See `StoredDataModule`; without a detector, keypoints that were published with the data are preferred."""
         self.check_writable()
         self._prepare_store()
         store = self.open_store()
@@ -124,14 +133,14 @@ class PublishedDataModule(StoredDataModule, ABC):
                 return list(write(store, self.keypoint_kind, clips, detector.name).dropped)
 
     def _take_keypoints(self, store: ClipStore) -> bool:
-        """Write the keypoints that came with the data, if some did."""
+        """Write the keypoints that were published with the data, if any, and say whether there were."""
         wanted, optional = self.wanted()
         found = find(self.folder, (), request=self.request, optional=(*wanted, *optional))
         path = self.ready_keypoints(store, found)
         if path is None:
             return False
         names = [name.replace("/", "_") for name in names_of(store)]
-        write(store, self.keypoint_kind, given(path, names), path.name)
+        write(store, self.keypoint_kind, read_keypoint_file(path, names), path.name)
         return True
 
     def _prepare_store(self) -> None:
@@ -169,7 +178,7 @@ class PublishedDataModule(StoredDataModule, ABC):
             if store.skipped:
                 listed = "".join(f"\n  {item['reason']}" for item in store.skipped)
                 warnings.warn(
-                    f"{len(store.skipped)} broken clips of {self.name} were left out; its splits are not the "
+                    f"{len(store.skipped)} damaged clips of {self.name} were left out; its splits differ from the "
                     f"published ones:{listed}",
                     stacklevel=2,
                 )
@@ -187,7 +196,7 @@ class PublishedDataModule(StoredDataModule, ABC):
         return KeypointClipViews(store, views, self._channels, self.frame_rate, self.joints)
 
     def verify(self) -> list[str]:
-        """What is wrong with the store and the archives that lie there, one sentence each; empty when nothing is."""
+        """Problems of the store and of the archives that are present, one sentence each; empty if there are none."""
         wanted, optional = self.wanted()
         problems = find_damaged_clips(self.open_store())
         found = find(self.folder, (), request=self.request, optional=(*wanted, *optional))
@@ -199,7 +208,7 @@ class PublishedDataModule(StoredDataModule, ABC):
 
 
 def find_damaged_clips(store: ClipStore) -> list[str]:
-    """The clips whose pixels and times are not those that the index noted, a sentence for each."""
+    """A sentence for each clip whose pixels or times differ from the hash in the index."""
     clips = store.split(ALL)
     problems = []
     for number, entry in enumerate(store.index["clips"]):

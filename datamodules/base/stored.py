@@ -1,4 +1,4 @@
-"""Stored data: clips that are decoded once into a store; what published data and folders of videos share."""
+"""Stored data: clips decoded once into a store; the base of published data sets and of folders of videos."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from datamodules.storage.store import ClipStore
 
 
 class StoredDataModule(ClipDataModule, ABC):
-    """Clips of files, decoded into a store of one size.
+    """Clips of video files, decoded into a store with frames of one size.
 
     Args:
-        size: side of the square pictures, or (height, width): cut about the centre, resized once, antialiased.
+        size: side of the square frames, or (height, width): centre-cropped, resized once, antialiased.
         channels: 3 for colour, 1 for grey.
         frame_rate: frames per second to resample to, nearest in time; None keeps the clips' own times.
-        store: read this prepared store, a folder or an fsspec address (https://, s3://, ...), where it lies; the files
-            are not needed then.
-        keypoints: read the joints of the "body" or the points of the "face" that `prepare_keypoints` found
-            (`benchmarks prepare ... --keypoints`); batches are KeypointClips then. Clips in which more than 20 % of the
-            frames have no detection are left out, by name.
-        drop_joints: joints that are left out, counted from 0; 15 and 16 are the ankles.
-        joint_weights: what the confidence of a joint is multiplied by, 0 to 1.
-        loading: see `ClipDataModule`; `joint_pairs` are those of the joints that are left.
+        store: read this prepared store, a folder or an fsspec address (https://, s3://, ...), in place; the video files
+            are then not needed.
+        keypoints: read the joints of the "body" or the points of the "face" that `prepare_keypoints` detected
+            (`benchmarks prepare ... --keypoints`); batches are then KeypointClips. Clips in which more than 20 % of the
+            frames have no detection are left out, with a warning that names them.
+        drop_joints: indices of the joints to leave out, from 0; 15 and 16 are the ankles.
+        joint_weights: factors for the confidence of joints, from 0 to 1.
+        loading: see `ClipDataModule`; `joint_pairs` are by the indices of the remaining joints.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class StoredDataModule(ClipDataModule, ABC):
             self.joints, pairs = joints_of(keypoints, drop_joints, joint_weights)
             self.joint_pairs = self.joint_pairs or pairs
         elif drop_joints or joint_weights:
-            raise UserError("drop_joints and joint_weights are of keypoints; set `keypoints` too.")
+            raise UserError("drop_joints and joint_weights need keypoints; set `keypoints` too.")
         if frame_rate is not None and not frame_rate > 0:
             raise UserError(f"frame_rate must be positive; got {frame_rate}.")
         self._size = shape_of(size)
@@ -57,18 +57,18 @@ class StoredDataModule(ClipDataModule, ABC):
 
     @property
     def channels(self) -> int:
-        """As asked."""
+        """3 for colour, 1 for grey."""
         return self._channels
 
     @property
     def size(self) -> tuple[int, int]:
-        """As asked."""
+        """Height and width in pixels."""
         return self._size
 
     @property
     @abstractmethod
     def path(self) -> Path:
-        """Where the store is."""
+        """The folder of the store."""
 
     def open_store(self) -> ClipStore:
         """The store that the clips are read from."""
@@ -76,17 +76,17 @@ class StoredDataModule(ClipDataModule, ABC):
 
     @abstractmethod
     def prepare_keypoints(self, detector: Detector | None = None, size: int = 256) -> list[str]:
-        """Prepare, look for the joints in every clip, and return the names of clips with too few detections.
+        """Prepare, detect the joints in every clip, and return the names of clips with too few detections.
 
-        They are looked for in pictures of `size` in place of the store's, which are small; without a detector, by the
-        usual one of the kind.
+        Detection runs on frames whose shorter side is `size` (the stored frames are small); None is the default
+        detector of the kind.
 
         Raises:
-            MissingData: if the detector's weights or the files cannot be had.
-            UserError: if the store is another's.
+            MissingData: if the detector's weights or the files are not available.
+            UserError: if `store` is set: keypoints are added where a store is prepared.
         """
 
     def check_writable(self) -> None:
-        """Raise a ValueError if the store is another's, to which no keypoints can be added."""
+        """Raise a UserError if `store` is set: no keypoints are added to such a store."""
         if self.store is not None:
-            raise UserError(f"Keypoints are found where a store is prepared, not in {self.store}; leave `store` out.")
+            raise UserError(f"Keypoints are detected where a store is prepared, not in {self.store}; unset `store`.")

@@ -1,4 +1,4 @@
-"""Data of people: published clips that are split by who is seen in them."""
+"""SubjectSplitDataModule: published clips of people, split by person."""
 
 from abc import ABC
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from datamodules.storage.store import ClipStore
 
 
 class SubjectSplitDataModule(PublishedDataModule, ABC):
-    """Published clips of people: somebody's clips share face, clothes and background, so they stay in one split.
+    """Published clips of people: a person's clips share face, clothes and background, so they stay in one split.
 
-    A subclass notes the `person` of each recording, and says what `PublishedDataModule` asks.
+    A subclass stores the `person` of each recording in `about`, and defines what `PublishedDataModule` requires.
 
     Args:
-        val_people: to validate on, by the names that the recordings note.
-        test_people: to test on; all others are trained on.
+        val_people: the people of the val split, by the names in the recordings' `about`.
+        test_people: the people of the test split; all others are in train.
         shared: see `PublishedDataModule`.
     """
 
@@ -30,7 +30,7 @@ class SubjectSplitDataModule(PublishedDataModule, ABC):
         """By person.
 
         Raises:
-            UserError: if a name is nobody's, or somebody would be in two splits.
+            UserError: if a name is unknown, or a person would be in two splits.
         """
         people = [entry["person"] for entry in store.index["clips"]]
         check_people(sorted(set(people)), self.val_people, self.test_people)
@@ -43,8 +43,10 @@ class SubjectSplitDataModule(PublishedDataModule, ABC):
 
 
 def check_people(known: Sequence[str], val_people: Sequence[str], test_people: Sequence[str]) -> None:
-    """Raise a ValueError if a name is nobody's, or somebody would be in two splits."""
+    """Raise a UserError if a name is unknown, or a person would be in two splits."""
     if strangers := [person for person in (*val_people, *test_people) if person not in known]:
-        raise UserError(f"There is nobody called {', '.join(strangers)}; there are {', '.join(known)}.")
+        raise UserError(f"Unknown people: {', '.join(strangers)}. Available: {', '.join(known)}.")
     if both := set(val_people) & set(test_people):
-        raise UserError(f"Nobody may be in two splits; {', '.join(sorted(both))} is in val_people and test_people.")
+        raise UserError(
+            f"A person may be in one split only; {', '.join(sorted(both))} is in val_people and in test_people."
+        )

@@ -1,4 +1,4 @@
-"""Archives as their owners publish them: found, fetched (and resumed), unpacked; or what to request."""
+"""Archives as their owners publish them: finding, downloading and unpacking them, or saying what to request."""
 
 import shutil
 import subprocess
@@ -15,22 +15,22 @@ from datamodules.files import write_text
 from datamodules.storage.download import DownloadError, check_free_space, download, file_sha256
 
 ENDINGS = ("", ".zip", ".rar", ".tar", ".tar.gz", ".tgz", ".txt", ".nc", ".npz")
-"""How an archive `x` may lie there: as a folder (or file) `x` that is already unpacked, or packed."""
+"""The forms of an archive `x`: an unpacked folder (or file) `x`, or a packed file with one of these suffixes."""
 
 
 class Archive(NamedTuple):
-    """One thing that the owner publishes."""
+    """One archive, file or folder that the owner publishes."""
 
     name: str
-    """Without its ending: `walking` is found as the folder walking/ or as walking.zip, .rar, .tar, .tar.gz, ..."""
+    """Without suffix: `walking` is found as the folder walking/ or as walking.zip, .rar, .tar, .tar.gz, ..."""
     url: str = ""
-    """Where it is to be had without asking; empty where a licence must be signed or there is no direct address."""
+    """The address of a public download; empty where a licence must be signed or there is no direct address."""
     sha256: str = ""
-    """Empty where the owner publishes none; then the first one seen here is noted beside the file and kept to."""
+    """Empty where the owner publishes none; then it is recorded beside the file on first use and checked later."""
 
 
 class MissingData(UserError):
-    """What a data set is made of is not there; says what was found, what to request and where to put it."""
+    """A data set's files are missing; the message says what was found, what to request and where to put it."""
 
 
 def find(
@@ -41,17 +41,17 @@ def find(
     optional: Sequence[Archive] = (),
     may_download: bool = True,
 ) -> dict[str, Path]:
-    """Where the archives are; those with an address are fetched if they are missing.
+    """The paths of the archives by name; missing ones with an address are downloaded.
 
     Args:
-        folder: where they should lie.
-        wanted: all of these must be had.
-        request: how a person gets the data, one or two sentences.
-        optional: these are named if they lie there, and never fetched.
+        folder: where the archives are expected.
+        wanted: required archives.
+        request: how a user gets the data, one or two sentences.
+        optional: archives that are returned if they are present, and never downloaded.
         may_download: False downloads nothing.
 
     Raises:
-        MissingData: if a wanted one is neither there nor to be fetched.
+        MissingData: if a required archive is neither present nor downloadable.
     """
     found: dict[str, Path] = {}
     missing: list[str] = []
@@ -74,13 +74,13 @@ def find(
         there = ", ".join(sorted(path.name for path in found.values())) or "nothing"
         raise MissingData(
             f"{folder} must hold {len(wanted)} archives or folders. Found: {there}. Missing: {', '.join(missing)}. "
-            f"{request} Put them there as they come, packed or unpacked, and prepare again."
+            f"{request} Put them there, packed or unpacked, and prepare again."
         )
     return found
 
 
 def check_recorded_sha256(path: Path) -> str | None:
-    """Note an archive's sha256 in `<path>.sha256` the first time; later, what is wrong if it has another one."""
+    """Record an archive's sha256 in `<path>.sha256` on first use; later, a sentence if it has changed, else None."""
     if path.is_dir():
         return None
     note, digest = path.with_name(path.name + ".sha256"), file_sha256(path)
@@ -93,11 +93,11 @@ def check_recorded_sha256(path: Path) -> str | None:
 
 @contextmanager
 def unpacked(paths: dict[str, Path]) -> Iterator[dict[str, Path]]:
-    """The folders with the content of each archive; unpacked beside it for as long as the block runs.
+    """The folder with the content of each archive, by name; unpacked beside the archive, deleted after the block.
 
     Raises:
-        MissingData: if a tool that reads the format is not installed, or the archive is broken.
-        OSError: if there is no room.
+        MissingData: if a tool that reads the format is not installed, or the archive is damaged.
+        OSError: if the disk is too small.
     """
     with ExitStack() as stack:
         folders = {}
@@ -110,7 +110,7 @@ def unpacked(paths: dict[str, Path]) -> Iterator[dict[str, Path]]:
             try:
                 _unpack(path, Path(folder))
             except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-                raise MissingData(f"{path} cannot be unpacked ({error}). Fetch it again.") from error
+                raise MissingData(f"{path} cannot be unpacked ({error}). Download it again.") from error
         yield folders
 
 
@@ -134,7 +134,7 @@ def _unpack(path: Path, folder: Path) -> None:
 
 
 def _unpack_rar(path: Path, folder: Path) -> None:
-    """By rarfile, which needs unrar, bsdtar or 7z for compressed members and none of them for stored ones."""
+    """Unpack with rarfile, which needs unrar, bsdtar or 7z for compressed members, and none for stored ones."""
     try:
         import rarfile
     except ImportError as error:
@@ -146,9 +146,9 @@ def _unpack_rar(path: Path, folder: Path) -> None:
     except rarfile.RarCannotExec:
         if shutil.which("bsdtar") is None:
             raise MissingData(
-                f"{path.name} is compressed and no program here unpacks it. Install unrar or bsdtar (Debian: "
-                "libarchive-tools), or unpack it yourself and leave the folder beside it."
+                f"{path.name} is compressed and no installed program unpacks it. Install unrar or bsdtar (Debian: "
+                "libarchive-tools), or unpack it yourself and put the folder beside it."
             ) from None
         subprocess.run(["bsdtar", "-xf", str(path), "-C", str(folder)], check=True)
     except rarfile.Error as error:
-        raise MissingData(f"{path} cannot be unpacked ({error}). Fetch it again.") from error
+        raise MissingData(f"{path} cannot be unpacked ({error}). Download it again.") from error

@@ -1,4 +1,4 @@
-"""Pieces: parts of stored clips as clips of their own, with their keypoints where those are known."""
+"""Views: parts of stored clips that are used as clips, with their keypoints where those are known."""
 
 import hashlib
 import warnings
@@ -24,16 +24,16 @@ from datamodules.storage.store import ALL, ClipStore
 
 
 class ClipView(NamedTuple):
-    """A part of a stored clip that a split uses as a clip of its own."""
+    """A part of a stored clip that a split uses as a clip."""
 
     clip: int
     start: int = 0
     stop: int | None = None
-    """Frames `start` to `stop` - 1; None is the clip's end."""
+    """One past the last frame; None is the clip's end."""
 
 
 class ClipViews:
-    """Pieces of stored clips as clips of their own: a source. Resamples by choosing frames, so nothing is decoded."""
+    """Views of stored clips: a source. It resamples in time by selecting frames, so nothing is decoded again."""
 
     def __init__(self, store: ClipStore, views: Sequence[ClipView], channels: int, frame_rate: float | None) -> None:
         self._store, self._views, self._rate = store, list(views), frame_rate
@@ -43,7 +43,7 @@ class ClipViews:
         chosen = [_choose(self._clips.times(view.clip), view, frame_rate) for view in self._views]
         self._frames = [frames for frames, _ in chosen]
         self._times = [times for _, times in chosen]
-        # a table, so that a batch is looked up at once; rows end in a number that no clip has
+        # a table, so that a whole batch is one lookup; rows are padded with a number that is no frame's
         longest = max((len(frames) for frames in self._frames), default=0)
         self._table = np.full((len(chosen), longest), np.iinfo(np.int64).max // 2)
         for row, frames in zip(self._table, self._frames, strict=True):
@@ -56,11 +56,11 @@ class ClipViews:
         return len(self._views)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # a worker process maps the files itself; pickled, the map would be copied whole
+        # a worker process maps the files itself: pickling would copy the whole memory map
         return _open_views, (self._store.address, self._views, self.channels, self._rate)
 
     def origins(self) -> Sequence[Origin]:
-        """The recordings that the pieces were cut from."""
+        """The recordings that the views are parts of."""
         origins = self._clips.origins()
         return [origins[clip] for clip in self._own]
 
@@ -73,11 +73,11 @@ class ClipViews:
         return self._times[index]
 
     def stored(self, clips: Indices, frames: Positions) -> tuple[Indices, Positions]:
-        """The store's numbers of these clips and of these frames of theirs."""
+        """The indices in the store of these clips and frames."""
         return self._own[clips], self._table[clips[:, None], frames]
 
     def read(self, clips: Indices, frames: Positions) -> Pixels:
-        """The frames at these positions; grey is repeated where three channels were asked for."""
+        """The frames at these positions; a single channel is repeated if `channels` is 3."""
         if frames.size and (frames.min() < 0 or frames.max() >= self._table.shape[1]):
             raise IndexError(
                 f"Frames {frames.min()} to {frames.max()} of clips of up to {self._table.shape[1]} frames."
@@ -87,23 +87,23 @@ class ClipViews:
 
 
 class Joints(NamedTuple):
-    """Which keypoints of a store are wanted."""
+    """Which keypoints of a store are read."""
 
     kind: Kind
     """Body or face."""
     drop: tuple[int, ...] = ()
     """Joints that are left out."""
     weights: Mapping[int, float] | None = None
-    """What the confidence of a joint is multiplied by."""
+    """Factors for the confidence of joints."""
 
 
 def joints_of(
     kind: Kind, drop: Sequence[int], weights: Mapping[int, float] | None
 ) -> tuple[Joints, tuple[tuple[int, int], ...]]:
-    """What is wanted of a body or a face, and which joints change places when a clip is mirrored.
+    """The keypoints to read of a body or a face, and the pairs of joints that a mirrored clip swaps.
 
     Raises:
-        ValueError: if a number is no joint's, or a weight is not from 0 to 1.
+        UserError: if an index is out of range, or a weight is not from 0 to 1.
     """
     pairs, count = (FACE_PAIRS, len(FACE_13)) if kind == "face" else (COCO_PAIRS, len(COCO_JOINTS))
     weights_of(count, weights)
@@ -116,7 +116,7 @@ def names_of(store: ClipStore) -> list[str]:
 
 
 def filter_detected(store: ClipStore, views: Sequence[ClipView], kind: str) -> list[ClipView]:
-    """The pieces of clips with enough detections; warns of the others, by name."""
+    """The views of clips with enough detections; a warning names the others."""
     names = names_of(store)
     dropped = set(read(store, kind).dropped)
     if gone := sorted({names[view.clip] for view in views} & dropped):
@@ -129,7 +129,7 @@ def filter_detected(store: ClipStore, views: Sequence[ClipView], kind: str) -> l
 
 
 class KeypointClipViews:
-    """Pieces whose joints are known: a source of KeypointClips.
+    """Views of clips with keypoints: a source of KeypointClips.
 
     Raises:
         StoreError: if the store has no keypoints of the kind.
@@ -156,11 +156,11 @@ class KeypointClipViews:
         return len(self._views)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # the keypoints are read again by a worker process
+        # a worker process reads the keypoints itself
         return _open_keypoint_views, self._made_of
 
     def origins(self) -> Sequence[Origin]:
-        """The recordings that the pieces were cut from."""
+        """The recordings that the views are parts of."""
         return self._views.origins()
 
     def labels(self) -> Int64[np.ndarray, " clips"]:
@@ -178,7 +178,7 @@ class KeypointClipViews:
     def read_keypoints(
         self, clips: Indices, frames: Positions
     ) -> tuple[Float32[np.ndarray, "batch time joint 2"], Float32[np.ndarray, "batch time joint"]]:
-        """x then y (-1 and 1 are the centres of the first and last pixel), and the weighted confidence."""
+        """x then y (-1 and 1 are the centres of the first and last pixel), and the confidence, weighted."""
         own, stored = self._views.stored(clips, frames)
         rows = self._first[own][:, None] + stored
         return self._points[rows], self._confidence[rows]
@@ -187,7 +187,7 @@ class KeypointClipViews:
 def _choose(
     times: Float64[np.ndarray, " length"], view: ClipView, rate: float | None
 ) -> tuple[Int64[np.ndarray, " chosen"], Float64[np.ndarray, " chosen"]]:
-    """The frames of a piece and their times since its first: all, or the nearest to 0, 1, 2, ... / `rate` seconds."""
+    """A view's frames and their times since its first: all, or the nearest to 0, 1, 2, ... / `rate` seconds."""
     frames = np.arange(len(times))[view.start : view.stop]
     own = times[frames] - times[frames[0]]
     if rate is None:

@@ -1,4 +1,4 @@
-"""Detectors: pretrained networks that find a body's 17 joints or a face's 68 points in pictures."""
+"""Detectors: pretrained networks that detect the 17 joints of a body or the 68 points of a face in frames."""
 
 import os
 import warnings
@@ -14,7 +14,7 @@ from datamodules.storage.download import DownloadError, download, file_sha256
 from datamodules.storage.keypoints import FACE_13, Detector
 
 POSE_URL = "https://download.pytorch.org/models/keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
-"""torchvision's Keypoint R-CNN, COCO_V1 (BSD); the first digits of its sha256 end its name."""
+"""torchvision's Keypoint R-CNN, COCO_V1 (BSD); the file name ends with the first digits of its sha256."""
 _POSE_SHA256 = "fc266e95"
 
 Pixels = Float32[np.ndarray, "frames joints 2"]
@@ -22,22 +22,22 @@ Scores = Float32[np.ndarray, "frames joints"]
 
 
 def detector_of(kind: str) -> Detector:
-    """The detector of bodies or of faces."""
+    """The default detector of "body" or "face" keypoints."""
     return FaceDetector() if kind == "face" else PoseDetector()
 
 
 class PoseDetector:
-    """Keypoint R-CNN (He et al., Mask R-CNN, ICCV 2017) by torchvision: the 17 joints of the surest person.
+    """torchvision's Keypoint R-CNN (He et al., Mask R-CNN, ICCV 2017): the 17 joints of the highest-scoring person.
 
-    A joint's confidence is the person's score times the logistic function of the joint's own, which is a logit.
+    A joint's confidence is the person's score times the sigmoid of the joint's own score, which is a logit.
 
     Args:
-        weights: torchvision's state dict; None is the one in `CHRONOREEL_WEIGHTS` or the cache, else it is fetched.
-        least: a person that is less sure is not seen.
-        min_size: the shorter side that pictures are enlarged to.
+        weights: torchvision's state dict; None is the one in `CHRONOREEL_WEIGHTS` or the cache, else it is downloaded.
+        least: the minimum score of a person.
+        min_size: the shorter side that frames are enlarged to, in pixels.
 
     Raises:
-        MissingData: if the weights cannot be had.
+        MissingData: if the weights are not available.
     """
 
     name = "torchvision keypointrcnn_resnet50_fpn COCO_V1"
@@ -49,9 +49,9 @@ class PoseDetector:
         path = weights or pose_weights()
         try:
             network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        except Exception as error:  # of a torn file the unpickler says IndexError, and other things
+        except Exception as error:  # for a truncated file the unpickler raises IndexError, among others
             raise MissingData(
-                f"{path} is not torchvision's Keypoint R-CNN ({str(error)[:200]}). Fetch it again."
+                f"{path} is not torchvision's Keypoint R-CNN ({str(error)[:200]}). Download it again."
             ) from error
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network: Any = network.eval().to(self.device)
@@ -59,14 +59,14 @@ class PoseDetector:
 
     @torch.no_grad()
     def detect(self, frames: UInt8[np.ndarray, "frames 3 height width"]) -> tuple[Pixels, Scores]:
-        """x then y as pixel numbers (0 is the centre of the first), and confidence; 0 where nobody is seen."""
+        """x then y in pixels (0 is the centre of the first pixel), and confidence; 0 where no person is detected."""
         points = np.full((len(frames), 17, 2), np.nan, dtype=np.float32)
         scores = np.zeros((len(frames), 17), dtype=np.float32)
         for number, frame in enumerate(frames):
             picture = torch.from_numpy(frame).to(self.device).float() / 255
             found = self.network([picture])[0]
-            if len(found["scores"]) and float(found["scores"][0]) >= self.least:  # sorted, the surest first
-                # the network's coordinates count from the border of the first pixel, ours from its centre
+            if len(found["scores"]) and float(found["scores"][0]) >= self.least:  # sorted, the highest score first
+                # the network's coordinates start at the border of the first pixel, ours at its centre
                 points[number] = found["keypoints"][0, :, :2].cpu().numpy() - 0.5
                 scores[number] = (found["scores"][0] * found["keypoints_scores"][0].sigmoid()).cpu().numpy()
         return points, scores
@@ -76,7 +76,7 @@ class FaceDetector:
     """The `face-alignment` package (Bulat and Tzimiropoulos, ICCV 2017): MODE-GAN's 13 of the 68 points of a face.
 
     Raises:
-        MissingData: if the package is not installed or its weights cannot be had.
+        MissingData: if the package is not installed or its weights are not available.
     """
 
     name = "face-alignment 2D, 13 of 68"
@@ -85,17 +85,17 @@ class FaceDetector:
         try:
             import face_alignment
         except ImportError as error:
-            raise MissingData("Faces are found with face-alignment: pip install 'chronoreel[faces]'.") from error
+            raise MissingData("Faces are detected with face-alignment: pip install 'chronoreel[faces]'.") from error
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self.network = face_alignment.FaceAlignment(
                 face_alignment.LandmarksType.TWO_D, device=device, flip_input=False
             )
         except OSError as error:
-            raise MissingData(f"face-alignment cannot fetch its weights ({error}).") from error
+            raise MissingData(f"face-alignment cannot download its weights ({error}).") from error
 
     def detect(self, frames: UInt8[np.ndarray, "frames 3 height width"]) -> tuple[Pixels, Scores]:
-        """x then y as pixel numbers, and confidence; 0 where no face is seen."""
+        """x then y in pixels (0 is the centre of the first pixel), and confidence; 0 where no face is detected."""
         chosen = np.array(FACE_13) - 1
         points = np.full((len(frames), 13, 2), np.nan, dtype=np.float32)
         scores = np.zeros((len(frames), 13), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Downloads that resume: a file from an address, given its name only when it is complete and its sha256 is right."""
+"""Resumable downloads: a file gets its final name only when it is complete and its sha256 is correct."""
 
 import hashlib
 import http.client
@@ -41,8 +41,8 @@ def download(
         url: http(s) or file address.
         to: the file to write; its folder is made.
         sha256: the expected hash, or its first digits; None accepts any content.
-        size: expected bytes, for the check of free space and the progress bar; None takes the server's word.
-        open_url: opens an address, where it needs other certificates, proxies or passwords than urllib's.
+        size: expected bytes, for the check of free space and the progress bar; None uses the size the server reports.
+        open_url: opens an address, if it needs other certificates, proxies or passwords than urllib's.
 
     Raises:
         DownloadError: if the address cannot be read, the disk is too small or the hash is wrong.
@@ -52,7 +52,7 @@ def download(
     to.parent.mkdir(parents=True, exist_ok=True)
     there = to.exists()
     with FileLock(to.with_name(f".{to.name}.lock")):
-        if not there and to.exists():  # another process has downloaded it meanwhile
+        if not there and to.exists():  # another process downloaded it while this one waited
             part = to
         else:
             part = to.with_name(f"{to.name}.part")
@@ -106,7 +106,7 @@ def _receive_with_retries(url: str, part: Path, size: int | None, open_url: Open
 
 
 def _receive(url: str, part: Path, size: int | None, open_url: OpenURL) -> None:
-    """Append to `part` what is missing of `url`."""
+    """Append the missing bytes of `url` to `part`."""
     have = part.stat().st_size if part.exists() else 0
     try:
         response = open_url(url, {"Range": f"bytes={have}-"} if have else {})

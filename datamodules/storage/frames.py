@@ -1,4 +1,4 @@
-"""Frames: all frames of a store as rows that `take` reads, in one file or in shards, here or behind an address."""
+"""Frames: all frames of a store by index, in one file or in shards, on this machine or at an address."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,20 +12,20 @@ from datamodules.storage.remote import RemoteFolder, RemoteFrames
 
 @runtime_checkable
 class Rows(Protocol):
-    """Frames by number."""
+    """Frames by index."""
 
     def take(self, rows: Int64[np.ndarray, "*any"]) -> np.ndarray:
-        """The frames of these numbers, in the shape of `rows`."""
+        """The frames with these indices, in the shape of `rows`."""
 
 
 class MappedFrames:
-    """The frames of a file of this machine, mapped into memory."""
+    """The frames of a local file, memory-mapped."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         self._frames = np.memmap(path, dtype, "r", shape=shape)
 
     def take(self, rows: Int64[np.ndarray, "*any"]) -> np.ndarray:
-        """The frames of these numbers."""
+        """The frames with these indices."""
         return np.take(self._frames, rows, axis=0)
 
 
@@ -43,7 +43,7 @@ class ShardedFrames:
         self._starts = self._ends - np.array(counts)
 
     def take(self, rows: Int64[np.ndarray, "*any"]) -> np.ndarray:
-        """The frames of these numbers; only the files that have some of them are touched."""
+        """The frames with these indices; only the files that hold some of them are read."""
         flat = rows.ravel()
         owner = np.searchsorted(self._ends, flat, side="right")
         taken = [self._parts[part].take(flat[owner == part] - self._starts[part]) for part in np.unique(owner)]
@@ -54,7 +54,7 @@ class ShardedFrames:
 
 
 def shard_names(name: str, shards: Sequence[int] | None) -> list[str]:
-    """The files of a store's frames: `frames.u8`, or `frames-00000.u8`, `frames-00001.u8`, ..."""
+    """The names of a store's frame files: `frames.u8`, or `frames-00000.u8`, `frames-00001.u8`, ..."""
     stem, _, ending = name.partition(".")
     return [name] if shards is None else [f"{stem}-{number:05}.{ending}" for number in range(len(shards))]
 

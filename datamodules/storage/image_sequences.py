@@ -1,4 +1,4 @@
-"""Stills: films that their owner publishes as a folder of numbered pictures."""
+"""Image sequences: videos published as a folder of numbered images."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 def read_image_sequence(
     paths: Sequence[Path], rate: float, *, size: tuple[int, int], channels: int
 ) -> Iterator[tuple[Picture, float]]:
-    """The pictures as `decode` gives those of a film, at `rate` a second.
+    """The images in the form that `decode` returns frames, at `rate` frames per second.
 
     Raises:
         VideoError: if one of them cannot be read, or there is none.
@@ -22,17 +22,17 @@ def read_image_sequence(
     from PIL import Image
 
     if not paths:
-        raise VideoError("a folder", "it has no pictures")
+        raise VideoError("a folder", "it has no images")
     for number, path in enumerate(paths):
         try:
             with Image.open(path) as picture:
                 pixels = np.array(picture.convert("RGB"))
-        except (OSError, SyntaxError) as error:  # Pillow says SyntaxError of a damaged PNG
-            raise VideoError(path, f"it is no picture ({error})") from error
+        except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a damaged PNG
+            raise VideoError(path, f"it is not an image ({error})") from error
         yield fit(pixels, size, channels), number / rate
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The pictures of a folder by the last number in their names, so that img_10 follows img_9."""
+    """The images of a folder, sorted by the last number in their names, so that img_10 follows img_9."""
     paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
     return sorted(paths, key=lambda path: (int((re.findall(r"\d+", path.stem) or ["-1"])[-1]), path.name))

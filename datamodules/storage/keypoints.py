@@ -1,4 +1,4 @@
-"""Keypoints beside a store: where the joints are in each stored frame, how surely, and which clips have too few."""
+"""Keypoints of a store: positions and confidence of the joints in each frame, and clips with too few detections."""
 
 import hashlib
 import io
@@ -26,19 +26,19 @@ COCO_JOINTS = (
     *(f"{side}_{joint}" for joint in ("wrist", "hip", "knee", "ankle") for side in ("left", "right")),
 )
 COCO_PAIRS = tuple((left, left + 1) for left in range(1, 17, 2))
-"""(left, right): what changes places when a clip is mirrored."""
+"""(left, right): the joints that are swapped when a clip is mirrored."""
 FACE_13 = (2, 9, 16, 20, 25, 38, 42, 45, 47, 49, 52, 55, 58)
 """MODE-GAN's 13 of the 68 points of a face (footnote 3), counted from 1 as the paper counts."""
 FACE_PAIRS = ((0, 2), (3, 4), (5, 7), (6, 8), (9, 11))
-"""Of the 13: jaw, brows, eyes (38 with 45, 42 with 47), corners of the mouth; chin (9), lip (52) and 58 keep theirs."""
+"""Pairs among the 13: jaw, brows, eyes (38 with 45, 42 with 47), corners of the mouth; 9, 52 and 58 have no partner."""
 MIN_CONFIDENCE = 0.2
-"""A joint that is surer than this counts as seen."""
+"""A joint with at least this confidence counts as detected."""
 MAX_MISSING_SHARE = 0.2
-"""Clips in which more frames than this share have no detection are left out."""
+"""Clips in which a larger share of the frames has no detection are left out."""
 
 
 class Keypoints(NamedTuple):
-    """The joints of every frame of a store, clip after clip in the store's order."""
+    """The joints of all frames of a store, clip after clip in the store's order."""
 
     points: Points
     """x then y; -1 and 1 are the centres of the first and last pixel."""
@@ -50,32 +50,32 @@ class Keypoints(NamedTuple):
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds joints in pictures."""
+    """Detects joints in frames."""
 
     name: str
 
     def detect(
         self, frames: UInt8[np.ndarray, "frames 3 height width"]
     ) -> tuple[Float32[np.ndarray, "frames joints 2"], Float32[np.ndarray, "frames joints"]]:
-        """x then y as pixel numbers (0 is the centre of the first), and confidence in [0, 1]; 0 where nothing is."""
+        """x then y in pixels (0 is the centre of the first), and confidence in [0, 1]; 0 without a detection."""
 
 
 def file_of(store: ClipStore, kind: str) -> Path:
-    """Where a store's keypoints lie: within it, so that another store has none."""
+    """The file of a store's keypoints, in the store's folder."""
     return store.path / f"keypoints-{kind}.npz"
 
 
 def write(store: ClipStore, kind: str, clips: Iterable[tuple[np.ndarray, np.ndarray]], made_by: str) -> Keypoints:
-    """Fill gaps, note the clips with too few detections and write the keypoints of a store, whole or not at all.
+    """Fill gaps, list the clips with too few detections, and write the keypoints of a store atomically.
 
     Args:
         store: the clips.
         kind: "body" or "face".
-        clips: of each clip in the store's order, x then y in [-1, 1], and confidence.
+        clips: for each clip in the store's order, x then y in [-1, 1], and confidence.
         made_by: the detector, or the file that they come from.
 
     Raises:
-        UserError: if a clip has another number of frames than the store's.
+        UserError: if a clip has another number of frames than in the store.
     """
     points, scores, dropped = [], [], []
     for entry, (found, score) in zip(store.index["clips"], clips, strict=True):
@@ -109,12 +109,12 @@ def read(store: ClipStore, kind: str) -> Keypoints:
     path = file_of(store, kind)
     if not store.length_of(path.name) and not store.remote:
         raise StoreError(
-            f"{store.address} has no {kind} keypoints. Find them with `benchmarks prepare ... --keypoints`."
+            f"{store.address} has no {kind} keypoints. Detect them with `benchmarks prepare ... --keypoints`."
         )
     try:
         packed = io.BytesIO(store.whole(path.name))
     except FileNotFoundError:
-        raise StoreError(f"{store.address} has no {kind} keypoints. Find them where it was prepared.") from None
+        raise StoreError(f"{store.address} has no {kind} keypoints. Detect them where it was prepared.") from None
     with np.load(packed, allow_pickle=False) as content:
         points, confidence = content["points"], content["confidence"]
         about = json.loads(content["about"].tobytes())
@@ -127,7 +127,7 @@ def read(store: ClipStore, kind: str) -> Keypoints:
 def detect_keypoints(
     clips: Iterable[Iterable[tuple[Any, float]]], detector: Detector, seen: tuple[int, int], stored: tuple[int, int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The joints of each clip, found in pictures of size `seen`, in the coordinates of a store of size `stored`."""
+    """The joints of each clip, detected in frames of size `seen`, in coordinates of a store of size `stored`."""
     for timed_frames in clips:
         frames = np.stack([picture for picture, _ in timed_frames])
         points, confidence = detector.detect(frames if frames.shape[1] == 3 else frames.repeat(3, axis=1))
@@ -135,7 +135,7 @@ def detect_keypoints(
 
 
 def detection_size(stored: tuple[int, int], size: int) -> tuple[int, int]:
-    """A store's shape with `size` as its shorter side, or its own where that is larger."""
+    """The store's frame size scaled up to a shorter side of `size` pixels; never scaled down."""
     scale = max(1.0, size / min(stored))
     return round(stored[0] * scale), round(stored[1] * scale)
 
@@ -157,12 +157,12 @@ def fill_gaps(points: Points, scores: Scores) -> Points:
 
 
 def missing_share(scores: Scores) -> float:
-    """The share of frames without a detection: those in which less than half of the joints were seen."""
+    """The share of frames without a detection: those in which less than half of the joints are detected."""
     return float(((scores >= MIN_CONFIDENCE).mean(axis=1) < 0.5).mean())
 
 
 def to_store(pixels: Float32[np.ndarray, "frames joints 2"], seen: tuple[int, int], stored: tuple[int, int]) -> Points:
-    """Pixel numbers in pictures of one size as coordinates of a store with pictures of another size."""
+    """Pixel positions in frames of size `seen` as coordinates in [-1, 1] of a store with frames of size `stored`."""
     size, small = np.array(seen[::-1], dtype=np.float64), np.array(stored[::-1], dtype=np.float64)
     inside: Float64[np.ndarray, "frames joints 2"] = (pixels + 0.5) / size * small - 0.5
     scaled: np.ndarray = (2 * inside / np.maximum(small - 1, 1) - 1).astype(np.float32)
@@ -170,37 +170,43 @@ def to_store(pixels: Float32[np.ndarray, "frames joints 2"], seen: tuple[int, in
 
 
 def joints_kept(count: int, drop: Sequence[int]) -> list[int]:
-    """The numbers of the joints that are left.
+    """The indices of the remaining joints.
 
     Raises:
-        UserError: if a number is no joint's, or none is left.
+        UserError: if an index is out of range, or no joint remains.
     """
     if strangers := [joint for joint in drop if not 0 <= joint < count]:
         raise UserError(f"drop_joints must be from 0 to {count - 1}; got {', '.join(map(str, strangers))}.")
     kept = [joint for joint in range(count) if joint not in set(drop)]
     if not kept:
-        raise UserError("drop_joints leaves no joint.")
+        raise UserError("drop_joints drops every joint; leave at least one.")
     return kept
 
 
 def pairs_kept(pairs: Sequence[tuple[int, int]], kept: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """The pairs of which both are left, by their new numbers."""
+    """The pairs of which both joints remain, by their new indices."""
     new = {joint: index for index, joint in enumerate(kept)}
     return tuple((new[left], new[right]) for left, right in pairs if left in new and right in new)
 
 
 def weights_of(count: int, weights: Mapping[int, float] | None) -> Float32[np.ndarray, " joints"]:
-    """What each joint's confidence is multiplied by."""
+    """The factor for each joint's confidence.
+
+    Raises:
+        UserError: if an index is out of range, or a weight is not from 0 to 1.
+    """
     values = np.ones(count, dtype=np.float32)
     for joint, weight in (weights or {}).items():
         if not 0 <= joint < count or not 0 <= weight <= 1:
-            raise UserError(f"joint_weights are from 0 to 1, for joints from 0 to {count - 1}; got {joint}: {weight}.")
+            raise UserError(
+                f"joint_weights must be from 0 to 1, for joints from 0 to {count - 1}; got {joint}: {weight}."
+            )
         values[joint] = weight
     return values
 
 
-def given(path: Path, names: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Ready-made keypoints: an .npz with an array (frames, joints, 3) of x, y and score for each name.
+def read_keypoint_file(path: Path, names: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Keypoints from a file: an .npz with an array (frames, joints, 3) of x, y and score for each name.
 
     Raises:
         UserError: if a name is missing or an array has another shape.

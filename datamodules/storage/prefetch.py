@@ -1,4 +1,4 @@
-"""Parallel: streams that are read ahead in threads, on all cores, and handed out one after another."""
+"""Prefetching: several streams are read ahead in threads, on all cores, and yielded one after another."""
 
 import os
 from collections import deque
@@ -10,10 +10,10 @@ from threading import Event
 from typing import Any
 
 Stream = Callable[[], Iterable[Any]]
-"""Makes the items of one stream; called, and read to its end, in a thread."""
+"""Returns the items of one stream; called, and read to its end, in a thread."""
 
 BUFFER_BYTES = 2**29
-"""Bytes that all streams together may be read ahead, about."""
+"""About how many bytes all streams together read ahead."""
 
 
 def cores() -> int:
@@ -24,15 +24,15 @@ def cores() -> int:
 def prefetch_streams(
     streams: Sequence[Stream], *, item_bytes: int, workers: int | None = None
 ) -> Generator[Iterator[Any], None, None]:
-    """The items of each stream, in the streams' order, while the following ones are read in threads.
+    """An iterator over the items of each stream, in order, while the following streams are read in threads.
 
-    What an iterator has not given when the next one is asked for is thrown away. Close this generator to end its
-    threads before it is exhausted.
+    Items that an iterator has not yielded when the next iterator is requested are discarded. To end the threads before
+    the generator is exhausted, close it.
 
     Args:
-        streams: an error in one is raised where its items are read, and the next one may be read all the same.
-        item_bytes: the size of an item: so many are read ahead that `BUFFER_BYTES` is not much exceeded.
-        workers: threads; None is one for each core.
+        streams: an error in one is raised where its items are read; the next stream can still be read.
+        item_bytes: the size of an item in bytes, which limits how many are read ahead (see `BUFFER_BYTES`).
+        workers: number of threads; None is one for each core.
     """
     workers = workers or cores()
     room = max(8, BUFFER_BYTES // (2 * workers * item_bytes))
@@ -48,7 +48,7 @@ def prefetch_streams(
     try:
         start(2 * workers)
         while waiting:
-            # the first is always being read, because threads take them in order: so nobody waits for ever
+            # threads take the streams in order, so the first one is always being read: no deadlock
             yield iter(waiting[0])
             waiting.popleft().given_up.set()
             start(1)
@@ -67,7 +67,7 @@ class _Read:
         self.given_up = Event()
 
     def fill(self) -> None:
-        """Read the stream to its end, its error or until nobody wants it any more."""
+        """Read the stream until its end, an error, or until it is given up."""
         end: BaseException | None = None
         try:
             for item in self._stream():

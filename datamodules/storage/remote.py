@@ -1,4 +1,4 @@
-"""Remote stores: a clip store on any fsspec address (https://, s3://, gs://), read by ranges and never copied whole."""
+"""Remote stores: a clip store at any fsspec address (https://, s3://, gs://), read by byte ranges."""
 
 import json
 from collections.abc import Iterator
@@ -9,23 +9,23 @@ import numpy as np
 from jaxtyping import Int64
 
 _SMALLEST_GAP = 1 << 16
-"""Bytes: two ranges that lie nearer to each other are asked for as one."""
+"""Bytes: two ranges with a smaller gap are requested as one."""
 
 
 def is_remote(path: str) -> bool:
-    """Whether this is an address and no path of this machine."""
+    """Whether this is an address, not a local path."""
     return "://" in path
 
 
 class RemoteFolder:
-    """The files of a store behind an address.
+    """The files of a store at an address.
 
     Args:
         address: of the store's folder, such as https://example.org/data/kth-64px-1ch.
 
     Raises:
         OSError: if it cannot be reached.
-        ImportError: if what the address needs is not installed; says the extra.
+        ImportError: if a package for such addresses is not installed; the message names the extra.
     """
 
     def __init__(self, address: str) -> None:
@@ -43,7 +43,7 @@ class RemoteFolder:
         return json.loads(self._files.cat_file(f"{self._root}/{name}"))
 
     def whole(self, name: str) -> bytes:
-        """A file, whole."""
+        """The whole content of a file."""
         content: bytes = self._files.cat_file(f"{self._root}/{name}")
         return content
 
@@ -52,10 +52,10 @@ class RemoteFolder:
         return self._files.info(f"{self._root}/{name}").get("size")
 
     def ranges(self, name: str, spans: list[tuple[int, int]]) -> list[bytes]:
-        """The bytes from each first to each last (not included), asked for side by side.
+        """The bytes of each span (start, end), end not included, requested concurrently.
 
         Raises:
-            OSError: if one of them cannot be had, or the server sends another length (it knows no ranges).
+            OSError: if a request fails, or the server sends another length because it does not support ranges.
         """
         path = f"{self._root}/{name}"
         starts, ends = zip(*spans, strict=True)
@@ -63,14 +63,14 @@ class RemoteFolder:
         for (start, end), content in zip(spans, found, strict=True):
             if len(content) != end - start:
                 raise OSError(
-                    f"{self.address}/{name}: bytes {start} to {end} were asked for and {len(content)} came. The server "
-                    "must answer ranges; copy the store here if it does not."
+                    f"{self.address}/{name}: bytes {start} to {end} were requested and {len(content)} received. The "
+                    "server must support ranges; if it does not, copy the store to this machine."
                 )
         return found
 
 
 class RemoteFrames:
-    """The frames of a remote store, which `take` reads like an array's rows."""
+    """The frames of a remote store, by index."""
 
     def __init__(self, folder: RemoteFolder, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         self._folder, self._name = folder, name
@@ -78,7 +78,7 @@ class RemoteFrames:
         self._bytes = int(np.prod(shape[1:])) * dtype.itemsize
 
     def take(self, rows: Int64[np.ndarray, "..."]) -> np.ndarray:
-        """The frames of these numbers; neighbours come in one range, each frame once."""
+        """The frames with these indices; neighbours are requested as one range, each frame once."""
         wanted = np.unique(rows)
         frames = np.empty((len(wanted), *self.shape[1:]), dtype=self._dtype)
         runs = list(_runs(wanted, max(1, _SMALLEST_GAP // max(self._bytes, 1))))
@@ -90,7 +90,7 @@ class RemoteFrames:
 
 
 def _runs(sorted_rows: Int64[np.ndarray, " rows"], gap: int) -> Iterator[tuple[int, int]]:
-    """Parts of the list, from a to b - 1, within which no two neighbours are further apart than `gap`."""
+    """The (start, end) of each run of indices whose neighbours are at most `gap` apart; end is not included."""
     cuts = np.flatnonzero(np.diff(sorted_rows) > gap) + 1
     edges = [0, *cuts.tolist(), len(sorted_rows)]
     yield from ((a, b) for a, b in pairwise(edges) if a < b)

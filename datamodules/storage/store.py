@@ -1,4 +1,4 @@
-"""ClipStore: decoded clips, memory-mapped, and an index; written once, whole or not at all, sliced at random."""
+"""ClipStore: decoded clips and an index, written atomically and read by memory-mapped random access."""
 
 import hashlib
 import json
@@ -22,35 +22,35 @@ from datamodules.storage.remote import RemoteFolder, is_remote
 
 FORMAT = 1
 ALL = "all"
-"""The split of a store that has only one, and the name under which every store has all its clips."""
+"""The split that has all clips of a store; also the split of each clip in a store without splits."""
 _INDEX, _TIMES = "index.json", "times.f64"
 _FRAMES = {"uint8": "frames.u8", "float32": "frames.f32"}
 PixelType = Literal["uint8", "float32"]
 
 
 class StoreError(UserError):
-    """A store that is not there, not whole or not of this format; names the folder, what is wrong and the way out."""
+    """A store is missing, incomplete or of another format; the message names the folder, the reason and the way out."""
 
 
 class StoredClip(NamedTuple):
-    """A clip on its way into a store."""
+    """A clip to be written into a store."""
 
     timed_frames: Iterable[tuple[Any, float]]
-    """Pictures (channel, height, width) and their times in seconds since the first; read once, one after another."""
+    """Frames (channel, height, width) and their times in seconds since the first; iterated over once."""
     split: str
     origin: Origin
-    """An empty digest stands for the sha256 of the clip's pixels."""
+    """An empty digest is replaced by the sha256 of the clip's pixels."""
     label: int = -1
     about: Mapping[str, Any] = MappingProxyType({})
-    """Anything else that the index should say of the clip, as plain data."""
+    """Further entries of the clip in the index, as plain data."""
 
 
 class ClipStore:
-    """A folder of decoded clips. Open one with `open`, make one with `write` or `prepare`; its splits are sources.
+    """A folder of decoded clips. Read it with `open`, create it with `write` or `prepare`; its splits are sources.
 
-    `index.json` has the size, `about` (decoder, settings), and for each clip its split, label, origin, number of frames
-    and the sha256 of its pixels; `frames.u8` has all frames one after another, `times.f64` their times. Measured fields
-    (winds, pressure) are float32 in `frames.f32`, in their own units, NaN where nothing was measured.
+    `index.json` holds the size, `about` (decoder, settings), and for each clip its split, label, origin, number of
+    frames and the sha256 of its pixels; `frames.u8` holds all frames one after another, `times.f64` their times.
+    Measured fields (winds, pressure) are float32 in `frames.f32`, in their own units, NaN where there is no value.
     """
 
     def __init__(self, path: Path, index: dict[str, Any], remote: RemoteFolder | None = None) -> None:
@@ -66,22 +66,22 @@ class ClipStore:
 
     @property
     def address(self) -> str:
-        """What `open` opens again."""
+        """The folder or fsspec address, from which `open` opens the store again."""
         return self.remote.address if self.remote else str(self.path)
 
     @property
     def counts(self) -> list[int]:
-        """The frames in each of the files of frames."""
+        """The number of frames in each frame file."""
         shards: list[int] | None = self.index.get("shards")
         return shards if shards is not None else [sum(clip["length"] for clip in self.index["clips"])]
 
     @property
     def frame_files(self) -> list[str]:
-        """The names of the files of frames."""
+        """The names of the frame files."""
         return shard_names(_FRAMES[self.dtype.name], self.index.get("shards"))
 
     def length_of(self, name: str) -> int | None:
-        """The bytes of a file; 0 where there is none, None where a server does not say."""
+        """The size of a file in bytes; 0 if it does not exist, None if a server does not report it."""
         if self.remote:
             return self.remote.size(name)
         return (self.path / name).stat().st_size if (self.path / name).exists() else 0
@@ -92,17 +92,17 @@ class ClipStore:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "ClipStore":
-        """The store in this folder, or at this fsspec address (https://, s3://, ...), of which only ranges are read.
+        """The store in this folder, or at this fsspec address (https://, s3://, ...), which is read by byte ranges.
 
         Raises:
-            StoreError: if there is none, its format is another one, or a file is not as long as the index says.
+            StoreError: if there is none, it has another format, or the size of a file does not match the index.
         """
         address, remedy = str(path), "Delete the folder and prepare the data again."
         path, remote = Path(path), RemoteFolder(address) if is_remote(address) else None
         try:
             index = remote.json(_INDEX) if remote else json.loads((path / _INDEX).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise StoreError(f"{address} holds no clip store: there is no {_INDEX}. Prepare the data first.") from None
+            raise StoreError(f"{address} is not a clip store: it has no {_INDEX}. Prepare the data first.") from None
         except ValueError as error:
             raise StoreError(f"{address}: {_INDEX} is not JSON ({error}). {remedy}") from error
         if index.get("format") != FORMAT:
@@ -116,7 +116,7 @@ class ClipStore:
         for name, length in lengths.items():
             there = store.length_of(name)
             if there not in (None, length):
-                raise StoreError(f"{address}: {name} has {there} bytes, but its index says {length}. {remedy}")
+                raise StoreError(f"{address}: {name} has {there} bytes, but the index requires {length}. {remedy}")
         return store
 
     @classmethod
@@ -132,17 +132,18 @@ class ClipStore:
         dtype: PixelType = "uint8",
         shard_bytes: int | None = None,
     ) -> "ClipStore":
-        """Write clips as they come, in a folder beside, which takes its place when it is whole.
+        """Write clips one by one into a temporary folder, which is renamed to `path` when it is complete.
 
         Args:
-            path: the store's folder; one that is there already is replaced.
-            clips: of any lengths; never more than one frame of them is held here.
+            path: the store's folder; an existing one is replaced.
+            clips: of any lengths; only one frame is in memory at a time.
             channels: 1 for grey, 3 for colour.
-            size: height and width.
-            about: what the store was made of and how, as plain data.
-            skip: an error that leaves out the clip it comes from, to be listed in the index; None lets all through.
-            dtype: uint8 for pictures, float32 for measured fields.
-            shard_bytes: begin another file of frames after a clip with which one has so many; None keeps one file.
+            size: height and width in pixels.
+            about: the sources and settings of the store, as plain data.
+            skip: a clip that raises this error is left out and listed in the index; None raises every error.
+            dtype: uint8 for frames, float32 for measured fields.
+            shard_bytes: start a new frame file after a clip with which the current one reaches this size; None writes
+                one file.
 
         Raises:
             UserError: if a frame has another shape or type, times do not increase, or there is no clip at all.
@@ -178,7 +179,7 @@ class ClipStore:
                 _sync_to_disk(times)
             if not entries:
                 reasons = "".join(f"\n  {item['reason']}" for item in skipped)
-                raise UserError(f"There is no clip to put into {path}.{reasons}")
+                raise UserError(f"There is no clip to write to {path}.{reasons}")
             index = {
                 "format": FORMAT,
                 "channels": channels,
@@ -199,16 +200,16 @@ class ClipStore:
     def prepare(
         cls, path: str | os.PathLike[str], about: dict[str, Any], make: Callable[[], "ClipStore"]
     ) -> "ClipStore":
-        """The store in this folder if it is about the same; otherwise the one that `make` writes there.
+        """The store in this folder if its `about` is the same; otherwise the one that `make` writes there.
 
-        A second process waits for the first and finds its store.
+        Of several processes one calls `make`; the others wait and open its store.
         """
         from filelock import FileLock
 
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.parent / f".{path.name}.lock"):
-            for left in path.parent.glob(f".{escape(path.name)}-unfinished-*"):  # by a process that was killed
+            for left in path.parent.glob(f".{escape(path.name)}-unfinished-*"):  # of a killed process
                 shutil.rmtree(left, ignore_errors=True)
             try:
                 store = cls.open(path)
@@ -217,7 +218,7 @@ class ClipStore:
             return store if store.about == json.loads(json.dumps(about)) else make()
 
     def split(self, name: str) -> "StoreSplit":
-        """The clips of a split, as a source; it may have none."""
+        """The clips of a split, as a source, which may be empty."""
         return StoreSplit(self, name)
 
 
@@ -243,11 +244,11 @@ class StoreSplit:
         return len(self._entries)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # a worker process maps the files itself; pickled, the map would be copied whole
+        # a worker process maps the files itself: pickling would copy the whole memory map
         return _open_split, (self._store.address, self._name)
 
     def origins(self) -> Sequence[Origin]:
-        """The files (or people) that the clips were made from."""
+        """The files (or people) that the clips come from."""
         return [Origin(*entry["origin"]) for entry in self._entries]
 
     def labels(self) -> Int64[np.ndarray, " clips"]:
@@ -263,7 +264,7 @@ class StoreSplit:
         """The frames at these positions of these clips."""
         if frames.size and (frames.min() < 0 or (frames.max(axis=1) >= self._lengths[clips]).any()):
             raise IndexError(
-                f"Frames {frames.min()} to {frames.max()} were asked of clips with {self._lengths[clips]}."
+                f"Frames {frames.min()} to {frames.max()} were requested from clips of {self._lengths[clips]} frames."
             )
         return self._frames.take(self._starts[clips][:, None] + frames)
 

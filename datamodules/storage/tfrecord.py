@@ -1,4 +1,4 @@
-"""TFRecord files read without TensorFlow: where the records lie, and the byte features of an Example."""
+"""TFRecord files read without TensorFlow: the offsets of the records, and the byte features of an Example."""
 
 import struct
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def records(path: Path) -> Iterator[tuple[int, int]]:
-    """Where each record of a file begins, and its length in bytes.
+    """The offset of each record's content in a file, and its length in bytes.
 
     A record is its length (8 bytes), a checksum of that (4), the content and a checksum of that (4). The checksums are
-    not looked at; a file that was cut off is found.
+    not verified; a truncated file is detected.
 
     Raises:
         ValueError: if the file ends within a record.
@@ -22,14 +22,14 @@ def records(path: Path) -> Iterator[tuple[int, int]]:
             length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else size
             if offset + 16 + length > size:
                 raise ValueError(
-                    f"{path} ends within a record, at byte {offset} of {size}: it was cut off. Fetch it again."
+                    f"{path} is truncated: it ends within the record at byte {offset} of {size}. Download it again."
                 )
             yield offset + 12, length
             offset += 16 + length
 
 
 def features(example: bytes) -> dict[str, bytes]:
-    """The features of a serialised Example that are lists of bytes: the first of each, by name."""
+    """The features of a serialised Example that are lists of bytes: the first entry of each, by name."""
     found = {}
     for _, group in _fields(example):
         for _, entry in _fields(group):
@@ -41,7 +41,7 @@ def features(example: bytes) -> dict[str, bytes]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The length-delimited fields of a protocol buffer, each with its number; others are passed over."""
+    """The length-delimited fields of a protocol buffer, each with its number; others are skipped."""
     offset = 0
     while offset < len(message):
         key, offset = _varint(message, offset)
@@ -57,7 +57,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
             yield key >> 3, message[offset : offset + length]
             offset += length
         else:
-            raise ValueError(f"the record is damaged: there is no field of kind {kind}")
+            raise ValueError(f"the record is damaged: unknown field type {kind}")
 
 
 def _varint(message: bytes, offset: int) -> tuple[int, int]:

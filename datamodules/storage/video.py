@@ -23,17 +23,17 @@ Picture = UInt8[np.ndarray, "channel height width"]
 Pictures = UInt8[np.ndarray, "time channel height width"]
 
 EXTENSIONS = (".mp4", ".avi", ".mkv", ".mov", ".gif", ".mpg", ".mpeg", ".webm", ".m4v")
-"""The files that are taken for videos."""
+"""The suffixes of video files."""
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Grey from red, green and blue (ITU-R BT.601)."""
 
 GIF_TICK = 100
-"""A GIF counts time in 1/100 s, and viewers slow down frames of less than two ticks."""
+"""A GIF's unit of time is 1/100 s; viewers slow down frames shorter than two units."""
 
 
 class VideoError(UserError):
-    """A file that cannot be decoded from its first frame to its last; names the file and the reason."""
+    """A file that cannot be decoded from its first frame to its last; the message names the file and the reason."""
 
     def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -42,7 +42,7 @@ class VideoError(UserError):
 
 
 class Video(NamedTuple):
-    """Decoded frames and when each is shown, in seconds since the first."""
+    """Decoded frames and their presentation times, in seconds since the first."""
 
     frames: Pictures
     times: Float64[np.ndarray, " time"]
@@ -55,14 +55,14 @@ def read_video(
     channels: int = 3,
     frame_rate: float | int | None = None,
 ) -> Video:
-    """All of a video file; see `decode`.
+    """All frames of a video file; for the arguments see `decode`.
 
     Raises:
-        VideoError: if the file is broken.
+        VideoError: if the file is damaged.
     """
     timed_frames = list(decode(path, size=size, channels=channels, frame_rate=frame_rate))
     if len({picture.shape for picture, _ in timed_frames}) > 1:
-        raise VideoError(path, "its pictures change size; give `size` to bring them to one")
+        raise VideoError(path, "its frames change size; set `size` to resize them to one")
     return Video(np.stack([picture for picture, _ in timed_frames]), np.array([time for _, time in timed_frames]))
 
 
@@ -73,19 +73,18 @@ def decode(
     channels: int = 3,
     frame_rate: float | int | None = None,
 ) -> Iterator[tuple[Picture, float]]:
-    """The pictures of a video file, one by one, each with its true time in seconds since the first.
+    """The frames of a video file, one by one, each with its true time in seconds since the first.
 
     Args:
         path: the file.
-        size: height and width to bring them to: cut to that shape about the centre (of the picture as it is meant to be
-            seen: rotation and pixel shape as the file says), then resized once, bilinear with antialiasing; None
-            leaves the pixels as they are.
+        size: height and width of the returned frames: centre-cropped to that aspect ratio (after the rotation and pixel
+            aspect ratio of the file are applied), then resized once, bilinear with antialiasing; None keeps the pixels.
         channels: 3 for red, green, blue; 1 for grey.
-        frame_rate: resample to so many frames per second, each the picture whose true time is nearest; None keeps
-            every picture at its own time, also where the rate varies.
+        frame_rate: resample to this many frames per second, each the frame nearest in true time; None keeps every
+            frame at its own time, also if the rate is variable.
 
     Raises:
-        VideoError: when the file cannot be opened, a picture is damaged, times do not increase, or its end is missing.
+        VideoError: if the file cannot be opened, a frame is damaged, times do not increase, or the end is missing.
     """
     if channels not in (1, 3):
         raise UserError(f"channels must be 1 (grey) or 3 (colour); got {channels}.")
@@ -99,9 +98,9 @@ def fit(
     channels: int,
     pixel_shape: float | int = 1.0,
 ) -> Picture:
-    """A colour picture as `decode` gives it: cut to the shape of `size` about the centre, resized, grey or not.
+    """A colour frame in the form that `decode` returns: centre-cropped to the aspect ratio of `size`, resized.
 
-    `pixel_shape` is a pixel's width over its height.
+    `pixel_shape` is a pixel's width over its height; with one channel the result is grey.
     """
     if size is not None:
         pixels = _fitted(pixels, size, pixel_shape)
@@ -111,11 +110,11 @@ def fit(
 
 
 def write_video(path: str | os.PathLike[str], frames: Pictures, frame_rate: float | int) -> float:
-    """Write an .mp4 (H.264, yuv420p: plays anywhere) or a .gif (its own palette, endless) and return its frame rate.
+    """Write an .mp4 (H.264, yuv420p: plays anywhere) or a .gif (own palette, endless loop) and return its frame rate.
 
-    The rate is the one that was asked but for a GIF of more than 50 frames per second, which viewers cannot show: then
-    every second (third, ...) frame is written, so that time still runs as it did. An odd side is made even in an MP4
-    by repeating the last row or column. The file appears when it is whole.
+    The rate is `frame_rate`, except for a GIF of more than 50 frames per second, which viewers cannot show: then only
+    every second (third, ...) frame is written, so that the speed stays the same. In an MP4 an odd side is made even by
+    repeating the last row or column. The file is written atomically.
 
     Args:
         path: ends in .mp4 or .gif.
@@ -123,7 +122,7 @@ def write_video(path: str | os.PathLike[str], frames: Pictures, frame_rate: floa
         frame_rate: frames per second.
 
     Raises:
-        UserError: if the path has another ending, or frames and rate are not what they should be.
+        UserError: if the path has another suffix, or frames or rate are invalid.
     """
     path = Path(path)
     writers = {".mp4": _write_mp4, ".gif": _write_gif}
@@ -142,7 +141,7 @@ def _decode_frames(path: Path, size: tuple[int, int] | None, channels: int) -> I
     import av
 
     try:
-        # HMDB51's metadata are not UTF-8
+        # HMDB51's metadata are not valid UTF-8
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise VideoError(path, "it has no video stream")
@@ -158,10 +157,10 @@ def _decode_frames(path: Path, size: tuple[int, int] | None, channels: int) -> I
 
 
 def _timed(path: Path, container: "av.container.InputContainer", stream: Any) -> Iterator[tuple[Any, float]]:
-    """Frames with their times, freed of the rounding to the container's clock (milliseconds in Matroska)."""
+    """Frames with their times, without the rounding to the container's clock (milliseconds in Matroska)."""
     tick = float(stream.time_base)
     rate = float(stream.average_rate or stream.guessed_rate or 0)
-    # AVI has no presentation times, and what FFmpeg makes of its B-frames goes back and forth
+    # AVI has no presentation times, and those that FFmpeg derives for B-frames are not monotonic
     by_decoding = "avi" in container.format.name.split(",")
     start, time = None, -math.inf
     for count, frame in enumerate(container.decode(stream)):
@@ -175,7 +174,7 @@ def _timed(path: Path, container: "av.container.InputContainer", stream: Any) ->
         if 0 < rate < 0.1 / tick and abs(now - round(now * rate) / rate) < tick:
             now = round(now * rate) / rate
         if now <= time:
-            raise VideoError(path, f"frame {count} is shown at {now:.6g} s, not after the one before at {time:.6g} s")
+            raise VideoError(path, f"frame {count} at {now:.6g} s is not after the previous frame at {time:.6g} s")
         time = now
         yield frame, time
 
@@ -183,19 +182,19 @@ def _timed(path: Path, container: "av.container.InputContainer", stream: Any) ->
 def _check_whole(path: Path, container: "av.container.InputContainer", stream: Any, count: int, last: float) -> None:
     if not count:
         raise VideoError(path, "it has no frames")
-    # Headers count a few frames that are never shown (packed B-frames in AVI), and sound may run on.
+    # headers count a few frames that are never shown (packed B-frames in AVI), and sound may be longer than the video
     if stream.frames and count < 0.9 * stream.frames - 2:
         raise VideoError(path, f"it ends after {count} of {stream.frames} frames")
     if container.format.name.startswith("matroska") and container.duration:
         length = container.duration / 1e6
         if last < 0.8 * length - 1:
-            raise VideoError(path, f"its pictures end at {last:.4g} s of {length:.4g} s")
+            raise VideoError(path, f"its frames end at {last:.4g} s of {length:.4g} s")
     if container.format.name == "gif" and not path.read_bytes()[-64:].rstrip(b"\0").endswith(b";"):
-        raise VideoError(path, f"it has no end mark after {count} frames: it was cut off")
+        raise VideoError(path, f"it is truncated: it has no end mark after {count} frames")
 
 
 def _picture(frame: Any, shape: float, size: tuple[int, int] | None, channels: int) -> Picture:
-    """The frame as it is meant to be seen; `shape` is a pixel's width over its height."""
+    """The frame after rotation, cropping and resizing; `shape` is a pixel's width over its height."""
     quarters = round(frame.rotation / 90) % 4
     pixels = np.rot90(frame.to_ndarray(format="rgb24"), quarters)
     return fit(pixels, size, channels, 1 / shape if quarters % 2 else shape)
@@ -204,7 +203,7 @@ def _picture(frame: Any, shape: float, size: tuple[int, int] | None, channels: i
 def _fitted(
     pixels: UInt8[np.ndarray, "height width 3"], size: tuple[int, int], pixel_shape: float | int
 ) -> UInt8[np.ndarray, "new_height new_width 3"]:
-    """Cut to the shape of `size` about the centre and resized; `pixel_shape` is a pixel's width over its height."""
+    """Centre-cropped to the aspect ratio of `size` and resized; `pixel_shape` is a pixel's width over its height."""
     height, width = pixels.shape[:2]
     wanted = size[1] / size[0] / pixel_shape
     cut_height = min(height, max(1, round(width / wanted)))
@@ -218,7 +217,7 @@ def _fitted(
 
 
 def resample(timed_frames: Iterable[tuple[Picture, float]], frame_rate: float | int) -> Iterator[tuple[Picture, float]]:
-    """Pictures at 0, 1, 2, ... / `frame_rate` seconds up to the last one's time: each the nearest in time."""
+    """Frames at 0, 1, 2, ... / `frame_rate` seconds up to the last one's time: each the nearest in time."""
     if not frame_rate > 0:
         raise UserError(f"frame_rate must be positive; got {frame_rate}.")
     number = 0
@@ -273,9 +272,9 @@ def _write_gif(path: Path, pictures: UInt8[np.ndarray, "time height width 3"], f
         stream = container.add_stream("gif", rate=GIF_TICK)
         stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
         stream.time_base = stream.codec_context.time_base = tick
-        for picture, moment in zip(pictures, ticks, strict=False):
+        for picture, time in zip(pictures, ticks, strict=False):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = moment, tick
+            frame.pts, frame.time_base = time, tick
             source.push(frame)
         source.push(None)
         for _ in pictures:

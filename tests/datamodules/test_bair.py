@@ -75,5 +75,5 @@ def test_the_splits_have_the_published_sizes() -> None:
 def test_a_file_that_was_cut_off_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cut.tfrecords"
     path.write_bytes(record(frames_of(0))[:-9])
-    with pytest.raises(ValueError, match=r"cut\.tfrecords ends within a record"):
+    with pytest.raises(ValueError, match=r"cut\.tfrecords is truncated"):
         list(records(path))

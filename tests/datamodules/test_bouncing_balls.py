@@ -78,5 +78,5 @@ def test_splits_share_no_seed_and_have_the_paper_sizes() -> None:
 
 
 def test_too_many_balls_are_refused() -> None:
-    with pytest.raises(ValueError, match="No room"):
+    with pytest.raises(ValueError, match="do not fit"):
         initial_state(0, balls=12)

@@ -59,9 +59,9 @@ def test_uva_nemo_through_the_command(nemo: Path, capsys: pytest.CaptureFixture[
     data = UvANEMO(root=str(nemo), val_people=["002"], test_people=["003"], **LOADING)
     assert [len(data.source(split)) for split in ("train", "val", "test")] == [2, 2, 2]
     assert data.source("test").labels().tolist() == [0, 1]
-    with pytest.raises(ValueError, match="nobody called 009; there are 001, 002, 003"):
+    with pytest.raises(ValueError, match=r"009.* 001, 002, 003"):
         UvANEMO(root=str(nemo), test_people=["009"], **LOADING).setup()
-    with pytest.raises(ValueError, match="Nobody may be in two splits; 001"):
+    with pytest.raises(ValueError, match="001 is in val_people and in test_people"):
         UvANEMO(root=str(nemo), val_people=["001"], test_people=["001"], **LOADING).setup()
 
 

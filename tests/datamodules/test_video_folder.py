@@ -105,7 +105,7 @@ def test_sub_folders_are_splits(folder: Path) -> None:
     with pytest.raises(ValueError, match="has no val clips"):
         module.val_dataloader()
     film(folder / "stray.mp4")
-    with pytest.raises(ValueError, match=r"every video must be in one; .*stray\.mp4 is not"):
+    with pytest.raises(ValueError, match=r"stray\.mp4 is not"):
         find_videos(folder)
 
 
@@ -129,7 +129,7 @@ def test_a_random_split_keeps_copies_together_and_does_not_depend_on_the_order()
     assert splits != split_at_random(digests, 0.2, 0.1, seed=1)
     assert split_at_random(["a", "b", "c"], 0.1, 0.1, seed=0).count("train") == 1
     assert split_at_random(["a"], 0.1, 0.1, seed=0) == ["train"]
-    with pytest.raises(ValueError, match="leave something to train on"):
+    with pytest.raises(ValueError, match="sum below 1"):
         split_at_random(["a"], 0.5, 0.5, seed=0)
 
 
@@ -139,7 +139,7 @@ def test_a_broken_file_is_named_or_left_out_and_listed(folder: Path, monkeypatch
         data(folder).prepare_data()
     assert not list((folder.parent / "data").glob("my-films*"))
     module = data(folder, on_error="skip")
-    with pytest.warns(UserWarning, match=r"1 broken videos were left out:\n .*broken\.avi"):
+    with pytest.warns(UserWarning, match=r"1 damaged videos were left out:\n .*broken\.avi"):
         module.prepare_data()
     assert [item["name"] for item in ClipStore.open(module.path).skipped] == ["wave/broken.avi"]
     assert len([*chain(*names(module).values())]) == 10
@@ -186,10 +186,10 @@ def test_frames_that_repeat_are_reported(folder: Path) -> None:
 
 
 def test_folders_without_videos_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="There is no folder"):
+    with pytest.raises(ValueError, match="is not a folder"):
         prepare_folder(tmp_path / "none", tmp_path / "set", size=(8, 8))
     (tmp_path / "note.txt").write_text("")
-    with pytest.raises(ValueError, match="has no videos"):
+    with pytest.raises(ValueError, match="no videos"):
         prepare_folder(tmp_path, tmp_path / "set", size=(8, 8))
 
 

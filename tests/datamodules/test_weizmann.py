@@ -51,7 +51,7 @@ def test_the_owners_zips_become_splits_by_person(zips: Path, capsys: pytest.Capt
 def test_what_is_missing_is_named_with_its_place(zips: Path) -> None:
     (zips / "archives" / "weizmann" / "run.zip").unlink()
     data = Weizmann(root=str(zips), download=False, **LOADING)
-    with pytest.raises(MissingData, match=r"Found: bend.zip.*Missing: run .*without asking"):
+    with pytest.raises(MissingData, match=r"Found: bend.zip.*Missing: run .*wisdom.weizmann.ac.il"):
         data.prepare_data()
 
 
@@ -77,9 +77,9 @@ def test_damage_is_found(zips: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_nobody_is_in_two_splits() -> None:
-    with pytest.raises(ValueError, match="nobody called anna"):
+    with pytest.raises(ValueError, match=r"anna.*daria"):
         Weizmann(test_people=["anna"], **LOADING)
-    with pytest.raises(ValueError, match="Nobody may be in two splits"):
+    with pytest.raises(ValueError, match="in val_people and in test_people"):
         Weizmann(test_people=["eli"], val_people=["eli"], **LOADING)
     assert len(PEOPLE) == 9
 

@@ -79,5 +79,5 @@ def test_fewer_clips_than_processes_are_refused_in_all_of_them(monkeypatch: pyte
     data = Counting(test=1, sampling=Regular(num_frames=4))
     for rank in range(2):
         monkeypatch.setattr(data, "_rank_and_world_size", lambda rank=rank: (rank, 2))
-        with pytest.raises(ValueError, match=r"1 test clips, fewer than the 2 processes.*devices=1"):
+        with pytest.raises(ValueError, match=r"1 test clips.* 2 processes.*devices=1"):
             data.test_dataloader()

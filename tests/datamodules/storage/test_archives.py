@@ -28,7 +28,7 @@ def test_what_is_there_missing_and_changed_is_said(tmp_path: Path) -> None:
     with pytest.raises(MissingData, match=r"Found: one\.zip\. Missing: two \(http.*Ask anna\. Put them there"):
         find(tmp_path, wanted, request="Ask anna.")
     broken = unpacked({"one": tmp_path / "one.zip"})
-    with pytest.raises(MissingData, match=r"one\.zip cannot be unpacked.*Fetch it again"), broken:
+    with pytest.raises(MissingData, match=r"one\.zip cannot be unpacked"), broken:
         pass
     assert check_recorded_sha256(tmp_path / "one.zip") is None
     assert check_recorded_sha256(tmp_path / "one.zip") is None

@@ -63,7 +63,7 @@ def test_a_writer_that_dies_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "set", dying())
     assert not list(tmp_path.iterdir())
-    with pytest.raises(StoreError, match=r"holds no clip store.*Prepare the data first"):
+    with pytest.raises(StoreError, match=r"no index\.json"):
         ClipStore.open(tmp_path / "set")
 
 
@@ -80,7 +80,7 @@ def test_a_truncated_store_is_refused(tmp_path: Path, file: str) -> None:
     write(tmp_path / "set")
     path = tmp_path / "set" / file
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(StoreError, match=rf"{file} has \d+ bytes, but its index says \d+. Delete"):
+    with pytest.raises(StoreError, match=rf"{file} has \d+ bytes.*\d+.*Delete"):
         ClipStore.open(tmp_path / "set")
     path.unlink()
     with pytest.raises(StoreError, match=f"{file} has 0 bytes"):
