@@ -1,1 +1,1 @@
-"""The papers' figures, drawn from the rows of a benchmark."""
+"""The papers' figures, plotted from the rows of a benchmark."""

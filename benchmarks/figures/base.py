@@ -1,4 +1,4 @@
-"""Figures: what a curve or a gallery in configs/benchmark draws from its rows, once they are done."""
+"""Figures: what a benchmark of kind `curve` or `gallery` plots from its finished rows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """A row of the benchmark with one seed, and what has become of it.
+    """A finished row of the benchmark with one seed.
 
     Args:
         label: the row's.
         group: the row's.
-        seed: of the whole run.
-        config: what was run, as plain data: `model`, `data` and so on, overrides applied.
-        checkpoint: its weights; None for a model that has nothing to learn.
-        records: one for each task that it was examined on.
+        seed: of the run.
+        config: the run's configuration as plain data: `model`, `data` and so on, overrides applied.
+        checkpoint: its weights; None for a model without training.
+        records: one for each task that it was evaluated on.
     """
 
     label: str
@@ -49,7 +49,7 @@ class Trained:
         return load(self.checkpoint) if self.checkpoint else build_system(self.config["model"]).eval()
 
     def data(self) -> "ClipDataModule":
-        """The data module that it was trained and examined on."""
+        """The data module that it was trained and evaluated on."""
         return build_data_of(self.config["data"], f"the data of '{self.label}'")
 
 
@@ -58,22 +58,22 @@ class Figure(ABC):
 
     @abstractmethod
     def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
-        """Draw into the folder, which exists.
+        """Plot the rows into files of an existing folder.
 
         Args:
             rows: every row with every seed that was run, in the benchmark's order.
-            folder: where the pictures go.
+            folder: the folder of the files.
 
         Returns:
-            The files that were written: .png, .gif or .mp4 to look at, .json or .csv with the numbers behind them.
+            The files that were written: .png, .gif or .mp4, and .json or .csv with the numbers behind them.
 
         Raises:
-            UserError: if the rows are not what the figure can draw.
+            UserError: if the figure cannot plot these rows.
         """
 
 
 def draw_figure(spec: BenchmarkSpec, jobs: Sequence[Job], folder: Path) -> list[Path]:
-    """Draw the benchmark's figure from its finished rows."""
+    """Plot the benchmark's figure from its finished rows."""
     if spec.figure is None:
         raise UserError(f"{spec.name} has no `figure`.")
     figure = build_figure(spec.figure)
@@ -82,12 +82,12 @@ def draw_figure(spec: BenchmarkSpec, jobs: Sequence[Job], folder: Path) -> list[
 
 
 def build_figure(config: dict[str, Any]) -> Figure:
-    """The figure that `class_path` and `init_args` describe; raises UserError if there is none such."""
+    """The figure that `class_path` and `init_args` describe; raises UserError if it cannot be built."""
     return build(Figure, config, "the figure")  # type: ignore[type-abstract]
 
 
 def query_of_row(row: Trained, clips: int, task: "Task") -> "Query":
-    """A task about some of the row's test clips, spread evenly over the test split; UserError if there are fewer."""
+    """The task's query on `clips` of the row's test clips, evenly spaced in the split; UserError if there are fewer."""
     import torch
 
     from datamodules.base.module import normalise
@@ -106,7 +106,7 @@ def query_of_row(row: Trained, clips: int, task: "Task") -> "Query":
 def predicted_frames(
     task: "Task", system: "System", query: "Query"
 ) -> "Float[Tensor, 'clip time channel height width']":
-    """The frames that a system answers with; UserError if it has no verb for the task."""
+    """The frames that a system predicts, in [-1, 1]; UserError if it does not support the task."""
     import torch
 
     from datamodules.clip import VideoClip
@@ -114,12 +114,12 @@ def predicted_frames(
     if not task.supported_by(system):
         raise UserError(f"{task.unsupported_reason(system)}. Leave the row out of the benchmark.")
     with torch.inference_mode():
-        answer = task.run(system, query)
-    assert isinstance(answer, VideoClip)
-    return answer.frames
+        prediction = task.run(system, query)
+    assert isinstance(prediction, VideoClip)
+    return prediction.frames
 
 
 def trained(job: Job) -> Trained:
-    """What has become of a job."""
+    """The finished row of a job."""
     records = [record for record in job.filed().values() if record.request == job.request]
     return Trained(job.row.label, job.row.group, job.seed, job.settings, job.selected, records)

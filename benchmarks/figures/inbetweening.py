@@ -1,4 +1,4 @@
-"""The inbetweening paper's figures: generated videos, the mean of many, and what intermediate blocks decode to."""
+"""The inbetweening paper's figures: generated videos, the mean of many samples, decoded intermediate blocks."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ GAP = 2
 
 
 class _Strips(Figure):
-    """A picture for each row of the benchmark: for each test clip some videos, frame beside frame, one below the other.
+    """An image for each row of the benchmark: for each test clip several videos, each a strip of its frames.
 
     Args:
-        clips: how many test clips are shown, spread evenly over the test split.
-        scale: each pixel enlarged to so many.
+        clips: how many test clips are shown, evenly spaced in the test split.
+        scale: factor by which frames are enlarged.
     """
 
     def __init__(self, clips: int = 2, scale: int = 2) -> None:
@@ -58,11 +58,11 @@ class _Strips(Figure):
 
     @abstractmethod
     def videos(self, system: "System", query: "Query") -> "Float[Tensor, 'clip strip time channel height width']":
-        """For each clip the videos that are shown one below the other."""
+        """For each clip the videos that are shown below one another."""
 
 
 class Examples(_Strips):
-    """Figure 2: the generated video, the given frames at its ends, above the original one."""
+    """Figure 2: the generated video, with the observed frames at its ends, above the original one."""
 
     def videos(self, system: "System", query: "Query") -> "Float[Tensor, 'clip 2 time channel height width']":
         """Generated and original."""
@@ -73,21 +73,21 @@ class Examples(_Strips):
         return torch.stack([whole(query, predicted_frames(Inbetween(), system, query)), original(query)], dim=1)
 
 
-class MeanOfDraws(_Strips):
-    """Figure 3: the mean of many videos that were generated for the same two frames, above the original one.
+class MeanOfSamples(_Strips):
+    """Figure 3: the mean of many videos generated for the same two frames, above the original one.
 
-    What all of them agree on stays sharp; what differs diffuses into the background.
+    What all samples have in common stays sharp; what differs is blurred into the background.
 
     Args:
         clips: see `Examples`.
         scale: see `Examples`.
-        draws: how many are averaged: 100 in the paper.
+        num_samples: how many videos are averaged: 100 in the paper.
     """
 
     def __init__(self, clips: int = 2, scale: int = 2, num_samples: int = 100) -> None:
         super().__init__(clips, scale)
         if num_samples < 1:
-            raise UserError(f"draws must be at least 1; got {num_samples}.")
+            raise UserError(f"num_samples must be at least 1; got {num_samples}.")
         self.num_samples = num_samples
 
     def videos(self, system: "System", query: "Query") -> "Float[Tensor, 'clip 2 time channel height width']":
@@ -97,9 +97,9 @@ class MeanOfDraws(_Strips):
         from benchmarks.evaluation.tasks import SEED_STEP, Inbetween
 
         total = torch.zeros_like(original(query))
-        for draw in range(self.num_samples):
-            again = query._replace(seeds=query.seeds + draw * SEED_STEP)
-            total += whole(query, predicted_frames(Inbetween(), system, again))
+        for sample in range(self.num_samples):
+            reseeded = query._replace(seeds=query.seeds + sample * SEED_STEP)
+            total += whole(query, predicted_frames(Inbetween(), system, reseeded))
         return torch.stack([total / self.num_samples, original(query)], dim=1)
 
 
@@ -117,7 +117,7 @@ class DecodedBlocks(_Strips):
         self.last = last
 
     def videos(self, system: "System", query: "Query") -> "Float[Tensor, 'clip strip time channel height width']":
-        """From the earliest block to the last, which is the model's answer."""
+        """From the earliest block to the last, which is the model's output."""
         import torch
 
         from datamodules.clip import VideoClip
@@ -134,18 +134,18 @@ class DecodedBlocks(_Strips):
 def whole(
     query: "Query", between: "Float[Tensor, 'clip between channel height width']"
 ) -> "Float[Tensor, 'clip time channel height width']":
-    """The given start, what lies between, the given end."""
+    """The observed first frame, the frames between, the observed last frame."""
     import torch
 
     from datamodules.clip import VideoClip
 
     assert isinstance(query.observed, VideoClip)
-    given = query.observed.frames
-    return torch.cat([given[:, :1], between.to(given), given[:, 1:]], dim=1)
+    observed = query.observed.frames
+    return torch.cat([observed[:, :1], between.to(observed), observed[:, 1:]], dim=1)
 
 
 def original(query: "Query") -> "Float[Tensor, 'clip time channel height width']":
-    """The clip that the question was made of."""
+    """The clip that the query was made from."""
     from datamodules.clip import Trajectory
 
     assert not isinstance(query.target, Trajectory)
@@ -153,7 +153,7 @@ def original(query: "Query") -> "Float[Tensor, 'clip time channel height width']
 
 
 def write_strips(path: Path, videos: "Float[Tensor, 'clip strip time channel height width']", scale: int) -> None:
-    """One picture: a line of frames for each video, those of one clip close together; written whole or not at all."""
+    """Write one image: a strip of frames for each video, those of one clip close together; atomically."""
     import numpy as np
     from PIL import Image
 

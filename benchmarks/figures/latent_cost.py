@@ -1,4 +1,4 @@
-"""What each temporal generator costs, and its scores along training: the columns that an exam cannot measure."""
+"""The cost of each temporal generator, and a metric during training: columns that an evaluation does not measure."""
 
 import csv
 import time
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.figures.base import Figure, Trained
-from benchmarks.figures.latent_gan import drawn, gan_of, times_of
+from benchmarks.figures.latent_gan import gan_of, generate_clips, times_of
 from benchmarks.figures.plotting import canvas, save, save_numbers
 
 COLUMNS = (
@@ -21,13 +21,12 @@ COLUMNS = (
 
 
 class LatentCost(Figure):
-    """Parameters of the temporal generator, evaluations of its field, samples a second; and a number along training.
+    """Parameters of the temporal model, evaluations of its field, samples per second; and a metric during training.
 
     Args:
-        curve: a column of the run's metrics.csv, such as an inception score that was measured while training; None for
-            no picture.
+        curve: a column of the run's metrics.csv, such as an inception score measured during training; None for no plot.
         clips: how many samples are timed.
-        repeats: how often; the fastest counts.
+        repeats: how often they are timed; the fastest run counts.
     """
 
     def __init__(self, curve: str | None = None, clips: int = 32, repeats: int = 3) -> None:
@@ -36,7 +35,7 @@ class LatentCost(Figure):
         self.repeats = repeats
 
     def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
-        """`cost.csv`, and where any row has the curve `curve.png` and `curve.csv`."""
+        """`cost.csv`, and `curve.png` and `curve.csv` if any row has the column."""
         files = [save_numbers(folder / "cost.csv", COLUMNS, [self._cost(row) for row in rows])]
         curves = {row: points for row in range(len(rows)) if (points := self._along(rows[row]))}
         if not curves:
@@ -57,16 +56,16 @@ class LatentCost(Figure):
         system, times = gan_of(row), times_of(row)
         generator = system.network
         spent = []
-        for _ in range(1 + self.repeats):  # the first one warms up
+        for _ in range(1 + self.repeats):  # the first is a warm-up
             start = time.perf_counter()
-            drawn(system, times, self.clips)
+            generate_clips(system, times, self.clips)
             spent.append(time.perf_counter() - start)
         sizes = [sum(p.numel() for p in part.parameters()) for part in (generator.dynamics, generator)]
         evaluations = system.function_evaluations
         return row.group, row.label, row.seed, *sizes, evaluations, round(self.clips / min(spent[1:]), 2)
 
     def _along(self, row: Trained) -> list[tuple[float, float]]:
-        """Updates and the number, where the row was trained here and logged it."""
+        """Updates and values of the column, if the row was trained here and logged it."""
         path = row.checkpoint.parent.parent / "metrics.csv" if row.checkpoint else None
         if self.curve is None or path is None or not path.is_file():
             return []

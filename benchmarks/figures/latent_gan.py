@@ -1,4 +1,4 @@
-"""What the latent-dynamics figures share: the trained GAN of a row, its data's true shapes, and clips of seeds."""
+"""Helpers of the latent-dynamics figures: a row's trained GAN, the true shapes of its data, generated clips."""
 
 import torch
 from jaxtyping import Float
@@ -17,12 +17,12 @@ def gan_of(row: Trained) -> LatentDynamicsGAN:
     """The row's model; raises UserError for a model of another kind."""
     system = row.system()
     if not isinstance(system, LatentDynamicsGAN):
-        raise UserError(f"'{row.label}' is a {type(system).__name__}; this figure draws a LatentDynamicsGAN.")
+        raise UserError(f"'{row.label}' is a {type(system).__name__}; this figure needs a LatentDynamicsGAN.")
     return system
 
 
 def shapes_of(row: Trained) -> tuple[MovingShapesSource, int, float]:
-    """The row's test shapes, which are known at any time, the frames of a clip and their rate.
+    """The row's test shapes, which can be rendered at any time, the number of frames of a clip, and their rate.
 
     Raises:
         UserError: for other data.
@@ -30,7 +30,9 @@ def shapes_of(row: Trained) -> tuple[MovingShapesSource, int, float]:
     data = row.data()
     source = data.source("test")
     if not isinstance(source, MovingShapesSource):
-        raise UserError(f"'{row.label}' is trained on {data.name}; only moving shapes are known between frames.")
+        raise UserError(
+            f"'{row.label}' is trained on {data.name}; this figure needs moving shapes, which are known between frames."
+        )
     times = times_of(row)
     return source, len(times), 1 / float(times[1] - times[0])
 
@@ -43,11 +45,13 @@ def times_of(row: Trained) -> Float[Tensor, " time"]:
     return next(iter(data.test_dataloader())).clip.times[0]
 
 
-def drawn(system: LatentDynamicsGAN, times: Float[Tensor, " time"], count: int) -> Float[Tensor, "clip time _ _ _"]:
-    """Clips of the seeds 0, 1, 2, ... at the same times, in [-1, 1].
+def generate_clips(
+    system: LatentDynamicsGAN, times: Float[Tensor, " time"], count: int
+) -> Float[Tensor, "clip time _ _ _"]:
+    """Clips generated with the seeds 0, 1, 2, ... at the same times, in [-1, 1].
 
     Raises:
-        ValueError: where the dynamics does not know the times.
+        OffGridError: if the dynamics is discrete and the times are off its grid.
     """
     parts = []
     for seeds in torch.arange(count).split(_AT_ONCE):

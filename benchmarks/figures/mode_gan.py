@@ -1,4 +1,4 @@
-"""MODE-GAN's figures of frames: samples side by side, motion against appearance, transfer, frame rates, data."""
+"""MODE-GAN's figures of frames: samples side by side, motion and appearance, transfer, frame rates, data."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,14 +23,14 @@ Strip = UInt8[np.ndarray, "_ _ 3"]
 
 
 class SideBySide(Figure):
-    """Clips of every row below one another, a picture for each group: Figs 4 and 15, and 20 at 20 frames per second.
+    """Clips of every row below one another, an image for each group: Figs 4 and 15, and 20 at 20 frames per second.
 
     Args:
-        samples: clips of each row, those of the first seeds.
-        fps: frames per second that are asked for.
-        seconds: how long the clips are.
-        shown: how many frames of each are printed, evenly spread.
-        data: whether real clips stand above.
+        samples: clips of each row, with the seeds 0, 1, 2, ...
+        fps: frames per second of the generated clips.
+        seconds: duration of the clips.
+        shown: how many frames of each clip are shown, evenly spaced.
+        data: whether real clips are shown above.
     """
 
     def __init__(
@@ -58,13 +58,12 @@ class MotionAgainstAppearance(Figure):
     """One motion with several appearances and one appearance with several motions: Fig. 7, and 16 to 19.
 
     Args:
-        fixed: what stays the same within a block of lines: the `motion`, the `appearance`, or first one and then the
-            other (`both`).
-        blocks: how many values of what is fixed.
-        lines: how many values of the other, each a line.
+        fixed: what is the same within a block of lines: the `motion`, the `appearance`, or `both`, one figure each.
+        blocks: how many values of the fixed part.
+        lines: how many values of the other part, each a line.
         fps: frames per second.
-        seconds: how long the clips are.
-        shown: how many frames of each are printed.
+        seconds: duration of the clips.
+        shown: how many frames of each clip are shown.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class MotionAgainstAppearance(Figure):
         self.shown = shown
 
     def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
-        """`<group>-fixed-motion.png` and `<group>-fixed-appearance.png`, as asked."""
+        """`<group>-fixed-motion.png` and `<group>-fixed-appearance.png`, as `fixed` says."""
         files = []
         times = clock(self.seconds, self.fps)
         for group, members in by_group(rows).items():
@@ -111,10 +110,10 @@ class MotionTransfer(Figure):
 
     Args:
         pairs: the groups of rows that the motion and the appearance come from.
-        seed: which motion.
+        seed: of the motion.
         fps: frames per second.
-        seconds: how long the clips are.
-        shown: how many frames of each are printed.
+        seconds: duration of the clips.
+        shown: how many frames of each clip are shown.
     """
 
     def __init__(
@@ -134,7 +133,7 @@ class MotionTransfer(Figure):
         for source, target in self.pairs:
             for group in (source, target):
                 if group not in groups:
-                    raise UserError(f"There is no row of the group '{group}'; there are {', '.join(groups)}.")
+                    raise UserError(f"No row has the group '{group}'. Available: {', '.join(groups)}.")
             here, there = joined(groups[source]), joined(groups[target])
             with torch.inference_mode():
                 motion = here.move(times, seeds=seeds)
@@ -142,19 +141,19 @@ class MotionTransfer(Figure):
                 maps = here.video.heatmaps(motion.keypoints)[0].amax(1, keepdim=True) * 2 - 1
             lines = {source: own, "keypoints": maps, target: other}
             name = f"{slug(source)}-to-{slug(target)}.png"
-            printed = [(label, [spread(clip, self.shown)]) for label, clip in lines.items()]
-            files.append(page(printed, folder / name))
+            strips = [(label, [spread(clip, self.shown)]) for label, clip in lines.items()]
+            files.append(page(strips, folder / name))
         return files
 
 
-class FrameRates(Figure):
-    """The same clips at several frame rates: a moving grid for each rate, and one clip's frames (Fig. 9).
+class FrameRateGrids(Figure):
+    """The same clips at several frame rates: an animated grid for each rate, and the frames of one clip (Fig. 9).
 
     Args:
         rates: frames per second.
-        seconds: how long the clips are.
-        samples: clips of each row, side by side in the moving grids.
-        groups: whose rows are drawn; None: all. A first stage has no pictures to draw.
+        seconds: duration of the clips.
+        samples: clips of each row, side by side in the animated grids.
+        groups: the groups of rows to show; None is all. Leave out first stages, which generate no frames.
     """
 
     def __init__(
@@ -179,25 +178,25 @@ class FrameRates(Figure):
             lines = []
             for rate in self.rates:
                 times = clock(self.seconds, rate)
-                drawn = [samples(row, times, range(self.samples)) for row in members]
-                moving = [torch.cat([pixels(clip) for clip in clips], dim=-1) for clips in drawn]
+                generated = [samples(row, times, range(self.samples)) for row in members]
+                moving = [torch.cat([pixels(clip) for clip in clips], dim=-1) for clips in generated]
                 path = folder / f"{group}-{rate:g}fps.gif"
                 write_video(path, torch.cat(moving, dim=-2).numpy(), rate)
                 files.append(path)
                 lines += [
                     (f"{row.label}\n{rate:g} fps", [spread(clips[0], round(self.seconds * rate))])
-                    for row, clips in zip(members, drawn, strict=True)
+                    for row, clips in zip(members, generated, strict=True)
                 ]
             files.append(page(lines, folder / f"{group}.png"))
         return files
 
 
 class RealFrames(Figure):
-    """Frames of the data themselves, at their sampling (Fig. 13).
+    """Frames of the data, sampled as in the evaluation (Fig. 13).
 
     Args:
         samples: clips of each data set.
-        shown: how many frames of each are printed.
+        shown: how many frames of each clip are shown.
     """
 
     def __init__(self, samples: int = 3, shown: int = 8) -> None:
@@ -216,12 +215,12 @@ class RealFrames(Figure):
 
 
 def clock(seconds: float, fps: float) -> Float[Tensor, "1 time"]:
-    """The times of one clip."""
+    """The times of one clip in seconds."""
     return torch.arange(max(1, round(seconds * fps)), dtype=torch.float64)[None].div(fps).float()
 
 
 def by_group(rows: Sequence[Trained]) -> dict[str, list[Trained]]:
-    """The rows of each group with its first seed, the group's name as a file's."""
+    """The rows of each group with the group's first seed, by the group's name in file names."""
     groups: dict[str, list[Trained]] = {}
     for row in rows:
         groups.setdefault(slug(row.group or "samples"), []).append(row)
@@ -229,16 +228,16 @@ def by_group(rows: Sequence[Trained]) -> dict[str, list[Trained]]:
 
 
 def samples(row: Trained, times: Float[Tensor, "1 time"], seeds: Iterable[int]) -> list[Frames]:
-    """Clips of a row, each drawn by itself."""
+    """Clips that a row's model generates, one call for each seed."""
     system = row.system()
     if not isinstance(system, Generates):
-        raise UserError(f"'{row.label}' is a {type(system).__name__}, which generates nothing.")
+        raise UserError(f"'{row.label}' is a {type(system).__name__}, which does not implement `generate`.")
     clips = []
     with torch.inference_mode():
         for seed in seeds:
             clip = system.generate(times, seeds=torch.tensor([seed]))
             if not isinstance(clip, VideoClip | KeypointClip) or not clip.frames.shape[2]:
-                raise UserError(f"'{row.label}' draws motions without pictures; this figure shows frames.")
+                raise UserError(f"'{row.label}' generates motions without frames; this figure shows frames.")
             clips.append(clip.frames[0])
     return clips
 
@@ -252,7 +251,7 @@ def joined(row: Trained) -> ModeGAN:
 
 
 def real_clips(row: Trained, count: int) -> list[Frames]:
-    """The first clips that the row is examined on."""
+    """The first clips that the row is evaluated on."""
     data = row.data()
     data.prepare_data()
     data.setup("test")
@@ -268,18 +267,18 @@ def real_clips(row: Trained, count: int) -> list[Frames]:
 
 
 def pixels(frames: Frames) -> UInt8[Tensor, "time 3 height width"]:
-    """[-1, 1] to RGB."""
+    """Frames in [-1, 1] as RGB pixels."""
     return to_pixels(frames).expand(-1, 3, -1, -1)
 
 
 def spread(frames: Frames, count: int) -> Strip:
-    """At most `count` frames, evenly spread, side by side."""
+    """At most `count` frames, evenly spaced, side by side."""
     chosen = torch.linspace(0, len(frames) - 1, min(count, len(frames))).round().long()
     return torch.cat(list(pixels(frames[chosen])), dim=-1).permute(1, 2, 0).numpy()
 
 
 def page(lines: Sequence[tuple[str, Sequence[Strip]]], path: Path) -> Path:
-    """A picture of labelled strips, one line below the other."""
+    """Write an image of labelled strips, one below the other."""
     strips = [strip for _, strips in lines for strip in strips]
     tall, wide = max(len(strip) for strip in strips), max(strip.shape[1] for strip in strips)
     width = min(14.0, max(4.0, wide / 64))

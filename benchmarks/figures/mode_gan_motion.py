@@ -1,4 +1,4 @@
-"""MODE-GAN's figures of keypoints and of numbers: motions through one second (6, 14), distance by frame rate (21)."""
+"""MODE-GAN's figures of keypoints and of metrics: motions over one second (6, 14), distance by frame rate (21)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,19 +20,19 @@ BODY = (
     (0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12), (11, 13),
     (13, 15), (12, 14), (14, 16),
 )  # fmt: skip
-"""The bones of the 17 COCO joints; of bones without their joints (dropped ankles) nothing is drawn."""
+"""The bones of the 17 COCO joints; bones whose joints are dropped (the ankles) are not plotted."""
 
 
 class KeypointTrails(Figure):
-    """A second of motion at a high frame rate, every few moments strong and those between faint (Figs 6 and 14).
+    """One second of motion at a high frame rate: every n-th pose opaque, the poses between faint (Figs 6 and 14).
 
     Args:
         samples: motions of each group.
-        fps: moments per second.
-        seconds: how long the motions are.
-        every: every so manieth moment is strong.
-        columns: strong moments are printed from left to right; so many at most.
-        data: whether as many real motions stand above, their own moments all strong.
+        fps: poses per second.
+        seconds: duration of the motions.
+        every: every `every`-th pose is opaque.
+        columns: the maximum number of opaque poses, shown from left to right.
+        data: whether as many real motions are shown above, with all poses opaque.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class KeypointTrails(Figure):
         files = []
         for group, members in by_group(rows).items():
             motions = self._real(members[0]) if self.data else []
-            motions += [motion for row in members for motion in self._made(row)]
+            motions += [motion for row in members for motion in self._generated(row)]
             shown = min(self.columns, max(-(-len(motion.poses) // motion.every) for motion in motions))
             figure, axes = canvas(len(motions), shown, (1.6 * shown, 1.7 * len(motions)))
             for line, motion in zip(axes, motions, strict=True):
                 line[0].set_ylabel(motion.label, fontsize="small")
                 length = -(-len(motion.poses) // motion.every)
-                for place, axis in enumerate(line):
-                    first = round(place * (length - 1) / max(1, shown - 1)) * motion.every
+                for column, axis in enumerate(line):
+                    first = round(column * (length - 1) / max(1, shown - 1)) * motion.every
                     faint = range(first, min(first + motion.every, len(motion.poses)))
-                    for moment in reversed(faint):
-                        self._pose(axis, motion.poses[moment], 1.0 if moment == first else 0.25)
+                    for index in reversed(faint):
+                        self._pose(axis, motion.poses[index], 1.0 if index == first else 0.25)
                     axis.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), aspect="equal", xticks=[], yticks=[])
             files.append(save(figure, folder / f"{group}.png"))
             numbers = (
@@ -79,20 +79,20 @@ class KeypointTrails(Figure):
             files.append(save_numbers(folder / f"{group}.csv", columns, numbers))
         return files
 
-    def _made(self, row: Trained) -> list["_Motion"]:
+    def _generated(self, row: Trained) -> list["_Motion"]:
         system = row.system()
         motion = system.motion if isinstance(system, ModeGAN) else system
         if not isinstance(motion, MotionGAN):
-            raise UserError(f"'{row.label}' is a {type(system).__name__}; this figure draws motions of keypoints.")
+            raise UserError(f"'{row.label}' is a {type(system).__name__}; this figure needs motions of keypoints.")
         times = clock(self.seconds, self.fps).expand(self.samples, -1)
         with torch.inference_mode():
             clip = motion.generate(times, seeds=torch.arange(self.samples))
         if not isinstance(clip, KeypointClip):
-            raise UserError(f"'{row.label}' draws trajectories; this figure draws keypoints.")
+            raise UserError(f"'{row.label}' generates trajectories; this figure needs keypoints.")
         return [_Motion(row.label, poses, times[0], self.every) for poses in clip.keypoints]
 
     def _real(self, row: Trained) -> list["_Motion"]:
-        """Some that the row is examined on, evenly spread: data often lie in the order of their classes."""
+        """Test motions of the row, evenly spaced in the split, because data are often ordered by class."""
         data = row.data()
         data.prepare_data()
         data.setup("test")
@@ -103,7 +103,7 @@ class KeypointTrails(Figure):
             motions += [_Motion("real", poses, times, 1) for poses, times in zip(
                 batch.clip.keypoints.float(), batch.clip.times, strict=True
             )]  # fmt: skip
-        return [motions[place * len(motions) // self.samples] for place in range(min(self.samples, len(motions)))]
+        return [motions[index * len(motions) // self.samples] for index in range(min(self.samples, len(motions)))]
 
     def _pose(self, axis: object, pose: Float[Tensor, "joint 2"], strength: float) -> None:
         axis.scatter(*pose.T, s=8 * strength + 2, color="C0", alpha=strength)  # type: ignore[attr-defined]
@@ -122,9 +122,9 @@ class _Motion(NamedTuple):
 
 
 class DistanceByFrameRate(Figure):
-    """A metric over the frame rate that was asked for, a curve for each row with its range over seeds (Fig. 21).
+    """A metric against the frame rate of the generated clips, a curve for each row with its range over seeds (Fig. 21).
 
-    Each row is examined on a task for each rate, `Generate(fps=...)`; one without `fps` is at the data's own rate.
+    Each row is evaluated on one task for each rate, `Generate(fps=...)`; without `fps` the rate is that of the data.
 
     Args:
         metric: the name of the metric.
@@ -151,7 +151,7 @@ class DistanceByFrameRate(Figure):
         numbers.sort(key=lambda line: line[2])
         files = [save_numbers(folder / f"{self.metric}.csv", ("row", "seed", "fps", self.metric), numbers)]
         if not numbers:
-            return files  # a metric whose weights cannot be had is a dash everywhere
+            return files  # a metric whose weights are not available is n/a in every record
         figure, axes = canvas(1, 1, (5.0, 3.4))
         for label in dict.fromkeys(row.label for row in rows):
             curve: dict[float, list[float]] = {}

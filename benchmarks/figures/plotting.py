@@ -1,4 +1,4 @@
-"""Pictures for figures: a matplotlib canvas without a screen, and files that are written whole or not at all."""
+"""Plotting for figures: a matplotlib canvas without a display, and files that are written atomically."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def canvas(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple["Canvas", Any]:
-    """A figure of `size` inches (width, height) and its axes, always an array of rows and columns.
+    """A figure of `size` inches (width, height) and its axes, always a two-dimensional array (rows, columns).
 
     Raises:
         UserError: if matplotlib is not installed.
@@ -23,21 +23,21 @@ def canvas(rows: int, columns: int, size: tuple[float, float], **options: Any) -
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure as Canvas
     except ImportError as error:
-        raise UserError("Figures are drawn with matplotlib: `pip install 'chronoreel[figures]'`.") from error
+        raise UserError("Figures need matplotlib: `pip install 'chronoreel[figures]'`.") from error
     figure = Canvas(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def save(figure: "Canvas", path: Path, dots_per_inch: int = 120) -> Path:
-    """Write the picture."""
+    """Write the figure to a file, atomically."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dots_per_inch)
     return path
 
 
 def save_numbers(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    """Write the numbers behind a picture as CSV."""
+    """Write the numbers behind a figure as CSV, atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

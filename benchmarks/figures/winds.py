@@ -1,4 +1,4 @@
-"""Winds as arrows: what each row predicts beside what was (Vid-ODE's Fig. 7)."""
+"""Winds as arrows: each row's prediction and the target (Vid-ODE's Fig. 7)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,20 +17,20 @@ HOUR = 3600
 
 
 class WindVectors(Figure):
-    """Zonal and meridional wind (the first two channels) as arrows over their speed, shown, true and predicted.
+    """Zonal and meridional wind (the first two channels) as arrows over wind speed: observed, target, predictions.
 
-    Values are as the data module scales them: each channel from its least value at -1 to its greatest at 1. Arrows are
-    drawn from the fields' own zero where the data know it (`bounds`), else from the middle of the scale.
+    The data module scales each channel from -1 at its minimum to 1 at its maximum. Arrows are in the fields' own units
+    if the data module has `bounds`; else the middle of the scale counts as zero wind.
 
     Args:
-        given: frames shown.
+        context: number of observed frames.
         clips: how many test clips.
-        arrows: how many arrows along the longer side.
+        arrows: number of arrows along the longer side.
     """
 
     def __init__(self, context: int = 5, clips: int = 1, arrows: int = 24) -> None:
         if min(context, clips, arrows) < 1:
-            raise UserError(f"given, clips and arrows must be at least 1; got {context}, {clips} and {arrows}.")
+            raise UserError(f"context, clips and arrows must be at least 1; got {context}, {clips} and {arrows}.")
         self.context = context
         self.clips = clips
         self.arrows = arrows
@@ -42,16 +42,16 @@ class WindVectors(Figure):
             chosen = [row for row in rows if row.seed == seed]
             task = Predict(context=self.context)
             query = query_of_row(chosen[0], self.clips, task)
-            shown, truth = frames_of(query)
-            if shown.shape[2] < 2:
-                raise UserError("Arrows need two channels, zonal and meridional wind; this data has one.")
+            observed, target = frames_of(query)
+            if observed.shape[2] < 2:
+                raise UserError("Arrows need two channels, zonal and meridional wind; these data have one.")
             bounds = getattr(chosen[0].data(), "bounds", [(-1.0, 1.0)] * 2)
-            lines = [("input", shown, query.observed.times), ("truth", truth, query.target.times)]
+            lines = [("input", observed, query.observed.times), ("target", target, query.target.times)]
             for row in chosen:
                 with torch.inference_mode():
-                    answer = task.run(row.system(), query)
-                assert isinstance(answer, VideoClip)
-                lines.append((row.label, answer.frames, answer.times))
+                    prediction = task.run(row.system(), query)
+                assert isinstance(prediction, VideoClip)
+                lines.append((row.label, prediction.frames, prediction.times))
             for clip in range(self.clips):
                 parts = [(label, _winds(frames[clip], bounds), times[clip]) for label, frames, times in lines]
                 files.append(self._picture(parts, folder / f"seed{seed}-clip{clip}.png"))
@@ -65,14 +65,14 @@ class WindVectors(Figure):
         y, x = torch.meshgrid(torch.arange(0, height, step), torch.arange(0, width, step), indexing="ij")
         fastest = float(torch.cat([winds for _, winds, _ in lines[:2]]).square().sum(dim=1).max().sqrt())
         for line, (label, winds, times) in zip(axes, lines, strict=True):
-            for number, place in enumerate(line):
-                place.set_axis_off()
+            for number, axis in enumerate(line):
+                axis.set_axis_off()
                 if number >= len(winds):
                     continue
                 east, north = winds[number]
-                place.imshow((east**2 + north**2).sqrt(), cmap="viridis", vmin=0, vmax=fastest, alpha=0.6)
-                place.quiver(x, y, east[::step, ::step], north[::step, ::step], angles="uv", scale=12 * fastest)
-                place.set_title(f"{float(times[number]) / HOUR:,.0f} h", fontsize=6, pad=1)
+                axis.imshow((east**2 + north**2).sqrt(), cmap="viridis", vmin=0, vmax=fastest, alpha=0.6)
+                axis.quiver(x, y, east[::step, ::step], north[::step, ::step], angles="uv", scale=12 * fastest)
+                axis.set_title(f"{float(times[number]) / HOUR:,.0f} h", fontsize=6, pad=1)
             line[0].text(-0.02, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=7)
         return save(figure, path, dots_per_inch=150)
 

@@ -14,7 +14,7 @@ from baselines.linear_blend import LinearBlend
 from baselines.repeat_last import RepeatLast
 from benchmarks.cli import benchmarks
 from benchmarks.figures.base import Trained
-from benchmarks.figures.inbetweening import DecodedBlocks, Examples, MeanOfDraws
+from benchmarks.figures.inbetweening import DecodedBlocks, Examples, MeanOfSamples
 from benchmarks.leaderboard.published import read_table
 from benchmarks.metrics.features import i3d
 from benchmarks.pretrained.registry import WeightsUnavailable
@@ -118,7 +118,7 @@ def test_examples_show_the_ends_and_the_original(rows: Sequence[Trained], tmp_pa
 
 
 def test_the_mean_of_equal_draws_is_the_draw(rows: Sequence[Trained], tmp_path: Path) -> None:
-    for name, figure in (("one", Examples(clips=1)), ("mean", MeanOfDraws(clips=1, num_samples=3))):
+    for name, figure in (("one", Examples(clips=1)), ("mean", MeanOfSamples(clips=1, num_samples=3))):
         (tmp_path / name).mkdir()
         figure.draw(rows[1:], tmp_path / name)
     one, mean = (

@@ -187,7 +187,7 @@ def test_true_shapes_are_near_at_every_rate_and_wrong_times_are_far(
             moments = np.tile(times.double().numpy() * pace, (count, 1))
             return from_pixels(source.render(np.arange(count), moments))
 
-        monkeypatch.setattr("benchmarks.figures.latent_frame_rate.drawn", true)
+        monkeypatch.setattr("benchmarks.figures.latent_frame_rate.generate_clips", true)
         (file, _) = LatentFrameRate(factors=(1, 4), clips=128).draw([row], tmp_path)
         with file.open() as opened:
             known, still, line = csv.DictReader(opened)
