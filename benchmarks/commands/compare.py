@@ -1,4 +1,4 @@
-"""`benchmarks compare`: is one system better than another on the same clips, or is it chance?"""
+"""`benchmarks compare`: the paired test of two systems on the same clips."""
 
 import argparse
 import json
@@ -19,23 +19,25 @@ if TYPE_CHECKING:
     from benchmarks.records.clip_scores import PerClip
 
 EVALUATION = "chronoreel evaluation"
-"""What `benchmarks evaluate --json` writes calls itself so."""
+"""The `kind` in the output of `benchmarks evaluate --json`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("first", type=Path, metavar="A.json", help="a record, or what `evaluate --paired --json` wrote")
-    parser.add_argument("second", type=Path, metavar="B.json", help="another one, of the same protocol and data")
+    parser.add_argument(
+        "first", type=Path, metavar="A.json", help="a record, or the output of `evaluate --paired --json`"
+    )
+    parser.add_argument("second", type=Path, metavar="B.json", help="another one with the same protocol and data")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print, for each metric both have, the two values, their difference with its interval, and p."""
+    """For each shared metric, print the two values, their difference with its interval, and p."""
     from benchmarks.records.clip_scores import read_per_clip
     from benchmarks.utils.arrays import PerClipError
 
     first, second = _read(args.first), _read(args.second)
     _check_same("protocol", first.protocol, second.protocol, "n, frames, rate, size, networks or selection differ")
-    _check_same("data", first.data, second.data, "the clips are others")
+    _check_same("data", first.data, second.data, "the clips differ")
     try:
         ours, theirs = read_per_clip(args.first), read_per_clip(args.second)
     except PerClipError as error:
@@ -52,12 +54,12 @@ def main(args: argparse.Namespace) -> int:
     for name in shared:
         reason = _why_not(name, first.metrics[name], second.metrics[name], ours, theirs)
         if reason:
-            print(f"{name}: — ({reason})")
+            print(f"{name}: n/a ({reason})")
             continue
         found = True
         result = difference(name, ours[name], theirs[name])
         print(_line(name, result, first.metrics[name], second.metrics[name], len(ours[name].ids)))
-    print("\nA - B with a 95 % bootstrap interval over source videos; p: an exchange of A and B, source by source.")
+    print("\nA - B with a 95 % bootstrap interval over source videos; p: permutation test by source.")
     return 0 if found else 1
 
 
@@ -73,22 +75,22 @@ def difference(name: str, first: "PerClip", second: "PerClip") -> "Difference":
     if first.ids.tolist() != second.ids.tolist():
         only = set(first.ids.tolist()) ^ set(second.ids.tolist())
         raise UserError(
-            f"{name} was measured on other clips: {len(first.ids)} and {len(second.ids)}, of which {len(only)} are in "
-            "one record only. Examine both systems on the same clips."
+            f"{name} was measured on different clips: {len(first.ids)} and {len(second.ids)}, of which {len(only)} are "
+            "in one record only. Evaluate both systems on the same clips."
         )
     undo, finish = _ends(name)
     return paired_difference(undo(first.values), undo(second.values), source_of(first.ids), finish)
 
 
 @dataclass(frozen=True)
-class _Exam:
+class _Evaluation:
     label: str
     data: str
     protocol: str
     metrics: dict[str, Measurement]
 
 
-def _read(path: Path) -> _Exam:
+def _read(path: Path) -> _Evaluation:
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
     try:
@@ -98,11 +100,11 @@ def _read(path: Path) -> _Exam:
     try:
         if isinstance(content, dict) and content.get("kind") == EVALUATION:
             metrics = {name: _measurement(entry) for name, entry in content["metrics"].items()}
-            return _Exam(content["generated"], content["data"], content["protocol"]["id"], metrics)
+            return _Evaluation(content["generated"], content["data"], content["protocol"]["id"], metrics)
         record = read_record(path)
     except (RecordError, KeyError, TypeError) as error:
         raise UserError(str(error) if isinstance(error, RecordError) else f"{path} is not a record. {error}") from error
-    return _Exam(
+    return _Evaluation(
         f"{record.row}, seed {record.seed}", f"{record.data} ({record.split})", record.protocol.id, record.metrics
     )
 
@@ -115,7 +117,7 @@ def _check_same(what: str, first: str, second: str, meaning: str) -> None:
     if first != second:
         raise UserError(
             f"Only records of one {what} can be compared, but {meaning}: A has {first}, B has {second}. "
-            f"Examine both with the same {what}."
+            f"Evaluate both with the same {what}."
         )
 
 
@@ -125,12 +127,12 @@ def _why_not(
     if first.reason or second.reason:
         return "; ".join(f"{who}: {entry.reason}" for who, entry in (("A", first), ("B", second)) if entry.reason)
     if name not in ours or name not in theirs:
-        return f"it has no value for each clip; A {first.value:.4g}, B {second.value:.4g}, compare their intervals"
+        return f"it has no score per clip; A {first.value:.4g}, B {second.value:.4g}, compare their intervals"
     return None
 
 
 def _ends(name: str) -> tuple["Callable[[Tensor], Tensor]", "Callable[[Tensor], Tensor]"]:
-    """What turns a clip's value into what is averaged, and the average into what is reported."""
+    """Functions from a clip's value to what is averaged, and from the average to what is reported."""
     from benchmarks.metrics.reference import PooledPSNR, decibel
 
     if name == PooledPSNR.name:
@@ -145,5 +147,5 @@ def _line(name: str, result: "Difference", first: Measurement, second: Measureme
         return f"{name}: {numbers}  ({count}: no interval from a single source)"
     low, high = result.interval
     better = "A" if (result.value > 0) == first.higher_is_better else "B"
-    verdict = f"{better} is better" if not low <= 0 <= high else "no difference shown"
+    verdict = f"{better} is better" if not low <= 0 <= high else "no significant difference"
     return f"{name}: {numbers} [{low:+.4g}, {high:+.4g}]  p = {result.p:.4f}  ({count})  {verdict}"

@@ -1,4 +1,4 @@
-"""`benchmarks dashboard`: a W&B workspace and report laid out for the records at hand. Imports no torch."""
+"""`benchmarks dashboard`: builds a W&B workspace and report from records. Imports no torch."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from benchmarks.utils.errors import UserError
 from datamodules.files import write_text
 
 AXIS = "generator_updates"
-"""What `RunWandbLogger` counts on the x-axis."""
+"""The x-axis that `RunWandbLogger` logs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,16 +19,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("records", nargs="*", type=Path, help="records, or folders of them (default: the results)")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of committed records")
     parser.add_argument("--project", default="chronoreel", help="W&B's project (default: chronoreel)")
-    parser.add_argument("--entity", help="the account or team (default: the account's own)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write both as JSON here and send nothing")
+    parser.add_argument("--entity", help="the account or team (default: the account's default)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write both as JSON to this folder and upload nothing"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Build both, check them, and send them or write them to files."""
+    """Build both, and upload them or write them to files."""
     records = list(gather(args.records or [args.results]).values())
     try:
         import wandb
-        import wandb_workspaces.reports.v2  # noqa: F401 (is it there?)
+        import wandb_workspaces.reports.v2  # noqa: F401 (is it installed?)
     except ImportError as error:
         raise UserError(
             "`benchmarks dashboard` needs wandb-workspaces: `pip install chronoreel[dashboard]`."
@@ -46,16 +48,18 @@ def main(args: argparse.Namespace) -> int:
         for view in (workspace(records, args.project, entity), report(records, args.project, entity)):
             view.save()
             print(view.url)
-    except Exception as error:  # wandb-workspaces raises plain Exceptions for log-ins, networks and refusals
+    except (
+        Exception
+    ) as error:  # wandb-workspaces raises plain Exceptions for missing log-ins, network errors and rejected views
         raise UserError(
-            f"W&B does not take it: {' '.join(str(error).split())[:300]} Log in with `wandb login`, or look at what "
-            "would be sent with `--out FOLDER`."
+            f"The upload to W&B failed: {' '.join(str(error).split())[:300]} Log in with `wandb login`, or write the "
+            "views to files with `--out FOLDER`."
         ) from error
     return 0
 
 
 def workspace(records: Sequence[Record], project: str, entity: str) -> Any:
-    """A workspace: losses and validations over generator updates, galleries, then each exam's metrics as bars."""
+    """A workspace: losses and validation metrics over updates, galleries, then bars of each evaluation's metrics."""
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
@@ -74,14 +78,14 @@ def workspace(records: Sequence[Record], project: str, entity: str) -> Any:
         ws.Section(name="Training", panels=losses, is_open=True),
         ws.Section(name="Validation", panels=validations, is_open=True),
         ws.Section(name="Galleries", panels=[wr.MediaBrowser(media_keys=keys, num_columns=2)], is_open=True),
-        *(ws.Section(name=name, panels=_bars(exam)) for name, exam in exams(records).items()),
+        *(ws.Section(name=name, panels=_bars(group)) for name, group in comparable(records).items()),
     ]
     settings = ws.WorkspaceSettings(x_axis=AXIS)
     return ws.Workspace(entity=entity, project=project, name="ChronoReel", sections=sections, settings=settings)
 
 
 def report(records: Sequence[Record], project: str, entity: str) -> Any:
-    """A report: for each exam the table of its records, and the metrics of their runs as bars."""
+    """A report: for each evaluation the table of its records, and bars of the metrics of their runs."""
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
@@ -89,16 +93,16 @@ def report(records: Sequence[Record], project: str, entity: str) -> Any:
         wr.P("Every number comes from a record; rows of different protocols are never compared."),
         wr.TableOfContents(),
     ]
-    for name, exam in exams(records).items():
-        chosen = ws.And(ws.Config("exam") == exam[0].protocol.id, ws.Config("table") == exam[0].table)
-        grid = wr.PanelGrid(runsets=[wr.Runset(name="records", filters=chosen, groupby=["row"])], panels=_bars(exam))
-        blocks += [wr.H1(name), wr.P(f"{exam[0].data}, {exam[0].split}."), wr.MarkdownBlock(text(exam)), grid]
-    title = "ChronoReel: what the systems can do"
+    for name, group in comparable(records).items():
+        chosen = ws.And(ws.Config("protocol") == group[0].protocol.id, ws.Config("table") == group[0].table)
+        grid = wr.PanelGrid(runsets=[wr.Runset(name="records", filters=chosen, groupby=["row"])], panels=_bars(group))
+        blocks += [wr.H1(name), wr.P(f"{group[0].data}, {group[0].split}."), wr.MarkdownBlock(text(group)), grid]
+    title = "ChronoReel: evaluation results"
     return wr.Report(project=project, entity=entity, title=title, blocks=blocks, width="fluid")
 
 
-def exams(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Records that may be compared, under a name: of one table, block, data, split and protocol."""
+def comparable(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Groups of comparable records by name: one table, block, data, split and protocol each."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         groups.setdefault((*record.evaluation_key, record.group), []).append(record)
@@ -112,19 +116,19 @@ def exams(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def text(records: Sequence[Record]) -> str:
-    """The Markdown table of an exam."""
+    """The Markdown table of comparable records."""
     metrics = directions(records)
     heads = [f"{name} {'↑' if better else '↓'}" for name, better in metrics.items()]
     lines = [f"| row | seed | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
     for record in records:
         found = [record.metrics.get(name) for name in metrics]
-        cells = ["—" if entry is None or entry.value is None else f"{entry.value:.4g}" for entry in found]
+        cells = ["n/a" if entry is None or entry.value is None else f"{entry.value:.4g}" for entry in found]
         lines.append(f"| {record.row} | {record.seed} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def directions(records: Sequence[Record]) -> Mapping[str, bool]:
-    """Every metric of the records, and whether higher is better."""
+    """Whether higher is better, for each metric of the records."""
     found = {name: entry.higher_is_better for record in records for name, entry in record.metrics.items()}
     return dict(sorted(found.items()))
 
@@ -132,11 +136,11 @@ def directions(records: Sequence[Record]) -> Mapping[str, bool]:
 def _bars(records: Sequence[Record]) -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
-    exam = records[0].protocol.id.rpartition("-")[0]
+    protocol = records[0].protocol.id.rpartition("-")[0]
     return [
         wr.BarPlot(
             title=f"{name} {'↑' if better else '↓'}",
-            metrics=[f"record/{exam}/{name}"],
+            metrics=[f"record/{protocol}/{name}"],
             groupby="row",
             groupby_aggfunc="mean",
             groupby_rangefunc="minmax",

@@ -1,4 +1,4 @@
-"""The demo (`make demo`): Vid-ODE trained on bouncing balls, ranked beside rules, shown at 4x the frame rate."""
+"""The demo (`make demo`): Vid-ODE on bouncing balls, ranked beside trivial baselines, rendered at 4x the frame rate."""
 
 import argparse
 import sys
@@ -17,11 +17,11 @@ BENCHMARK = Path("configs/benchmark/demo.yaml")
 OURS = "Vid-ODE, extrapolate, 200 s"
 FRAMES = (1, 2, 3, 4, 5)
 CLIP = 3
-"""The test clip that is drawn."""
+"""Index of the rendered test clip."""
 
 
 def main(folder: Path = Path("runs/demo")) -> int:
-    """Run everything; returns 1 only if a row could not be run, not if the short training misses its goal."""
+    """Run everything; returns 1 only if a row fails, not if the short training misses its goal."""
     start = time.monotonic()
     console = Console()
     spec = read_benchmark(BENCHMARK)
@@ -35,23 +35,23 @@ def main(folder: Path = Path("runs/demo")) -> int:
             console.print(table)
     console.print(verdict(records))
     for checkpoint in sorted((folder / "predict_bouncing_balls" / "vid_ode_demo").rglob("last.ckpt"))[-1:]:
-        for path in draw(checkpoint, folder):
+        for path in render(checkpoint, folder):
             console.print(f"Look at {path}")
     console.print(f"The demo took {(time.monotonic() - start) / 60:.1f} minutes. The records are in {results}.")
     return code
 
 
 def tables(spec: BenchmarkSpec, records: Sequence[Record], task: str) -> list[Table]:
-    """The leaderboard of one task, whole and frame by frame, best first."""
+    """The leaderboard of one task, over all frames and per frame, best first."""
     first = spec.metrics[0]
     ranked = sorted(records, key=lambda record: _value(record, first))
-    whole = Table(title=f"{task}: {records[0].protocol.id if records else ''}", title_justify="left")
-    whole.add_column("row")
+    overall = Table(title=f"{task}: {records[0].protocol.id if records else ''}", title_justify="left")
+    overall.add_column("row")
     for metric in spec.metrics:
-        whole.add_column(f"{metric.replace('_', ' ')} {_arrow(ranked, metric)}", justify="right")
+        overall.add_column(f"{metric.replace('_', ' ')} {_arrow(ranked, metric)}", justify="right")
     for record in ranked:
-        whole.add_row(record.row, *(f"{_value(record, metric):.4f}" for metric in spec.metrics))
-    pages = [whole]
+        overall.add_row(record.row, *(f"{_value(record, metric):.4f}" for metric in spec.metrics))
+    pages = [overall]
     for metric, frames in spec.per_frame.items():
         page = Table(
             title=f"{task}: {metric.replace('_', ' ')} {_arrow(ranked, metric)} by frame", title_justify="left"
@@ -67,40 +67,42 @@ def tables(spec: BenchmarkSpec, records: Sequence[Record], task: str) -> list[Ta
 
 
 def verdict(records: Sequence[Record]) -> str:
-    """Whether the short training reached its goal against every rule of thumb, in numbers."""
+    """Whether the short training is better than every trivial baseline, with the numbers."""
     predicted = {record.row: record for record in records if record.task["name"] == "predict"}
     if OURS not in predicted:
-        return f"'{OURS}' has no record, so there is no verdict."
+        return f"'{OURS}' has no record, so it cannot be compared."
     ours = predicted[OURS]
-    rules = [record for label, record in predicted.items() if not label.startswith("Vid-ODE")]
-    nearest = min(rules, key=lambda record: _value(record, "ball_position_error"))
+    baselines = [record for label, record in predicted.items() if not label.startswith("Vid-ODE")]
+    best_baseline = min(baselines, key=lambda record: _value(record, "ball_position_error"))
     position = _value(ours, "ball_position_error")
-    better_position = position < _value(nearest, "ball_position_error")
+    better_position = position < _value(best_baseline, "ball_position_error")
     lines = [
         f"Ball-position error: {position:.3f} px, against {_value(nearest, 'ball_position_error'):.3f} px of the best "
-        f"rule ({nearest.row}): {'better' if better_position else 'NOT better'}."
+        f"trivial baseline ({best_baseline.row}): {'better' if better_position else 'NOT better'}."
     ]
     missed = []
     for frame in FRAMES:
-        best = max(rules, key=lambda record: _per_frame(record, "ssim")[frame - 1])
+        best = max(baselines, key=lambda record: _per_frame(record, "ssim")[frame - 1])
         mine, theirs = (_per_frame(record, "ssim")[frame - 1] for record in (ours, best))
         lines.append(f"SSIM of frame {frame}: {mine:.4f}, against {theirs:.4f} ({best.row}).")
         if mine <= theirs:
             missed.append(str(frame))
     if better_position and not missed:
-        lines.append("The goal is reached: better ball positions, and better SSIM at frames 1 to 5, than every rule.")
+        lines.append(
+            "The goal is reached: better ball positions and better SSIM at frames 1 to 5 than every trivial baseline."
+        )
     else:
         what = ([] if better_position else ["ball positions"]) + (
             [f"SSIM at frames {', '.join(missed)}"] * bool(missed)
         )
-        lines.append(f"The goal is MISSED by this short training: {' and '.join(what)}. Longer runs do better.")
+        lines.append(f"The goal is MISSED by this short training: {' and '.join(what)}. Longer trainings do better.")
     return "\n".join(lines)
 
 
-def draw(checkpoint: Path, folder: Path) -> list[Path]:
-    """One test clip continued at 1x and at 4x the frame rate, in slow motion; and both beside the truth.
+def render(checkpoint: Path, folder: Path) -> list[Path]:
+    """One test clip, predicted at 1x and at 4x the frame rate, in slow motion; and both beside the target.
 
-    The picture in README is `draw(Path("benchmarks/results/demo/vid_ode_narrow.safetensors"), ...)`.
+    The picture in README is `render(Path("benchmarks/results/demo/vid_ode_narrow.safetensors"), ...)`.
     """
     import numpy as np
     import torch
@@ -119,27 +121,29 @@ def draw(checkpoint: Path, folder: Path) -> list[Path]:
     system = load(checkpoint)
     assert isinstance(system, Predicts)
 
-    def truth(rate: int) -> VideoClip:
+    def target(rate: int) -> VideoClip:
         length = 19 * rate // 20 + 1
         data: ClipDataModule = BouncingBalls(1, 1, CLIP + 1, length, rate, sampling=Regular(length, start="first"))
         source = data.source("test")
         frames = source.read(np.array([CLIP]), np.arange(length)[None])
         return VideoClip(from_pixels(frames), torch.from_numpy(source.times(CLIP))[None].float())
 
-    shown = truth(20)
-    given = VideoClip(shown.frames[:, :10], shown.times[:, :10])
+    clip = target(20)
+    observed = VideoClip(clip.frames[:, :10], clip.times[:, :10])
     written, panels = [], []
-    fine = truth(80).frames[0]
+    fine = target(80).frames[0]
     panels.append((fine, torch.arange(len(fine)) <= 36))
     for times in (1, 4):
         with torch.inference_mode():
-            drawn = continued(system, given, 10, 0.5, 20 * times, 0, "cpu")
+            frames = continued(system, observed, 10, 0.5, 20 * times, 0, "cpu")
         for suffix in ("mp4", "gif"):
             path = folder / f"vid_ode_{times}x.{suffix}"
-            write_video(path, to_pictures(drawn, 6), 5 * times)  # a quarter of the speed: 1x jumps, 4x flows
+            write_video(path, to_pictures(frames, 6), 5 * times)  # a quarter of the speed: 1x jumps, 4x flows
             written.append(path)
-        held = torch.tensor([4] * 9 + [4 // times] * (len(drawn) - 9))  # moments of the fine grid that a frame stands
-        steady = drawn.repeat_interleave(held, dim=0)
+        held = torch.tensor(
+            [4] * 9 + [4 // times] * (len(frames) - 9)
+        )  # steps of the fine grid for which a frame is shown
+        steady = frames.repeat_interleave(held, dim=0)
         panels.append((steady[: len(fine)], torch.arange(len(fine)) < int(held[:10].sum())))
     path = folder / "truth_1x_4x.gif"
     write_video(path, torch.cat([picture(*panel) for panel in panels], dim=-1).numpy(), 20)

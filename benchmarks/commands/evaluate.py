@@ -1,4 +1,4 @@
-"""`benchmarks evaluate`: scores any folder of videos, made by any model, with the metrics that the suite uses."""
+"""`benchmarks evaluate`: scores a folder of videos of any model with the metrics of the suite."""
 
 import argparse
 import json
@@ -24,44 +24,48 @@ if TYPE_CHECKING:
     from benchmarks.evaluation.video_files import ClipFile
 
 FRAMES = 16
-"""How many frames of each clip are compared if nobody says."""
+"""Compared frames of each clip by default."""
 FEWEST = 10
-"""Clips of either side that a metric of sets needs: its interval leaves out a tenth of them at a time."""
+"""Clips per side that a distribution metric needs: its jackknife leaves out a tenth of them at a time."""
 
 DEFAULTS = {False: ["fvd"], True: ["mse", "psnr_frames", "ssim", "lpips_alex"]}
-"""What is measured if nobody says: without and with `--paired`."""
+"""Default metrics, without and with `--paired`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     kinds = "a folder of videos (mp4, avi, mkv, mov, gif, mpg, webm; .npy, .npz), or one .npy or .npz"
-    parser.add_argument("--generated", required=True, type=Path, metavar="PLACE", help=f"what is scored: {kinds}")
-    parser.add_argument("--reference", required=True, type=Path, metavar="PLACE", help="the real clips, likewise")
-    parser.add_argument("--paired", action="store_true", help="compare clips of one name, frame by frame")
+    parser.add_argument("--generated", required=True, type=Path, metavar="PATH", help=f"clips to score: {kinds}")
+    parser.add_argument("--reference", required=True, type=Path, metavar="PATH", help="the real clips, likewise")
+    parser.add_argument("--paired", action="store_true", help="compare clips of equal names, frame by frame")
     parser.add_argument(
         "--metrics",
         nargs="+",
         metavar="NAME",
-        help=f"of sets: {', '.join(SETS)}; with --paired also {', '.join(PAIRED)}; or the class path of any other, "
-        "alone, or as `{class_path: ..., init_args: {...}}`, or a .yaml file with that (default: "
+        help=f"distribution metrics: {', '.join(SETS)}; with --paired also {', '.join(PAIRED)}; or another metric by "
+        "class path, as `{class_path: ..., init_args: {...}}`, or as a .yaml file with that (default: "
         f"{' '.join(DEFAULTS[False])}; with --paired {' '.join(DEFAULTS[True])})",
     )
-    parser.add_argument("--frames", type=int, help=f"compare the first so many frames of each clip (default: {FRAMES})")
-    parser.add_argument("--clips", type=int, help="compare so many clips of either side, spread evenly over the names")
-    parser.add_argument("--size", type=int, help="cut clips to squares of so many pixels (default: as they are)")
-    parser.add_argument("--fps", type=float, help="resample video files to so many frames per second")
+    parser.add_argument(
+        "--frames", type=int, help=f"number of first frames of each clip to compare (default: {FRAMES})"
+    )
+    parser.add_argument(
+        "--clips", type=int, help="number of clips per side, evenly spaced over the names (default: all)"
+    )
+    parser.add_argument("--size", type=int, help="crop and resize clips to squares of this size (default: unchanged)")
+    parser.add_argument("--fps", type=float, help="resample video files to this frame rate")
     parser.add_argument(
         "--gates",
         action="store_true",
-        help="measure one half of the reference, and noise, against its other half too; code 2 if a metric does not "
-        "tell them apart",
+        help="also score half of the reference, and noise, against the other half; code 2 if a metric does not "
+        "separate them",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers here, for `benchmarks compare`")
     parser.add_argument("--device", default="auto", help="cpu or cuda (default: cuda if there is one)")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Find the clips, measure, print a line for each metric; returns 1 if nothing could be measured."""
+    """Find the clips, measure, print one line per metric; returns 1 if every metric is n/a."""
     names = list(dict.fromkeys(args.metrics or DEFAULTS[args.paired]))
     configs = {name: metric_config(name) for name in names}
     for option in ("frames", "clips", "size", "fps"):
@@ -121,37 +125,37 @@ def main(args: argparse.Namespace) -> int:
         write_per_clip(args.json, evaluation.per_clip)
     if failed := [name for name, gate in gates.items() if not gate.passed]:
         raise UserError(
-            f"{' and '.join(failed)} hardly tell the reference from noise, so the numbers above mean nothing. "
-            "Look at the reference clips, and give more of them."
+            f"{' and '.join(failed)} cannot separate the reference from noise, so the numbers above are meaningless. "
+            "Check the reference clips, or give more of them."
         )
     return 0 if any(entry.value is not None for entry in results.values()) else 1
 
 
 def _check_names(generated: "list[ClipFile]", reference: "list[ClipFile]", args: argparse.Namespace) -> None:
-    """Raise unless each clip has its namesake."""
+    """Raise unless every name is on both sides."""
     mine, real = ({clip.name for clip in clips} for clips in (generated, reference))
-    for place, lacking in ((args.generated, real - mine), (args.reference, mine - real)):
-        if lacking:
+    for path, missing in ((args.generated, real - mine), (args.reference, mine - real)):
+        if missing:
             raise UserError(
-                f"With --paired each clip needs one of its name on the other side; {place} lacks {len(lacking)}: "
-                f"{', '.join(sorted(lacking)[:4])}{', ...' if len(lacking) > 4 else ''}."
+                f"With --paired each clip needs one of the same name on the other side; {path} lacks {len(missing)}: "
+                f"{', '.join(sorted(missing)[:4])}{', ...' if len(missing) > 4 else ''}."
             )
 
 
 def _chosen(clips: "list[ClipFile]", number: int) -> "list[ClipFile]":
-    """So many, spread evenly."""
+    """`number` of the clips, evenly spaced."""
     return [clips[index * len(clips) // number] for index in range(number)]
 
 
 def _number(generated: int, reference: int, args: argparse.Namespace, least: int) -> int:
-    """How many clips of either side are compared: as many as asked, or as many as both have."""
+    """The number of compared clips per side: --clips, or as many as both sides have."""
     number = args.clips or min(generated, reference)
-    for place, count in ((args.generated, generated), (args.reference, reference)):
+    for path, count in ((args.generated, generated), (args.reference, reference)):
         if count < number:
-            raise UserError(f"--clips asks for {number}, {place} has {count}. Lower --clips, or make more clips.")
+            raise UserError(f"--clips is {number}, {path} has {count}. Lower --clips, or give more clips.")
     if number < least:
         raise UserError(
-            f"A metric of sets needs {least} clips of either side at least, and hundreds to mean much; here {number} "
+            f"A distribution metric needs at least {least} clips per side, and hundreds to be reliable; here {number} "
             f"are compared: {args.generated} has {generated}, {args.reference} has {reference}. Give more clips, or "
             "compare them one by one with --paired."
         )
@@ -159,7 +163,7 @@ def _number(generated: int, reference: int, args: argparse.Namespace, least: int
 
 
 def metric_config(name: str) -> dict[str, Any]:
-    """The configuration of a metric that was named: by a short name, a class path, a file, or outright as YAML."""
+    """The configuration of a metric given as a short name, a class path, a file, or YAML."""
     if name in SETS or name in PAIRED:
         return {**SETS, **PAIRED}[name]
     if is_config_file(name):
@@ -172,7 +176,7 @@ def metric_config(name: str) -> dict[str, Any]:
 
 
 def build_metric(config: Mapping[str, Any], frames: int, clips: int) -> Any:
-    """The metric that a configuration describes; one of sets has its frames and clips in its own name."""
+    """The metric of a configuration; a distribution metric gets its frames and clips as arguments."""
     from benchmarks.metrics.base import ClipMetric
 
     if _compares_sets(config):
@@ -181,7 +185,7 @@ def build_metric(config: Mapping[str, Any], frames: int, clips: int) -> Any:
 
 
 def _compares_sets(config: Mapping[str, Any]) -> bool:
-    """Whether a metric compares two sets of clips, not each clip with its target."""
+    """Whether a metric compares two distributions of clips, not each clip with its target."""
     from benchmarks.config.signatures import class_named
     from benchmarks.metrics.base import ClipMetric
     from benchmarks.metrics.distribution import DistributionMetric
@@ -199,7 +203,7 @@ def _compares_sets(config: Mapping[str, Any]) -> bool:
 def _show(results: dict[str, Measurement], protocol: str, data: str, notes: Sequence[str]) -> None:
     for name, entry in results.items():
         if entry.value is None:
-            print(f"{name}: — ({entry.reason})")
+            print(f"{name}: n/a ({entry.reason})")
             continue
         low_high = f" [{entry.interval[0]:.5g}, {entry.interval[1]:.5g}]" if entry.interval else ""
         better = "higher" if entry.higher_is_better else "lower"
@@ -215,6 +219,6 @@ def _device(name: str) -> str:
     if name != "auto":
         here = ["cpu", *["cuda"] * torch.cuda.is_available()]
         if name.partition(":")[0] not in here:
-            raise UserError(f"--device must be auto or one of those that are here, {', '.join(here)}; got {name}.")
+            raise UserError(f"--device must be auto or available here, {', '.join(here)}; got {name}.")
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"  # SSIM and the Fréchet distance need float64, which mps lacks

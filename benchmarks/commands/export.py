@@ -1,4 +1,4 @@
-"""`benchmarks export`: a checkpoint as safetensors, configuration and card, to keep, to share and to load anywhere."""
+"""`benchmarks export`: writes a checkpoint as safetensors, configuration and model card, to share and load anywhere."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ from benchmarks.utils.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("checkpoint", type=Path, help="a .ckpt of a run, or a .safetensors")
-    parser.add_argument("--out", type=Path, required=True, help="the folder to make")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to create")
     parser.add_argument(
         "--record",
         type=Path,
@@ -20,17 +20,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a record whose numbers the card shows; may be repeated (default: those of the checkpoint's run)",
     )
-    parser.add_argument("--name", help="of the model, on its card (default: the folder's)")
-    parser.add_argument("--license", default="apache-2.0", help="of the weights (default: apache-2.0)")
+    parser.add_argument("--name", help="name of the model on its card (default: the folder's)")
+    parser.add_argument("--license", default="apache-2.0", help="license of the weights (default: apache-2.0)")
     parser.add_argument("--push", metavar="USER/NAME", help="upload the folder to this Hugging Face repository")
     parser.add_argument("--private", action="store_true", help="make the repository private, if it is new")
-    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="your own code, if it has any")
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="allow classes of this package, for models of your own",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Export, and upload if asked to."""
+    """Export, and upload with --push."""
     if args.out.is_dir() and any(args.out.iterdir()) and not (args.out / "model.safetensors").is_file():
-        raise UserError(f"{args.out} holds other things already. Give --out a folder of its own.")
+        raise UserError(f"{args.out} already holds other files. Give --out a new folder.")
     records = _records(args.record or _of_run(args.checkpoint))
 
     from lightning_modules.checkpoints.build import load
@@ -41,8 +47,8 @@ def main(args: argparse.Namespace) -> int:
     for record in records:
         if record.model["class_path"] != system.config["class_path"]:
             raise UserError(
-                f"The record of '{record.row}' is about {record.model['class_path']}, the checkpoint holds "
-                f"{system.config['class_path']}. Give --record the checkpoint's own."
+                f"The record of '{record.row}' is of {record.model['class_path']}, the checkpoint holds "
+                f"{system.config['class_path']}. Give --record a record of this checkpoint."
             )
     if system.trained is None and records:
         system.trained = records[0].budget
@@ -50,19 +56,22 @@ def main(args: argparse.Namespace) -> int:
     for path in save_pretrained(system, args.out, card=text):
         print(path)
     if not records:
-        print("No record was found, so the card shows no numbers; --record names one.")
+        print("No record was found, so the card has no numbers; --record adds one.")
     if args.push:
         try:
             print(push_to_hub(args.out, args.push, private=args.private))
         except ImportError as error:
             raise UserError("--push needs huggingface_hub: `pip install chronoreel[hub]`.") from error
-        except (OSError, ValueError) as error:  # what huggingface_hub raises for names, log-ins, networks
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # huggingface_hub raises these for bad names, missing log-ins and network errors
             raise UserError(f"The upload to {args.push} failed: {' '.join(str(error).split())[:300]}") from error
     return 0
 
 
 def _of_run(checkpoint: Path) -> list[Path]:
-    """The records that tests of the checkpoint's run have left in its folder or one below."""
+    """The records of tests of the checkpoint's run, in its folder or below."""
     folder = checkpoint.resolve().parent
     run = folder.parent if folder.name == "checkpoints" else folder
     here = [*run.glob("record*.json"), *run.glob("*/*/record*.json")] if folder.name == "checkpoints" else []

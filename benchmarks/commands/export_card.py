@@ -1,4 +1,4 @@
-"""Model cards: README.md of an exported system, made from its records; the front matter is Hugging Face's."""
+"""Model cards: the README.md of an exported system, made from its records, with Hugging Face's front matter."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,25 +8,25 @@ import yaml
 from benchmarks.records.parts import Measurement
 from benchmarks.records.record import Record
 
-_VERBS = {
-    "predict": "continues a clip, at any later times",
-    "interpolate": "fills in between the frames of a clip, at any times",
-    "inbetween": "fills the gap between the first and last frames of a clip",
-    "generate": "draws new clips, at any times",
+_CAPABILITIES = {
+    "predict": "predicts the frames after a clip, at any times",
+    "interpolate": "interpolates between the frames of a clip, at any times",
+    "inbetween": "inbetweens the first and last frames of a clip",
+    "generate": "generates new clips, at any times",
 }
 
 
 def card(
     name: str, config: Mapping[str, Any], records: Sequence[Record], licence: str, repository: str | None = None
 ) -> str:
-    """The text of a card: what it is, what it got, how to use it, where it comes from.
+    """The text of a card: the model, its use, its scores, its training and its configuration.
 
     Args:
-        name: of the model.
+        name: of the model, as the title.
         config: `class_path` and `init_args`.
-        records: what it got in tests.
+        records: of its tests.
         licence: of the weights, as Hugging Face spells it.
-        repository: where it will be found; None: a folder.
+        repository: its name on Hugging Face; None: a folder.
     """
     front = {
         "library_name": "chronoreel",
@@ -37,7 +37,7 @@ def card(
         front["model-index"] = [{"name": name, "results": [result for r in records for result in _results(r)]}]
     kind = config["class_path"].rpartition(".")[2]
     tasks = list(dict.fromkeys(record.task["name"] for record in records))
-    does = "; ".join(_VERBS.get(task, task) for task in tasks)
+    does = "; ".join(_CAPABILITIES.get(task, task) for task in tasks)
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
         f"# {name}",
@@ -65,7 +65,7 @@ def _table(record: Record) -> str:
     ]
     for metric, entry in sorted(record.metrics.items()):
         arrow = "↑" if entry.higher_is_better else "↓"
-        lines.append(f"| {metric} {arrow} | {_cell(entry)} | {_interval(entry)} | {entry.n or '—'} |")
+        lines.append(f"| {metric} {arrow} | {_cell(entry)} | {_interval(entry)} | {entry.n or 'n/a'} |")
     missing = [f"{metric}: {entry.reason}." for metric, entry in sorted(record.metrics.items()) if entry.reason]
     return "\n".join([*lines, *(["", *missing] if missing else [])])
 
@@ -76,9 +76,9 @@ def _training(record: Record) -> str:
         "generator updates": f"{record.budget.updates:,}",
         "time": f"{record.budget.seconds:,.0f} s on {record.budget.device}",
         "parameters": f"{record.parameters:,}",
-        "sampling": pace and f"{pace.samples_per_second:.4g} a second, {pace.batch} at once on {pace.device}",
+        "sampling": pace and f"{pace.samples_per_second:.4g} per second, batches of {pace.batch} on {pace.device}",
         "mode": record.mode,
-        "commit": record.commit and record.commit + (" with changes" if record.dirty else ""),
+        "commit": record.commit and record.commit + (" with uncommitted changes" if record.dirty else ""),
         "code": f"sha256 {record.code_sha256}",
         "versions": ", ".join(f"{package} {version}" for package, version in record.versions.items()),
         "tested": record.date,
@@ -102,8 +102,8 @@ def _results(record: Record) -> list[dict[str, Any]]:
 
 
 def _cell(entry: Measurement) -> str:
-    return "—" if entry.value is None else f"{entry.value:.4g}"
+    return "n/a" if entry.value is None else f"{entry.value:.4g}"
 
 
 def _interval(entry: Measurement) -> str:
-    return "—" if entry.interval is None else f"{entry.interval[0]:.4g} to {entry.interval[1]:.4g}"
+    return "n/a" if entry.interval is None else f"{entry.interval[0]:.4g} to {entry.interval[1]:.4g}"

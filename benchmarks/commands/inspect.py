@@ -1,4 +1,4 @@
-"""`benchmarks inspect`: what a model will see: contact sheet, GIF with keypoints and times, how much moves."""
+"""`benchmarks inspect`: data as a model gets them: contact sheet, GIF with keypoints and times, amount of motion."""
 
 import argparse
 from pathlib import Path
@@ -20,8 +20,8 @@ _CAPTION = 14
 _COLOURS = ((255, 80, 80), (80, 220, 80), (90, 150, 255), (255, 210, 60), (230, 100, 255), (70, 230, 230))
 
 
-class Shown(NamedTuple):
-    """A clip as a person sees it."""
+class Preview(NamedTuple):
+    """A clip for display."""
 
     frames: "UInt8[np.ndarray, 'time height width 3']"
     """Enlarged, with keypoints; missing frames are grey."""
@@ -29,14 +29,14 @@ class Shown(NamedTuple):
 
 
 class Movement(NamedTuple):
-    """How much changes from frame to frame, as MODE-GAN's Fig. 13 compares its data sets."""
+    """The amount of motion, as MODE-GAN's Fig. 13 compares its data sets."""
 
     pixels: float
     """The mean absolute difference of adjacent frames, in 1/255 of the range, per frame."""
     per_second: float
-    """The same for each second between them."""
+    """The same per second."""
     joints: float | None
-    """The mean way of a joint from frame to frame, in pixels; None where joints are not known."""
+    """The mean displacement of a joint from frame to frame, in pixels; None without keypoints."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="data .yaml files, their names in configs/data, or folders of videos; several are compared",
     )
     parser.add_argument("--split", default="train", choices=("train", "val", "test"))
-    parser.add_argument("--clips", type=int, default=4, help="how many clips are shown (default 4)")
-    parser.add_argument("--frames", type=int, default=8, help="how many frames of each on the sheet (default 8)")
+    parser.add_argument("--clips", type=int, default=4, help="number of clips shown (default: 4)")
+    parser.add_argument("--frames", type=int, default=8, help="frames of each clip on the sheet (default: 8)")
     parser.add_argument("--out", type=Path, default=Path("runs/inspect"), help="folder for the pictures")
     parser.add_argument(
         "--set", dest="options", action="append", default=[], metavar="NAME=VALUE", help="a setting of the data"
@@ -56,10 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Write the sheets and print where they are and how much moves."""
+    """Write the sheets; print their paths and the amount of motion."""
     if min(args.clips, args.frames) < 1:
         raise UserError(f"--clips and --frames must be at least 1; got {args.clips} and {args.frames}.")
-    lines: list[tuple[str, Shown, Movement]] = []
+    lines: list[tuple[str, Preview, Movement]] = []
     for name in args.data:
         data = data_named(name, args.options)
         try:
@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
             batch = first_batch(data, args.split, args.clips)
         except OSError as error:
             raise UserError(str(error)) from error
-        clips, moved = shown(batch), movement(batch)
+        clips, moved = previews(batch), movement(batch)
         label = Path(name).stem
         sheet, film = args.out / f"{label}-{args.split}.png", args.out / f"{label}-{args.split}.gif"
         _save(contact_sheet(clips, args.frames), sheet)
@@ -84,7 +84,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def first_batch(data: "ClipDataModule", split: str, clips: int) -> "Batch":
-    """The first clips of a split as training or evaluation sees them: sampled, scaled, augmented in training."""
+    """The first clips of a split as training or evaluation gets them: sampled, scaled, augmented in training."""
     from datamodules.clip import Trajectory
 
     data.setup()
@@ -100,8 +100,8 @@ def first_batch(data: "ClipDataModule", split: str, clips: int) -> "Batch":
     return batch
 
 
-def shown(batch: "Batch") -> list[Shown]:
-    """The clips enlarged to at least 96 pixels, with dots on the joints; what is missing is grey."""
+def previews(batch: "Batch") -> list[Preview]:
+    """The clips enlarged to at least 96 pixels, with dots on the joints; missing frames and pixels are grey."""
     import numpy as np
     from PIL import Image, ImageDraw
 
@@ -110,7 +110,7 @@ def shown(batch: "Batch") -> list[Shown]:
 
     frames = batch.clip.frames  # type: ignore[union-attr]
     pixels = to_pixels(frames).numpy().transpose(0, 1, 3, 4, 2)
-    if pixels.shape[-1] == 2:  # two winds, say: red and green
+    if pixels.shape[-1] == 2:  # such as two wind components: red and green
         pixels = np.concatenate([pixels, np.zeros_like(pixels[..., :1])], axis=-1)
     pixels = np.broadcast_to(pixels, (*pixels.shape[:-1], 3)).copy()
     if batch.valid is not None:
@@ -122,22 +122,22 @@ def shown(batch: "Batch") -> list[Shown]:
     for number, clip in enumerate(pixels):
         large = clip.repeat(scale, axis=1).repeat(scale, axis=2)
         if isinstance(batch.clip, KeypointClip):
-            places = _pixels(batch.clip.keypoints[number].numpy(), (height, width))
-            sure = batch.clip.confidence[number].numpy()
+            joints = _pixels(batch.clip.keypoints[number].numpy(), (height, width))
+            confidence = batch.clip.confidence[number].numpy()
             for frame in range(len(large)):
                 picture = Image.fromarray(large[frame])
                 draw = ImageDraw.Draw(picture)
-                for joint, (x, y) in enumerate((places[frame] + 0.5) * scale):
+                for joint, (x, y) in enumerate((joints[frame] + 0.5) * scale):
                     colour = _COLOURS[joint % len(_COLOURS)]
                     box = (x - 2, y - 2, x + 2, y + 2)
-                    draw.ellipse(box, fill=colour if sure[frame, joint] >= 0.2 else None, outline=colour)
+                    draw.ellipse(box, fill=colour if confidence[frame, joint] >= 0.2 else None, outline=colour)
                 large[frame] = np.asarray(picture)
-        clips.append(Shown(large, batch.clip.times[number].double().numpy()))
+        clips.append(Preview(large, batch.clip.times[number].double().numpy()))
     return clips
 
 
 def movement(batch: "Batch") -> Movement:
-    """How much changes from one present frame to the next, over the pixels and clips of a batch."""
+    """The mean change from one present frame to the next, over the pixels and clips of a batch."""
     from datamodules.clip import KeypointClip
 
     clip = batch.clip
@@ -154,19 +154,19 @@ def movement(batch: "Batch") -> Movement:
     return Movement(float(changes[both].mean()), float((changes / steps)[both].mean()), joints)
 
 
-def contact_sheet(clips: list[Shown], frames: int) -> "Image":
-    """A row for each clip: `frames` of its frames, evenly spread, with their times."""
+def contact_sheet(clips: list[Preview], frames: int) -> "Image":
+    """One row per clip: `frames` of its frames, evenly spaced, with their times."""
     return _rows([(clip, "") for clip in clips], frames, spread=True)
 
 
-def compared(lines: list[tuple[str, Shown, Movement]], frames: int) -> "Image":
-    """Fig. 13: the first frames of a clip of each data set, one after another, with what moves between them."""
+def compared(lines: list[tuple[str, Preview, Movement]], frames: int) -> "Image":
+    """As Fig. 13: the first frames of a clip of each data set in order, with the amount of motion."""
     words = [(clip, f"{name}: {moved.pixels:.2f} of 255 per frame") for name, clip, moved in lines]
     return _rows(words, frames, spread=False)
 
 
-def write_gif(clips: list[Shown], path: Path) -> None:
-    """The clips side by side, at the speed that they were taken (slow ones at one frame a second), with their time."""
+def write_gif(clips: list[Preview], path: Path) -> None:
+    """The clips side by side, in real time (at least one frame per second), with their times."""
     import numpy as np
 
     from datamodules.storage.video import write_video
@@ -179,7 +179,7 @@ def write_gif(clips: list[Shown], path: Path) -> None:
     write_video(path, np.stack(pictures).transpose(0, 3, 1, 2), max(1.0, 1 / step))
 
 
-def _rows(lines: list[tuple[Shown, str]], frames: int, *, spread: bool) -> "Image":
+def _rows(lines: list[tuple[Preview, str]], frames: int, *, spread: bool) -> "Image":
     import numpy as np
     from PIL import Image
 
@@ -216,7 +216,7 @@ def _words(words: str, width: int) -> "UInt8[np.ndarray, 'tall width 3']":
 def _pixels(
     keypoints: "Float32[np.ndarray, 'time joint 2']", size: tuple[int, int]
 ) -> "Float32[np.ndarray, 'time joint 2']":
-    """Pixel numbers of coordinates in [-1, 1]."""
+    """Pixel indices of coordinates in [-1, 1]."""
     import numpy as np
 
     height, width = size

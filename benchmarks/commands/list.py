@@ -1,4 +1,4 @@
-"""The list of what there is, from configs and source alone. Imports no torch."""
+"""`benchmarks list`: experiments, benchmarks, data, models, metrics and baselines. Imports no torch."""
 
 import argparse
 import ast
@@ -20,11 +20,11 @@ Entries = Iterator[tuple[str, str]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `benchmarks list`."""
-    parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}; everything if left out")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}; default: all")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print names with one line each."""
+    """Print one line per name."""
     if args.kind is not None and args.kind not in KINDS:
         raise unknown_name_error("kind", args.kind, KINDS)
     for kind in [args.kind] if args.kind else KINDS:
@@ -64,7 +64,7 @@ def _experiments() -> Entries:
 
 
 def _columns(path: Path) -> tuple[str, ...]:
-    """What a user chooses an experiment by."""
+    """Model, data, tasks, size and cost of an experiment."""
     try:
         config = read_config(path)
     except UserError as error:
@@ -84,11 +84,11 @@ def _class_name(config: Any) -> str:
 
 
 def _cost(config: dict[str, Any]) -> str:
-    """How long a training lasts: by its budget, else its epochs."""
+    """The length of a training: its budget, else its epochs."""
     budget, epochs = config.get("budget", {}), config.get("trainer", {}).get("max_epochs")
-    said = [f"{budget['generator_updates']:,} updates"] if "generator_updates" in budget else []
-    said += [f"{budget['seconds']:,} s"] if "seconds" in budget else []
-    return ", ".join(said or [f"{epochs} epoch{'s' * (epochs != 1)}" if epochs else "no end"])
+    parts = [f"{budget['generator_updates']:,} updates"] if "generator_updates" in budget else []
+    parts += [f"{budget['seconds']:,} s"] if "seconds" in budget else []
+    return ", ".join(parts or [f"{epochs} epoch{'s' * (epochs != 1)}" if epochs else "no end"])
 
 
 def _benchmarks() -> Entries:
@@ -122,7 +122,7 @@ def _classes(base: str, prefix: str = "") -> Entries:
 
 
 def _sentence(text: str) -> str:
-    """The first one; "Fig. 4" does not end it."""
+    """The first sentence; "Fig. 4" does not end it."""
     return re.split(r"\.\s+(?=[A-Z])", text)[0].rstrip(".")
 
 

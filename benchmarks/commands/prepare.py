@@ -1,4 +1,4 @@
-"""`benchmarks prepare`: make a data set ready, once, and say what is in it."""
+"""`benchmarks prepare`: downloads and decodes a data set once, and prints its splits."""
 
 import argparse
 
@@ -13,12 +13,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", dest="options", action="append", default=[], metavar="NAME=VALUE", help="a setting of the data"
     )
     parser.add_argument("--size", type=int, help="side of the frames in pixels; short for --set size=N")
-    parser.add_argument("--keypoints", action="store_true", help="find the joints of people or the points of faces too")
-    parser.add_argument("--verify", action="store_true", help="read everything again and compare with what was noted")
+    parser.add_argument("--keypoints", action="store_true", help="also detect keypoints of people or faces")
+    parser.add_argument(
+        "--verify", action="store_true", help="read everything again and check it against the stored checksums"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prepare, open every split, and print its id and size."""
+    """Prepare the data, and print the id and size of every split."""
     options = list(args.options) + ([f"size={args.size}"] if args.size is not None else [])
     data = data_named(args.data, options)
     from datamodules.base.module import SPLITS
@@ -26,10 +28,12 @@ def main(args: argparse.Namespace) -> int:
     from datamodules.base.stored import StoredDataModule
 
     if args.verify and not isinstance(data, PublishedDataModule):
-        raise UserError(f"{data.name} has nothing noted to compare with; --verify is for published data sets.")
+        raise UserError(f"{data.name} has no stored checksums; --verify is for published data sets.")
 
     if args.keypoints and not isinstance(data, StoredDataModule):
-        raise UserError(f"Keypoints are found in published data sets and folders of videos; {data.name} is simulated.")
+        raise UserError(
+            f"Keypoints are detected in published data sets and folders of videos; {data.name} is simulated."
+        )
 
     try:
         if args.keypoints and isinstance(data, StoredDataModule):
@@ -46,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
     if problems:
         raise UserError("\n".join(problems))
     if args.verify:
-        print(f"verified: {data.name} is as it was noted when it was prepared")
+        print(f"verified: {data.name} matches its checksums")
     for split in SPLITS:
         source = data.source(split)
         frames = sum(len(source.times(index)) for index in range(len(source)))

@@ -1,7 +1,7 @@
-"""`benchmarks speed`: what a training step, sampling and loading cost; in time, FLOP, memory and function evaluations.
+"""`benchmarks speed`: cost of a training step, sampling and loading, in time, FLOP, memory and function evaluations.
 
-Each model is measured in a process of its own, so that its peak memory is its own. Several of them, and public code
-beside ours, are measured step by step in turn, so that a busy machine slows all alike. Imports no torch.
+Each model runs in its own process, so that peak memory is measured per model. Several models, and public code beside
+ours, are measured step by step in turn, so that other load on the machine slows all equally. Imports no torch.
 """
 
 import argparse
@@ -23,7 +23,7 @@ PUBLIC = {
     "models/conv_odegru.py": "benchmarks.profiling.vid_ode",
     "models/mocogan_ode.py": "benchmarks.profiling.latent_dynamics",
 }
-"""What runs the public code that can be compared with, by a file that tells it from others."""
+"""The module that runs each public code base, by a file that identifies it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,39 +34,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics",
         action="store_true",
-        help="time the metrics instead, each beside another implementation, on the CPU",
+        help="time the metrics instead, each with a reference implementation, on the CPU",
     )
     parser.add_argument(
         "--dimension", type=int, default=2048, help="width of the features of the Fréchet distance (default: 2048)"
     )
     parser.add_argument("--size", type=int, help="height and width (default: the data's, or 64)")
     parser.add_argument(
-        "--frames", type=int, help="frames of a clip, shown and asked together (default: the data's, or 10)"
+        "--frames", type=int, help="frames of a clip, observed and target together (default: the data's, or 10)"
     )
-    parser.add_argument("--batch-size", type=int, help="clips of a batch (default: the data's, or 8)")
+    parser.add_argument("--batch-size", type=int, help="clips per batch (default: the data's, or 8)")
     parser.add_argument("--channels", type=int, help="1 or 3 (default: the data's, or the model's)")
     parser.add_argument("--fps", type=float, help="frames per second of the clips (default: the data's, or 25)")
     parser.add_argument("--steps", type=int, default=5, help="timed steps, after a warm-up (default: 5)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads (default: all)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--precision", default="32-true", help="the trainer's, such as bf16-mixed (default: 32-true)")
-    parser.add_argument("--channels-last", action="store_true", help="networks in channels_last layout")
-    parser.add_argument("--compile", action="store_true", help="networks compiled")
-    parser.add_argument("--no-data", action="store_true", help="do not time the loading, even if the file names data")
-    parser.add_argument("--no-sampling", action="store_true", help="do not time the verbs")
+    parser.add_argument("--channels-last", action="store_true", help="networks in the channels_last memory format")
+    parser.add_argument("--compile", action="store_true", help="compile the networks")
+    parser.add_argument("--no-data", action="store_true", help="do not time data loading, even if the file names data")
+    parser.add_argument("--no-sampling", action="store_true", help="do not time sampling")
     parser.add_argument("--dynamics", action="store_true", help="time a LatentDynamicsGAN's temporal generator alone")
     parser.add_argument(
         "--against",
         type=Path,
         metavar="DIR",
         help="a checkout of github.com/psh01087/Vid-ODE, or of "
-        "github.com/Zasder3/Latent-Neural-Differential-Equations-for-Video-Generation, to compare with",
+        "github.com/Zasder3/Latent-Neural-Differential-Equations-for-Video-Generation, to compare with ours",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measure, print a table, and write the numbers if asked."""
+    """Measure, print a table, and write the numbers to --json."""
     for option in ("size", "frames", "batch_size", "channels", "fps", "steps", "threads"):
         value = getattr(args, option)
         if value is not None and value < 1:
@@ -90,13 +90,13 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
-    """A report for each configuration, all steps in turn, the public code's right after ours."""
+    """One report per configuration; steps are taken in turn, the public code's right after ours."""
     parts = [model_and_data(path) for path in args.configs]
-    apart = ("configs", "against", "json", "no_data", "metrics", "dimension")
-    settings = {key: value for key, value in vars(args).items() if key not in apart}
+    excluded = ("configs", "against", "json", "no_data", "metrics", "dimension")
+    settings = {key: value for key, value in vars(args).items() if key not in excluded}
     reports: list[Report] = []
     pipes: list[Pipe] = []
-    contestants: list[tuple[Report, Pipe]] = []
+    timed: list[tuple[Report, Pipe]] = []
     with ExitStack() as stack:
         for path, (model, data) in zip(args.configs, parts, strict=True):
             given = {**settings, "model": model, "data": data, "loading": not args.no_data}
@@ -105,11 +105,11 @@ def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
             pipes.append(pipe)
             reports.append(report)
             if report["trains"]:
-                contestants.append((report, pipe))
+                timed.append((report, pipe))
             if public is not None:
-                contestants.append(_opened(stack, public, args, model, report))
-        trained = _steps([pipe for _, pipe in contestants], args.steps)
-        for (report, _), train in zip(contestants, trained, strict=True):
+                timed.append(_opened(stack, public, args, model, report))
+        trained = _steps([pipe for _, pipe in timed], args.steps)
+        for (report, _), train in zip(timed, trained, strict=True):
             report["train"] = train
         for report, pipe in zip(reports, pipes, strict=True):
             if "against" in report:
@@ -123,7 +123,7 @@ def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
 
 
 def model_and_data(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The model and the data (or None) of an experiment, or of a file that is the model alone."""
+    """The model and the data (or None) of an experiment or of a model file."""
     content = full_class_paths(read_config(path))
     if "class_path" in content:
         if content["class_path"].startswith("datamodules."):
@@ -137,28 +137,28 @@ def model_and_data(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     for name, part in (("model", model), ("data", data)):
         if part is not None and "class_path" not in part:
             raise UserError(
-                f"The `{name}:` of {path} has no class_path: a file that is laid over others is measured by none. "
+                f"The `{name}:` of {path} has no class_path; a file of overrides alone cannot be measured. "
                 "Name a model, like configs/model/vid_ode.yaml, or an experiment."
             )
     return model, data
 
 
 def _public(folder: Path) -> str:
-    """The module that measures the public code in a folder."""
+    """The module that measures the public code in this folder."""
     for file, module in PUBLIC.items():
         if (folder / file).is_file():
             return module
     raise UserError(
-        f"{folder} is no checkout of code that can be compared with: it has no {' and no '.join(PUBLIC)}. See --help."
+        f"{folder} is not a checkout of supported public code: it has no {' and no '.join(PUBLIC)}. See --help."
     )
 
 
 def _opened(
     stack: ExitStack, module: str, args: argparse.Namespace, model: dict[str, Any], report: Report
 ) -> tuple[Report, Pipe]:
-    """The public code beside one of our models, and its report as a part of ours."""
+    """Start the public code beside one of our models; its report becomes part of ours."""
     if not report["trains"]:
-        raise UserError(f"{report['config']} has nothing to train, so its step cannot be compared.")
+        raise UserError(f"{report['config']} has no training step, so there is nothing to compare.")
     given = {**report["batch"], "device": args.device, "threads": args.threads, "mode": report["mode"], "model": model}
     pipe = stack.enter_context(process(module, given, args.threads, str(args.against.resolve())))
     report["against"] = pipe.ask("open")
@@ -166,7 +166,7 @@ def _opened(
 
 
 def ratios(ours: Report, theirs: Report) -> dict[str, float]:
-    """Ours by theirs: what a step takes at best and at the median, its peak memory and its FLOP."""
+    """Ours divided by theirs: minimum and median seconds of a step, peak memory and FLOP."""
     pairs = {
         **{
             f"{clock} {name}": (ours[clock][name], theirs[clock][name])
@@ -180,7 +180,7 @@ def ratios(ours: Report, theirs: Report) -> dict[str, float]:
 
 
 def _steps(models: list[Pipe], count: int) -> list[Report]:
-    """Warm each model up by a step, then time theirs in turn, then count the FLOP of one more."""
+    """Warm each model up with a step, time the steps in turn, then count the FLOP of one more."""
     for model in models:
         model.ask("step")
     times: list[list[Report]] = [[] for _ in models]

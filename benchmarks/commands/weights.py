@@ -1,4 +1,4 @@
-"""`benchmarks weights`: list, fetch and verify the pretrained networks that metrics look through."""
+"""`benchmarks weights`: lists, downloads and verifies the pretrained networks of metrics."""
 
 import argparse
 import sys
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("action", metavar="ACTION", help="one of list, fetch, verify")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which weights; all of them if left out")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="names of weights (default: all)")
     parser.epilog = (
         "Without a network: put the files that `benchmarks weights list` names into a folder and set "
-        "CHRONOREEL_WEIGHTS to it. An interrupted download goes on where it stopped."
+        "CHRONOREEL_WEIGHTS to it. Rerun the command to resume an interrupted download."
     )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Do it, and end with code 2 if any of the weights could not be had or are damaged."""
+    """Run the action; exits with code 2 if any of the weights are unavailable or damaged."""
     if args.action not in ACTIONS:
         raise unknown_name_error("action", args.action, ACTIONS)
     from benchmarks.pretrained.registry import SOURCES
@@ -34,8 +34,8 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _list(names: list[str], asked: bool) -> None:
-    """One paragraph for each: the name, whether it is here, what it is, what to carry to a machine without network."""
+def _list(names: list[str], explicit: bool) -> None:
+    """For each: its name, whether it is downloaded, a description, and the file for a machine without a network."""
     from benchmarks.pretrained.registry import SOURCES, cache_folder, found, local_folder
 
     for name in names:
@@ -50,8 +50,8 @@ def _list(names: list[str], asked: bool) -> None:
     print(f"local folder  {local_folder() or 'none; set CHRONOREEL_WEIGHTS to one'}")
 
 
-def _fetch(names: list[str], asked: bool) -> None:
-    """Make each of them ready; what fails does not keep the others from coming."""
+def _fetch(names: list[str], explicit: bool) -> None:
+    """Download each; a failure does not stop the others."""
     from benchmarks.pretrained.registry import SOURCES, WeightsUnavailable, found, path_of
 
     failed = {}
@@ -65,13 +65,13 @@ def _fetch(names: list[str], asked: bool) -> None:
     _raise_for(failed, len(names))
 
 
-def _verify(names: list[str], asked: bool) -> None:
-    """Check the content of what is here; what is not here is a mistake only where it was asked for by name."""
+def _verify(names: list[str], explicit: bool) -> None:
+    """Check the content of downloaded files; a file that is not downloaded is an error only if it was named."""
     from benchmarks.pretrained.registry import SOURCES, WeightsUnavailable, found, verify
 
     failed = {}
     for name in names:
-        if not asked and not found(name):
+        if not explicit and not found(name):
             print(f"{name}  not fetched")
             continue
         try:
@@ -87,15 +87,15 @@ def _verify(names: list[str], asked: bool) -> None:
 ACTIONS = {"list": _list, "fetch": _fetch, "verify": _verify}
 
 
-def _raise_for(failed: dict[str, str], asked: int) -> None:
+def _raise_for(failed: dict[str, str], total: int) -> None:
     if not failed:
         return
     reasons = [f"{name}: {reason}" for name, reason in failed.items()]
-    raise UserError(reasons[0] if asked == 1 else "\n  ".join([f"{len(failed)} of {asked} failed.", *reasons]))
+    raise UserError(reasons[0] if total == 1 else "\n  ".join([f"{len(failed)} of {total} failed.", *reasons]))
 
 
 def _file(weights: "Weights") -> str:
-    """What a person without a network has to bring."""
+    """The file to bring to a machine without a network."""
     from benchmarks.pretrained.registry import Package
 
     if isinstance(weights.source, Package):
@@ -104,7 +104,7 @@ def _file(weights: "Weights") -> str:
 
 
 def _hash(weights: "Weights") -> str:
-    """What is known of the file's hash, and what is taken on trust."""
+    """The known part of the file's hash."""
     if weights.sha256 is None:
         return "not published: what you bring is read as arrays only, and its own hash stands in every protocol"
     if len(weights.sha256) < 64:

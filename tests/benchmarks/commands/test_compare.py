@@ -124,10 +124,13 @@ def test_the_command_finds_the_better_record(tmp_path: Path, capsys: pytest.Capt
     assert "n = 24 clips, 12 sources)  B is better" in lines["mse"]
     assert "B is better" in lines["psnr_pooled"]
     assert f"A - B {float(decibel(torch.tensor(1.1))):+.4g}" in lines["psnr_pooled"]
-    assert lines["fvd"] == "fvd: — (it has no value for each clip; A 10, B 10, compare their intervals)"
+    assert lines["fvd"] == "fvd: n/a (it has no score per clip; A 10, B 10, compare their intervals)"
     assert compare(better, better) == 0
     assert (
-        capsys.readouterr().out.count("A - B +0 [+0, +0]  p = 1.0000  (n = 24 clips, 12 sources)  no difference") == 2
+        capsys.readouterr().out.count(
+            "A - B +0 [+0, +0]  p = 1.0000  (n = 24 clips, 12 sources)  no significant difference"
+        )
+        == 2
     )
 
 
@@ -138,7 +141,7 @@ def test_the_command_finds_the_better_record(tmp_path: Path, capsys: pytest.Capt
         ({"protocol": Protocol.create("predict-5to5", {"n": 7})}, "Only records of one protocol can be compared"),
     ],
 )
-def test_other_exams_are_refused(
+def test_other_evaluations_are_refused(
     changes: dict[str, object], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = filed(tmp_path / "a.json", draw(0)), filed(tmp_path / "b.json", draw(0), **changes)

@@ -60,7 +60,11 @@ def test_the_card_says_what_the_record_says(run: Path) -> None:
     (result,) = theirs.data.eval_results  # the missing metric is none
     assert (result.metric_type, result.metric_value) == ("mse", 0.1 + 0.2)
     assert (result.dataset_name, result.dataset_split) == (RECORD.data, "test")
-    for part in ("| mse ↓ | 0.3 | 0.25 to 0.35 | 50 |", "| lpips ↓ | — | — | — |", "weights are not on this machine"):
+    for part in (
+        "| mse ↓ | 0.3 | 0.25 to 0.35 | 50 |",
+        "| lpips ↓ | n/a | n/a | n/a |",
+        "weights are not on this machine",
+    ):
         assert part in theirs.text
     assert "1,234" in theirs.text
     assert RECORD.code_sha256 in theirs.text
@@ -75,9 +79,9 @@ def test_a_card_without_records_promises_nothing() -> None:
 def test_mistakes_are_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_record().write(Path("other.json"))
     assert export(str(run), "--out", "out", "--record", "other.json") == 2
-    assert "is about lightning_modules.vid_ode.VidODE, the checkpoint holds baselines" in capsys.readouterr().err
+    assert "is of lightning_modules.vid_ode.VidODE, the checkpoint holds baselines" in capsys.readouterr().err
     assert export("none.ckpt", "--out", "out") == 2
     assert "There is no checkpoint at none.ckpt." in capsys.readouterr().err
     assert export(str(run), "--out", "run") == 2
-    assert "run holds other things already" in capsys.readouterr().err
+    assert "run already holds other files" in capsys.readouterr().err
     assert not Path("out").exists()

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.inspect import movement, shown
+from benchmarks.commands.inspect import movement, previews
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, KeypointClip
 from datamodules.sampling import Regular
@@ -44,7 +44,7 @@ def test_a_sheet_and_a_film_are_written_and_compared(tmp_path: Path, capsys: pyt
 def test_dots_stand_on_the_joints_and_what_is_missing_is_grey() -> None:
     frames = -torch.ones(1, 2, 1, 48, 48)
     example = batch(frames, torch.tensor([[[[-1.0, 1.0]], [[0.0, 0.0]]]]))
-    clip = shown(example)[0].frames
+    clip = previews(example)[0].frames
     assert clip.shape == (2, 96, 96, 3)
     rows, columns = np.nonzero(clip[0].any(axis=-1))
     assert rows.max() == 95
@@ -54,7 +54,7 @@ def test_dots_stand_on_the_joints_and_what_is_missing_is_grey() -> None:
     assert abs(rows.mean() - 47.5) <= 1
     assert abs(columns.mean() - 47.5) <= 1
     lost = example._replace(present=torch.tensor([[True, False]]), valid=torch.zeros(1, 2, 1, 48, 48, dtype=torch.bool))
-    assert (shown(lost)[0].frames[1, :30] == 128).all()
+    assert (previews(lost)[0].frames[1, :30] == 128).all()
 
 
 def test_movement_is_what_changes() -> None:

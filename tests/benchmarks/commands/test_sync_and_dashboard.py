@@ -10,7 +10,7 @@ import pytest
 import wandb
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands.dashboard import exams, text
+from benchmarks.commands.dashboard import comparable, text
 from benchmarks.commands.sync import run_id
 from benchmarks.records.parts import Measurement
 from support.offline_wandb import Offline
@@ -52,7 +52,11 @@ def test_a_record_becomes_a_run_with_its_numbers_curve_and_file(here: Path, caps
     assert found.ids == [run_id(RECORD)]
     assert found.names == ["demo/Vid-ODE/s0/predict"]
     assert found.config["model"] == {"lr": 0.001}
-    assert (found.config["table"], found.config["row"], found.config["exam"]) == ("demo", "Vid-ODE", RECORD.protocol.id)
+    assert (found.config["table"], found.config["row"], found.config["protocol"]) == (
+        "demo",
+        "Vid-ODE",
+        RECORD.protocol.id,
+    )
     mse = RECORD.metrics["mse"]
     numbers = {key.rpartition("/")[2]: value for key, value in found.summary.items() if key.startswith("record/")}
     assert (numbers["mse"], numbers["mse_low"], numbers["mse_high"], numbers["mse_n"]) == (0.1 + 0.2, 0.25, 0.35, 50)
@@ -76,7 +80,7 @@ def test_a_dry_run_sends_nothing(here: Path, capsys: pytest.CaptureFixture[str])
 def test_mistakes_are_one_line(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
     assert call("sync", "empty") == 2
-    assert "There is no record below empty" in capsys.readouterr().err
+    assert "There is no record in empty" in capsys.readouterr().err
 
     def refuse(**_: Any) -> None:
         raise wandb.errors.AuthenticationError("no API key")
@@ -89,14 +93,14 @@ def test_mistakes_are_one_line(here: Path, monkeypatch: pytest.MonkeyPatch, caps
     pytest.importorskip("wandb_workspaces")
     monkeypatch.setattr(wandb, "Api", refuse_api)
     assert call("dashboard") == 2
-    assert "W&B does not take it: no API key" in capsys.readouterr().err
+    assert "upload to W&B failed: no API key" in capsys.readouterr().err
 
 
 def refuse_api() -> None:
     raise wandb.errors.AuthenticationError("no API key")
 
 
-def test_workspace_and_report_show_every_exam_and_metric(here: Path) -> None:
+def test_workspace_and_report_show_every_evaluation_and_metric(here: Path) -> None:
     reports = pytest.importorskip("wandb_workspaces.reports.v2")
     from wandb_workspaces.reports.v2.internal import ReportViewspec
     from wandb_workspaces.workspaces.internal import View
@@ -114,8 +118,8 @@ def test_workspace_and_report_show_every_exam_and_metric(here: Path) -> None:
     assert f"record/{exam}/mse" in str(grid.panels[1])
     assert RECORD.protocol.id in str(grid.runsets[0].filters)
     (table,) = [block.text for block in shown.blocks if isinstance(block, reports.MarkdownBlock)]
-    assert "| Vid-ODE | 0 | — | 0.3 |" in table
-    assert "| Linear blend | 1 | — | 0.5 |" in table
+    assert "| Vid-ODE | 0 | n/a | 0.3 |" in table
+    assert "| Linear blend | 1 | n/a | 0.5 |" in table
     panels = json.dumps(seen["workspace"])
     for part in (
         "generator_updates",
@@ -129,6 +133,6 @@ def test_workspace_and_report_show_every_exam_and_metric(here: Path) -> None:
 
 def test_only_what_may_be_compared_stands_together() -> None:
     elsewhere = replace(RECORD, data="kth-64px")
-    found = exams([RECORD, OTHER, elsewhere, replace(RECORD, group="KTH")])
+    found = comparable([RECORD, OTHER, elsewhere, replace(RECORD, group="KTH")])
     assert [len(members) for members in found.values()] == [2, 1, 1]
     assert text([OTHER]).splitlines()[0] == "| row | seed | mse ↓ |"
