@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.config.resolve import full_class_paths, read_config
 from benchmarks.profiling.pipe import Pipe, Report, process
-from benchmarks.profiling.table import by_the_first, table
+from benchmarks.profiling.table import relative_to_first, table
 from benchmarks.utils.errors import UserError
 from datamodules.files import write_text
 
@@ -83,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
     for report in reports:
         print("\n".join(table(report)))
     if len(reports) > 1:
-        print("\n".join(by_the_first(reports)))
+        print("\n".join(relative_to_first(reports)))
     if args.json is not None:
         write_text(args.json, json.dumps(reports if len(reports) > 1 else reports[0], indent=1) + "\n")
     return 0
@@ -101,7 +101,7 @@ def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
         for path, (model, data) in zip(args.configs, parts, strict=True):
             given = {**settings, "model": model, "data": data, "loading": not args.no_data}
             pipe = stack.enter_context(process("benchmarks.profiling.worker", given, args.threads))
-            report: Report = {"config": str(path), **pipe.ask("open")}
+            report: Report = {"config": str(path), **pipe.call("open")}
             pipes.append(pipe)
             reports.append(report)
             if report["trains"]:
@@ -116,7 +116,7 @@ def _measured(args: argparse.Namespace, public: str | None) -> list[Report]:
                 report["against"]["ratios"] = ratios(report["train"], report["against"]["train"])
             if "train" in report and "train" in reports[0]:
                 report["by_the_first"] = ratios(report["train"], reports[0]["train"])
-            report.update(pipe.ask("rest"))
+            report.update(pipe.call("rest"))
             if report["dynamics"]:
                 report["dynamics"]["share"] = report["dynamics"]["alone"]["cpu"] / report["train"]["cpu"]["min"]
     return reports
@@ -161,7 +161,7 @@ def _opened(
         raise UserError(f"{report['config']} has no training step, so there is nothing to compare.")
     given = {**report["batch"], "device": args.device, "threads": args.threads, "mode": report["mode"], "model": model}
     pipe = stack.enter_context(process(module, given, args.threads, str(args.against.resolve())))
-    report["against"] = pipe.ask("open")
+    report["against"] = pipe.call("open")
     return report["against"], pipe
 
 
@@ -182,12 +182,12 @@ def ratios(ours: Report, theirs: Report) -> dict[str, float]:
 def _steps(models: list[Pipe], count: int) -> list[Report]:
     """Warm each model up with a step, time the steps in turn, then count the FLOP of one more."""
     for model in models:
-        model.ask("step")
+        model.call("step")
     times: list[list[Report]] = [[] for _ in models]
     for _ in _progress(count):
         for model, measured in zip(models, times, strict=True):
-            measured.append(model.ask("step"))
-    counted = [model.ask("count") for model in models]
+            measured.append(model.call("step"))
+    counted = [model.call("count") for model in models]
     return [
         {
             **{clock: _best([step[clock] for step in measured]) for clock in ("wall", "cpu")},

@@ -1,4 +1,4 @@
-"""Records and curves as what a W&B run holds; used by trainings and by `benchmarks sync`. Imports no torch."""
+"""Records and curves in W&B runs, for trainings and `benchmarks sync`. Imports no torch."""
 
 import glob
 import time
@@ -12,13 +12,13 @@ from benchmarks.utils.hashing import slug
 
 
 def wait_for_a_free_name(folder: Path, run_id: str) -> None:
-    """Wait out the second of an earlier session: W&B calls a session's folder by its second and the run's id."""
+    """Wait until the folder's name is free: W&B names a session's folder by the second and the run's id."""
     while any((folder / "wandb").glob(f"*run-{time.strftime('%Y%m%d_%H%M%S')}-{glob.escape(run_id)}")):
         time.sleep(0.05)
 
 
 def log_record_to_run(run: Any, path: Path, record: Record) -> None:
-    """A record as summary (value, interval, number of clips, or why there is none) and artifact of a W&B run."""
+    """Log a record as summary (value, interval, number of clips, or the reason for n/a) and artifact of a W&B run."""
     import wandb
 
     protocol = record.protocol.id.rpartition("-")[0]
@@ -43,7 +43,7 @@ def log_record_to_run(run: Any, path: Path, record: Record) -> None:
 
 
 def log_curve_to_run(run: Any, key: str, metric: str, curve: Sequence[float | int], **axis: int) -> None:
-    """A curve per frame as a chart of a W&B run, with its table."""
+    """Log a curve per frame as a chart of a W&B run, with its table."""
     import wandb
 
     table = wandb.Table(columns=["frame", metric], data=[[f, float(v)] for f, v in enumerate(curve, start=1)])

@@ -1,4 +1,4 @@
-"""What an exam found, handed to every logger: measurements with their curves per frame, galleries, final records."""
+"""Results of an evaluation for every logger: measurements with curves per frame, galleries, final records."""
 
 import csv
 import tempfile
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from datamodules.storage.video import Pictures
 
 COLUMNS = ("step", "stage", "task", "metric", "frame", "value", "higher_is_better")
-"""Of `measurements.csv`; `frame` counts target frames from 1, and is empty for the metric itself."""
+"""The columns of `measurements.csv`; `frame` counts target frames from 1 and is empty for the metric itself."""
 
 Results = Mapping[str, Mapping[str, Measurement]]
 """Measurements by task and metric."""
 
 
 def log_measurements(loggers: Sequence[Logger], folder: Path, stage: str, step: int, results: Results) -> None:
-    """Append a pass to `measurements.csv`, whatever the loggers, and show the curves per frame in W&B and TensorBoard.
+    """Append the results of one evaluation to `measurements.csv`, and log curves per frame to W&B and TensorBoard.
 
-    The metrics themselves reach the loggers as every other number does, by `LightningModule.log`.
+    The metrics themselves reach the loggers through `LightningModule.log`, like all other numbers.
 
     Args:
-        loggers: of the trainer; call it in the first process only.
+        loggers: of the trainer; call this in the first process only.
         folder: of the run.
         stage: val or test.
         step: generator updates so far.
-        results: of the pass.
+        results: of the evaluation.
     """
     rows: list[list[Any]] = []
     for task, entries in results.items():
@@ -51,7 +51,7 @@ def log_measurements(loggers: Sequence[Logger], folder: Path, stage: str, step: 
 def log_gallery(
     loggers: Sequence[Logger], name: str, path: Path, frames: "Pictures", frame_rate: float | int, step: int
 ) -> None:
-    """Show a gallery: the MP4 itself in W&B, a GIF of the same frames in TensorBoard."""
+    """Log a gallery: the MP4 to W&B, a GIF of the same frames to TensorBoard."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             kind: list[Any] = ["mp4"]
@@ -61,7 +61,7 @@ def log_gallery(
 
 
 def log_records(loggers: Sequence[Logger], paths: Sequence[Path]) -> None:
-    """Make the final records the summary and an artifact of the W&B run, and a text in TensorBoard."""
+    """Log the final records as summary and artifact of the W&B run, and as text to TensorBoard."""
     for path in paths:
         record = read_record(path)
         for logger in loggers:
@@ -81,7 +81,7 @@ def _log_curve(logger: Logger, stage: str, task: str, name: str, curve: Sequence
 
 
 def _log_gif(logger: TensorBoardLogger, name: str, frames: "Pictures", frame_rate: float | int, step: int) -> None:
-    """TensorBoard plays GIFs; its own `add_video` needs a further package to make one."""
+    """TensorBoard plays GIFs; its own `add_video` needs another package to write them."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     from datamodules.storage.video import write_video

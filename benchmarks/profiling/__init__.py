@@ -1,1 +1,1 @@
-"""What is measured in seconds, bytes and operations."""
+"""Measurements of time, memory and operations."""

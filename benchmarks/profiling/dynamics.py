@@ -1,6 +1,6 @@
-"""What a temporal generator costs in training: its part of a step, fixed steps or adaptive, adjoint or backprop.
+"""The training cost of a temporal generator: its share of a step, fixed or adaptive steps, adjoint or backprop.
 
-`benchmarks speed MODEL --dynamics`. What is compared is timed in turn, the fastest of several turns.
+`benchmarks speed MODEL --dynamics`. The variants are timed in turn; each reports its fastest turn.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,18 +20,18 @@ Report = dict[str, Any]
 
 
 class Call(NamedTuple):
-    """A question to the dynamics in a training step, and whether a gradient went back through the answer."""
+    """A call of the dynamics in a training step, and whether a gradient flowed back through its states."""
 
     code: Tensor
     times: Tensor
-    learns: bool
+    requires_grad: bool
 
 
 def measured(system: LatentDynamicsGAN, batch: Batch, repeats: int) -> Report:
-    """Seconds of what the dynamics does in a training step (`alone`); for ODEs what solver and gradient cost."""
+    """Seconds of the dynamics in a training step (`alone`); for ODEs also the cost by solver and gradient method."""
     calls: list[Call] = []
     hook = system.network.dynamics.register_forward_hook(
-        lambda _, given, states: calls.append(Call(given[0].detach(), given[1], torch.is_grad_enabled()))
+        lambda _, inputs, states: calls.append(Call(inputs[0].detach(), inputs[1], torch.is_grad_enabled()))
     )
     if system.fakes == "fresh":
         with torch.no_grad():  # the critics' fakes
@@ -45,21 +45,21 @@ def measured(system: LatentDynamicsGAN, batch: Batch, repeats: int) -> Report:
 
 
 def replay(system: LatentDynamicsGAN, calls: Sequence[Call]) -> None:
-    """What the dynamics did in a step, alone: every answer, and the way back through those that taught it."""
-    for code, times, learns in calls:
-        with torch.set_grad_enabled(learns):
+    """Repeat the calls of the dynamics in a step: every forward pass, and the backward passes that were taken."""
+    for code, times, requires_grad in calls:
+        with torch.set_grad_enabled(requires_grad):
             states = system.network.dynamics(code, times)
-        if learns:
+        if requires_grad:
             states.sum().backward()
     system.network.dynamics.zero_grad()
 
 
 def solvers(dynamics: LatentODE, call: Call, repeats: int) -> Report:
-    """Seconds, evaluations and kept bytes of one answer and its gradient, by solver and by way back.
+    """Seconds, evaluations and saved bytes of one solution and its gradient, by solver and gradient method.
 
-    `rk4` takes one step from frame to frame; `dopri5` is the adaptive solver at the same tolerances as the
-    dynamics has. `adjoint` solves backwards instead of keeping the steps. Kept bytes are those of tensors that the
-    forward pass saves for the backward one.
+    `rk4` takes one step per frame interval; `dopri5` is the adaptive solver with the tolerances of the dynamics.
+    `adjoint` solves an ODE backwards in time instead of saving the steps. Saved bytes are those of tensors that the
+    forward pass saves for the backward pass.
     """
     start = dynamics.initial(call.code).detach()
     grid = call.times[0].to(start.dtype)
@@ -71,22 +71,22 @@ def solvers(dynamics: LatentODE, call: Call, repeats: int) -> Report:
         return _derivative(dynamics, jet)
 
     counted: Report = {}
-    works = {}
+    runs = {}
     for name, method in (("rk4", {"method": "rk4"}), ("dopri5", {"method": "dopri5", **dynamics.tolerances})):
         for way, solve in (("backprop", odeint), ("adjoint", odeint_adjoint)):
             extra = {"adjoint_params": tuple(dynamics.field.parameters())} if way == "adjoint" else {}
-            ask = partial(solve, field, start.requires_grad_(), grid, **method, **extra)
+            forward = partial(solve, field, start.requires_grad_(), grid, **method, **extra)
             evaluations = 0
-            _there_and_back(ask)
-            counted[f"{name}_{way}"] = {"evaluations": evaluations, "bytes": kept_bytes(ask)}
-            works[f"{name}_{way}"] = partial(_there_and_back, ask)
-    times = in_turn(works, repeats)
+            _forward_backward(forward)
+            counted[f"{name}_{way}"] = {"evaluations": evaluations, "bytes": kept_bytes(forward)}
+            runs[f"{name}_{way}"] = partial(_forward_backward, forward)
+    times = in_turn(runs, repeats)
     dynamics.zero_grad()
-    return {name: times[name] | counted[name] for name in works}
+    return {name: times[name] | counted[name] for name in runs}
 
 
 def kept_bytes(forward: Callable[[], Tensor]) -> int:
-    """Bytes of the distinct tensors that a forward pass keeps for the backward one."""
+    """Bytes of the distinct tensors that a forward pass saves for the backward pass."""
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -94,32 +94,32 @@ def kept_bytes(forward: Callable[[], Tensor]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        answer = forward()  # what is kept is alive as long as this is, so no address comes twice
+        output = forward()  # keeps the saved tensors alive, so no address is used twice
     count = sum(kept.values())
-    del answer
+    del output
     return count
 
 
-def in_turn(works: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, float]]:
-    """Wall and CPU seconds of each work's fastest turn, after one that is not timed."""
-    watch, found = Stopwatch("cpu"), {name: {"wall": float("inf"), "cpu": float("inf")} for name in works}
+def in_turn(runs: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, float]]:
+    """Wall and CPU seconds of the fastest turn of each function, after one warm-up turn."""
+    watch, found = Stopwatch("cpu"), {name: {"wall": float("inf"), "cpu": float("inf")} for name in runs}
     for turn in range(repeats + 1):
-        for name, work in works.items():
+        for name, run in runs.items():
             watch.start()
-            work()
+            run()
             seconds = watch.stop()
             if turn:
                 found[name] = {clock: min(found[name][clock], seconds[clock]) for clock in seconds}
     return found
 
 
-def _there_and_back(ask: Callable[[], Tensor]) -> None:
+def _forward_backward(forward: Callable[[], Tensor]) -> None:
     """A solution and its gradient."""
-    ask().sum().backward()
+    forward().sum().backward()
 
 
 def _derivative(dynamics: LatentODE, jet: Tensor) -> Tensor:
-    """Each part's derivative is the next part, the last one's the field's answer."""
+    """The derivative of each part is the next part; that of the last is the value of the field."""
     if dynamics.order == 1:
         return dynamics.field(jet)
     _, *higher = jet.chunk(dynamics.order, dim=1)

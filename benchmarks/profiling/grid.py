@@ -1,7 +1,7 @@
-"""How much Vid-ODE's frames depend on what else is asked: with and without a decode grid, at 1, 2 and 4 times the rate.
+"""How Vid-ODE's frames depend on the other target times: with and without a decode grid, at 1, 2 and 4 times the rate.
 
 `python -m benchmarks.profiling.grid CHECKPOINT [--out FILE]` needs a Vid-ODE trained on `predict_bouncing_balls`, whose
-truth is known at any frame rate.
+target frames are known at any frame rate.
 """
 
 import argparse
@@ -26,20 +26,20 @@ from lightning_modules.checkpoints.build import load
 from lightning_modules.vid_ode import VidODE
 
 RATE = 20
-GIVEN, ASKED = 10, 10
+CONTEXT, TARGETS = 10, 10
 
 
 def main() -> None:
-    """Measure, print a Markdown table, and keep the numbers if asked to."""
+    """Measure, print a Markdown table, and write the numbers to --out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--out", type=Path, help="a .json file for the numbers")
     arguments = parser.parse_args()
     system = load(arguments.checkpoint)
     if not isinstance(system, VidODE):
-        raise SystemExit(f"{arguments.checkpoint} holds a {type(system).__name__}; the study is of VidODE.")
+        raise SystemExit(f"{arguments.checkpoint} holds a {type(system).__name__}; this study needs a VidODE.")
     rows = [row for grid in (None, 1 / RATE) for row in study(system, grid)]
-    print("| decoded along | asked at | moved at shared times | SSIM, all frames | ball-position error, all frames |")
+    print("| decoded at | frame rate | change at shared times | SSIM, all frames | ball-position error, all frames |")
     print("| --- | --- | ---: | ---: | ---: |")
     for row in rows:
         print(
@@ -54,32 +54,32 @@ def main() -> None:
 
 @torch.inference_mode()
 def study(system: VidODE, grid: float | None) -> list[dict[str, Any]]:
-    """One row for each frame rate: how far frames moved from the answer at 1x, and how good all frames are."""
+    """One row per frame rate: the change of shared frames from the prediction at 1x, and the quality of all frames."""
     system.decode_interval = grid
-    rows, at_once = [], None
+    rows, reference = [], None
     for times in (1, 2, 4):
-        clip, ids = truth(times)
-        shown = torch.arange(0, GIVEN * times, times)
-        asked = torch.arange((GIVEN - 1) * times + 1, (GIVEN + ASKED - 1) * times + 1)
-        observed, target = take_times(clip, shown), take_times(clip, asked)
-        answer = system.predict(VideoClip(observed.frames, observed.times), target.times)
-        shared = answer.frames[:, times - 1 :: times]
-        at_once = shared if at_once is None else at_once
+        clip, ids = test_clips(times)
+        context = torch.arange(0, CONTEXT * times, times)
+        targets = torch.arange((CONTEXT - 1) * times + 1, (CONTEXT + TARGETS - 1) * times + 1)
+        observed, target = take_times(clip, context), take_times(clip, targets)
+        prediction = system.predict(VideoClip(observed.frames, observed.times), target.times)
+        shared = prediction.frames[:, times - 1 :: times]
+        reference = shared if reference is None else reference
         metrics: list[ClipMetric] = [SSIM(), BallPositionError()]
         for metric in metrics:
-            metric.update(answer, target, ids)
+            metric.update(prediction, target, ids)
         row = {
-            "decoded": "the asked times" if grid is None else "a grid of the trained interval",
+            "decoded": "the target times" if grid is None else "a grid of the trained interval",
             "times": times,
-            "moved": float((shared - at_once).abs().mean() / 2),
+            "moved": float((shared - reference).abs().mean() / 2),
         }
         rows.append(row | {metric.name: float(metric.compute()) for metric in metrics})
     return rows
 
 
-def truth(times: int) -> tuple[KeypointClip, Tensor]:
-    """The test clips at so many times the frame rate."""
-    length = (GIVEN + ASKED - 1) * times + 1
+def test_clips(times: int) -> tuple[KeypointClip, Tensor]:
+    """The test clips at `times` times the frame rate."""
+    length = (CONTEXT + TARGETS - 1) * times + 1
     data = BouncingBalls(
         1, 1, 50, length, RATE * times, sampling=Regular(length, start="first"), batch_size=1, eval_batch_size=50
     )

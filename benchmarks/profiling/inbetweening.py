@@ -1,8 +1,8 @@
-"""`python -m benchmarks.profiling.inbetweening`: what a training step of Inbetweening costs, in time and in memory.
+"""`python -m benchmarks.profiling.inbetweening`: the cost of a training step of Inbetweening, in time and memory.
 
 Time: steps of a straightforward implementation, of ours and of ours with the channels last in memory, taken in turn in
-one process, so that a busy machine slows all alike. Memory: counted on torch's meta device, which computes nothing, so
-that the paper's size fits anywhere; with and without gradient checkpointing.
+one process, so that other load slows all equally. Memory: counted on torch's meta device, which computes nothing, so
+that the paper's size fits on any machine; with and without gradient checkpointing.
 """
 
 import argparse
@@ -32,7 +32,7 @@ NETWORKS = "lightning_modules.networks"
 
 
 class PeakMemory(TorchDispatchMode):
-    """Bytes of all tensors that were made within it and are alive at one time, at the most."""
+    """The peak of the bytes of all tensors that are created within this context and alive at one time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class PeakMemory(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run the operation and count the storages of what it made."""
+        """Run the operation and count the storages of its results."""
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
             if isinstance(tensor, torch.Tensor):
@@ -65,7 +65,7 @@ class PeakMemory(TorchDispatchMode):
 
 
 def system_of(size: int, width: int, recompute: bool = False, blocks: int = 24) -> Inbetweening:
-    """The paper's model at another size and width: the latent maps as deep as the first level is wide."""
+    """The paper's model at another size and width: the latent maps have as many channels as the first level."""
     common: dict[str, Any] = {"channels": 3, "size": size, "width": width}
     frames = 16
     generator = common | {"frames": frames, "latent": width, "recompute": recompute, "blocks": blocks}
@@ -75,7 +75,7 @@ def system_of(size: int, width: int, recompute: bool = False, blocks: int = 24) 
         "image_critic": ("inbetweening_critics.ImageCritic", common),
     }
     arguments = {
-        name: {"class_path": f"{NETWORKS}.{path}", "init_args": given} for name, (path, given) in parts.items()
+        name: {"class_path": f"{NETWORKS}.{path}", "init_args": settings} for name, (path, settings) in parts.items()
     }
     system = build({"class_path": "lightning_modules.inbetweening.Inbetweening", "init_args": arguments})
     assert isinstance(system, Inbetweening)
@@ -83,7 +83,7 @@ def system_of(size: int, width: int, recompute: bool = False, blocks: int = 24) 
 
 
 def batch_of(system: Inbetweening, clips: int) -> Batch:
-    """Noise for clips, on the default device."""
+    """A batch of noise clips, on the default device."""
     network = system.network
     shape = (clips, network.frames, network.channels, network.size, network.size)
     clip = VideoClip(torch.rand(shape) * 2 - 1, (torch.arange(network.frames) / 25).expand(clips, -1))
@@ -92,7 +92,7 @@ def batch_of(system: Inbetweening, clips: int) -> Batch:
 
 
 def our_step(system: Inbetweening, batch: Batch) -> None:
-    """Both players' gradients as `AdversarialSystem` takes them: one set of fakes, the critics' weights at rest."""
+    """Both players' gradients as in `AdversarialSystem`: one set of fakes, the critics frozen for the generator."""
     fakes = system.generate_fakes(batch)
     torch.stack(list(system.critic_losses(batch, detached(fakes)).values())).sum().backward()
     with frozen(system.critics):
@@ -100,17 +100,17 @@ def our_step(system: Inbetweening, batch: Batch) -> None:
 
 
 def plain_step(system: Inbetweening, batch: Batch) -> None:
-    """The straightforward way: each player draws fakes, real and fake are judged one after the other, and the
-    generator's turn takes the critics' gradients too. The losses are the same.
+    """The straightforward way: each player generates fakes, the critics see real and fake one after the other, and the
+    generator's turn computes the critics' gradients too. The losses are the same.
     """
     with torch.no_grad():
         fakes = system.generate_fakes(batch)
     total = torch.zeros(())
     assert isinstance(batch.clip, VideoClip)
-    truth = InbetweeningFakes(batch.clip.frames, fakes.middle)
-    for critic, real, fake in zip(system.critics.values(), views(truth), views(fakes), strict=True):
-        for judged, loss, sign in ((real, non_saturating_real, -1), (fake, non_saturating_fake, 1)):
-            x = judged.detach().requires_grad_()
+    target = InbetweeningFakes(batch.clip.frames, fakes.middle)
+    for critic, real, fake in zip(system.critics.values(), views(target), views(fakes), strict=True):
+        for inputs, loss, sign in ((real, non_saturating_real, -1), (fake, non_saturating_fake, 1)):
+            x = inputs.detach().requires_grad_()
             logits = critic(x)
             (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
             penalty = (sign * logits).sigmoid().square() * gradient.flatten(1).square().sum(dim=1)
@@ -120,20 +120,20 @@ def plain_step(system: Inbetweening, batch: Batch) -> None:
 
 
 def times(size: int, width: int, clips: int, steps: int) -> dict[str, Any]:
-    """Median seconds of the steps taken in turn after one that is not timed, and median ratios to the plain one."""
+    """Median seconds of the steps, taken in turn after a warm-up step, and median ratios to the plain one."""
     torch.manual_seed(0)
     plain = system_of(size, width)
     ours, last = copy.deepcopy(plain), copy.deepcopy(plain)
     channels_last(last)
     batch = batch_of(plain, clips)
-    ways: dict[str, tuple[Callable[[Inbetweening, Batch], None], Inbetweening]] = {
+    variants: dict[str, tuple[Callable[[Inbetweening, Batch], None], Inbetweening]] = {
         "plain, contiguous": (plain_step, plain),
         "ours, contiguous": (our_step, ours),
         "ours, channels last": (our_step, last),
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     for number in range(steps + 1):
-        for name, (step, system) in ways.items():
+        for name, (step, system) in variants.items():
             wall, cpu = time.perf_counter(), time.process_time()
             step(system, batch)
             if number:
@@ -151,13 +151,13 @@ def times(size: int, width: int, clips: int, steps: int) -> dict[str, Any]:
 
 
 def memory(size: int, width: int, clips: int, recompute: bool, blocks: int = 24) -> int:
-    """The most bytes that tensors take up during a step, beside the weights; nothing is computed."""
+    """Peak bytes of the tensors of a step, without the weights; nothing is computed."""
     with torch.device("meta"):
         system = system_of(size, width, recompute, blocks)
         batch = batch_of(system, clips)
-        here = torch.ones(batch.present.shape, dtype=torch.bool, device="cpu")  # looked at, so there must be numbers
-        moments = torch.arange(here.shape[1], device="cpu").expand(clips, -1).float()
-        batch = batch._replace(clip=batch.clip._replace(times=moments), present=here)
+        present = torch.ones(batch.present.shape, dtype=torch.bool, device="cpu")  # its values are read
+        times = torch.arange(present.shape[1], device="cpu").expand(clips, -1).float()
+        batch = batch._replace(clip=batch.clip._replace(times=times), present=present)
         u, middle = torch.empty(clips, system.network.noise), torch.zeros(clips, dtype=torch.long)
         with PeakMemory() as count:
             assert isinstance(batch.clip, VideoClip)
@@ -170,7 +170,7 @@ def memory(size: int, width: int, clips: int, recompute: bool, blocks: int = 24)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and write the numbers if asked."""
+    """Measure, print, and write the numbers to --json."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profiling.inbetweening", description=__doc__)
     parser.add_argument("--size", type=int, default=64, help="of the frames whose steps are timed (default: 64)")
     parser.add_argument("--width", type=int, default=64, help="of the networks (default: 64, the paper's)")
@@ -184,7 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "timed": {name: getattr(args, name) for name in ("size", "width", "clips", "steps", "threads")},
         "torch": torch.__version__,
         "memory_gib_batch_32": {
-            f"{size} px, {'checkpointing' if recompute else 'all kept'}": memory(size, 64, 32, recompute) / 2**30
+            f"{size} px, {'checkpointing' if recompute else 'all kept'}": memory(size, 64, 32, recompute)
+            / 2**30
             for size in (64, 128)
             for recompute in (False, True)
         },
@@ -194,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report["times"] = times(args.size, args.width, args.clips, args.steps)
     for name, row in report["times"].items():
         print(
-            f"{name:32} {row['wall']:8.3f} s wall {row['cpu']:8.3f} s CPU; times as fast as plain: "
+            f"{name:32} {row['wall']:8.3f} s wall {row['cpu']:8.3f} s CPU; speed-up over plain: "
             f"{row['speedup_wall']:.2f} (wall), {row['speedup_cpu']:.2f} (CPU)"
         )
     if args.json is not None:

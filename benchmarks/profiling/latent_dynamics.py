@@ -1,8 +1,8 @@
 """The process in which `benchmarks speed --against DIR` measures the public code of latent NDEs, imported from DIR.
 
 The code (github.com/Zasder3/Latent-Neural-Differential-Equations-for-Video-Generation) is not part of this project. Its
-training steps are written here in the order of its "MoCoGAN ... UCF101.py" and "tgan SVC ... UCF101.py". Two things
-in it are replaced, neither of which costs time: GPUs that it asks for by name, and the batch of 32 in TGAN's critic.
+training steps are written here in the order of its "MoCoGAN ... UCF101.py" and "tgan SVC ... UCF101.py". Two of its
+constants are replaced, without a cost in time: GPUs by name, and the batch of 32 in TGAN's critic.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,10 @@ _DISCRETE = ("NoisyGRU", "Deconvolution1d")
 
 
 def family_and_member(model: dict[str, Any]) -> tuple[str, str]:
-    """Which of the public code's models one of our configurations is, by its classes.
+    """The public model that corresponds to one of our configurations, by its classes.
 
     Raises:
-        UserError: if it is none of MoCoGAN's and TGAN's.
+        UserError: if it is neither a MoCoGAN nor a TGAN.
     """
     generator = model.get("init_args", {}).get("generator", {})
     kind = generator.get("class_path", "") if isinstance(generator, dict) else ""
@@ -34,16 +34,16 @@ def family_and_member(model: dict[str, Any]) -> tuple[str, str]:
             f"{kind or 'neither'}. Leave --against out, or name configs/model/mocogan_*.yaml or tgan_*.yaml."
         )
     dynamics = generator["init_args"]["dynamics"]
-    name, given = dynamics["class_path"].rsplit(".", 1)[-1], dynamics.get("init_args") or {}
+    name, settings = dynamics["class_path"].rsplit(".", 1)[-1], dynamics.get("init_args") or {}
     if name in _DISCRETE:
         return ("mocogan", "tgan")[_CODE.index(kind)], "original"
     if name.endswith("_ode") or name == "LatentODE":
-        return ("mocogan", "tgan")[_CODE.index(kind)], f"ode{given.get('order', 1)}"
+        return ("mocogan", "tgan")[_CODE.index(kind)], f"ode{settings.get('order', 1)}"
     return ("mocogan", "tgan")[_CODE.index(kind)], "sde"
 
 
 class PublicMoCoGAN:
-    """Networks, optimisers and turns of the public "MoCoGAN ... UCF101.py"."""
+    """Networks, optimisers and steps of the public "MoCoGAN ... UCF101.py"."""
 
     def __init__(self, member: str, batch: int, device: torch.device) -> None:
         networks, ours = import_module("models.mocogan"), import_module("models.mocogan_ode")
@@ -69,25 +69,29 @@ class PublicMoCoGAN:
         """The image critic, the video critic, the generator; fresh fakes for each."""
         batch, (of_generator, of_video, of_image) = len(self.clips), self.optimizers
         frame = torch.randint(16, (batch,))
-        self._teach(self.image, of_image, self.clips[torch.arange(batch), :, frame], self.generator.sample_images)
-        self._teach(self.video, of_video, self.clips, self.generator.sample_videos)
+        self._train_critic(
+            self.image, of_image, self.clips[torch.arange(batch), :, frame], self.generator.sample_images
+        )
+        self._train_critic(self.video, of_video, self.clips, self.generator.sample_videos)
         of_generator.zero_grad()
         clips, _ = self.generator.sample_videos(batch)
         frames, _ = self.generator.sample_images(batch)
         (_entropy(self.video(clips)[0], 1.0) + _entropy(self.image(frames)[0], 1.0)).backward()
         of_generator.step()
 
-    def _teach(self, critic: Any, optimizer: torch.optim.Optimizer, real: Tensor, sample: Callable[[int], Any]) -> None:
+    def _train_critic(
+        self, critic: Any, optimizer: torch.optim.Optimizer, real: Tensor, sample: Callable[[int], Any]
+    ) -> None:
         optimizer.zero_grad()
-        verdict = critic(real)[0]
+        logits = critic(real)[0]
         with torch.no_grad():
             fake, _ = sample(len(real))
-        (_entropy(verdict, 1.0) + _entropy(critic(fake)[0], 0.0)).backward()
+        (_entropy(logits, 1.0) + _entropy(critic(fake)[0], 0.0)).backward()
         optimizer.step()
 
 
 class PublicTGAN:
-    """Networks, optimisers, turns and clipping of the public "tgan SVC ... UCF101.py"."""
+    """Networks, optimisers, steps and clipping of the public "tgan SVC ... UCF101.py"."""
 
     def __init__(self, member: str, batch: int, device: torch.device) -> None:
         networks, ours = import_module("models.tgan"), import_module("models.tgan_ode")
@@ -111,22 +115,22 @@ class PublicTGAN:
         of_critic.zero_grad()
         real = self._score(self.clips)
         with torch.no_grad():
-            fake = self._draw()
+            fake = self._generate()
         (-real.mean() + self._score(fake).mean()).backward()
         of_critic.step()
         of_generator.zero_grad()
-        (-self._score(self._draw()).mean()).backward()
+        (-self._score(self._generate()).mean()).backward()
         of_generator.step()
         if self.steps % 5 == 0:
             self._clip()
         self.steps += 1
 
-    def _draw(self) -> Tensor:
+    def _generate(self) -> Tensor:
         clips: Tensor = self.generator(torch.rand(len(self.clips), 100, device=self.clips.device) * 2 - 1)
         return clips
 
     def _score(self, clips: Tensor) -> Tensor:
-        """Its critic's forward, with the batch's own size in place of 32."""
+        """The critic's forward pass, with the size of the batch in place of 32."""
         features = self.critic.model3d(clips)
         scores: Tensor = self.critic.conv2d(features.reshape(len(clips), 512, 4, 4))
         return scores
@@ -145,11 +149,11 @@ class PublicTGAN:
 
 
 def public(spec: dict[str, Any]) -> PublicMoCoGAN | PublicTGAN:
-    """The public model that stands beside ours."""
+    """The public model that is compared with ours."""
     batch = spec["batch_size"]
     if (spec["size"], spec["frames"], spec["channels"]) != (64, 16, 3):
         raise UserError(
-            f"The public code of latent NDEs draws 16 frames of 3 x 64 x 64; asked are {spec['frames']} of "
+            f"The public code of latent NDEs generates 16 frames of 3 x 64 x 64; got {spec['frames']} of "
             f"{spec['channels']} x {spec['size']} x {spec['size']}. Leave --size, --frames and --channels out."
         )
     device = torch.device(spec["device"])

@@ -1,4 +1,4 @@
-"""Measuring: time, FLOP and memory of this process, and the pipe over which it is told what to measure."""
+"""Time, FLOP and memory of this process, and the pipe over which it receives commands."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _MATMUL = {"cpu": 2048, "cuda": 8192}
 
 
 class FlopCount(TorchDispatchMode):
-    """Counts the floating-point operations of convolutions, matrix products and attention, backward ones too.
+    """Counts the floating-point operations of convolutions, matrix products and attention, backward passes included.
 
     torch's own FlopCounterMode has the same formulas, but its module tracking fails on `torch.autograd.grad`.
     """
@@ -32,7 +32,7 @@ class FlopCount(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run the operation and add what it costs."""
+        """Run the operation and add its FLOP."""
         kwargs = dict(kwargs or {})
         result = func(*args, **kwargs)
         formula = flop_registry.get(func._overloadpacket)
@@ -42,13 +42,13 @@ class FlopCount(TorchDispatchMode):
 
 
 class Stopwatch:
-    """Wall and CPU seconds of what the device did between `start` and `stop`."""
+    """Wall and CPU seconds between `start` and `stop`, with the device synchronised."""
 
     def __init__(self, device: str) -> None:
         self.device = device
 
     def start(self) -> None:
-        """Begin, when the device has nothing left to do."""
+        """Start, after the device has finished its work."""
         self._wait()
         self.wall, self.cpu = time.perf_counter(), time.process_time()
 
@@ -62,23 +62,26 @@ class Stopwatch:
             torch.cuda.synchronize()
 
 
-def timed(work: Callable[[], Any], device: str, repeats: int) -> dict[str, Any]:
-    """Minimum and median of `repeats` runs, after one that is not timed."""
-    work()
+def timed(run: Callable[[], Any], device: str, repeats: int) -> dict[str, Any]:
+    """Minimum and median of `repeats` runs, after one warm-up run."""
+    run()
     watch, found = Stopwatch(device), []
     for _ in range(repeats):
         watch.start()
-        work()
+        run()
         found.append(watch.stop())
     middle = len(found) // 2
     return {
-        clock: {"min": min(run[clock] for run in found), "median": sorted(run[clock] for run in found)[middle]}
+        clock: {
+            "min": min(seconds[clock] for seconds in found),
+            "median": sorted(seconds[clock] for seconds in found)[middle],
+        }
         for clock in ("wall", "cpu")
     }
 
 
 def matmul_rate(device: str) -> float:
-    """FLOP/s of one large matrix product in float32, the best that this machine does just now."""
+    """FLOP/s of one large matrix product in float32: the present peak rate of this machine."""
     side = _MATMUL[device]
     matrix = torch.rand(side, side, device=device)
     best = min(timed(lambda: matrix @ matrix, device, 2)["wall"].values())
@@ -86,86 +89,86 @@ def matmul_rate(device: str) -> float:
 
 
 def peak_memory(device: str) -> int:
-    """The most bytes this process has held: on the GPU that torch allocated, on a CPU resident."""
+    """Peak bytes of this process: allocated by torch on a GPU, resident on a CPU."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
     status = Path("/proc/self/status")
-    if status.is_file():  # ru_maxrss of a child begins at its parent's
+    if status.is_file():  # ru_maxrss of a child starts at its parent's
         lines = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
         return int(lines["VmHWM"].split()[0]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-class Orders:
-    """The other end of the pipe: the specification first, then one word at a time, each answered by a line of JSON.
+class CommandPipe:
+    """The worker's end of the pipe: the specification, then one command at a time, each with a JSON line as reply.
 
-    Whatever else the process prints goes to its stderr.
+    All other output of the process goes to its stderr.
     """
 
     def __init__(self) -> None:
-        self.answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        self.replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
         self.spec: dict[str, Any] = json.loads(sys.stdin.readline())
 
     def next(self) -> str:
-        """The next word; the end of the process if nobody will say another."""
-        word = sys.stdin.readline().strip()
-        if not word:
+        """The next command; ends the process when the pipe is closed."""
+        command = sys.stdin.readline().strip()
+        if not command:
             raise SystemExit(0)
-        return word
+        return command
 
-    def answer(self, **content: Any) -> None:
-        """Send the answer."""
-        self.answers.write(json.dumps(content) + "\n")
-        self.answers.flush()
+    def reply(self, **content: Any) -> None:
+        """Send the reply."""
+        self.replies.write(json.dumps(content) + "\n")
+        self.replies.flush()
 
 
 class Public(Protocol):
-    """Somebody's public code, as far as it is measured here."""
+    """Public code, as far as it is measured here."""
 
     @property
     def networks(self) -> Sequence[nn.Module]:
-        """All that learn."""
+        """All trained networks."""
 
     def step(self) -> None:
         """One update of every player."""
 
 
 def without_gpu() -> None:
-    """What public code asks of a GPU by name gets the CPU, in this process, from now on."""
-    drawn = torch.randn
+    """Redirect public code that names a GPU to the CPU, in this process, from now on."""
+    original = torch.randn
 
     def randn(*shape: Any, device: Any = None, **arguments: Any) -> torch.Tensor:
-        return drawn(*shape, **arguments)
+        return original(*shape, **arguments)
 
     torch.randn = randn
     torch.Tensor.cuda = lambda tensor: tensor  # type: ignore[method-assign, assignment, misc]
 
 
 def serve(name: str, build: Callable[[dict[str, Any]], Public]) -> None:
-    """Answer orders about public code as `benchmarks.profiling.worker` answers them about ours."""
-    orders = Orders()
-    spec = orders.spec
+    """Serve commands for public code as `benchmarks.profiling.worker` does for ours."""
+    pipe = CommandPipe()
+    spec = pipe.spec
     torch.set_num_threads(spec["threads"])
     torch.manual_seed(0)
     try:
         model = build(spec)
     except UserError as error:
-        orders.answer(error=str(error))
+        pipe.reply(error=str(error))
         return
     watch = Stopwatch(spec["device"])
     while True:
-        word = orders.next()
-        if word == "open":
+        command = pipe.next()
+        if command == "open":
             parameters = sum(p.numel() for network in model.networks for p in network.parameters())
-            orders.answer(model=name, parameters=parameters)
-        elif word == "step":
+            pipe.reply(model=name, parameters=parameters)
+        elif command == "step":
             watch.start()
             model.step()
-            orders.answer(**watch.stop(), matmul=matmul_rate(spec["device"]))
-        elif word == "count":
+            pipe.reply(**watch.stop(), matmul=matmul_rate(spec["device"]))
+        elif command == "count":
             with FlopCount() as count:
                 model.step()
-            orders.answer(flop=count.flop, memory=peak_memory(spec["device"]), evaluations=None)
+            pipe.reply(flop=count.flop, memory=peak_memory(spec["device"]), evaluations=None)
         else:
-            orders.answer()
+            pipe.reply()

@@ -1,6 +1,6 @@
-"""`benchmarks speed --metrics`: each metric timed beside an independent implementation, in turn, in one run.
+"""`benchmarks speed --metrics`: times each metric in turn with an independent implementation, in one run.
 
-A busy machine slows both sides, so ratios hold where times do not. Imports no torch by itself.
+Other load slows both sides, so ratios hold where times do not. Importing this module imports no torch.
 """
 
 import argparse
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from benchmarks.metrics.base import ClipMetric
 
 Report = dict[str, Any]
-Work = Callable[[], Any]
+Run = Callable[[], Any]
 
 
-class Contest(NamedTuple):
-    """One piece of work, done by us and by another."""
+class Comparison(NamedTuple):
+    """One computation, by our code and by a reference."""
 
     name: str
     clips: int
-    ours: Work
+    ours: Run
     reference: str = ""
-    theirs: Work | None = None
+    theirs: Run | None = None
     network: "torch.nn.Module | None" = None
-    """Whose share of our time is measured."""
+    """Its share of our time is measured."""
 
 
 def main(args: argparse.Namespace) -> int:
-    """Time every metric, print a line for each, and write the numbers if asked."""
+    """Time every metric, print one line each, and write the numbers to --json."""
     if args.dimension < 2:
         raise UserError(f"--dimension must be at least 2; got {args.dimension}.")
     import torch
@@ -52,54 +52,54 @@ def main(args: argparse.Namespace) -> int:
         "left_out": {},
     }
     print(_HEAD)
-    for contest in _contests(args.dimension, report["left_out"], **settings):
-        row = measured(contest, args.steps)
+    for comparison in _comparisons(args.dimension, report["left_out"], **settings):
+        row = measured(comparison, args.steps)
         report["rows"].append(row)
         print(line(row), flush=True)
     for name, reason in report["left_out"].items():
-        print(f"{name}: — ({reason})")
+        print(f"{name}: n/a ({reason})")
     if args.json is not None:
         write_text(args.json, json.dumps(report, indent=1) + "\n")
     return 0
 
 
-def measured(contest: Contest, steps: int) -> Report:
-    """Ours and theirs in turn; the least seconds of each, and the share of ours that was not in the network."""
+def measured(comparison: Comparison, steps: int) -> Report:
+    """Ours and theirs in turn: the fewest seconds of each, and the share of ours outside the network."""
     from benchmarks.profiling.measure import Stopwatch
 
     watch = Stopwatch("cpu")
     ours: list[float] = []
     theirs: list[float] = []
     inside: list[float] = []
-    clock = _Clock(contest.network)
-    for step in range(steps + 1):  # the first is to warm up
-        for work, times in ((contest.ours, ours), (contest.theirs, theirs)):
-            if work is None:
+    clock = _Clock(comparison.network)
+    for step in range(steps + 1):  # the first is the warm-up
+        for run, times in ((comparison.ours, ours), (comparison.theirs, theirs)):
+            if run is None:
                 continue
             clock.seconds = 0.0
             watch.start()
-            work()
+            run()
             seconds = watch.stop()["wall"]
             if step:
                 times.append(seconds)
-                if work is contest.ours:
+                if run is comparison.ours:
                     inside.append(clock.seconds / seconds)
     clock.remove()
-    row: Report = {"name": contest.name, "clips": contest.clips, "seconds": min(ours)}
-    row["clips_per_second"] = contest.clips / row["seconds"]
-    if contest.theirs is not None:
-        row |= {"reference": contest.reference, "reference_seconds": min(theirs)}
+    row: Report = {"name": comparison.name, "clips": comparison.clips, "seconds": min(ours)}
+    row["clips_per_second"] = comparison.clips / row["seconds"]
+    if comparison.theirs is not None:
+        row |= {"reference": comparison.reference, "reference_seconds": min(theirs)}
         row["faster"] = row["reference_seconds"] / row["seconds"]
-    if contest.network is not None:
+    if comparison.network is not None:
         row["outside_network"] = 1 - max(inside)
     return row
 
 
-_HEAD = f"{'':38}{'seconds':>10}{'clips/s':>11}   beside"
+_HEAD = f"{'':38}{'seconds':>10}{'clips/s':>11}   reference"
 
 
 def line(row: Report) -> str:
-    """What is printed of a metric."""
+    """The printed line of a metric."""
     text = f"{row['name']:38}{row['seconds']:10.4f}{row['clips_per_second']:11.1f}"
     if "faster" in row:
         text += f"   {row['reference']}: {row['reference_seconds']:.4f} s, {row['faster']:.2f} times ours"
@@ -126,57 +126,59 @@ class _Clock:
             self._hooks = [network.register_forward_pre_hook(before), network.register_forward_hook(after)]
 
     def remove(self) -> None:
-        """Let the network be."""
+        """Remove the hooks."""
         for hook in self._hooks:
             hook.remove()
 
 
-def _contests(dimension: int, left_out: dict[str, str], *, clips: int, frames: int, size: int) -> Iterator[Contest]:
-    """What is timed, as much of it as can be had here."""
+def _comparisons(
+    dimension: int, left_out: dict[str, str], *, clips: int, frames: int, size: int
+) -> Iterator[Comparison]:
+    """The timed comparisons that are available here."""
     import torch
 
     from datamodules.clip import VideoClip, sample_id
 
     generator = torch.Generator().manual_seed(0)
-    pictures = torch.rand(2, clips, frames, 3, size, size, generator=generator) * 2 - 1
+    frame_pairs = torch.rand(2, clips, frames, 3, size, size, generator=generator) * 2 - 1
     times = torch.arange(frames, dtype=torch.float32).expand(clips, -1)
-    answer, truth = VideoClip(pictures[0], times), VideoClip(pictures[1], times)
+    prediction, target = VideoClip(frame_pairs[0], times), VideoClip(frame_pairs[1], times)
     ids = torch.tensor([sample_id(number, 0) for number in range(clips)])
 
-    def update(metric: "ClipMetric") -> Work:
-        def work() -> None:
+    def update(metric: "ClipMetric") -> Run:
+        def run() -> None:
             metric.reset()
-            metric.update(answer, truth, ids)
+            metric.update(prediction, target, ids)
 
-        return work
+        return run
 
-    def anew(metric: "ClipMetric") -> Work:
-        """As `update`, of clips that were never seen: the features of those that were are remembered."""
+    def update_fresh(metric: "ClipMetric") -> Run:
+        """As `update`, with new tensors: features of tensors that were seen before are cached."""
 
-        def work() -> None:
+        def run() -> None:
             metric.reset()
-            mine, real = (VideoClip(sample.frames.clone(), times) for sample in (answer, truth))
-            metric.update(mine, real, ids)
+            made, real = (VideoClip(sample.frames.clone(), times) for sample in (prediction, target))
+            metric.update(made, real, ids)
 
-        return work
+        return run
 
-    yield from _paired(update, left_out, pictures, clips)
-    yield from _seen(anew, left_out, clips)
+    yield from _paired(update, left_out, frame_pairs, clips)
+    yield from _of_networks(update_fresh, left_out, clips)
     yield from _of_features(dimension)
 
 
 def _paired(
-    update: "Callable[[ClipMetric], Work]", left_out: dict[str, str], pictures: "Tensor", clips: int
-) -> Iterator[Contest]:
+    update: "Callable[[ClipMetric], Run]", left_out: dict[str, str], frame_pairs: "Tensor", clips: int
+) -> Iterator[Comparison]:
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
     from benchmarks.metrics.lpips import LPIPS, network_of
     from benchmarks.metrics.reference import SSIM, PooledPSNR
     from benchmarks.pretrained.registry import WeightsUnavailable
 
-    x, y = pictures[0], pictures[1]
+    x, y = frame_pairs[0], frame_pairs[1]
     psnr = PooledPSNR()
-    yield Contest(
+    yield Comparison(
         "psnr_pooled", clips, update(psnr), "torchmetrics", lambda: peak_signal_noise_ratio(x, y, (-1.0, 1.0))
     )
     try:
@@ -184,7 +186,7 @@ def _paired(
 
         a, b = (((side + 1) / 2).double().flatten(0, 1).numpy() for side in (x, y))
         settings = {"gaussian_weights": True, "use_sample_covariance": False, "data_range": 1.0, "channel_axis": 0}
-        yield Contest(
+        yield Comparison(
             "ssim",
             clips,
             update(SSIM()),
@@ -192,7 +194,7 @@ def _paired(
             lambda: [structural_similarity(one, other, **settings) for one, other in zip(a, b, strict=True)],
         )
     except ImportError:
-        yield Contest("ssim", clips, update(SSIM()))
+        yield Comparison("ssim", clips, update(SSIM()))
     try:
         network = network_of("alex")
     except WeightsUnavailable as error:
@@ -200,7 +202,7 @@ def _paired(
         return
     theirs = _lpips_of_torchmetrics()
     flat = x.flatten(0, 1), y.flatten(0, 1)
-    yield Contest(
+    yield Comparison(
         "lpips_alex",
         clips,
         update(LPIPS("alex")),
@@ -211,7 +213,7 @@ def _paired(
 
 
 def _lpips_of_torchmetrics() -> "Callable[..., Any] | None":
-    """Their network with weights of no meaning, which take as long; None where torchvision is not installed."""
+    """Their network with random weights, which take as long; None where torchvision is not installed."""
     import torch
     from torchmetrics.functional.image.lpips import _NoTrainLpips
 
@@ -222,24 +224,24 @@ def _lpips_of_torchmetrics() -> "Callable[..., Any] | None":
     return torch.no_grad()(network)
 
 
-def _seen(update: "Callable[[ClipMetric], Work]", left_out: dict[str, str], clips: int) -> Iterator[Contest]:
-    """Metrics that look through a network of videos: nearly all of their time is the network's."""
+def _of_networks(update: "Callable[[ClipMetric], Run]", left_out: dict[str, str], clips: int) -> Iterator[Comparison]:
+    """Metrics on features of a video network, which takes nearly all of their time."""
     from benchmarks.metrics.features.extractor import I3DFeatures, _i3d
     from benchmarks.metrics.fvd import FrechetVideoDistance
     from benchmarks.metrics.temporal import TemporalDistance
     from benchmarks.pretrained.registry import WeightsUnavailable
 
-    yield Contest("temporal", clips, update(TemporalDistance()))
+    yield Comparison("temporal", clips, update(TemporalDistance()))
     try:
         I3DFeatures().prepare()
     except WeightsUnavailable as error:
         left_out["fvd"] = str(error)
         return
-    yield Contest("fvd (features of both sides)", 2 * clips, update(FrechetVideoDistance()), network=_i3d("logits"))
+    yield Comparison("fvd (features of both sides)", 2 * clips, update(FrechetVideoDistance()), network=_i3d("logits"))
 
 
-def _of_features(dimension: int) -> Iterator[Contest]:
-    """What is made of the features, once they are there."""
+def _of_features(dimension: int) -> Iterator[Comparison]:
+    """Metrics on given features, without the network."""
     import torch
     from scipy.linalg import sqrtm
     from scipy.spatial.distance import cdist
@@ -269,13 +271,13 @@ def _of_features(dimension: int) -> Iterator[Contest]:
     def by_torchmetrics() -> float:
         return float(_compute_fid(first.mean, covariances[0], second.mean, covariances[1]))
 
-    found = [work() for work in (ours, by_torchmetrics)]
+    found = [run() for run in (ours, by_torchmetrics)]
     if abs(found[0] - found[1]) > 1e-6 * found[1]:
-        raise RuntimeError(f"The Fréchet distances to be timed differ: {found}.")
-    yield Contest(name, count, ours, "scipy's sqrtm", by_sqrtm)
-    yield Contest(name, count, ours, "torchmetrics", by_torchmetrics)
+        raise RuntimeError(f"The timed Fréchet distances differ: {found}.")
+    yield Comparison(name, count, ours, "scipy's sqrtm", by_sqrtm)
+    yield Comparison(name, count, ours, "torchmetrics", by_torchmetrics)
     few, others = torch.randn(2, 1000, 400, generator=generator, dtype=torch.float64)
-    yield Contest(
+    yield Comparison(
         "mmd, 400 features",
         len(few),
         lambda: polynomial_mmd(few, others),
@@ -287,5 +289,7 @@ def _of_features(dimension: int) -> Iterator[Contest]:
         reach = torch.from_numpy(cdist(others, others)).kthvalue(4, 1).values
         return (torch.from_numpy(cdist(few, others)) <= reach).any(1)
 
-    yield Contest("precision, 400 features", len(few), lambda: within_reach(few, others), "scipy's distances", by_scipy)
-    yield Contest("inception score, 400 classes", len(few), lambda: inception_score(few, 10))
+    yield Comparison(
+        "precision, 400 features", len(few), lambda: within_reach(few, others), "scipy's distances", by_scipy
+    )
+    yield Comparison("inception score, 400 classes", len(few), lambda: inception_score(few, 10))

@@ -1,4 +1,4 @@
-"""Pipes: a fresh python that measures when it is told to, a word at a time. Imports no torch."""
+"""Worker processes that measure on command, over pipes. Imports no torch."""
 
 import json
 import os
@@ -15,7 +15,7 @@ Report = dict[str, Any]
 
 
 class Pipe:
-    """A process that measures when it is told to."""
+    """The parent's end of the pipe to a worker process."""
 
     def __init__(self, process: "subprocess.Popen[str]", errors: Any) -> None:
         assert process.stdin is not None
@@ -23,36 +23,36 @@ class Pipe:
         self.process, self.stdin, self.stdout, self.errors = process, process.stdin, process.stdout, errors
 
     def send(self, line: str) -> None:
-        """Tell it something."""
+        """Send one line."""
         try:
             self.stdin.write(line + "\n")
             self.stdin.flush()
         except BrokenPipeError as error:
             raise self._failure() from error
 
-    def ask(self, word: str) -> Report:
-        """Send the word; the answer."""
-        self.send(word)
+    def call(self, command: str) -> Report:
+        """Send a command; returns the reply."""
+        self.send(command)
         line = self.stdout.readline()
         if not line:
             raise self._failure()
-        answer: Report = json.loads(line)
-        if "error" in answer:
-            raise UserError(answer["error"])
-        return answer
+        reply: Report = json.loads(line)
+        if "error" in reply:
+            raise UserError(reply["error"])
+        return reply
 
     def _failure(self) -> UserError:
         self.process.wait()
         self.errors.seek(0)
         tail = "\n".join(self.errors.read().splitlines()[-15:])
         return UserError(
-            f"The measuring process ended early (exit code {self.process.returncode}). Its last words:\n{tail}"
+            f"The measuring process ended early (exit code {self.process.returncode}). Its last output:\n{tail}"
         )
 
 
 @contextmanager
 def process(module: str, spec: Mapping[str, Any], threads: int, path: str | None = None) -> Iterator[Pipe]:
-    """A fresh python that answers over its pipes; what it prints is shown only if it fails."""
+    """A new Python process with a pipe; its output is shown only if it fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     folders = [path, os.environ.get("PYTHONPATH")]
     environment["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder)
@@ -73,5 +73,5 @@ def process(module: str, spec: Mapping[str, Any], threads: int, path: str | None
             yield pipe
         finally:
             measuring.kill()
-            with suppress(BrokenPipeError):  # it ended by itself, with a word still under way
+            with suppress(BrokenPipeError):  # it has ended by itself, with a command still in the pipe
                 pipe.stdin.close()

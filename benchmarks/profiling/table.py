@@ -1,4 +1,4 @@
-"""What `benchmarks speed` prints of its measurements. Imports no torch."""
+"""The printed tables of `benchmarks speed`. Imports no torch."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from benchmarks.profiling.pipe import Report
 
 
 def table(report: Report) -> Iterator[str]:
-    """The lines about one model, and about the public code beside it."""
+    """The lines of one model, and of the public code compared with it."""
     batch = report["batch"]
     yield (
         f"{report['model']}: {report['parameters']:,} parameters; batches of {batch['batch_size']} clips of "
@@ -18,7 +18,7 @@ def table(report: Report) -> Iterator[str]:
     for name, row in report["sample"].items():
         yield _times(name, row) + f"   {row['function_evaluations']} function evaluations"
     if not report["sample"]:
-        yield "sampling: not timed (the model has no verb, or --no-sampling)"
+        yield "sampling: not timed (the model has no capability, or --no-sampling)"
     yield f"loading: {report['loading']}"
     if report.get("dynamics"):
         yield from _dynamics(report["dynamics"])
@@ -30,26 +30,26 @@ def table(report: Report) -> Iterator[str]:
         yield _times("its training step", theirs["train"])
         yield from _training(theirs["train"])
         named = ", ".join(f"{name} {value:.3f}" for name, value in theirs["ratios"].items())
-        yield f"ours by theirs: {named}"
+        yield f"ours / theirs: {named}"
 
 
-def by_the_first(reports: list[Report]) -> Iterator[str]:
-    """What each model's step costs by the first one's."""
-    yield f"by {reports[0]['config']}:"
+def relative_to_first(reports: list[Report]) -> Iterator[str]:
+    """The cost of each model's step relative to the first one's."""
+    yield f"relative to {reports[0]['config']}:"
     for report in reports[1:]:
         named = ", ".join(f"{name} {value:.3f}" for name, value in report.get("by_the_first", {}).items())
-        yield f"  {report['config']}: {named or 'has nothing to train'}"
+        yield f"  {report['config']}: {named or 'no training step'}"
 
 
 def _dynamics(found: Report) -> Iterator[str]:
-    """The temporal generator's share, and what its solver and gradient cost by way."""
+    """The temporal generator's share of a step, and its cost by solver and gradient method."""
     yield f"temporal generator: {found['share']:.1%} of the CPU time of a training step"
-    for way in ("rk4_backprop", "rk4_adjoint", "dopri5_backprop", "dopri5_adjoint"):
-        if way in found:
-            row = found[way]
+    for method in ("rk4_backprop", "rk4_adjoint", "dopri5_backprop", "dopri5_adjoint"):
+        if method in found:
+            row = found[method]
             yield (
-                f"  {way:24}{1000 * row['cpu']:9.1f} ms CPU, {row['evaluations']} evaluations, "
-                f"{row['bytes'] / 2**20:.2f} MiB kept"
+                f"  {method:24}{1000 * row['cpu']:9.1f} ms CPU, {row['evaluations']} evaluations, "
+                f"{row['bytes'] / 2**20:.2f} MiB saved"
             )
 
 

@@ -1,7 +1,7 @@
 """The process in which `benchmarks speed --against DIR` measures Vid-ODE's public code, imported from DIR.
 
 The code is not part of this project. Its training step is written here in the order of `train()` in its main.py, but
-both gradients are taken before either optimiser moves: torch 1.5 and later refuse the original order.
+both gradients are computed before either optimiser steps: torch 1.5 and later reject the original order.
 """
 
 from argparse import Namespace
@@ -56,36 +56,38 @@ class PublicVidODE:
     def step(self) -> None:
         """One update of both players."""
         weight, batch = self.options.lamb_adv, self._batch()
-        found = self.generator.compute_all_losses(batch)
-        real, fake, shown = batch["data_to_predict"], found["pred_y"], batch["observed_data"]
-        critic = weight * self.sequence.netD_adv_loss(real, fake, shown)
+        output = self.generator.compute_all_losses(batch)
+        real, fake, observed = batch["data_to_predict"], output["pred_y"], batch["observed_data"]
+        critic = weight * self.sequence.netD_adv_loss(real, fake, observed)
         critic = critic + weight * self.image.netD_adv_loss(real, fake, None)
-        verdict = weight * self.sequence.netG_adv_loss(fake, shown) + weight * self.image.netG_adv_loss(fake, None)
+        adversarial = weight * self.sequence.netG_adv_loss(fake, observed) + weight * self.image.netG_adv_loss(
+            fake, None
+        )
         self.critic_optimizer.zero_grad()
         critic.backward()
-        kept = [parameter.grad for parameter in self.critic_parameters]
+        gradients = [parameter.grad for parameter in self.critic_parameters]
         for parameter in self.critic_parameters:
             parameter.grad = None
         self.optimizer.zero_grad()
-        (found["loss"] + verdict).backward()
-        for parameter, gradient in zip(self.critic_parameters, kept, strict=True):
+        (output["loss"] + adversarial).backward()
+        for parameter, gradient in zip(self.critic_parameters, gradients, strict=True):
             parameter.grad = gradient
         self.critic_optimizer.step()
         self.optimizer.step()
 
     def _batch(self) -> dict[str, Tensor]:
-        seen, asked = (slice(None), slice(None))
+        context, target = (slice(None), slice(None))
         if self.options.extrap:
             half = self.frames.shape[1] // 2
-            seen, asked = slice(0, half), slice(half, None)
-        here = self.frames[:, seen].clone(), self.frames[:, asked].clone()
+            context, target = slice(0, half), slice(half, None)
+        frames = self.frames[:, context].clone(), self.frames[:, target].clone()
         return {
-            "observed_data": here[0],
-            "observed_tp": self.times[seen],
-            "data_to_predict": here[1],
-            "tp_to_predict": self.times[asked],
-            "observed_mask": torch.ones(*here[0].shape[:2], 1, device=self.device),
-            "mask_predicted_data": torch.ones(*here[1].shape[:2], 1, device=self.device),
+            "observed_data": frames[0],
+            "observed_tp": self.times[context],
+            "data_to_predict": frames[1],
+            "tp_to_predict": self.times[target],
+            "observed_mask": torch.ones(*frames[0].shape[:2], 1, device=self.device),
+            "mask_predicted_data": torch.ones(*frames[1].shape[:2], 1, device=self.device),
         }
 
 

@@ -10,7 +10,7 @@ from lightning_modules.training_cost import TrainingCost
 
 
 def main(motion: str, video: str, out: str) -> int:
-    """Write the joined system, which cost what its stages cost; returns 1, and says why, if the two do not fit."""
+    """Write the joined system, with the training cost of both stages; returns 1 and prints why if they do not fit."""
     try:
         stages = [load(motion), load(video)]
         joined = join(*stages)

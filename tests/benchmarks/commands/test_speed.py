@@ -9,7 +9,7 @@ from torch import nn
 from benchmarks.cli import benchmarks
 from benchmarks.commands.speed import model_and_data, ratios
 from benchmarks.profiling.measure import FlopCount, peak_memory
-from benchmarks.profiling.table import by_the_first, table
+from benchmarks.profiling.table import relative_to_first, table
 
 FIELD = {"class_path": "lightning_modules.dynamics.ConvField", "init_args": {"channels": 8, "hidden": 4}}
 PARTS = "lightning_modules.networks.vid_ode_parts"
@@ -114,7 +114,7 @@ def test_every_row_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         "peak memory",
         "function evaluations",
         "its training step",
-        "ours by theirs: wall min",
+        "ours / theirs: wall min",
         "cpu median",
         "memory",
     ]:
@@ -196,7 +196,11 @@ def test_a_model_that_learns_nothing_has_no_training_rows() -> None:
 
 def test_models_are_put_beside_the_first() -> None:
     reports = [{"config": "a.yaml"}, {"config": "b.yaml", "by_the_first": {"cpu min": 1.02}}, {"config": "c.yaml"}]
-    assert list(by_the_first(reports)) == ["by a.yaml:", "  b.yaml: cpu min 1.020", "  c.yaml: has nothing to train"]
+    assert list(relative_to_first(reports)) == [
+        "relative to a.yaml:",
+        "  b.yaml: cpu min 1.020",
+        "  c.yaml: no training step",
+    ]
 
 
 def test_ratios_are_ours_by_theirs() -> None:

@@ -13,7 +13,7 @@ from benchmarks.config.resolve import full_class_paths, resolve
 from benchmarks.profiling import dynamics
 from benchmarks.profiling.dynamics import Call, kept_bytes, measured, solvers
 from benchmarks.profiling.table import table
-from benchmarks.profiling.worker import _batch, _usual_rate
+from benchmarks.profiling.worker import _batch, _default_rate
 from datamodules.clip import VideoClip
 from lightning_modules.checkpoints.build import build
 from lightning_modules.dynamics import LatentODE, VectorField
@@ -51,7 +51,7 @@ def test_a_report_has_the_dynamics_alone_and_the_solvers(name: str) -> None:
 def test_what_is_replayed_is_a_training_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clips and single frames, for the critics and, with a gradient, for the generator."""
     seen = []
-    monkeypatch.setattr(dynamics, "replay", lambda _, calls: seen.append([call.learns for call in calls]))
+    monkeypatch.setattr(dynamics, "replay", lambda _, calls: seen.append([call.requires_grad for call in calls]))
     batch = _batch(size=32, frames=16, batch_size=2, channels=3, fps=16.0)
     measured(gan("mocogan_original"), batch, 1)
     measured(gan("tgan_original"), batch, 1)
@@ -77,8 +77,8 @@ def test_kept_bytes_counts_each_tensor_once() -> None:
 def test_clips_are_those_of_the_published_grid() -> None:
     """16 frames are one unit of model time, so that discrete members know them without being told a rate."""
     system = gan("mocogan_original")
-    assert (system.network.frames, system.network.size, _usual_rate(system)) == (16, 32, 16)
-    batch = _batch(size=32, frames=16, batch_size=2, channels=3, fps=_usual_rate(system))
+    assert (system.network.frames, system.network.size, _default_rate(system)) == (16, 32, 16)
+    batch = _batch(size=32, frames=16, batch_size=2, channels=3, fps=_default_rate(system))
     assert isinstance(batch.clip, VideoClip)
     assert torch.equal(system.model_time(batch.clip.times)[:, -1], torch.ones(2))
 
@@ -92,7 +92,7 @@ def test_the_rows_of_the_dynamics_are_printed() -> None:
     }  # fmt: skip
     printed = "\n".join(table(report))
     assert "temporal generator: 3.4% of the CPU time of a training step" in printed
-    assert "100.0 ms CPU, 60 evaluations, 1.00 MiB kept" in printed
+    assert "100.0 ms CPU, 60 evaluations, 1.00 MiB saved" in printed
 
 
 @pytest.mark.slow

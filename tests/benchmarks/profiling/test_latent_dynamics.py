@@ -147,5 +147,5 @@ def test_others_have_no_twin(name: str) -> None:
 
 def test_the_public_code_knows_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latent_dynamics, "without_gpu", lambda: None)
-    with pytest.raises(UserError, match="draws 16 frames of 3 x 64 x 64; asked are 16 of 3 x 32 x 32"):
+    with pytest.raises(UserError, match="generates 16 frames of 3 x 64 x 64; got 16 of 3 x 32 x 32"):
         public(spec("mocogan_original", size=32))

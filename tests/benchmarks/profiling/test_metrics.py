@@ -12,7 +12,7 @@ from benchmarks.cli import benchmarks
 from benchmarks.metrics import lpips
 from benchmarks.metrics.features import extractor
 from benchmarks.pretrained.registry import WeightsUnavailable
-from benchmarks.profiling.metrics import Contest, line, measured
+from benchmarks.profiling.metrics import Comparison, line, measured
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -35,7 +35,7 @@ def test_both_are_timed_in_turn_and_the_networks_share_is_known() -> None:
         order.append("theirs")
         time.sleep(0.08)
 
-    row = measured(Contest("a metric", 4, ours, "another's", theirs, network), 2)
+    row = measured(Comparison("a metric", 4, ours, "another's", theirs, network), 2)
     assert order == ["ours", "theirs"] * 3
     assert 0.04 <= row["seconds"] < row["reference_seconds"]
     assert row["faster"] == row["reference_seconds"] / row["seconds"]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.cli import benchmarks
 from benchmarks.config.resolve import resolve
-from benchmarks.profiling.worker import _batch, _learned, _rate, _rendered, _sampling, _shape
+from benchmarks.profiling.worker import _batch, _rate, _rendered, _sampling, _shape, _training_sample
 from datamodules.clip import KeypointClip, Trajectory, VideoClip, check_clip
 from datamodules.sampling import Regular
 from datamodules.video_folder import VideoFolder
@@ -42,7 +42,9 @@ def test_frames_come_as_often_as_the_data_give_them(rate: float | None, stride: 
 def test_each_stage_gets_what_it_learns_from() -> None:
     batch = _batch(size=8, frames=4, batch_size=2, channels=1, fps=16.0)
     video = MotionToVideoGAN(MotionToVideoGenerator(3, 1, 8, 1, 4, 4), Heatmaps(8)).eval()
-    states, points, both = (_learned(s, batch.clip) for s in (motion_gan(), motion_gan(heatmaps=Heatmaps(8)), video))
+    states, points, both = (
+        _training_sample(s, batch.clip) for s in (motion_gan(), motion_gan(heatmaps=Heatmaps(8)), video)
+    )
     assert isinstance(states, Trajectory)
     assert states.values.shape == (2, 4, 4)
     for clip, joints in ((points, 2), (both, 3)):
