@@ -17,7 +17,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes atomically; parent folders are made."""
-    with atomic_path(path) as temporary:
+    # what a killed process leaves must not look like a file of this kind to those that read the folder
+    with _temporary(path, ".tmp") as temporary:
         temporary.write_bytes(content)
 
 
@@ -28,8 +29,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The temporary file has the suffix of `path` in lower case, because libraries choose a format by it. An error inside
     the block removes it and leaves `path` as it was.
     """
+    with _temporary(path, path.suffix.lower()) as temporary:
+        yield temporary
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Give a complete file its final name, once its content is on the disk; both lie in one folder."""
+    with temporary.open("r+b") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+@contextmanager
+def _temporary(path: Path, suffix: str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix.lower())
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=suffix)
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -39,10 +53,3 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def replace(temporary: Path, path: Path) -> None:
-    """Give a complete file its final name, once its content is on the disk; both lie in one folder."""
-    with temporary.open("r+b") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

@@ -184,8 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "timed": {name: getattr(args, name) for name in ("size", "width", "clips", "steps", "threads")},
         "torch": torch.__version__,
         "memory_gib_batch_32": {
-            f"{size} px, {'checkpointing' if recompute else 'all kept'}": memory(size, 64, 32, recompute)
-            / 2**30
+            f"{size} px, {'checkpointing' if recompute else 'all kept'}": memory(size, 64, 32, recompute) / 2**30
             for size in (64, 128)
             for recompute in (False, True)
         },

@@ -11,6 +11,8 @@ import pytest
 
 from datamodules.files import atomic_path, write_bytes, write_text
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def test_a_file_is_made_with_its_folders_and_read_by_all(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "note.txt"
@@ -80,3 +82,11 @@ def test_libraries_see_the_suffix_they_choose_a_format_by(tmp_path: Path) -> Non
         assert temporary.suffix == ".mp4"
         assert temporary.parent == tmp_path
     assert (tmp_path / "Film.MP4").is_file()
+
+
+def test_a_killed_writer_leaves_nothing_that_looks_like_a_record(tmp_path: Path) -> None:
+    code = "import os, signal; from pathlib import Path; from datamodules import files; "
+    code += "files.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL); files.write_text(Path('a.json'), '{}')"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert list(tmp_path.rglob("*.json")) == []
