@@ -11,7 +11,7 @@ from benchmarks.records.record import read_record
 
 pytestmark = pytest.mark.usefixtures("rows_in_process")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 JOINED = sorted((ROOT / "configs" / "experiment").glob("*/mode_gan.yaml"))

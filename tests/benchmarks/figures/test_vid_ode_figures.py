@@ -18,7 +18,7 @@ from support.record_maker import make_record
 
 pytestmark = pytest.mark.usefixtures("rows_in_process")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIGS = ROOT / "configs"
 BENCHMARKS = sorted((CONFIGS / "benchmark").glob("vid_ode_*.yaml"))
 FRAMES = "benchmarks.figures.vid_ode_frames."
