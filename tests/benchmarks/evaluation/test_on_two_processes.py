@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.config.resolve import full_class_paths, read_config
 from benchmarks.lightning_cli import main
 from benchmarks.records.record import Record, read_record
 
@@ -22,9 +23,9 @@ METRICS: dict[str, dict[str, Any]] = {
 }
 
 
-def write_exam() -> None:
-    """A tiny untrained MoCoGAN on a prime number of clips, asked twice each, with metrics of every kind."""
-    model: dict[str, Any] = yaml.safe_load(MODEL.read_text())
+def write_config() -> None:
+    """A tiny untrained MoCoGAN on a prime number of clips, two samples each, with metrics of every kind."""
+    model: dict[str, Any] = full_class_paths(read_config(MODEL))
     for part in ("generator", "video_critic"):
         model["init_args"][part]["init_args"] |= {"size": 32, "width": 2}
     counts = {"train_clips": 2, "val_clips": 2, "test_clips": CLIPS}
@@ -40,7 +41,7 @@ def write_exam() -> None:
         "evaluation": {"tasks": [{"class_path": "Generate"}], "metrics": metrics, "gallery": 0, "num_samples": 2},
         "trainer": {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False},
     }
-    Path("exam.yaml").write_text(yaml.safe_dump(config))
+    Path("test.yaml").write_text(yaml.safe_dump(config))
 
 
 def record(processes: int, batch_size: int) -> Record:
@@ -48,14 +49,14 @@ def record(processes: int, batch_size: int) -> Record:
     words = [f"--trainer.devices={processes}", f"--trainer.default_root_dir={folder}"]
     words += ["--trainer.strategy=ddp_fork"] if processes > 1 else []
     words += [f"--data.batch_size={batch_size}"]
-    assert main(["test", "--config=exam.yaml", *words]) == 0
+    assert main(["test", "--config=test.yaml", *words]) == 0
     return read_record(Path(folder) / "record.json")
 
 
 @pytest.mark.slow
 def test_two_processes_write_the_record_that_one_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_exam()
+    write_config()
     one, two, uneven = record(1, 1), record(2, 1), record(2, 4)
     assert one.protocol == two.protocol == uneven.protocol
     assert one.protocol.settings["n"] == CLIPS
