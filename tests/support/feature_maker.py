@@ -52,9 +52,9 @@ def ids_of(count: int, windows: int = 1) -> Tensor:
 
 def pair(count: int, frames: int = 4) -> tuple[VideoClip, VideoClip, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    truth = torch.rand(count, frames, 1, 8, 8, generator=generator) * 2 - 1
-    answer = (torch.rand(count, frames, 1, 8, 8, generator=generator) * 2 - 1) * 0.7 + 0.2
-    return clip(answer), clip(truth), ids_of(count)
+    target = torch.rand(count, frames, 1, 8, 8, generator=generator) * 2 - 1
+    prediction = (torch.rand(count, frames, 1, 8, 8, generator=generator) * 2 - 1) * 0.7 + 0.2
+    return clip(prediction), clip(target), ids_of(count)
 
 
 def rows(sample: VideoClip, index: list[int]) -> VideoClip:

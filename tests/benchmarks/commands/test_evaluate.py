@@ -78,7 +78,7 @@ def test_real_against_real_is_near_its_floor_and_noise_is_far(arrays: tuple[Path
     assert values[1] < values[2] / 2
 
 
-def test_reference_features_are_kept_and_made_anew_when_damaged_or_asked_otherwise(
+def test_reference_features_are_cached_and_recomputed_when_damaged_or_read_otherwise(
     arrays: tuple[Path, Path], cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen: list[int] = []
@@ -157,7 +157,7 @@ def test_paired_clips_are_compared_by_name_and_two_models_with_each_other(
     assert lines[0].startswith("A  near-")
 
 
-def test_a_metric_without_weights_is_a_dash_with_its_reason(
+def test_a_metric_without_weights_is_not_available_with_its_reason(
     folders: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def unavailable(name: str) -> None:
@@ -213,7 +213,7 @@ def test_places_that_do_not_fit_are_refused(
     assert evaluate(tmp_path / "nowhere", real) == 2
 
 
-def test_every_metric_of_sets_can_be_asked_for_by_name() -> None:
+def test_every_distribution_metric_has_a_short_name() -> None:
     names = {name: evaluate_module.build_metric(config, 16, 20).name for name, config in SETS.items()}
     assert len(set(names.values())) == len(names)
     assert names["video_fid"] == "fvd20_16f_resnext101_kinetics"
@@ -235,7 +235,7 @@ class HalfError(MSE):
 """
 
 
-def test_any_metric_can_be_asked_for_by_its_class_path(
+def test_any_metric_can_be_chosen_by_its_class_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "half_errors.py").write_text(THEIRS)

@@ -1,4 +1,4 @@
-"""Evaluation: what is asked, measured, logged and recorded, and what is left exactly as found."""
+"""Evaluation: queries, measurements, logs and records, and random streams that are left as found."""
 
 import itertools
 import json
@@ -132,7 +132,7 @@ class TinyData(LightningDataModule):
         return f"tiny-8px-1ch-{split}-00000000"
 
 
-def examine(system: System, evaluation: Evaluation, folder: Path, verb: str = "test", **options: Any) -> Trainer:
+def evaluate(system: System, evaluation: Evaluation, folder: Path, stage: str = "test", **options: Any) -> Trainer:
     trainer = Trainer(
         accelerator="cpu",
         devices=1,
@@ -143,13 +143,13 @@ def examine(system: System, evaluation: Evaluation, folder: Path, verb: str = "t
         enable_checkpointing=False,
         **options,
     )
-    getattr(trainer, verb)(system, datamodule=TinyData())
+    getattr(trainer, stage)(system, datamodule=TinyData())
     return trainer
 
 
 def test_the_number_is_the_mean_over_clips_and_lands_in_log_results_and_record(tmp_path: Path) -> None:
     evaluation = Evaluation([Predict(context=3)], [SquaredError()], gallery=0, table="demo", row="repeat last")
-    trainer = examine(RepeatLast(), evaluation, tmp_path)
+    trainer = evaluate(RepeatLast(), evaluation, tmp_path)
     frames = TinyData().clips.frames
     theirs = (frames[:, 2:3] - frames[:, 3:]).square().mean()
     assert_close(trainer.callback_metrics["test/predict/squared_error"], theirs)
@@ -172,13 +172,13 @@ def test_the_number_is_the_mean_over_clips_and_lands_in_log_results_and_record(t
     assert record.model["class_path"] == "baselines.repeat_last.RepeatLast"
 
 
-def test_a_task_without_a_verb_and_a_metric_without_weights_are_dashes_with_reasons(tmp_path: Path) -> None:
+def test_an_unsupported_task_and_a_metric_without_weights_are_not_available_with_reasons(tmp_path: Path) -> None:
     evaluation = Evaluation(
         [Predict(context=3), Interpolate(stride=2), Generate()],
         [SquaredError(), NeedsWeights(), NotANumber(), NeedsWeightsAtOnce()],
         gallery=0,
     )
-    trainer = examine(RepeatLast(), evaluation, tmp_path)
+    trainer = evaluate(RepeatLast(), evaluation, tmp_path)
     predict, interpolate = evaluation.results["predict"], evaluation.results["interpolate"]
     assert predict["squared_error"].value is not None
     assert predict["needs_weights"].reason == "the weights are on another planet"
@@ -194,46 +194,46 @@ def test_a_task_without_a_verb_and_a_metric_without_weights_are_dashes_with_reas
 
 def test_tasks_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> None:
     evaluation = Evaluation([Predict(context=2), Predict(context=3)], [SquaredError()], gallery=0)
-    examine(RepeatLast(), evaluation, tmp_path)
+    evaluate(RepeatLast(), evaluation, tmp_path)
     assert list(evaluation.results) == ["predict-context2", "predict-context3"]
     with pytest.raises(ValueError, match="given twice"):
         Evaluation([Predict(context=2), Predict(context=2)])
 
 
-def test_several_draws_have_seeds_of_their_own_and_count_each_clip_once(tmp_path: Path) -> None:
-    asked: list[Tensor] = []
+def test_several_samples_have_seeds_of_their_own_and_count_each_clip_once(tmp_path: Path) -> None:
+    seen_seeds: list[Tensor] = []
 
-    class Draws(RepeatLast):
+    class NoisyLast(RepeatLast):
         def predict(self, observed: VideoClip, times: Tensor, *, seeds: Tensor, **options: Any) -> VideoClip:
-            asked.append(seeds)
-            answer = super().predict(observed, times, **options)
+            seen_seeds.append(seeds)
+            prediction = super().predict(observed, times, **options)
             # not torch.Generator().manual_seed(seed): on a CPU it keeps the low 32 bits, in which these seeds agree
-            noise = normal(seeds, len(seeds), answer.frames.shape[1:], stream="test")
-            return answer._replace(frames=(answer.frames + 0.2 * noise).clamp(-1, 1))
+            noise = normal(seeds, len(seeds), prediction.frames.shape[1:], stream="test")
+            return prediction._replace(frames=(prediction.frames + 0.2 * noise).clamp(-1, 1))
 
     def evaluation(**settings: Any) -> Evaluation:
         metrics = [MSE(), FrechetVideoDistance(UntrainedFeatures(), frames=4), Diversity(UntrainedFeatures(), frames=4)]
         return Evaluation([Predict(context=3)], metrics, gallery=0, **settings)
 
     three = evaluation(num_samples=3, seed=1)
-    examine(Draws(), three, tmp_path / "three")
-    assert len(torch.cat(asked).unique()) == len(torch.cat(asked)) == 15
+    evaluate(NoisyLast(), three, tmp_path / "three")
+    assert len(torch.cat(seen_seeds).unique()) == len(torch.cat(seen_seeds)) == 15
     assert read_record(tmp_path / "three/record.json").protocol.settings["num_samples"] == 3
     results = three.results["predict"]
     assert {entry.n for entry in results.values()} == {5}
     each = [evaluation(seed=seed) for seed in (3, 4, 5)]
     for single in each:
-        examine(Draws(), single, tmp_path / "single")
+        evaluate(NoisyLast(), single, tmp_path / "single")
     singles = [single.results["predict"] for single in each]
     mse, fvd, diversity = results
     assert results[mse].value == pytest.approx(np.mean([single[mse].value for single in singles]))
-    assert results[fvd].value == pytest.approx(singles[0][fvd].value)  # a distance of sets takes the first draw
+    assert results[fvd].value == pytest.approx(singles[0][fvd].value)  # a distance of sets takes the first sample
     assert results[diversity].value is not None
     assert results[diversity].value > 1e-4  # far above rounding, about 1e-16
     same = evaluation(num_samples=3)
-    examine(RepeatLast(), same, tmp_path / "same")
+    evaluate(RepeatLast(), same, tmp_path / "same")
     assert same.results["predict"][diversity].value == pytest.approx(0, abs=1e-6)
-    assert "not finite" in str(singles[0][diversity].reason)  # one draw has no diversity
+    assert "not finite" in str(singles[0][diversity].reason)  # one sample has no diversity
     with pytest.raises(ValueError, match="must not exceed 32768"):
         Evaluation(seed=400, num_samples=100)
 
@@ -246,22 +246,22 @@ def test_a_metric_that_cannot_measure_is_refused(tmp_path: Path) -> None:
         sample_type = Trajectory
 
     with pytest.raises(ValueError, match=r"compares with KeypointClips, the data has VideoClips.*keypoints"):
-        examine(RepeatLast(), Evaluation([Predict(context=3)], [NeedsKeypoints()]), tmp_path)
+        evaluate(RepeatLast(), Evaluation([Predict(context=3)], [NeedsKeypoints()]), tmp_path)
     with pytest.raises(ValueError, match=r"measures VideoClips, Paths predicts Trajectorys"):
-        examine(Paths(), Evaluation([Generate()], [SquaredError()]), tmp_path)
+        evaluate(Paths(), Evaluation([Generate()], [SquaredError()]), tmp_path)
 
 
-def test_a_system_that_answers_at_other_times_is_refused(tmp_path: Path) -> None:
+def test_a_prediction_at_other_times_is_refused(tmp_path: Path) -> None:
     class Late(RepeatLast):
         def predict(self, observed: VideoClip, times: Tensor, **options: Any) -> VideoClip:
             return super().predict(observed, times + 0.04, **options)
 
     with pytest.raises(ValueError, match=r"task 'predict' at \[0.12, .* predicted \[0.16, "):
-        examine(Late(), Evaluation([Predict(context=3)], [SquaredError()]), tmp_path)
+        evaluate(Late(), Evaluation([Predict(context=3)], [SquaredError()]), tmp_path)
 
 
 class Learner(System):
-    """Draws from every global stream while it trains, and while it answers."""
+    """Uses every global random stream, in training and in prediction."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -282,29 +282,29 @@ class Learner(System):
         return VideoClip((frames + torch.randn_like(frames)).clamp(-1, 1), times)
 
 
-def test_the_training_does_not_notice_the_exam(tmp_path: Path) -> None:
-    weights, answers = [], []
-    for exams in (0, 1, 1):
+def test_evaluation_leaves_the_training_unchanged(tmp_path: Path) -> None:
+    weights, predictions = [], []
+    for passes in (0, 1, 1):
         system = Learner()
-        evaluation = Evaluation([Predict(context=3)] * exams, [SquaredError()], gallery=0)
-        trainer = examine(system, evaluation, tmp_path, "fit", max_epochs=3, log_every_n_steps=1)
+        evaluation = Evaluation([Predict(context=3)] * passes, [SquaredError()], gallery=0)
+        trainer = evaluate(system, evaluation, tmp_path, "fit", max_epochs=3, log_every_n_steps=1)
         weights.append(system.weight.detach().clone())
-        answers.append(trainer.callback_metrics.get("val/predict/squared_error"))
+        predictions.append(trainer.callback_metrics.get("val/predict/squared_error"))
     assert torch.equal(weights[0], weights[1])
-    assert answers[1] == answers[2]
+    assert predictions[1] == predictions[2]
 
 
 def test_metrics_are_no_part_of_the_system(tmp_path: Path) -> None:
     system = Learner()
     evaluation = Evaluation([Predict(context=3)], [SquaredError()], gallery=0)
-    examine(system, evaluation, tmp_path, "fit", max_epochs=1)
+    evaluate(system, evaluation, tmp_path, "fit", max_epochs=1)
     assert list(system.state_dict()) == ["weight"]
     assert evaluation.state_dict() == {}
 
 
 def test_every_n_epochs(tmp_path: Path) -> None:
     evaluation = Evaluation([Predict(context=3)], [SquaredError()], gallery=0, every_n_epochs=2)
-    examine(Learner(), evaluation, tmp_path, "fit", max_epochs=3)
+    evaluate(Learner(), evaluation, tmp_path, "fit", max_epochs=3)
     with (tmp_path / "metrics.csv").open() as file:
         assert sum("val" in line for line in file) == 1
         file.seek(0)
@@ -313,9 +313,9 @@ def test_every_n_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("system", [MeanFrame(), LinearBlend()], ids=lambda system: type(system).__name__)
-def test_an_observed_clip_is_answered_in_the_precision_of_the_run(system: System, tmp_path: Path) -> None:
+def test_predictions_have_the_precision_of_the_run(system: System, tmp_path: Path) -> None:
     evaluation = Evaluation([Interpolate(stride=2)], [SquaredError()], gallery=0)
-    examine(system, evaluation, tmp_path, precision="bf16-mixed")
+    evaluate(system, evaluation, tmp_path, precision="bf16-mixed")
     frames = TinyData().clips.frames
     theirs = (
         (frames[:, :-1:2] + frames[:, 2::2]) / 2 if isinstance(system, LinearBlend) else frames[:, ::2].mean(1)[:, None]
@@ -324,19 +324,21 @@ def test_an_observed_clip_is_answered_in_the_precision_of_the_run(system: System
     assert value == pytest.approx(float((theirs - frames[:, 1::2]).square().mean()), rel=1e-3)
 
 
-def test_the_gallery_shows_truth_and_answer_and_what_was_given(tmp_path: Path) -> None:
+def test_the_gallery_shows_target_prediction_and_observed_frames(tmp_path: Path) -> None:
     system, evaluation = RepeatLast(), Evaluation([Predict(context=3)], [SquaredError()], gallery=2)
-    examine(system, evaluation, tmp_path)
+    evaluate(system, evaluation, tmp_path)
     video = read_video(tmp_path / "samples" / "test-predict-0.mp4")
     assert len(video.frames) == 7
     assert 1 / np.diff(video.times).mean() == pytest.approx(25, rel=0.02)
-    pictures = video.frames.astype(float)  # time channel height width: two clips below each other, truth beside answer
+    pictures = video.frames.astype(
+        float
+    )  # time channel height width: two clips below each other, target beside prediction
     height, width = pictures.shape[2] // 2, pictures.shape[3] // 2
     assert np.abs(pictures[:3, :, :, :width] - pictures[:3, :, :, width:]).mean() < 3  # what is given is the same
-    assert np.abs(pictures[3:, :, :, :width] - pictures[3:, :, :, width:]).mean() > 20  # what is asked is not
+    assert np.abs(pictures[3:, :, :, :width] - pictures[3:, :, :, width:]).mean() > 20  # predicted frames are not
     assert np.abs(pictures[3:, :, :, width:] - pictures[2:3, :, :, width:])[..., 4:-4].mean() < 20  # the last is held
     green = pictures[:, 1] - pictures[:, 0]
-    assert (green[:3, 1, :] > 60).all()  # the border of what is given, and none around what is asked
+    assert (green[:3, 1, :] > 60).all()  # a border around observed frames, none around predicted ones
     assert np.abs(green[3:, 1, :]).max() < 30
     assert height > 96
 
@@ -350,14 +352,14 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 
 def test_a_record_carries_the_request_and_no_other_things(tmp_path: Path) -> None:
     evaluation = Evaluation([Predict(context=3)], [SquaredError()], gallery=0, request="0" * 64)
-    examine(RepeatLast(), evaluation, tmp_path)
+    evaluate(RepeatLast(), evaluation, tmp_path)
     assert json.loads((tmp_path / "record.json").read_text())["request"] == "0" * 64
 
 
-def test_a_record_says_how_fast_the_verb_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_has_the_throughput(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.accumulate(itertools.chain([0.0], itertools.cycle([0.5, 100.0])))  # 0.5 s within, 100 s between
     monkeypatch.setattr("benchmarks.evaluation.task_evaluator.perf_counter", lambda: next(clock))
-    examine(RepeatLast(), Evaluation([Predict(context=3)], [SquaredError()], gallery=0), tmp_path)
+    evaluate(RepeatLast(), Evaluation([Predict(context=3)], [SquaredError()], gallery=0), tmp_path)
     sizes = [len(batch.ids) for batch in TinyData().test_dataloader()]
     theirs = np.median([size / 0.5 for size in sizes[1:]])
     assert read_record(tmp_path / "record.json").throughput == Throughput(theirs, max(sizes), "cpu")

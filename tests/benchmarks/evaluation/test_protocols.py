@@ -68,8 +68,8 @@ def mocogan(kind: str) -> dict[str, Any]:
 def lightning_test(model: Any, data: dict[str, Any], **evaluation: Any) -> dict[str, Record]:
     """The records that the command writes, by task."""
     config = {"model": model, "data": data, "evaluation": {"gallery": 0, **evaluation}, "trainer": QUIET}
-    Path("exam.yaml").write_text(yaml.safe_dump(config))
-    assert main(["test", "--config=exam.yaml", "--trainer.default_root_dir=."]) == 0
+    Path("test.yaml").write_text(yaml.safe_dump(config))
+    assert main(["test", "--config=test.yaml", "--trainer.default_root_dir=."]) == 0
     return {path.stem: read_record(path) for path in Path().glob("record*.json")}
 
 
@@ -131,9 +131,9 @@ class Clock:
 def test_the_middle_of_a_second_is_compared() -> None:
     task = Generate(fps=20.0, centre=16)
     query = task.make_query(batch(16), VideoClip)
-    answer = task.crop_to_scored(task.run(Clock(), query))
+    prediction = task.crop_to_scored(task.run(Clock(), query))
     torch.testing.assert_close(query.times[0], torch.arange(20) / 20)
-    torch.testing.assert_close(answer.frames[0, :, 0, 0, 0], torch.arange(2, 18) / 20)
+    torch.testing.assert_close(prediction.frames[0, :, 0, 0, 0], torch.arange(2, 18) / 20)
     assert query.target.frames.equal(batch(16).clip.frames)
     own = Generate(centre=4).make_query(batch(9), VideoClip)
     assert own.target.frames.equal(batch(9).clip.frames[:, 2:6])
@@ -155,12 +155,12 @@ def test_a_pixel_that_nobody_knows_is_no_error() -> None:
     query = Predict(context=2).make_query(data._replace(valid=valid), VideoClip)
     assert query.valid is not None
     assert query.valid.equal(valid[:, 2:])
-    answer = VideoClip(query.target.frames + 0.5, query.target.times)
-    filled = fill_invalid_pixels(query, answer)
-    assert filled.frames[valid[:, 2:]].equal(answer.frames[valid[:, 2:]])
+    prediction = VideoClip(query.target.frames + 0.5, query.target.times)
+    filled = fill_invalid_pixels(query, prediction)
+    assert filled.frames[valid[:, 2:]].equal(prediction.frames[valid[:, 2:]])
     assert filled.frames[~valid[:, 2:]].equal(query.target.frames[~valid[:, 2:]])
     whole = Predict(context=2).make_query(data, VideoClip)
-    assert fill_invalid_pixels(whole, answer) is answer
+    assert fill_invalid_pixels(whole, prediction) is prediction
     with pytest.raises(ValueError, match="needs data without missing pixels"):
         Generate(centre=4).make_query(data._replace(valid=valid), VideoClip)
 
@@ -178,7 +178,7 @@ def test_settings_that_ask_for_nothing_special_are_no_part_of_a_protocol() -> No
     assert Interpolate(frames=9, rate=0.5).settings == {"frames": 9, "stride": 2, "rate": 0.5}
 
 
-def test_only_a_discrete_members_refusal_is_a_dash() -> None:
+def test_only_times_off_a_discrete_members_grid_are_not_available() -> None:
     with pytest.raises(OffGridError, match="only knows times on its grid"):
         grid_steps(torch.tensor([[0.0, 0.31]]), 0.25, "GRU")
     with pytest.raises(OffGridError, match="knows the steps 0 to 1"):
@@ -252,19 +252,19 @@ def test_many_samples_through_the_command() -> None:
     assert record.protocol.settings["num_samples"] == 3
 
 
-def test_the_distance_of_several_draws_is_the_mean_of_theirs() -> None:
+def test_the_distance_of_several_samples_is_the_mean_of_theirs() -> None:
     generator = torch.Generator().manual_seed(0)
     frames = torch.rand(4, 30, 4, 1, 8, 8, generator=generator) * 2 - 1
     times = torch.arange(4.0).expand(30, -1)
     ids = torch.tensor([sample_id(number, 0) for number in range(30)])
-    truth, num_samples = VideoClip(frames[0], times), [VideoClip(part, times) for part in frames[1:]]
+    target, num_samples = VideoClip(frames[0], times), [VideoClip(part, times) for part in frames[1:]]
     network = UntrainedFeatures()
     metric = FrechetVideoDistance(network, frames=4, num_samples=3, cap=5)
     for part in (slice(0, 11), slice(11, 30)):
-        for answer in num_samples:
-            sides = (VideoClip(side.frames[part], side.times[part]) for side in (answer, truth))
+        for prediction in num_samples:
+            sides = (VideoClip(side.frames[part], side.times[part]) for side in (prediction, target))
             metric.update(*sides, ids[part])
-    singles = [frechet_distance(network(answer.frames), network(truth.frames)) for answer in num_samples]
+    singles = [frechet_distance(network(prediction.frames), network(target.frames)) for prediction in num_samples]
     measurement = metric.measurement()
     assert measurement.value == pytest.approx(sum(singles) / 3, rel=1e-5)
     assert len({round(single, 6) for single in singles}) == 3
@@ -272,7 +272,7 @@ def test_the_distance_of_several_draws_is_the_mean_of_theirs() -> None:
     assert measurement.interval is not None
     assert measurement.interval[0] < measurement.value < measurement.interval[1]
     assert metric.kept("target")[1].shape == (30, 16)
-    metric.update(*(VideoClip(side.frames[:2], side.times[:2]) for side in (truth, truth)), ids[:2] + 2**40)
+    metric.update(*(VideoClip(side.frames[:2], side.times[:2]) for side in (target, target)), ids[:2] + 2**40)
     with pytest.warns(UserWarning, match="2 of 32 clips have fewer"):
         assert metric.measurement() == measurement
     with pytest.raises(ValueError, match="num_samples at least 1"):
@@ -297,23 +297,23 @@ def test_a_window_is_what_its_frames_alone_would_give() -> None:
     generator = torch.Generator().manual_seed(0)
     frames = torch.rand(2, 20, 12, 1, 8, 8, generator=generator) * 2 - 1
     times = torch.arange(12.0).expand(20, -1)
-    answer, truth = VideoClip(frames[0], times), VideoClip(frames[1], times)
+    prediction, target = VideoClip(frames[0], times), VideoClip(frames[1], times)
     ids = torch.tensor([sample_id(number, 0) for number in range(20)])
     window, alone = (
         FrechetVideoDistance(UntrainedFeatures(), frames=4, start=5),
         FrechetVideoDistance(UntrainedFeatures(), frames=4),
     )
-    window.update(answer, truth, ids)
-    alone.update(*(VideoClip(side.frames[:, 5:9], side.times[:, 5:9]) for side in (answer, truth)), ids)
+    window.update(prediction, target, ids)
+    alone.update(*(VideoClip(side.frames[:, 5:9], side.times[:, 5:9]) for side in (prediction, target)), ids)
     assert window.measurement() == alone.measurement()
     other = FrechetVideoDistance(UntrainedFeatures(), frames=4, start=6)  # of the same tensors, which are remembered
-    other.update(answer, truth, ids)
+    other.update(prediction, target, ids)
     assert not other.kept("prediction")[1].equal(window.kept("prediction")[1])
     assert FrechetVideoDistance(UntrainedFeatures(), frames=4, start=0).name == "no_fvd_4f_untrained_seed0_from0"
     with pytest.raises(ValueError, match=r"frames 9 to 12; these clips have 12"):
-        FrechetVideoDistance(UntrainedFeatures(), frames=4, start=9).update(answer, truth, ids)
+        FrechetVideoDistance(UntrainedFeatures(), frames=4, start=9).update(prediction, target, ids)
     with pytest.raises(ValueError, match="`start`"):
-        alone.update(answer, truth, ids)
+        alone.update(prediction, target, ids)
     with pytest.raises(ValueError, match="at least 0; got -1"):
         FrechetVideoDistance(UntrainedFeatures(), start=-1)
 

@@ -1,4 +1,4 @@
-"""Inbetweening measured on whole videos: the shown ends stand in answer and truth, and the record says so."""
+"""Inbetweening scored on whole videos: prediction and target contain the observed ends, and the record says so."""
 
 from pathlib import Path
 
@@ -25,30 +25,30 @@ def batch() -> Batch:
 def test_the_shown_frames_stand_in_their_places(count: int) -> None:
     data, task = batch(), Inbetween(count=count, whole=True)
     query = task.make_query(data, VideoClip)
-    answer = VideoClip(torch.full_like(query.target.frames, -1.0), query.times)  # type: ignore[union-attr]
-    ours, theirs = task.compose_full_clip(query, answer), task.compose_full_clip(query, query.target)
+    prediction = VideoClip(torch.full_like(query.target.frames, -1.0), query.times)  # type: ignore[union-attr]
+    ours, theirs = task.compose_full_clip(query, prediction), task.compose_full_clip(query, query.target)
     assert isinstance(ours, VideoClip)
     assert isinstance(theirs, VideoClip)
     assert torch.equal(theirs.frames, data.clip.frames)  # type: ignore[union-attr]
     assert torch.equal(theirs.times, data.clip.times)
-    drawn = ours.frames[:, :, 0, 0, 0] == -1
-    assert drawn[0].tolist() == [count <= place < 6 - count for place in range(6)]
-    assert Inbetween(count=count).compose_full_clip(query, answer) is answer
+    predicted = ours.frames[:, :, 0, 0, 0] == -1
+    assert predicted[0].tolist() == [count <= index < 6 - count for index in range(6)]
+    assert Inbetween(count=count).compose_full_clip(query, prediction) is prediction
 
 
 def test_a_frames_mean_counts_the_exact_ends() -> None:
     query = Inbetween(whole=True).make_query(batch(), VideoClip)
-    answer = VideoClip(torch.zeros_like(query.target.frames), query.times)  # type: ignore[union-attr]
+    prediction = VideoClip(torch.zeros_like(query.target.frames), query.times)  # type: ignore[union-attr]
     values = []
     for whole in (False, True):
         metric = MSE()
         task = Inbetween(whole=whole)
-        metric.update(task.compose_full_clip(query, answer), task.compose_full_clip(query, query.target), query.ids)
+        metric.update(task.compose_full_clip(query, prediction), task.compose_full_clip(query, query.target), query.ids)
         values.append(metric.compute())
     assert_close(values[1], values[0] * 4 / 6)
 
 
-def test_the_protocol_names_the_number_of_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_protocol_names_the_number_of_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     sampling = "{class_path: datamodules.sampling.Regular, init_args: {num_frames: 6, start: first}}"
     Path("blend.yaml").write_text(

@@ -13,7 +13,7 @@ from datamodules.clip import KeypointClip, VideoClip, sample_id
 SIZE, RADIUS = 32, 1.2 / 10 * 32
 
 
-def draw(centres: Tensor, size: int = SIZE, radius: float = RADIUS) -> Tensor:
+def render(centres: Tensor, size: int = SIZE, radius: float = RADIUS) -> Tensor:
     """Frames in [0, 1] of balls at `centres`, x then y in pixels."""
     place = torch.arange(size, dtype=torch.float64)
     squared = (place - centres[..., :1])[..., None, :] ** 2 + (place - centres[..., 1:])[..., :, None] ** 2
@@ -38,16 +38,17 @@ def places(clips: int, frames: int, balls: int = 3, seed: int = 0, size: int = S
 
 
 def case(frames: Tensor, centres: Tensor) -> tuple[VideoClip, KeypointClip, Tensor]:
-    """An answer with frames in [0, 1], the truth, and ids."""
+    """A prediction with frames in [0, 1], the target, and ids."""
     clips, length, balls = centres.shape[:3]
     times = torch.arange(float(length)).expand(clips, -1)
-    answer, truth = (
-        2 * (f.float() if f.ndim == 5 else f.float()[:, :, None]) - 1 for f in (frames, draw(centres, frames.shape[-1]))
+    prediction, target = (
+        2 * (f.float() if f.ndim == 5 else f.float()[:, :, None]) - 1
+        for f in (frames, render(centres, frames.shape[-1]))
     )
-    truth = truth.expand_as(answer)
+    target = target.expand_as(prediction)
     keypoints = (2 * centres / (frames.shape[-1] - 1) - 1).float()
     ids = torch.tensor([sample_id(source, 0) for source in range(clips)])
-    return VideoClip(answer, times), KeypointClip(truth, times, keypoints, torch.ones(clips, length, balls)), ids
+    return VideoClip(prediction, times), KeypointClip(target, times, keypoints, torch.ones(clips, length, balls)), ids
 
 
 def error_of(frames: Tensor, centres: Tensor) -> float:
@@ -65,7 +66,7 @@ def matched(found: Tensor, centres: Tensor) -> Tensor:
 @pytest.mark.parametrize("levels", [None, 255])
 def test_true_frames_have_next_to_no_error(levels: int | None) -> None:
     centres = places(10, 10)
-    frames = draw(centres) if levels is None else (draw(centres) * levels).round() / levels
+    frames = render(centres) if levels is None else (render(centres) * levels).round() / levels
     metric = BallPositionError()
     metric.update(*case(frames, centres))
     assert metric.compute() < 0.01
@@ -75,19 +76,19 @@ def test_true_frames_have_next_to_no_error(levels: int | None) -> None:
 def test_a_known_shift_is_measured() -> None:
     centres = places(4, 5)
     moved = (centres + torch.tensor([0.6, -0.8])).clamp(RADIUS - 0.5, SIZE - RADIUS - 0.5)
-    assert error_of(draw(moved), centres) == pytest.approx(float((moved - centres).norm(dim=-1).mean()), abs=0.02)
+    assert error_of(render(moved), centres) == pytest.approx(float((moved - centres).norm(dim=-1).mean()), abs=0.02)
 
 
 @pytest.mark.parametrize(("sigma", "bound"), [(1.0, 0.12), (2.0, 0.4)])
 def test_blur_and_dimming_move_the_balls_little(sigma: float, bound: float) -> None:
     centres = places(5, 4)
-    assert error_of(gaussian_blur(draw(centres), [17, 17], [sigma, sigma]), centres) < bound
-    assert error_of(0.5 * draw(centres), centres) < 0.02
+    assert error_of(gaussian_blur(render(centres), [17, 17], [sigma, sigma]), centres) < bound
+    assert error_of(0.5 * render(centres), centres) < 0.02
 
 
 def test_repeating_the_last_frame_costs_the_motion() -> None:
     centres = places(6, 5)
-    frames = draw(centres[:, :1].expand_as(centres))
+    frames = render(centres[:, :1].expand_as(centres))
     expected = matched(centres[:, :1], centres).mean()
     assert error_of(frames, centres) == pytest.approx(float(expected), abs=0.02)
 
@@ -104,7 +105,7 @@ def test_who_shows_no_ball_gets_the_error_of_the_middle(grey: float) -> None:
 
 def test_the_training_mean_shows_no_ball() -> None:
     centres = places(6, 5)
-    mean = draw(places(1000, 1, seed=1)).mean((0, 1)).expand(6, 5, -1, -1)
+    mean = render(places(1000, 1, seed=1)).mean((0, 1)).expand(6, 5, -1, -1)
     assert error_of(mean, centres) == pytest.approx(float((centres - (SIZE - 1) / 2).norm(dim=-1).mean()), abs=1e-4)
 
 
@@ -112,24 +113,24 @@ def test_a_missing_ball_is_in_the_middle_and_the_others_where_they_are() -> None
     centres = places(5, 4)
     middle = torch.full_like(centres[..., 2:, :], (SIZE - 1) / 2)
     expected = matched(torch.cat([centres[..., :2, :], middle], -2), centres).mean()
-    assert error_of(draw(centres[..., :2, :]), centres) == pytest.approx(float(expected), abs=0.01)
+    assert error_of(render(centres[..., :2, :]), centres) == pytest.approx(float(expected), abs=0.01)
 
 
 def test_a_frame_is_judged_by_itself() -> None:
     centres = places(7, 3)
-    frames = gaussian_blur(draw(centres), [9, 9], [1.5, 1.5])
+    frames = gaussian_blur(render(centres), [9, 9], [1.5, 1.5])
     frames[0] = 0.3 * torch.rand(frames[0].shape, generator=torch.Generator().manual_seed(0))
     together, alone = BallPositionError(), BallPositionError()
-    answer, truth, ids = case(frames, centres)
-    together.update(answer, truth, ids)
+    prediction, target, ids = case(frames, centres)
+    together.update(prediction, target, ids)
     for i in reversed(range(7)):
-        alone.update(VideoClip(*(f[[i]] for f in answer)), KeypointClip(*(f[[i]] for f in truth)), ids[[i]])
+        alone.update(VideoClip(*(f[[i]] for f in prediction)), KeypointClip(*(f[[i]] for f in target)), ids[[i]])
     torch.testing.assert_close(together.kept("values")[1], alone.kept("values")[1], rtol=1e-9, atol=1e-9)
 
 
 def test_other_sizes_numbers_and_colours() -> None:
     centres = places(2, 3, balls=5, size=96, radius=2 * RADIUS)
-    frames = draw(centres, 96, 2 * RADIUS)[:, :, None].expand(-1, -1, 3, -1, -1)
+    frames = render(centres, 96, 2 * RADIUS)[:, :, None].expand(-1, -1, 3, -1, -1)
     metric = BallPositionError(radius=2 * RADIUS)
     metric.update(*case(frames, centres))
     assert metric.compute() < 0.05
@@ -138,16 +139,16 @@ def test_other_sizes_numbers_and_colours() -> None:
 def test_brightness_says_how_much_of_a_ball_there_is() -> None:
     centre = torch.tensor([[[16.0, 16.0]]], dtype=torch.float64)
     for share in (0.2, 1.0):
-        found = find_balls(share * draw(centre), 1, RADIUS)
+        found = find_balls(share * render(centre), 1, RADIUS)
         assert float(found.brightness) == pytest.approx(share, rel=1e-9)
         assert float((found.centres - centre).abs().max()) < 1e-6
 
 
 def test_targets_without_centres_are_refused() -> None:
-    answer, truth, ids = case(draw(places(1, 2)), places(1, 2))
+    prediction, target, ids = case(render(places(1, 2)), places(1, 2))
     with pytest.raises(ValueError, match="needs the true centres"):
-        BallPositionError().update(answer, VideoClip(truth.frames, truth.times), ids)
+        BallPositionError().update(prediction, VideoClip(target.frames, target.times), ids)
     with pytest.raises(ValueError, match="must be finite"):
-        BallPositionError().update(answer, truth._replace(keypoints=truth.keypoints * torch.nan), ids)
+        BallPositionError().update(prediction, target._replace(keypoints=target.keypoints * torch.nan), ids)
     with pytest.raises(ValueError, match="radius must be positive"):
         BallPositionError(radius=0.0)

@@ -38,11 +38,11 @@ def gaussian(count: int, width: int, seed: int, scale: float = 1.0) -> Tensor:
 
 @pytest.mark.parametrize("make", SETS)
 def test_neither_order_nor_repetition_matters(make: Callable[[], DistributionMetric]) -> None:
-    answer, truth, ids = pair(24)
+    prediction, target, ids = pair(24)
     straight, shuffled = make(), make()
-    straight.update(answer, truth, ids)
+    straight.update(prediction, target, ids)
     for group in ([23, 1], [5, 0, 1], [5], [i for i in range(23, -1, -1) if i not in (0, 1, 5, 23)]):
-        shuffled.update(rows(answer, group), rows(truth, group), ids[group])
+        shuffled.update(rows(prediction, group), rows(target, group), ids[group])
     ours, theirs = straight.measurement(), shuffled.measurement()
     assert ours.value == pytest.approx(theirs.value, rel=1e-6)  # float32 features of batches of other sizes
     assert ours.n == theirs.n == (straight.clips or 24)
@@ -53,19 +53,19 @@ def test_neither_order_nor_repetition_matters(make: Callable[[], DistributionMet
 
 @pytest.mark.parametrize("make", SETS)
 def test_a_clip_that_comes_again_counts_as_it_came_first(make: Callable[[], DistributionMetric]) -> None:
-    answer, truth, ids = pair(24)
+    prediction, target, ids = pair(24)
     once, twice = make(), make()
-    once.update(answer, truth, ids)
-    twice.update(answer, truth, ids)
-    twice.update(clip(-answer.frames), clip(-truth.frames), ids)
+    once.update(prediction, target, ids)
+    twice.update(prediction, target, ids)
+    twice.update(clip(-prediction.frames), clip(-target.frames), ids)
     assert float(twice.compute()) == float(once.compute())
 
 
 @pytest.mark.parametrize("make", SETS)
 def test_too_few_clips_are_not_available(make: Callable[[], DistributionMetric]) -> None:
     metric = make()
-    answer, truth, ids = pair(metric.least - 1)
-    metric.update(answer, truth, ids)
+    prediction, target, ids = pair(metric.least - 1)
+    metric.update(prediction, target, ids)
     with pytest.warns(UserWarning, match=f"needs {max(metric.least, metric.clips or 0)} clips"):
         measurement = metric.measurement()
     assert measurement.value is None
@@ -88,31 +88,31 @@ def test_metrics_that_look_through_one_network_look_once(inference: bool) -> Non
 
 
 def _look_once() -> None:
-    answer, truth, ids = pair(6)
+    prediction, target, ids = pair(6)
     network = Tiny()
     for metric in (FrechetVideoDistance(network, frames=4), MaximumMeanDiscrepancy(network, frames=4)):
-        metric.update(answer, truth, ids)
+        metric.update(prediction, target, ids)
     assert network.looks == 2  # one for each side
-    before = network(answer.frames)
-    answer.frames.mul_(0.5)  # frames that were written to are others
+    before = network(prediction.frames)
+    prediction.frames.mul_(0.5)  # frames that were written to are others
     metric = MaximumMeanDiscrepancy(network, frames=4)
-    metric.update(answer, truth, ids)
+    metric.update(prediction, target, ids)
     assert network.looks == 4  # one was for `before`
     torch.testing.assert_close(metric.kept("prediction")[1], before / 2)
     other = FrechetVideoDistance(Tiny(seed=1), frames=4)
-    other.update(answer, truth, ids)
+    other.update(prediction, target, ids)
     assert other.network.looks == 2  # type: ignore[attr-defined]
 
 
 def test_fid_is_the_distance_of_single_frames() -> None:
-    answer, truth, ids = pair(9)
+    prediction, target, ids = pair(9)
     fid = FrechetInceptionDistance(Tiny(), frames=4)
-    fid.update(answer, truth, ids)
+    fid.update(prediction, target, ids)
     ours = fid.compute()
-    looked = [Tiny()(sample.frames.reshape(36, 1, 1, 8, 8)) for sample in (answer, truth)]
+    looked = [Tiny()(sample.frames.reshape(36, 1, 1, 8, 8)) for sample in (prediction, target)]
     assert float(ours) == pytest.approx(frechet_distance(*looked), rel=1e-6)
     backwards = FrechetInceptionDistance(Tiny(), frames=4)
-    backwards.update(clip(truth.frames.flip(1)), truth, ids)
+    backwards.update(clip(target.frames.flip(1)), target, ids)
     assert float(backwards.compute()) == pytest.approx(0, abs=1e-6)  # blind to the order of frames
     with pytest.raises(ValueError, match="image network"):
         FrechetInceptionDistance(Long(), frames=16)
@@ -176,12 +176,12 @@ def test_reach_is_exact_where_products_are_not(neighbours: int) -> None:
         assert within_reach(points, manifold, neighbours).numpy().tolist() == theirs.tolist()
 
 
-def test_precision_is_of_answers_and_recall_of_the_truth() -> None:
+def test_precision_is_of_predictions_and_recall_of_targets() -> None:
     wide, narrow, far = gaussian(200, 3, 0), gaussian(200, 3, 1, 0.1), gaussian(200, 3, 2) + 20
 
-    def both(answers: Tensor, truths: Tensor) -> tuple[float, float]:
+    def both(predictions: Tensor, targets: Tensor) -> tuple[float, float]:
         precision, recall = (PrecisionRecall(which, Tiny(), frames=4) for which in ("precision", "recall"))
-        return precision.statistic(answers, truths), recall.statistic(answers, truths)
+        return precision.statistic(predictions, targets), recall.statistic(predictions, targets)
 
     precision, recall = both(narrow, wide)  # all look real, and they are all alike
     assert precision > 0.95
@@ -225,19 +225,19 @@ def test_the_score_is_that_of_random_parts() -> None:
     assert ours[0] > ours[1] > ours[2]  # a part of few clips scores low
 
 
-def test_the_ceiling_is_the_score_of_the_truth() -> None:
-    answer, truth, ids = pair(40)
+def test_the_ceiling_is_the_score_of_the_targets() -> None:
+    prediction, target, ids = pair(40)
     real, swapped = InceptionScore(Tiny(), "target", frames=4), InceptionScore(Tiny(), frames=4)
-    real.update(answer, truth, ids)
-    swapped.update(truth, answer, ids)
+    real.update(prediction, target, ids)
+    swapped.update(target, prediction, ids)
     assert real.compute() == swapped.compute()
 
 
 def test_windows_of_one_video_leave_together() -> None:
-    answer, truth, _ = pair(40)
+    prediction, target, _ = pair(40)
     alone, together = (MaximumMeanDiscrepancy(Tiny(), frames=4) for _ in range(2))
-    alone.update(answer, truth, ids_of(40))
-    together.update(answer, truth, ids_of(40, windows=8))
+    alone.update(prediction, target, ids_of(40))
+    together.update(prediction, target, ids_of(40, windows=8))
     assert alone.measurement().interval is not None
     assert together.measurement().interval is None  # five videos are too few
 

@@ -1,4 +1,4 @@
-"""Several draws of a clip: their distance from one another, and the best of them."""
+"""Several samples of a clip: their distance from one another, and the best of them."""
 
 from itertools import combinations
 
@@ -23,11 +23,11 @@ def num_samples(count: int, number: int, size: int = 8) -> tuple[list[VideoClip]
 
 
 def test_diversity_equals_scipys_cosine_over_all_pairs() -> None:
-    several, truth, ids = num_samples(5, 4)
+    several, target, ids = num_samples(5, 4)
     metric = Diversity(Tiny(), frames=4)
-    for answer in several:
-        metric.update(answer, truth, ids)
-    looked = [Tiny()(answer.frames).double().numpy() for answer in several]
+    for prediction in several:
+        metric.update(prediction, target, ids)
+    looked = [Tiny()(prediction.frames).double().numpy() for prediction in several]
     theirs = [np.mean([cosine(a[i], b[i]) for a, b in combinations(looked, 2)]) for i in range(5)]
     measurement = metric.measurement()
     assert measurement.value == pytest.approx(np.mean(theirs), rel=1e-9)
@@ -38,11 +38,11 @@ def test_diversity_equals_scipys_cosine_over_all_pairs() -> None:
     assert metric.name == "diversity_4f_tiny8"
 
 
-def test_diversity_of_equal_draws_is_zero_and_of_opposite_ones_two() -> None:
+def test_diversity_of_equal_samples_is_zero_and_of_opposite_ones_two() -> None:
     x = torch.randn(3, 7, generator=torch.Generator().manual_seed(0))
     ids = torch.tensor([4, 4, 9, 9, 9, 2])
     found, values = pairwise_distance(ids, torch.stack([x[0], 5 * x[0], x[1], x[1], x[1], x[2]]))
-    assert found.tolist() == [4, 9]  # one draw has no distance
+    assert found.tolist() == [4, 9]  # one sample has no distance
     torch.testing.assert_close(values, torch.zeros(2, dtype=torch.float64), rtol=0, atol=1e-12)
     assert float(pairwise_distance(ids[:2], torch.stack([x[0], -x[0]]))[1]) == pytest.approx(2)
     ours = float(pairwise_distance(ids[:2], x[:2])[1])
@@ -50,34 +50,34 @@ def test_diversity_of_equal_draws_is_zero_and_of_opposite_ones_two() -> None:
 
 
 def test_diversity_between_clips_does_not_count() -> None:
-    answer, truth, ids = pair(6)
+    prediction, target, ids = pair(6)
     metric = Diversity(Tiny(), frames=4)
     for _ in range(2):
-        metric.update(answer, truth, ids)
+        metric.update(prediction, target, ids)
     assert abs(metric.measurement().value) < 1e-9
     single = Diversity(Tiny(), frames=4)
-    single.update(answer, truth, ids)
+    single.update(prediction, target, ids)
     with pytest.warns(UserWarning, match="two samples"):
         measurement = single.measurement()
     assert measurement.value is None
     assert measurement.n == 0
 
 
-def test_the_best_draw_of_each_clip_counts_whatever_their_order() -> None:
-    several, truth, ids = num_samples(4, 3, size=16)
+def test_the_best_sample_of_each_clip_counts_whatever_their_order() -> None:
+    several, target, ids = num_samples(4, 3, size=16)
     each = []
-    for answer in several:
+    for prediction in several:
         one = SSIM()
-        one.update(answer, truth, ids)
+        one.update(prediction, target, ids)
         each.append(one.kept("values")[1])
     stack = torch.stack(each)
     theirs = stack.mean(2).max(0).values
     straight, mixed = BestOfSSIM(3), BestOfSSIM(3)
-    for answer in several:
-        straight.update(answer, truth, ids)
-    for answer in (several[2], several[0], several[1]):
+    for prediction in several:
+        straight.update(prediction, target, ids)
+    for prediction in (several[2], several[0], several[1]):
         for i in (2, 0, 3, 1):
-            mixed.update(rows(answer, [i]), rows(truth, [i]), ids[[i]])
+            mixed.update(rows(prediction, [i]), rows(target, [i]), ids[[i]])
     assert float(straight.compute()) == pytest.approx(float(theirs.mean()), rel=1e-12)
     assert straight.per_clip().values.tolist() == pytest.approx(theirs.tolist(), rel=1e-12)
     assert straight.measurement() == mixed.measurement()
@@ -86,15 +86,15 @@ def test_the_best_draw_of_each_clip_counts_whatever_their_order() -> None:
     assert straight.name == "ssim_best_of_3"
 
 
-def test_the_number_of_draws_is_fixed() -> None:
-    several, truth, ids = num_samples(4, 3, size=16)
+def test_the_number_of_samples_is_fixed() -> None:
+    several, target, ids = num_samples(4, 3, size=16)
     metric, two = BestOfSSIM(2), BestOfSSIM(2)
-    for answer in several:
-        metric.update(answer, truth, ids)
-    for answer in several[:2]:
-        two.update(answer, truth, ids)
+    for prediction in several:
+        metric.update(prediction, target, ids)
+    for prediction in several[:2]:
+        two.update(prediction, target, ids)
     assert metric.measurement() == two.measurement()  # the third is not looked at
-    two.update(rows(truth, [0]), rows(truth, [0]), ids_of(6)[5:])
+    two.update(rows(target, [0]), rows(target, [0]), ids_of(6)[5:])
     with pytest.warns(UserWarning, match="1 of 5 clips have fewer"):
         assert two.measurement() == metric.measurement()
     with pytest.raises(ValueError, match="must be at least 2"):

@@ -18,9 +18,9 @@ def clip(frames: Tensor) -> VideoClip:
 
 def pair(count: int) -> tuple[VideoClip, VideoClip, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    truth = torch.rand(count, 4, 1, 8, 8, generator=generator) * 2 - 1
+    target = torch.rand(count, 4, 1, 8, 8, generator=generator) * 2 - 1
     ids = torch.tensor([sample_id(source, 0) for source in range(count)])
-    return clip(truth.flip(1) * 0.7), clip(truth), ids
+    return clip(target.flip(1) * 0.7), clip(target), ids
 
 
 def metric(**settings: Any) -> FrechetVideoDistance:
@@ -28,12 +28,12 @@ def metric(**settings: Any) -> FrechetVideoDistance:
 
 
 def test_it_is_the_distance_of_the_features() -> None:
-    answer, truth, ids = pair(30)
+    prediction, target, ids = pair(30)
     fvd, network = metric(), UntrainedFeatures()
     for part in ids.split(7):
         rows = (part >> 24).tolist()
-        fvd.update(clip(answer.frames[rows]), clip(truth.frames[rows]), part)
-    expected = frechet_distance(network(answer.frames), network(truth.frames))
+        fvd.update(clip(prediction.frames[rows]), clip(target.frames[rows]), part)
+    expected = frechet_distance(network(prediction.frames), network(target.frames))
     assert float(fvd.compute()) == pytest.approx(expected, rel=1e-6)
     measurement = fvd.measurement()
     assert measurement.value == float(fvd.compute())
@@ -44,12 +44,12 @@ def test_it_is_the_distance_of_the_features() -> None:
 
 
 def test_order_and_repetition_do_not_matter() -> None:
-    answer, truth, ids = pair(12)
+    prediction, target, ids = pair(12)
     straight, shuffled = metric(), metric()
     for i in range(12):
-        straight.update(clip(answer.frames[[i]]), clip(truth.frames[[i]]), ids[[i]])
+        straight.update(clip(prediction.frames[[i]]), clip(target.frames[[i]]), ids[[i]])
     for i in (3, 7, 3, *(j for j in range(11, -1, -1) if j not in (3, 7)), 0):
-        shuffled.update(clip(answer.frames[[i]]), clip(truth.frames[[i]]), ids[[i]])
+        shuffled.update(clip(prediction.frames[[i]]), clip(target.frames[[i]]), ids[[i]])
     assert straight.measurement() == shuffled.measurement()
 
 
@@ -61,14 +61,14 @@ def test_the_name_is_the_protocol() -> None:
 
 
 def test_a_fixed_number_of_clips_is_kept_to() -> None:
-    answer, truth, ids = pair(20)
+    prediction, target, ids = pair(20)
     fixed, chosen = metric(clips=10), metric()
-    fixed.update(answer, truth, ids)
-    chosen.update(clip(answer.frames[::2]), clip(truth.frames[::2]), ids[::2])
+    fixed.update(prediction, target, ids)
+    chosen.update(clip(prediction.frames[::2]), clip(target.frames[::2]), ids[::2])
     assert fixed.measurement().n == 10
     assert fixed.compute() == pytest.approx(float(chosen.compute()), rel=1e-6)
     too_few = metric(clips=21)
-    too_few.update(answer, truth, ids)
+    too_few.update(prediction, target, ids)
     with pytest.warns(UserWarning, match=r"21 clips.* 20"):
         measurement = too_few.measurement()
     assert measurement.value is None
@@ -76,11 +76,11 @@ def test_a_fixed_number_of_clips_is_kept_to() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    answer, truth, ids = pair(2)
+    prediction, target, ids = pair(2)
     with pytest.raises(ValueError, match="clips of 5 frames; these have 4"):
-        metric(frames=5).update(answer, truth, ids)
+        metric(frames=5).update(prediction, target, ids)
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
-        metric().update(clip(answer.frames * 255), truth, ids)
+        metric().update(clip(prediction.frames * 255), target, ids)
     with pytest.raises(ValueError, match="at least 9 frames"):
         FrechetVideoDistance(frames=8)
 

@@ -96,24 +96,24 @@ def random_weights(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_metric_is_the_mean_of_the_networks_distances_however_it_is_cut(
     random_weights: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer, truth = pair(3)
+    prediction, target = pair(3)
     metric = LPIPS()
-    metric.update(answer, truth, ids_of(3))
-    each = random_weights("alex")(answer.frames.flatten(0, 1), truth.frames.flatten(0, 1))
+    metric.update(prediction, target, ids_of(3))
+    each = random_weights("alex")(prediction.frames.flatten(0, 1), target.frames.flatten(0, 1))
     assert_close(metric.compute(), each.double().mean())
     assert metric.name == "lpips_alex"
     monkeypatch.setattr("benchmarks.metrics.lpips._CELLS_CPU", 1)
     one_by_one = LPIPS()
-    one_by_one.update(answer, truth, ids_of(3))
+    one_by_one.update(prediction, target, ids_of(3))
     assert_close(one_by_one.compute(), metric.compute())
 
 
 @pytest.mark.usefixtures("random_weights")
 def test_grey_frames_are_repeated_in_three_channels() -> None:
-    answer, truth = pair(2, channels=1)
+    prediction, target = pair(2, channels=1)
     grey, colour = LPIPS(), LPIPS()
-    grey.update(answer, truth, ids_of(2))
-    colour.update(*(clip(case.frames.repeat(1, 1, 3, 1, 1)) for case in (answer, truth)), ids_of(2))
+    grey.update(prediction, target, ids_of(2))
+    colour.update(*(clip(case.frames.repeat(1, 1, 3, 1, 1)) for case in (prediction, target)), ids_of(2))
     assert grey.compute() == colour.compute()
 
 

@@ -63,12 +63,12 @@ def test_what_has_no_moments_is_refused() -> None:
 
 @pytest.mark.parametrize("metric", [FrechetVideoDistance, FrechetInceptionDistance])
 def test_beyond_the_cap_the_number_is_the_same_and_memory_does_not_grow(metric: type[FrechetMetric]) -> None:
-    answer, truth, ids = pair(120)
+    prediction, target, ids = pair(120)
     whole, streamed = metric(Tiny(), frames=4), metric(Tiny(), frames=4, cap=8)  # type: ignore[call-arg]
     sizes = set()
     for part in torch.arange(120).split(5):
         for each in (whole, streamed):
-            each.update(rows(answer, part.tolist()), rows(truth, part.tolist()), ids[part])
+            each.update(rows(prediction, part.tolist()), rows(target, part.tolist()), ids[part])
         state = [tensor for name in streamed._defaults for tensor in getattr(streamed, name)]
         sizes.add(sum(tensor.numel() for tensor in state))
         assert sum(map(len, streamed.prediction_rows)) <= 8  # type: ignore[arg-type]
@@ -89,14 +89,14 @@ def test_beyond_the_cap_the_number_is_the_same_and_memory_does_not_grow(metric: 
 def _rank(rank: int, world: int, folder: str) -> None:
     """Of three processes the first streams, the second has too few clips to, the third has none."""
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet{world}", rank=rank, world_size=world)
-    answer, truth, _ = pair(83)
+    prediction, target, _ = pair(83)
     ids = ids_of(83)
     share = [range(83)] if world == 1 else [range(79), range(79, 83), range(0)]
     found = []
     for metric in (FrechetVideoDistance(Tiny(), frames=4, cap=6), FrechetInceptionDistance(Tiny(), frames=4, cap=6)):
         for part in torch.tensor(share[rank], dtype=torch.int64).split(4):
             if len(part):
-                metric.update(rows(answer, part.tolist()), rows(truth, part.tolist()), ids[part])
+                metric.update(rows(prediction, part.tolist()), rows(target, part.tolist()), ids[part])
         measurement = metric.measurement()
         assert measurement.interval is not None
         found.append([measurement.value, float(measurement.n), *measurement.interval, float(metric.compute())])

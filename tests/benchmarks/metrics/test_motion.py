@@ -19,12 +19,12 @@ def test_it_is_the_distance_of_whole_paths_and_notices_shuffled_time() -> None:
     ids, times = torch.arange(40), (torch.arange(4) / 10).expand(40, -1)
     real, made = paths(), paths()
     values = {}
-    for name, answer in (("same", real), ("made", made), ("shuffled", real[:, [2, 0, 3, 1]])):
+    for name, prediction in (("same", real), ("made", made), ("shuffled", real[:, [2, 0, 3, 1]])):
         metric = FrechetTrajectoryDistance()
-        metric.update(Trajectory(answer, times), Trajectory(real, times), ids)
+        metric.update(Trajectory(prediction, times), Trajectory(real, times), ids)
         values[name] = float(metric.compute())
         assert metric.measurement().n == 40
-        assert_close(values[name], frechet_distance(answer.flatten(1), real.flatten(1)))
+        assert_close(values[name], frechet_distance(prediction.flatten(1), real.flatten(1)))
     assert abs(values["same"]) < 1e-4
     assert values["shuffled"] > values["made"] > 0.01
 
@@ -66,8 +66,8 @@ def test_shuffled_motion_is_far_from_motion_whose_poses_are_the_same() -> None:
     values = {}
     for metric in (FrechetStepDistance(), FrechetStepDistance(shuffled=True)):
         for part in (slice(0, 12), slice(12, 30)):
-            answer, truth = (KeypointClip(*(field[part] for field in clip)) for clip in (made, real))
-            metric.update(answer, truth, ids[part])
+            prediction, target = (KeypointClip(*(field[part] for field in clip)) for clip in (made, real))
+            metric.update(prediction, target, ids[part])
         values[metric.name] = float(metric.compute())
     assert values["shuffled_frechet_step_distance"] > 5 * values["frechet_step_distance"]
 
@@ -78,9 +78,9 @@ def test_in_units_of_the_spread_no_joint_is_larger_and_standing_still_is_far() -
     still = made._replace(keypoints=made.keypoints[:, :1].expand_as(made.keypoints))
     scale = torch.tensor([[1.0, 20.0], [0.05, 3.0]])
 
-    def distance(answer: KeypointClip, truth: KeypointClip, standardised: bool = True) -> float:
+    def distance(prediction: KeypointClip, target: KeypointClip, standardised: bool = True) -> float:
         metric = FrechetStepDistance(standardised=standardised)
-        metric.update(answer, truth, ids)
+        metric.update(prediction, target, ids)
         assert metric.name == ("standardised_" if standardised else "") + "frechet_step_distance"
         return float(metric.compute())
 

@@ -27,12 +27,14 @@ def _rank(rank: int, world: int, folder: str) -> None:
     """Measure every `world`-th clip; the last of three processes has none; write what this process found."""
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet{world}", rank=rank, world_size=world)
     workers = 2 if world == 3 else world
-    answer, truth = _pair()
+    prediction, target = _pair()
     summaries = []
     for metric in (SSIM(), PooledPSNR(), FrechetVideoDistance(UntrainedFeatures(), frames=4)):
         mine = range(rank, CLIPS, workers) if rank < workers else range(0)
         for index in mine:
-            metric.update(*(VideoClip(*(field[[index]] for field in case)) for case in (answer, truth)), IDS[[index]])
+            metric.update(
+                *(VideoClip(*(field[[index]] for field in case)) for case in (prediction, target)), IDS[[index]]
+            )
         kept = metric.per_clip().values if isinstance(metric, ReferenceMetric) else IDS
         summaries.append((metric.measurement(), float(metric.compute()), kept))
     torch.save(summaries, f"{folder}/{world}-{rank}.pt")

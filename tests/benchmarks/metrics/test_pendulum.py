@@ -66,10 +66,10 @@ def test_noise_and_shuffled_time_are_no_pendulums_and_are_rougher() -> None:
         "noisy": REAL.values + 0.2 * torch.randn_like(REAL.values),
         "shuffled": REAL.values[:, torch.randperm(32)],
     }.items():
-        answer = Trajectory(values, REAL.times)
+        prediction = Trajectory(values, REAL.times)
         residual, roughness = PendulumResidual(), Roughness()
         for metric in (residual, roughness):
-            metric.update(answer, REAL, IDS)
+            metric.update(prediction, REAL, IDS)
         found[name] = residual.measurement().value, roughness.measurement().value
         assert residual.measurement().n == 200
     assert found["real"][0] < 1e-4 < 0.05 < found["noisy"][0] < found["shuffled"][0] <= 1.5

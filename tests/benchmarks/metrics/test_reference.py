@@ -30,12 +30,12 @@ def ids_of(count: int) -> Tensor:
 def random_pair(count: int, shape: tuple[int, int, int], seed: int = 0) -> tuple[VideoClip, VideoClip]:
     """White noise, and the same disturbed."""
     generator = torch.Generator().manual_seed(seed)
-    truth = torch.rand(count, 4, *shape, generator=generator) * 2 - 1
-    return clip((truth + 0.3 * torch.randn(truth.shape, generator=generator)).clamp(-1, 1)), clip(truth)
+    target = torch.rand(count, 4, *shape, generator=generator) * 2 - 1
+    return clip((target + 0.3 * torch.randn(target.shape, generator=generator)).clamp(-1, 1)), clip(target)
 
 
 def smooth_pair(count: int, shape: tuple[int, int, int], seed: int = 0) -> tuple[VideoClip, VideoClip]:
-    """Like real video: bright flat areas, edges, slow gradients; the answer is late and blurred."""
+    """Like real video: bright flat areas, edges, slow gradients; the prediction is late and blurred."""
     generator = torch.Generator().manual_seed(seed)
     height, width = shape[-2:]
     y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
@@ -53,15 +53,15 @@ def images(sample: VideoClip) -> np.ndarray:
     return ((sample.frames.double() + 1) / 2).flatten(0, 1).movedim(1, -1).numpy()
 
 
-def measured(metric: ReferenceMetric, answer: VideoClip, truth: VideoClip) -> np.ndarray:
-    metric.update(answer, truth, ids_of(len(truth.frames)))
+def measured(metric: ReferenceMetric, prediction: VideoClip, target: VideoClip) -> np.ndarray:
+    metric.update(prediction, target, ids_of(len(target.frames)))
     return metric.kept("values")[1].flatten().numpy()
 
 
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_ssim_equals_scikit_images(shape: tuple[int, int, int], pair: Any) -> None:
-    answer, truth = pair(2, shape)
+    prediction, target = pair(2, shape)
     theirs = [
         structural_similarity(
             a,
@@ -73,15 +73,15 @@ def test_ssim_equals_scikit_images(shape: tuple[int, int, int], pair: Any) -> No
             win_size=11,
             sigma=1.5,
         )
-        for a, b in zip(images(answer), images(truth), strict=True)
+        for a, b in zip(images(prediction), images(target), strict=True)
     ]
-    np.testing.assert_allclose(measured(SSIM(), answer, truth), theirs, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(measured(SSIM(), prediction, target), theirs, rtol=0, atol=1e-9)
 
 
 def test_ssim_of_a_batch_does_not_depend_on_how_it_is_cut() -> None:
-    answer, truth = random_pair(9, (3, 128, 128))  # more pixels than are worked on at once
-    whole = measured(SSIM(), answer, truth)
-    parts = [measured(SSIM(), clip(answer.frames[[i]]), clip(truth.frames[[i]])) for i in range(9)]
+    prediction, target = random_pair(9, (3, 128, 128))  # more pixels than are worked on at once
+    whole = measured(SSIM(), prediction, target)
+    parts = [measured(SSIM(), clip(prediction.frames[[i]]), clip(target.frames[[i]])) for i in range(9)]
     np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
@@ -90,7 +90,7 @@ def test_ssim_of_a_batch_does_not_depend_on_how_it_is_cut() -> None:
 def test_vid_ode_ssim_equals_scikit_image_on_grey_png(shape: tuple[int, int, int], pair: Any, tmp_path: Path) -> None:
     from torchvision.utils import save_image
 
-    answer, truth = pair(1, shape)
+    prediction, target = pair(1, shape)
 
     def grey(sample: VideoClip, index: int) -> np.ndarray:
         save_image((sample.frames[0, index] + 1) / 2, tmp_path / "frame.png")
@@ -98,30 +98,30 @@ def test_vid_ode_ssim_equals_scikit_image_on_grey_png(shape: tuple[int, int, int
 
     theirs = [
         structural_similarity(
-            grey(answer, i), grey(truth, i), data_range=255, gaussian_weights=True, use_sample_covariance=False
+            grey(prediction, i), grey(target, i), data_range=255, gaussian_weights=True, use_sample_covariance=False
         )
         for i in range(4)
     ]
-    np.testing.assert_allclose(measured(VidODESSIM(), answer, truth), theirs, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(measured(VidODESSIM(), prediction, target), theirs, rtol=0, atol=1e-9)
 
 
 def test_psnr_of_frames_equals_scikit_images_and_pooled_equals_torchmetrics() -> None:
-    answer, truth = random_pair(3, (3, 16, 16))
-    a, b = images(answer), images(truth)
+    prediction, target = random_pair(3, (3, 16, 16))
+    a, b = images(prediction), images(target)
     theirs = [peak_signal_noise_ratio(q, p, data_range=1.0) for p, q in zip(a, b, strict=True)]
-    np.testing.assert_allclose(measured(PSNR(), answer, truth), theirs, rtol=1e-12)
+    np.testing.assert_allclose(measured(PSNR(), prediction, target), theirs, rtol=1e-12)
     pooled = PooledPSNR()
-    pooled.update(answer, truth, ids_of(3))
+    pooled.update(prediction, target, ids_of(3))
     assert_close(pooled.compute(), torchmetrics_psnr(torch.tensor(a), torch.tensor(b), data_range=1.0))
     assert pooled.compute() < np.mean(theirs)  # Jensen
 
 
 @pytest.mark.parametrize("cells", [1, 2000, 10**9])
 def test_frames_are_measured_a_few_at_a_time_without_a_trace(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer, truth = random_pair(3, (3, 16, 16))
+    prediction, target = random_pair(3, (3, 16, 16))
     monkeypatch.setattr("benchmarks.metrics.reference._CELLS", cells)
-    apart = (answer.frames - truth.frames).double().numpy() / 2
-    assert_close(squared_error(answer, truth), torch.tensor((apart**2).mean((2, 3, 4))), rtol=1e-14, atol=0)
+    apart = (prediction.frames - target.frames).double().numpy() / 2
+    assert_close(squared_error(prediction, target), torch.tensor((apart**2).mean((2, 3, 4))), rtol=1e-14, atol=0)
 
 
 def test_mse_is_of_intensities_from_zero_to_one() -> None:
@@ -131,19 +131,19 @@ def test_mse_is_of_intensities_from_zero_to_one() -> None:
 
 
 def test_exact_frames_count_100_dB_and_leave_the_mean_finite() -> None:
-    answer, truth = random_pair(1, (1, 16, 16))
-    answer.frames[0, 0] = truth.frames[0, 0]
-    values = measured(metric := PSNR(), answer, truth)
+    prediction, target = random_pair(1, (1, 16, 16))
+    prediction.frames[0, 0] = target.frames[0, 0]
+    values = measured(metric := PSNR(), prediction, target)
     assert values[0] == 100
     assert_close(metric.compute(), torch.tensor((100 + values[1:].sum()) / 4))
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_a_perfect_answer_is_best(metric: type[ReferenceMetric]) -> None:
-    answer, truth = random_pair(2, (3, 16, 16))
+def test_a_perfect_prediction_is_best(metric: type[ReferenceMetric]) -> None:
+    prediction, target = random_pair(2, (3, 16, 16))
     worse, best = metric(), metric()
-    worse.update(answer, truth, ids_of(2))
-    best.update(truth, truth, ids_of(2))
+    worse.update(prediction, target, ids_of(2))
+    best.update(target, target, ids_of(2))
     assert (best.compute() > worse.compute()) == metric.higher_is_better
     assert_close(
         best.compute(), torch.tensor({"mse": 0.0, "ssim": 1.0}.get(best.name.partition("_")[0], 100.0)).double()
@@ -152,39 +152,39 @@ def test_a_perfect_answer_is_best(metric: type[ReferenceMetric]) -> None:
 
 @pytest.mark.parametrize("metric", ALL)
 def test_neither_order_nor_repetition_of_clips_matters(metric: type[ReferenceMetric]) -> None:
-    answer, truth = random_pair(5, (1, 16, 16))
+    prediction, target = random_pair(5, (1, 16, 16))
     straight, shuffled = metric(), metric()
-    straight.update(answer, truth, ids_of(5))
+    straight.update(prediction, target, ids_of(5))
     for group in ([4, 1], [0, 1], [3], [2, 0]):  # 0 and 1 come twice
-        shuffled.update(clip(answer.frames[group]), clip(truth.frames[group]), ids_of(5)[group])
+        shuffled.update(clip(prediction.frames[group]), clip(target.frames[group]), ids_of(5)[group])
     assert straight.measurement() == shuffled.measurement()
     assert straight.measurement().n == 5
 
 
-def test_several_draws_of_a_clip_are_averaged() -> None:
-    first, truth = random_pair(2, (1, 16, 16), seed=0)
+def test_several_samples_of_a_clip_are_averaged() -> None:
+    first, target = random_pair(2, (1, 16, 16), seed=0)
     second, _ = random_pair(2, (1, 16, 16), seed=1)
     both, one, other = SSIM(), SSIM(), SSIM()
-    for metric, draws in ((both, [first, second]), (one, [first]), (other, [second])):
-        for draw in draws:
-            metric.update(draw, truth, ids_of(2))
+    for metric, samples in ((both, [first, second]), (one, [first]), (other, [second])):
+        for sample in samples:
+            metric.update(sample, target, ids_of(2))
     assert_close(both.compute(), (one.compute() + other.compute()) / 2)
 
 
 @pytest.mark.parametrize("metric", ALL)
 def test_the_summary_agrees_with_its_parts(metric: type[ReferenceMetric]) -> None:
-    answer, truth = random_pair(7, (1, 16, 16))
+    prediction, target = random_pair(7, (1, 16, 16))
     measure = metric()
-    measure.update(answer, truth, ids_of(7))
+    measure.update(prediction, target, ids_of(7))
     measurement = measure.measurement()
     assert measurement.value == measure.compute()
     assert measurement.interval is not None
     assert measurement.interval[0] < measurement.value < measurement.interval[1]
-    assert len(measurement.per_frame or []) == truth.frames.shape[1]
+    assert len(measurement.per_frame or []) == target.frames.shape[1]
     ids, values = measure.per_clip()
     assert ids.equal(ids_of(7))
     alone = metric()
-    alone.update(clip(answer.frames[[3]]), clip(truth.frames[[3]]), ids_of(7)[[3]])
+    alone.update(clip(prediction.frames[[3]]), clip(target.frames[[3]]), ids_of(7)[[3]])
     assert_close(values[3], alone.compute())
     assert alone.measurement().interval is None  # one source says nothing of the spread
 

@@ -21,9 +21,9 @@ def shapes(first: int) -> tuple[Tensor, Tensor]:
     return frames, torch.from_numpy(source.centres(clips, times) * 2 / SIZE - 1).float()
 
 
-def distance(answer: Tensor, truth: Tensor) -> float:
+def distance(prediction: Tensor, target: Tensor) -> float:
     metric = ShapePathDistance(frames=TIME)
-    metric.update(clip(answer), clip(truth), ids_of(COUNT))
+    metric.update(clip(prediction), clip(target), ids_of(COUNT))
     return float(metric.compute())
 
 
@@ -37,12 +37,12 @@ def test_a_black_clip_stays_in_the_middle() -> None:
 
 
 def test_it_sees_order_and_direction_and_is_blind_to_looks() -> None:
-    truth, other = shapes(0)[0], shapes(1000)[0]
+    target, other = shapes(0)[0], shapes(1000)[0]
     generator = torch.Generator().manual_seed(0)
-    shuffled = torch.stack([one[torch.randperm(TIME, generator=generator)] for one in truth])
-    far = min(distance(answer, truth) for answer in (shuffled, other.flip(1), other[:, :1].expand_as(other)))
-    assert distance(0.5 * truth - 0.5, truth) < 1e-3 * far  # half as bright
-    assert 3 * distance(other, truth) < far
+    shuffled = torch.stack([one[torch.randperm(TIME, generator=generator)] for one in target])
+    far = min(distance(prediction, target) for prediction in (shuffled, other.flip(1), other[:, :1].expand_as(other)))
+    assert distance(0.5 * target - 0.5, target) < 1e-3 * far  # half as bright
+    assert 3 * distance(other, target) < far
 
 
 def test_its_name_says_what_it_looks_at() -> None:

@@ -26,29 +26,29 @@ def squares(count: int, seed: int) -> Tensor:
     return ground
 
 
-def distance(metric: TemporalDistance | FrechetInceptionDistance, answer: Tensor, truth: Tensor) -> float:
-    metric.update(clip(answer), clip(truth), ids_of(COUNT))
+def distance(metric: TemporalDistance | FrechetInceptionDistance, prediction: Tensor, target: Tensor) -> float:
+    metric.update(clip(prediction), clip(target), ids_of(COUNT))
     return float(metric.compute())
 
 
 def test_shuffled_frames_are_far_away_though_every_statistic_of_frames_is_equal() -> None:
-    truth, other = squares(COUNT, 0), squares(COUNT, 1)
+    target, other = squares(COUNT, 0), squares(COUNT, 1)
     generator = torch.Generator().manual_seed(0)
-    shuffled = torch.stack([one[torch.randperm(TIME, generator=generator)] for one in truth])
-    noisy = (0.7 * truth + 0.1 + 0.05 * torch.randn(truth.shape, generator=generator)).clamp(-1, 1)  # other looks
+    shuffled = torch.stack([one[torch.randperm(TIME, generator=generator)] for one in target])
+    noisy = (0.7 * target + 0.1 + 0.05 * torch.randn(target.shape, generator=generator)).clamp(-1, 1)  # other looks
 
-    def motion(answer: Tensor) -> float:
-        return distance(TemporalDistance(frames=TIME), answer, truth)
+    def motion(prediction: Tensor) -> float:
+        return distance(TemporalDistance(frames=TIME), prediction, target)
 
-    def frames(answer: Tensor) -> float:
-        return distance(FrechetInceptionDistance(Tiny(), frames=TIME), answer, truth)
+    def frames(prediction: Tensor) -> float:
+        return distance(FrechetInceptionDistance(Tiny(), frames=TIME), prediction, target)
 
     print(f"motion: other {motion(other):.4f}, shuffled {motion(shuffled):.4f}, noisy {motion(noisy):.4f}")
     print(f"frames: other {frames(other):.4f}, shuffled {frames(shuffled):.2e}, noisy {frames(noisy):.4f}")
     assert frames(shuffled) < 1e-6 < 1e-3 < frames(noisy)  # a FID calls the shuffled clips perfect
     assert motion(shuffled) > 5 * motion(other)
     assert motion(shuffled) > 5 * motion(noisy)  # content does not bias it
-    assert motion(truth) == pytest.approx(0, abs=1e-9)
+    assert motion(target) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (3, 0), (-2, 1), (4, -4)])

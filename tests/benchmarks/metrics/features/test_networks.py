@@ -24,7 +24,7 @@ torchvision = pytest.importorskip("torchvision")
 
 @pytest.fixture(autouse=True)
 def local_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty cache, and a local folder for files of the published layouts, whose hashes are not asked for."""
+    """An empty cache, and a local folder for files of the published layouts, whose hashes are not checked."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("CHRONOREEL_WEIGHTS", str(tmp_path))
     unhashed = {name: dataclasses.replace(entry, sha256=None) for name, entry in weights.SOURCES.items()}
