@@ -12,7 +12,8 @@ from lightning_modules.adversarial import AdversarialSystem
 from lightning_modules.losses.adversarial import least_squares_fake, least_squares_generator, least_squares_real
 from lightning_modules.losses.reconstruction import difference_error, frame_error
 from lightning_modules.manual_optimization import Losses
-from lightning_modules.networks.vid_ode import Decoded, Start, VidODENetwork, start_index
+from lightning_modules.networks.vid_ode import Start, VidODENetwork, start_index
+from lightning_modules.networks.vid_ode_frames import Decoded
 from lightning_modules.schedules import FlooredExponentialLR
 from lightning_modules.shared_pass import shared_critic_losses
 from lightning_modules.training_example import to_clip_range, to_loss_range, training_example
@@ -147,7 +148,8 @@ class VidODE(AdversarialSystem):
         )
         frames, observed_times, present, start = example.observed
         decoded = self.generator(frames, observed_times, example.target_times, start=start, present=present)
-        return VidODEFakes(decoded.frames, decoded.differences, frames, example.target, batch.present, example.known)
+        differences = decoded.parts.get("differences")
+        return VidODEFakes(decoded.frames, differences, frames, example.target, batch.present, example.known)
 
     def critic_losses(self, batch: Batch, fakes: "VidODEFakes") -> Losses:
         """LSGAN for each critic, weighted (eqs 3, 4, 8; the code's factor is in `critic_weight`)."""

@@ -92,17 +92,18 @@ class Composition(Figure):
                 )
             with torch.inference_mode():
                 decoded = system.decode(query.observed, query.times, "last")
-            if decoded.warped is None or decoded.differences is None or decoded.masks is None:
+            parts = decoded.parts
+            if not {"warped", "differences", "masks"} <= parts.keys():
                 raise UserError(f"'{row.label}' composes no frames (`composition: {system.network.composition}`).")
             observed, target = frames_of(query)
             for clip in range(self.clips):
                 times = [f"{time:.3g} s" for time in query.times[clip].tolist()]
-                mask = (2 * decoded.masks[clip] - 1).expand_as(decoded.frames[clip])
+                mask = (2 * parts["masks"][clip] - 1).expand_as(decoded.frames[clip])
                 lines: list[Line] = [
                     ("input", observed[clip], []),
                     ("target", target[clip], times),
-                    ("warped", 2 * decoded.warped[clip] - 1, []),
-                    ("difference", decoded.differences[clip], []),
+                    ("warped", 2 * parts["warped"][clip] - 1, []),
+                    ("difference", parts["differences"][clip], []),
                     ("mask", mask, []),
                     ("frame", 2 * decoded.frames[clip] - 1, []),
                 ]

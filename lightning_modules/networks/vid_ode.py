@@ -1,4 +1,4 @@
-"""Vid-ODE's network (Park et al., 2021): ODE-ConvGRU encoder, ODE decoder, flow, difference and mask composition."""
+"""Vid-ODE's network (Park et al., 2021): ODE-ConvGRU encoder, latent ODE, frames composed one after another."""
 
 from typing import Literal, NamedTuple
 
@@ -8,34 +8,28 @@ from torch import Tensor, nn
 
 from datamodules.errors import UserError
 from lightning_modules.dynamics.base import Dynamics
+from lightning_modules.networks.base_grid import BaseGrid, base_grid, solve_for_both
+from lightning_modules.networks.vid_ode_frames import (
+    COMPOSE,
+    Composition,
+    Decoded,
+    DecodedFrame,
+    Frames,
+    Previous,
+    choose,
+    output_channels,
+    stack,
+)
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder, Latent, Latents, Present, Times
-from lightning_modules.networks.warping import warp
-
-Frames = Float[Tensor, "batch time channel height width"]
-Image = Float[Tensor, "batch channel height width"]
 
 Start = Literal["first", "last"]
-Composition = Literal["mask", "flow", "image"]
-
-_ON_GRID = 1e-3  # of a grid step: a query so close to a base frame is that frame
-
-
-class Decoded(NamedTuple):
-    """Frames in [0, 1] (no activation bounds them) and what they were made of; None where a variant has none."""
-
-    frames: Frames
-    latents: Latents
-    warped: Frames | None
-    differences: Frames | None
-    masks: Float[Tensor, "batch time 1 height width"] | None
-    flows: Float[Tensor, "batch time 2 height width"] | None
 
 
 class VidODENetwork(nn.Module):
     """From observed frames to frames at any times.
 
-    Frames are in [0, 1], times in model units. The arguments with two values are the places where paper and released
-    code part; the default is the code, which made the published numbers.
+    Frames are in [0, 1], times in model units. The arguments with two values are the points where paper and released
+    code differ; the default follows the code, which made the published numbers.
 
     Args:
         encoder: the observed embeddings to the code z0 (`ODEConvGRU` or `FrameStack`).
@@ -43,13 +37,13 @@ class VidODENetwork(nn.Module):
         channels: image channels.
         width: channels of the first convolution; the latent has width * 2**downs.
         downs: how often the image is halved.
-        composition: `mask` is the paper's; `flow` shows the warped frame alone, `image` the decoder's own picture
+        composition: `mask` is the paper's; `flow` gives the warped frame alone, `image` the decoder's own image
             (ablations D and A to C of Table 4).
-        chain: the flow pulls on the previous `warped` frame (code) or on the previous `composed` one (paper, eq. 2).
-        previous_latent: what the first frame's decoder sees as the previous latent: the `embedding` of the start frame
-            (code) or the `code` z0 (paper, eq. 2 with h_s0).
-        code_time: where z0 sits in extrapolation: at the first predicted time (`first_query`, code) or at the last
-            observed one (`last_observed`, paper). In interpolation it sits at the first observed time.
+        chain: the flow warps the previous `warped` frame (code) or the previous `composed` one (paper, eq. 2).
+        previous_latent: what the first frame's decoder receives as the previous latent: the `embedding` of the start
+            frame (code) or the `code` z0 (paper, eq. 2 with h_s0).
+        code_time: the time of z0 in extrapolation: the first predicted time (`first_query`, code) or the last observed
+            one (`last_observed`, paper). In interpolation it is the first observed time.
         copy_last_init: how strongly an untrained network repeats the previous frame: the logit of its mask, beside a
             flow near 0. None is as published: the last convolution is initialised like every other. For short
             trainings, 3 or so.
@@ -72,10 +66,8 @@ class VidODENetwork(nn.Module):
         self.image_encoder = ConvEncoder(channels, width, downs)
         self.encoder = encoder
         self.dynamics = dynamics
-        outputs = {"mask": 2 + channels + 1, "flow": 2, "image": channels}[composition]
-        self.image_decoder = ConvDecoder(2 * width * 2**downs, outputs, downs)
-        self.channels = channels
-        self.composition = composition
+        self.image_decoder = ConvDecoder(2 * width * 2**downs, output_channels(composition, channels), downs)
+        self.composition: Composition = composition
         self.chain = chain
         self.previous_latent = previous_latent
         self.code_time = code_time
@@ -88,41 +80,99 @@ class VidODENetwork(nn.Module):
 
     def forward(
         self,
-        observed: Float[Tensor, "batch shown channel height width"],
-        observed_times: Float[Tensor, "batch shown"],
+        observed: Float[Tensor, "batch observed channel height width"],
+        observed_times: Float[Tensor, "batch observed"],
         times: Times,
         *,
         start: Start,
-        present: Bool[Tensor, "batch shown"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
         grid: float | None = None,
     ) -> Decoded:
         """The frames at `times`.
 
-        Decoding is recursive: a frame is warped from the one before, so it depends on which times are asked. With
+        Decoding is recursive: each frame is warped from the one before, so it depends on the other target times. With
         `grid`, frames are decoded on a base grid of that step (model units) and every other time is reached in one hop
-        from the last base frame, so frames at shared times agree whatever else is asked.
+        from the last base frame before it, so a frame is the same whatever the other target times are.
 
         Args:
-            observed: the frames that are known.
-            observed_times: when they were taken.
-            times: when frames are asked, increasing along each row.
-            start: the chain starts from the `last` observed frame (extrapolation) or the `first` (interpolation).
+            observed: the observed frames.
+            observed_times: their times.
+            times: the target times, increasing along each row.
+            start: decoding starts from the `last` observed frame (extrapolation) or the `first` (interpolation).
             present: False where an observed frame is missing.
             grid: step of the base grid, or None to decode along `times` themselves.
+
+        Raises:
+            UserError: with `grid`, if a target time is before the frame that decoding starts from.
         """
         if present is None:
             present = torch.ones_like(observed_times, dtype=torch.bool)
-        anchor_index = start_index(present, start)
+        context = self._encode(observed, observed_times, present, start)
+        if grid is None:
+            code_time = self._code_time(context, start, times[:, 0])
+            latents = self.dynamics(context.code, times - code_time[:, None])
+            return stack(self._decode_chain(latents, context.previous))
+        first = context.anchor + grid if start == "last" else context.anchor
+        base = base_grid(first, grid, times)
+        _check_onwards(times, base, context.anchor, start)
+        return self._decode_on_grid(context, times, base, self._code_time(context, start, first))
+
+    def _encode(self, observed: Frames, observed_times: Times, present: Present, start: Start) -> "_Context":
+        """Eq. 1: the code of the observed frames, and the frame that decoding starts from."""
+        index = start_index(present, start)
         rows = torch.arange(len(observed), device=observed.device)
-        image, anchor = observed[rows, anchor_index], observed_times[rows, anchor_index]
-        skip = self.image_encoder(image)
+        image, anchor = observed[rows, index], observed_times[rows, index]
+        embedding = self.image_encoder(image)
         embeddings = self.image_encoder(observed.flatten(0, 1)).unflatten(0, observed.shape[:2])
         code = self.encoder(embeddings, observed_times, present)
-        previous = skip if self.previous_latent == "embedding" else code
-        if grid is None:
-            latents = self.dynamics(code, times - self._code_times(start, anchor, times)[:, None])
-            return self._decode_chain(latents, previous, image)
-        return self._decode_from_grid(code, previous, image, anchor, times, start, grid)
+        return _Context(code, anchor, Previous(embedding if self.previous_latent == "embedding" else code, image))
+
+    def _code_time(self, context: "_Context", start: Start, first: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """The model time of z0; `first` is the time of the first decoded frame."""
+        return first if start == "last" and self.code_time == "first_query" else context.anchor
+
+    def _decode_frame(self, latent: Latent, previous: Previous) -> DecodedFrame:
+        """Psi of eq. 2: one frame from its latent, the previous latent and the previous image."""
+        output = self.image_decoder(torch.cat([latent, previous.latent], dim=1))
+        image, parts = COMPOSE[self.composition](output, previous.image)
+        return DecodedFrame(image, latent, parts)
+
+    def _as_previous(self, frame: DecodedFrame) -> Previous:
+        """What the next frame is decoded from."""
+        warped = frame.parts.get("warped", frame.image)
+        return Previous(frame.latent, warped if self.chain == "warped" else frame.image)
+
+    def _decode_chain(self, latents: Latents, previous: Previous) -> list[DecodedFrame]:
+        """Eq. 2 from frame to frame. Each time step is one batch for the decoder's batch norm, as in the code."""
+        frames = []
+        for latent in latents.unbind(1):
+            frames.append(self._decode_frame(latent, previous))
+            previous = self._as_previous(frames[-1])
+        return frames
+
+    def _decode_on_grid(
+        self, context: "_Context", times: Times, grid: BaseGrid, code_time: Float[Tensor, " batch"]
+    ) -> Decoded:
+        """A chain along the base grid, then one hop from the base frame before it to each time between."""
+        base_latents, latents = solve_for_both(
+            self.dynamics, context.code, grid.times - code_time[:, None], times - code_time[:, None]
+        )
+        chain = self._decode_chain(base_latents, context.previous)
+        before = [context.previous, *map(self._as_previous, chain)]
+        latents_before = torch.stack([previous.latent for previous in before], dim=1)
+        images_before = torch.stack([previous.image for previous in before], dim=1)
+        base = stack(chain) if chain else None
+        rows = torch.arange(len(times), device=times.device)
+        frames = []
+        for index, latent in enumerate(latents.unbind(1)):
+            parent, on_grid = grid.parent[:, index], grid.on_grid[:, index]
+            if base is not None and bool(on_grid.all()):
+                frames.append(base.at(parent))
+                continue
+            previous = Previous(latents_before[rows, parent + 1], images_before[rows, parent + 1])
+            hop = self._decode_frame(latent, previous)
+            frames.append(hop if base is None else choose(on_grid, base.at(parent.clamp(min=0)), hop))
+        return stack(frames)
 
     def _init_copy_last(self, logit: float) -> None:
         last = self.image_decoder[-1]
@@ -133,117 +183,27 @@ class VidODENetwork(nn.Module):
             last.bias[:2] = 0.0
             last.bias[-1] = logit
 
-    def _code_times(self, start: Start, anchor: Float[Tensor, " batch"], times: Times) -> Float[Tensor, " batch"]:
-        return times[:, 0] if start == "last" and self.code_time == "first_query" else anchor
-
-    def _decode_chain(self, latents: Latents, previous: Latent, image: Image) -> Decoded:
-        """Each frame from its latent, the latent before and the frame before; batch statistics are per time step."""
-        steps = []
-        for latent in latents.unbind(1):
-            step = self._decode_step(latent, previous, image)
-            steps.append(step)
-            previous, image = latent, self._source(step)
-        return _stack(steps)
-
-    def _decode_from_grid(
-        self,
-        code: Latent,
-        previous: Latent,
-        image: Image,
-        anchor: Float[Tensor, " batch"],
-        times: Times,
-        start: Start,
-        grid: float,
-    ) -> Decoded:
-        first = anchor + grid if start == "last" else anchor  # the base frames are at first + k * grid
-        position = (times - first[:, None]) / grid
-        parent = (position + _ON_GRID).floor().long()  # -1 is the start frame itself
-        if bool((parent < (-1 if start == "last" else 0)).any()):
-            raise UserError(
-                f"Frames are decoded onwards from the {start} observed frame; the query is "
-                f"{float((anchor[:, None] - times).max()):.4g} model units before it. "
-                "Ask `predict` for times after the observed frames and `interpolate` for times between them."
-            )
-        count = max(int(parent.max()) + 1, 0)
-        base_times = first[:, None] + grid * torch.arange(count, device=times.device)
-        every_time, order = torch.cat([base_times, times], dim=1).sort(dim=1)
-        code_times = first if self.code_time == "first_query" or start == "first" else anchor
-        latents = self.dynamics(code, every_time - code_times[:, None])
-        latents = latents.gather(1, _spread(order.argsort(dim=1), latents))
-        base_latents, latents = latents[:, :count], latents[:, count:]
-        nodes = [_Step(image, previous, image, None, None, None)]
-        for latent in base_latents.unbind(1):
-            nodes.append(self._decode_step(latent, nodes[-1].latent, self._source(nodes[-1])))
-        before = torch.stack([node.latent for node in nodes], dim=1)
-        source = torch.stack([self._source(node) for node in nodes], dim=1)
-        base = _stack(nodes[1:]) if count else None
-        rows = torch.arange(len(times), device=times.device)
-        asked = []
-        for index in range(times.shape[1]):
-            node = parent[:, index] + 1
-            on_grid = ((position[:, index] - parent[:, index]).abs() < 2 * _ON_GRID) & (node > 0)
-            hop = None
-            if base is None or not bool(on_grid.all()):
-                hop = self._decode_step(latents[:, index], before[rows, node], source[rows, node])
-            asked.append(_pick(base, parent[:, index].clamp(min=0), on_grid, hop))
-        return _stack(asked)
-
-    def _decode_step(self, latent: Latent, previous: Latent, image: Image) -> "_Step":
-        """One frame: Psi of eq. 2, X = M W(F, X_before) + (1 - M) D."""
-        output = self.image_decoder(torch.cat([latent, previous], dim=1))
-        if self.composition == "image":
-            return _Step(output, latent, None, None, None, None)
-        flow = output[:, :2]
-        warped = warp(image, flow)
-        if self.composition == "flow":
-            return _Step(warped, latent, warped, None, None, flow)
-        difference, mask = output[:, 2 : 2 + self.channels], output[:, 2 + self.channels :].sigmoid()
-        return _Step(mask * warped + (1 - mask) * difference, latent, warped, difference, mask, flow)
-
-    def _source(self, step: "_Step") -> Image:
-        """What the next frame is warped from."""
-        return step.warped if self.chain == "warped" and step.warped is not None else step.frame
-
 
 def start_index(present: Present, start: Start) -> Int[Tensor, " batch"]:
-    """Which frame of each clip a chain starts from: the first or the last that is not missing."""
+    """Which frame of each clip decoding starts from: the first or the last that is not missing."""
     if start == "first":
         return present.int().argmax(dim=1)
     return present.shape[1] - 1 - present.flip(1).int().argmax(dim=1)
 
 
-class _Step(NamedTuple):
-    frame: Tensor
-    latent: Tensor
-    warped: Tensor | None
-    difference: Tensor | None
-    mask: Tensor | None
-    flow: Tensor | None
+class _Context(NamedTuple):
+    """What the observed frames say: the code z0, the time of the start frame, and that frame with its latent."""
+
+    code: Latent
+    anchor: Float[Tensor, " batch"]
+    previous: Previous
 
 
-def _pick(base: Decoded | None, index: Tensor, on_grid: Bool[Tensor, " batch"], hop: _Step | None) -> _Step:
-    """The base frame for clips whose query is on the grid, the one-hop frame for the others."""
-    rows = torch.arange(len(index), device=index.device)
-    chosen = None if base is None else _Step(*(None if part is None else part[rows, index] for part in base))  # type: ignore[arg-type]
-    if chosen is None or hop is None:
-        picked = chosen or hop
-        assert picked is not None
-        return picked
-    where = on_grid[:, None, None, None]
-    pairs = zip(chosen, hop, strict=True)
-    return _Step(*(None if a is None or b is None else torch.where(where, a, b) for a, b in pairs))  # type: ignore[arg-type]
-
-
-def _spread(index: Tensor, like: Tensor) -> Tensor:
-    """An index (B, T) expanded for a gather along axis 1 of `like`."""
-    return index.reshape(*index.shape, *[1] * (like.ndim - 2)).expand(-1, -1, *like.shape[2:])
-
-
-def _stack(steps: list[_Step]) -> Decoded:
-    columns = zip(*steps, strict=True)
-    frames, latents, warped, differences, masks, flows = (
-        None if column[0] is None else torch.stack(column, dim=1) for column in columns
-    )
-    assert frames is not None
-    assert latents is not None
-    return Decoded(frames, latents, warped, differences, masks, flows)
+def _check_onwards(times: Times, grid: BaseGrid, anchor: Float[Tensor, " batch"], start: Start) -> None:
+    """Between the last observed frame and the first base frame a time hangs on the observed one (parent -1)."""
+    if bool((grid.parent < (-1 if start == "last" else 0)).any()):
+        raise UserError(
+            f"Frames are decoded forward in time from the {start} observed frame; a target time is "
+            f"{float((anchor[:, None] - times).max()):.4g} model units before it. "
+            "Call `predict` for times after the observed frames and `interpolate` for times between them."
+        )

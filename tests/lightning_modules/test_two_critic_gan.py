@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from datamodules.clip import Batch, Trajectory
-from lightning_modules.adversarial import Scalar
+from lightning_modules.manual_optimization import Scalar
 from lightning_modules.two_critic_gan import TwoCriticGAN
 
 TIMES = torch.arange(5).expand(3, -1) / 5

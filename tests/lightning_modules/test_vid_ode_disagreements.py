@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from datamodules.clip import VideoClip
 from lightning_modules.dynamics import ConvField, LatentODE
+from lightning_modules.networks.vid_ode_frames import Decoded
 from lightning_modules.networks.vid_ode_parts import ODEConvGRU, PatchCritic
 from lightning_modules.networks.warping import warp
 from lightning_modules.schedules import FlooredExponentialLR
@@ -34,7 +35,7 @@ def present() -> Tensor:
     return torch.ones(1, 4, dtype=torch.bool)
 
 
-def decode(system: VidODE, clips: int = 2, frames: int = 5) -> tuple[Tensor, object]:
+def decode(system: VidODE, clips: int = 2, frames: int = 5) -> tuple[Tensor, Decoded]:
     clip = batch(clips, frames).clip
     assert isinstance(clip, VideoClip)
     return (clip.frames[:, -1] + 1) / 2, system.decode(clip, clip.times[:, -1:] + 0.04 * torch.arange(1, 4), "last")
@@ -97,19 +98,20 @@ def test_3_the_code_sits_at_the_first_asked_time_or_at_the_last_observed(grid: f
     dynamics = at_last.generator.dynamics
     steps = 0.1 * torch.arange(0, 4, dtype=DOUBLE).expand(2, -1)
     theirs = dynamics(codes[0], steps)
-    assert_close(released.latents, theirs[:, :3])  # type: ignore[attr-defined]
-    assert_close(paper.latents, theirs[:, 1:])  # type: ignore[attr-defined]
+    assert_close(released.latents, theirs[:, :3])
+    assert_close(paper.latents, theirs[:, 1:])
 
 
 @pytest.mark.parametrize("grid", [None, 0.04])
 def test_4_the_flow_pulls_on_the_warped_or_on_the_composed_frame(grid: float | None) -> None:
     for chain in ("warped", "composed"):
         last, decoded = decode(make(decode_interval=grid, network={"chain": chain}))
-        frames = decoded.warped if chain == "warped" else decoded.frames  # type: ignore[attr-defined]
+        warped, flows = decoded.parts["warped"], decoded.parts["flows"]
+        frames = warped if chain == "warped" else decoded.frames
         sources = torch.cat([last[:, None], frames[:, :-1]], dim=1)
         for step in range(3):
-            theirs = warp(sources[:, step], decoded.flows[:, step])  # type: ignore[attr-defined]
-            assert_close(decoded.warped[:, step], theirs)  # type: ignore[attr-defined]
+            theirs = warp(sources[:, step], flows[:, step])
+            assert_close(warped[:, step], theirs)
     assert make().generator.chain == "warped"
 
 
@@ -176,6 +178,6 @@ def test_12_the_first_latent_before_is_an_embedding_or_the_code() -> None:
         system.generator.image_decoder.register_forward_hook(lambda _, x, __, saw=decoder_saw: saw.append(x[0]))
         last, decoded = decode(system)
         theirs = system.generator.image_encoder(last) if previous == "embedding" else codes[0]
-        assert_close(decoder_saw[0], torch.cat([decoded.latents[:, 0], theirs], dim=1))  # type: ignore[attr-defined]
-        assert_close(decoder_saw[1], torch.cat([decoded.latents[:, 1], decoded.latents[:, 0]], dim=1))  # type: ignore[attr-defined]
+        assert_close(decoder_saw[0], torch.cat([decoded.latents[:, 0], theirs], dim=1))
+        assert_close(decoder_saw[1], torch.cat([decoded.latents[:, 1], decoded.latents[:, 0]], dim=1))
     assert make().generator.previous_latent == "embedding"

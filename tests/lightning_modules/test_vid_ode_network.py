@@ -61,17 +61,14 @@ def test_a_frame_is_composed_of_flow_difference_and_mask() -> None:
     system, observed = make(channels=3), batch(channels=3).clip
     assert isinstance(observed, VideoClip)
     decoded = system.decode(observed, observed.times[:, -1:] + INTERVAL * torch.arange(1, 4), "last")
-    assert decoded.warped is not None
-    assert decoded.flows is not None
-    assert decoded.masks is not None
-    assert decoded.differences is not None
+    warped, differences, masks, flows = (decoded.parts[n] for n in ("warped", "differences", "masks", "flows"))
     image = (observed.frames[:, -1] + 1) / 2
     for step in range(3):
-        image = warp(image, decoded.flows[:, step])
-        assert_close(decoded.warped[:, step], image)
-    composed = decoded.masks * decoded.warped + (1 - decoded.masks) * decoded.differences
+        image = warp(image, flows[:, step])
+        assert_close(warped[:, step], image)
+    composed = masks * warped + (1 - masks) * differences
     assert_close(decoded.frames, composed)
-    assert bool(((decoded.masks > 0) & (decoded.masks < 1)).all())
+    assert bool(((masks > 0) & (masks < 1)).all())
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -214,7 +211,7 @@ def test_ablations_draw_with_fewer_parts(composition: str, outputs: int, known: 
     assert last.out_channels == outputs
     clips = batch(channels=3)
     decoded = system.decode(clips.clip, clips.clip.times[:, -1:] + INTERVAL, "last")  # type: ignore[arg-type]
-    assert {name for name in ("warped", "differences", "masks", "flows") if getattr(decoded, name) is not None} == known
+    assert decoded.parts.keys() == known
     losses = system.generator_losses(clips, system.generate_fakes(clips))
     assert ("difference" in losses) == (composition == "mask")
 
