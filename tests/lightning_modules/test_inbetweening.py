@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from benchmarks.evaluation.tasks import Inbetween, Inbetweens
 from datamodules.clip import Batch, Trajectory, VideoClip
 from lightning_modules.checkpoints.build import build
-from lightning_modules.inbetweening import Fakes, Inbetweening
+from lightning_modules.inbetweening import Inbetweening, InbetweeningFakes
 from lightning_modules.losses.penalties import weighted_logit_penalty
 
 torch.set_num_threads(1)
@@ -138,7 +138,7 @@ def test_it_answers_the_inbetweening_task() -> None:
 def test_the_critics_see_the_given_ends_and_a_frame_between() -> None:
     system, batch = system_of(), batch_of(64)
     fakes = system.generate_fakes(batch)
-    assert isinstance(fakes, Fakes)
+    assert isinstance(fakes, InbetweeningFakes)
     assert torch.equal(fakes.videos[:, [0, -1]], ends(batch).frames)
     assert set(fakes.middle.tolist()) == {1, 2, 3, 4, 5, 6}
 
@@ -189,7 +189,7 @@ def test_the_penalty_is_autograds_by_hand_on_a_toy_critic() -> None:
 def test_half_a_tenth_of_each_critics_penalty_counts() -> None:
     system, batch = system_of(), batch_of()
     fakes = system.generate_fakes(batch)
-    fakes = Fakes(fakes.videos.detach(), fakes.middle)
+    fakes = InbetweeningFakes(fakes.videos.detach(), fakes.middle)
     losses = system.critic_losses(batch, fakes)
     assert set(losses) == {"video", "video_penalty", "image", "image_penalty"}
     critic, theirs = system.critics["video"], torch.zeros(())

@@ -1,7 +1,6 @@
 """Stage II of MODE-GAN and the two stages joined: motion and appearance kept apart, frames kept independent."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,46 +16,11 @@ from lightning_modules.motion_to_video_gan import MotionToVideoGAN
 from lightning_modules.networks.heatmaps import Heatmaps
 from lightning_modules.networks.mode_gan import CompositionBlock, MotionToVideoGenerator
 from lightning_modules.networks.mode_gan_critics import FrameCritic, SequenceCritic
+from support import mode_gan_maker
+from support.mode_gan_maker import SIZE
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-JOINTS, FRAMES, SIZE = 3, 8, 16
-MLP = "lightning_modules.dynamics.mlp.MLP"
-MOTION: dict[str, Any] = {
-    "class_path": "lightning_modules.motion_gan.MotionGAN",
-    "init_args": {
-        "first_time": 0.0625,
-        "generator": {
-            "class_path": "lightning_modules.networks.mode_gan.MotionGenerator",
-            "init_args": {
-                "code_size": 4,
-                "dynamics": {
-                    "class_path": "lightning_modules.dynamics.LatentODE",
-                    "init_args": {
-                        "max_step": 0.0625,
-                        "initial": {"class_path": MLP, "init_args": {"widths": [4, 6]}},
-                        "field": {"class_path": MLP, "init_args": {"widths": [6, 8, 6], "activation": "tanh"}},
-                    },
-                },
-                "readout": {"class_path": MLP, "init_args": {"widths": [6, 2 * JOINTS]}},
-            },
-        },
-        "heatmaps": {"class_path": "lightning_modules.networks.heatmaps.Heatmaps", "init_args": {"size": SIZE}},
-        "frame_critic": {
-            "class_path": "lightning_modules.networks.mode_gan_critics.FrameCritic",
-            "init_args": {"channels": JOINTS, "width": 2, "size": SIZE},
-        },
-    },
-}
-VIDEO: dict[str, Any] = {
-    "class_path": "lightning_modules.motion_to_video_gan.MotionToVideoGAN",
-    "init_args": {
-        "generator": {
-            "class_path": "lightning_modules.networks.mode_gan.MotionToVideoGenerator",
-            "init_args": {"joints": JOINTS, "channels": 1, "size": SIZE, "width": 2, "code_size": 4, "hidden": 4},
-        },
-        "heatmaps": {"class_path": "lightning_modules.networks.heatmaps.Heatmaps", "init_args": {"size": SIZE}},
-    },
-}
+JOINTS, FRAMES = 3, 8
 
 
 def video_gan() -> MotionToVideoGAN:
@@ -71,7 +35,7 @@ def video_gan() -> MotionToVideoGAN:
 
 def stages() -> tuple[MotionGAN, MotionToVideoGAN]:
     torch.manual_seed(0)
-    motion, video = build(MOTION), build(VIDEO)
+    motion, video = build(mode_gan_maker.motion(critic=True)), build(mode_gan_maker.video())
     assert isinstance(motion, MotionGAN)
     assert isinstance(video, MotionToVideoGAN)
     return motion, video

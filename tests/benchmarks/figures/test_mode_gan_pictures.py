@@ -28,42 +28,9 @@ from benchmarks.utils.errors import UserError
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.sampling import Regular
 from datamodules.storage.video import read_video
+from support.mode_gan_maker import joined, motion
 from support.record_maker import make_record
 
-MLP = "lightning_modules.dynamics.mlp.MLP"
-HEATMAPS = {"class_path": "lightning_modules.networks.heatmaps.Heatmaps", "init_args": {"size": 16}}
-MOTION = {
-    "class_path": "lightning_modules.motion_gan.MotionGAN",
-    "init_args": {
-        "first_time": 0.0625,
-        "generator": {
-            "class_path": "lightning_modules.networks.mode_gan.MotionGenerator",
-            "init_args": {
-                "code_size": 4,
-                "dynamics": {
-                    "class_path": "lightning_modules.dynamics.LatentODE",
-                    "init_args": {
-                        "max_step": 0.0625,
-                        "initial": {"class_path": MLP, "init_args": {"widths": [4, 6]}},
-                        "field": {"class_path": MLP, "init_args": {"widths": [6, 8, 6], "activation": "tanh"}},
-                    },
-                },
-                "readout": {"class_path": MLP, "init_args": {"widths": [6, 6]}},
-            },
-        },
-        "heatmaps": HEATMAPS,
-    },
-}
-VIDEO = {
-    "class_path": "lightning_modules.motion_to_video_gan.MotionToVideoGAN",
-    "init_args": {
-        "generator": {
-            "class_path": "lightning_modules.networks.mode_gan.MotionToVideoGenerator",
-            "init_args": {"joints": 3, "channels": 1, "size": 16, "width": 2, "code_size": 4, "hidden": 4},
-        },
-        "heatmaps": HEATMAPS,
-    },
-}
 BALLS = {
     "class_path": "datamodules.bouncing_balls.BouncingBalls",
     "init_args": {
@@ -71,11 +38,10 @@ BALLS = {
         "sampling": {"class_path": "datamodules.sampling.Regular", "init_args": {"num_frames": 16, "start": "first"}},
     },
 }  # fmt: skip
-JOINED = {"class_path": "lightning_modules.mode_gan.ModeGAN", "init_args": {"motion": MOTION, "video": VIDEO}}
 
 
-def row(group: str, model: dict[str, Any] = JOINED, **changes: Any) -> Trained:
-    return replace(Trained("MODE-GAN", group, 0, {"model": model, "data": BALLS}, None, []), **changes)
+def row(group: str, model: dict[str, Any] | None = None, **changes: Any) -> Trained:
+    return replace(Trained("MODE-GAN", group, 0, {"model": model or joined(), "data": BALLS}, None, []), **changes)
 
 
 def looks(path: Path) -> None:
@@ -111,19 +77,19 @@ def test_a_motion_goes_to_another_data_set(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'KTH'"):
         MotionTransfer(pairs=[("MUG", "KTH")]).draw([row("MUG")], tmp_path)
     with pytest.raises(UserError, match="needs a ModeGAN"):
-        MotionTransfer(pairs=[("MUG", "UvA")]).draw([row("MUG", MOTION), row("UvA")], tmp_path)
+        MotionTransfer(pairs=[("MUG", "UvA")]).draw([row("MUG", motion()), row("UvA")], tmp_path)
 
 
 def test_frame_rates_move(tmp_path: Path) -> None:
     files = FrameRateGrids(rates=[16.0, 40.0], seconds=0.5, samples=2, groups=["a"]).draw(
-        [row("a"), row("b", MOTION)], tmp_path
+        [row("a"), row("b", motion())], tmp_path
     )
     assert [file.name for file in files] == ["a-16fps.gif", "a-40fps.gif", "a.png"]
     assert [len(read_video(file, channels=3).frames) for file in files[:2]] == [8, 20]
     assert read_video(files[0], channels=3).frames.shape[-2:] == (16, 32)
     looks(files[2])
     with pytest.raises(UserError, match="without frames"):
-        FrameRateGrids(rates=[16.0]).draw([row("b", MOTION)], tmp_path)
+        FrameRateGrids(rates=[16.0]).draw([row("b", motion())], tmp_path)
 
 
 def test_real_frames_are_those_of_the_exam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +110,7 @@ def test_real_frames_are_those_of_the_exam(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_poses_of_a_second_are_drawn_and_listed(tmp_path: Path) -> None:
-    picture, numbers = KeypointTrails(samples=2, fps=64.0).draw([row("KTH", MOTION)], tmp_path)
+    picture, numbers = KeypointTrails(samples=2, fps=64.0).draw([row("KTH", motion())], tmp_path)
     looks(picture)
     lines = list(csv.reader(numbers.open()))
     assert len(lines) == 1 + 2 * 64 * 3
@@ -152,7 +118,7 @@ def test_poses_of_a_second_are_drawn_and_listed(tmp_path: Path) -> None:
 
 
 def test_real_poses_stand_above_at_their_own_times(tmp_path: Path) -> None:
-    picture, numbers = KeypointTrails(samples=1, fps=64.0, data=True).draw([row("balls", MOTION)], tmp_path)
+    picture, numbers = KeypointTrails(samples=1, fps=64.0, data=True).draw([row("balls", motion())], tmp_path)
     looks(picture)
     lines = list(csv.DictReader(numbers.open()))
     real = [line for line in lines if line["row"] == "real"]
@@ -183,7 +149,7 @@ def test_a_metric_is_drawn_over_the_frame_rate(tmp_path: Path) -> None:
 
 def test_the_pendulums_figure_refuses_other_models(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not trained on pendulums"):
-        PendulumCurves().draw([row("", MOTION)], tmp_path)
+        PendulumCurves().draw([row("", motion())], tmp_path)
 
 
 def test_frames_are_spread_evenly() -> None:

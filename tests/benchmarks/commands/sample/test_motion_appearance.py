@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,47 +15,18 @@ from benchmarks.utils.errors import UserError
 from datamodules.storage.video import read_video
 from lightning_modules.checkpoints.build import build, save
 from lightning_modules.mode_gan import ModeGAN, join
-
-MLP = "lightning_modules.dynamics.mlp.MLP"
-HEATMAPS = {"class_path": "lightning_modules.networks.heatmaps.Heatmaps", "init_args": {"size": 16}}
-ODE = {
-    "class_path": "lightning_modules.dynamics.LatentODE",
-    "init_args": {
-        "max_step": 0.0625,
-        "initial": {"class_path": MLP, "init_args": {"widths": [4, 6]}},
-        "field": {"class_path": MLP, "init_args": {"widths": [6, 8, 6], "activation": "tanh"}},
-    },
-}
-RNN = {"class_path": "lightning_modules.dynamics.motion_rnn.MotionRNN", "init_args": {"size": 4}}
-
-
-def motion(joints: int = 3, dynamics: dict[str, Any] = ODE, width: int = 6) -> dict[str, Any]:
-    readout = {"class_path": MLP, "init_args": {"widths": [width, 2 * joints]}}
-    generator = {
-        "class_path": "lightning_modules.networks.mode_gan.MotionGenerator",
-        "init_args": {"code_size": 4, "dynamics": dynamics, "readout": readout},
-    }
-    arguments = {"first_time": 0.0625, "generator": generator, "heatmaps": HEATMAPS}
-    return {"class_path": "lightning_modules.motion_gan.MotionGAN", "init_args": arguments}
-
-
-VIDEO = {
-    "class_path": "lightning_modules.motion_to_video_gan.MotionToVideoGAN",
-    "init_args": {
-        "generator": {
-            "class_path": "lightning_modules.networks.mode_gan.MotionToVideoGenerator",
-            "init_args": {"joints": 3, "size": 16, "width": 2, "code_size": 4, "hidden": 4},
-        },
-        "heatmaps": HEATMAPS,
-    },
-}
+from support.mode_gan_maker import RNN, motion, video
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, str]:
     """A motion, an appearance, and another pair joined."""
     torch.manual_seed(0)
-    systems = {"motion": build(motion()), "video": build(VIDEO), "joined": join(build(motion()), build(VIDEO))}
+    systems = {
+        "motion": build(motion()),
+        "video": build(video(channels=3)),
+        "joined": join(build(motion()), build(video(channels=3))),
+    }
     for name, system in systems.items():
         save(system, tmp_path / f"{name}.safetensors")
     return {name: str(tmp_path / f"{name}.safetensors") for name in systems}

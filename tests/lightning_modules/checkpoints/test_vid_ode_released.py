@@ -24,7 +24,7 @@ from lightning_modules.networks.vid_ode_frames import Decoded
 from lightning_modules.vid_ode import VidODE
 from support.vid_ode_maker import config, make
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "vid_ode.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "vid_ode.json").read_text())
 PART_OF_CRITIC = {
     "layer_1.0": "0",
     "layer_2.main.0": "2",

@@ -21,7 +21,7 @@ from lightning_modules.dynamics import Deconvolution1d, NoisyGRU
 from lightning_modules.networks.mocogan import MoCoGANGenerator, MoCoGANImageCritic, MoCoGANVideoCritic
 from lightning_modules.networks.tgan import TGANCritic, TGANGenerator
 
-GOLDEN: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "golden" / "public_gans.json").read_text())
+GOLDEN: dict[str, dict[str, Any]] = json.loads((Path(__file__).parents[1] / "golden" / "public_gans.json").read_text())
 BATCH, TIME = 2, 16
 TIMES = (torch.arange(TIME) / 15).expand(BATCH, -1)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

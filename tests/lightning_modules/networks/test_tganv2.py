@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from lightning import Trainer
 from torch import nn
 from torch.nn.functional import softplus
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
+from benchmarks.config.resolve import full_class_paths, read_config
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.adversarial import detached
 from lightning_modules.checkpoints.build import build
@@ -20,7 +20,7 @@ from lightning_modules.dynamics import ConvJetEncoder, ConvLSTM, Dynamics, Laten
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 from lightning_modules.networks.tganv2 import TGANv2Critic, TGANv2Generator
 
-MODELS = Path(__file__).parents[2] / "configs" / "model"
+MODELS = Path(__file__).parents[3] / "configs" / "model"
 TIMES = (torch.arange(16) / 16).expand(2, -1)
 SEEDS = torch.tensor([5, 6])
 MEMBERS: dict[str, Any] = {
@@ -84,7 +84,7 @@ def test_the_critic_wants_every_level() -> None:
 @pytest.mark.parametrize("name", MEMBERS)
 def test_a_configuration_has_tganv2s_loss_and_decay(name: str) -> None:
     with torch.device("meta"):
-        system = build(yaml.safe_load((MODELS / f"tganv2_{name}.yaml").read_text()))
+        system = build(full_class_paths(read_config(MODELS / f"tganv2_{name}.yaml")))
     assert isinstance(system, LatentDynamicsGAN)
     assert (system.loss, system.penalty_weight, system.schedule_interval) == ("non_saturating", 16.0, "update")
     for player in system.configure_optimizers():
