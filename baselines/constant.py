@@ -1,4 +1,4 @@
-"""Constant: the same picture for every clip, black or the mean of the training frames. It looks at nothing."""
+"""Constant: the same image for every clip, black or the mean training frame. It ignores its input."""
 
 from typing import Any, Literal
 
@@ -12,12 +12,12 @@ from lightning_modules.system import System
 
 
 class Constant(System):
-    """Answers with one picture: what a metric gives to a model that ignores its input.
+    """Predicts one image: the score that a metric gives to a model that ignores its input.
 
     Args:
-        value: `black` needs no training; `mean` is the mean training frame, pixel by pixel, and is learnt by one epoch
-            of `lightning fit` (a pass over the batches: no gradient, no optimiser; in one process). Frames and
-            pixels that are missing are left out.
+        value: `black` needs no training; `mean` is the mean training frame, pixel by pixel, and is computed in one
+            epoch of `lightning fit` (a pass over the batches: no gradient, no optimiser; in one process). Missing
+            frames and pixels are left out.
     """
 
     total: Float[Tensor, "channel height width"]
@@ -28,14 +28,14 @@ class Constant(System):
         super().__init__()
         self.value = value
         self.automatic_optimization = False
-        # Empty until the first training batch tells the size: a baseline knows no data set.
+        # Empty until the first training batch gives the size: a baseline does not depend on a data set.
         self.register_buffer("total", torch.zeros(0, 0, 0, dtype=torch.float64))
         self.register_buffer("count", torch.zeros(1, 0, 0, dtype=torch.float64))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     @property
     def generator_updates(self) -> int:
-        """How many batches the mean was taken over: the x-axis of its log."""
+        """Number of batches that the mean is over: the x-axis of its log."""
         return int(self.updates)
 
     def predict(
@@ -44,15 +44,15 @@ class Constant(System):
         times: Float[Tensor, "batch time"],
         *,
         seeds: Int[Tensor, " batch"] | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """The picture, at every asked time."""
+        """The image, at every target time."""
         frames = observed.frames
         shape = (len(frames), times.shape[1], *frames.shape[-3:])
         if self.value == "black":
             return VideoClip(frames.new_full(shape, -1.0), times)
         if self.total.numel() == 0 and self._trainer is not None and self.trainer.sanity_checking:
-            return VideoClip(frames.new_zeros(shape), times)  # Lightning's rehearsal before the first training batch
+            return VideoClip(frames.new_zeros(shape), times)  # Lightning's sanity check before the first training batch
         if self.total.numel() == 0:
             raise UserError("Constant(value='mean') has seen no training frame yet. Run one epoch of `lightning fit`.")
         if self.total.shape != frames.shape[-3:]:
@@ -69,15 +69,15 @@ class Constant(System):
         times: Float[Tensor, "batch time"],
         *,
         seeds: Int[Tensor, " batch"] | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """As `predict`: the picture does not depend on the time."""
+        """As `predict`: the image does not depend on the time."""
         return self.predict(observed, times)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Add the batch's frames to the running sum."""
         if isinstance(batch.clip, Trajectory):
-            raise UserError("Constant is a picture; this data has trajectories, without pixels. Choose other data.")
+            raise UserError("Constant predicts an image; this data has no pixels. Choose other data.")
         frames = batch.clip.frames.to(torch.float64)
         weight = batch.present[:, :, None, None, None]
         if batch.valid is not None:
@@ -91,7 +91,7 @@ class Constant(System):
         self.updates += 1
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Take the size from the file, because the constructor does not know it."""
+        """Take the size from the saved tensors, because the constructor does not know it."""
         for name in ("total", "count"):
             if (saved := state_dict.get(prefix + name)) is not None:
                 setattr(self, name, getattr(self, name).new_zeros(saved.shape))

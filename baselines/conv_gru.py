@@ -17,10 +17,11 @@ State = Float[Tensor, "batch channel height width"]
 
 
 class ConvGRU(SupervisedSystem):
-    """Encodes the observed frames, then predicts the next ones, each fed back; it knows steps, not times.
+    """Encodes the observed frames, then predicts the next ones, each fed back; it models steps, not times.
 
-    Vid-ODE's encoder, decoder and cell; mean absolute error (no sizes are published). What is asked must follow the
-    last observed frame one `interval` at a time; every step between is predicted, also where it is no target.
+    Vid-ODE's encoder, decoder and cell; mean absolute error (no sizes are published). Target times must be whole
+    numbers of `interval` after the last observed frame; every step up to them is predicted, also those that are no
+    target.
 
     Args:
         interval: model time between frames.
@@ -39,7 +40,7 @@ class ConvGRU(SupervisedSystem):
         self.interval = interval
 
     def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
-        """Frames at `times`; nothing is random, so seeds change nothing.
+        """Frames at `times`; the model is deterministic, so seeds have no effect.
 
         Raises:
             UserError: if a time is not a whole number of intervals after the last observed frame.
@@ -48,8 +49,8 @@ class ConvGRU(SupervisedSystem):
         steps = grid_steps(times - last[:, None], self.interval, "ConvGRU")
         if bool((steps < 1).any()):
             raise UserError(
-                "ConvGRU predicts frames after the last observed one; the query begins at or before it. Ask `predict` "
-                "for later times, or use a continuous model."
+                "ConvGRU predicts frames after the last observed one; a target time is at or before it. Choose later "
+                "times, or use a continuous model."
             )
         grid = last[:, None] + self.interval * torch.arange(1, int(steps.max()) + 1, device=times.device)
         frames = self.generator(observed.frames, observed.times, grid, observed.present)
@@ -57,7 +58,7 @@ class ConvGRU(SupervisedSystem):
 
 
 class Cell(nn.Module):
-    """A ConvGRU cell that is told the interval and does not listen."""
+    """A ConvGRU cell that ignores the interval."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""ConvGRU-Decay (Park et al., 2021, Table 5): a ConvGRU whose state fades with the time that passes between frames."""
+"""ConvGRU-Decay (Park et al., 2021, Table 5): a ConvGRU whose state decays with the time between frames."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ State = Float[Tensor, "batch channel height width"]
 
 
 class ConvGRUDecay(SupervisedSystem):
-    """RNN-Decay (Che et al., 2018) with a ConvGRU for its cell: the state is scaled by exp(-rate Δt) before it is used.
+    """RNN-Decay (Che et al., 2018) with a ConvGRU cell: the state is scaled by exp(-rate Δt) before it is used.
 
-    Any times can be asked; a frame is drawn from the one before, so it depends on which others are asked.
+    It supports any times; a frame is predicted from the previous one, so it depends on the other target times.
 
     Args:
         channels: image channels.
@@ -30,7 +30,7 @@ class ConvGRUDecay(SupervisedSystem):
         super().__init__(RecurrentFrames(DecayCell, channels, width, downs), **supervised)
 
     def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
-        """Frames at `times`; nothing is random, so seeds change nothing."""
+        """Frames at `times`; the model is deterministic, so seeds have no effect."""
         return self.generator(observed.frames, observed.times, times, observed.present)
 
 

@@ -1,4 +1,4 @@
-"""ConvGRU-Δt (Park et al., 2021, Table 5): a ConvGRU that is told how long it is since the frame before."""
+"""ConvGRU-Δt (Park et al., 2021, Table 5): a ConvGRU with the time since the previous frame as an input."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ State = Float[Tensor, "batch channel height width"]
 
 
 class ConvGRUDt(SupervisedSystem):
-    """RNN-Δt (Che et al., 2018) with a ConvGRU for its cell: the interval is one more input channel.
+    """RNN-Δt (Che et al., 2018) with a ConvGRU cell: the interval is one more input channel.
 
-    Any times can be asked; a frame is drawn from the one before, so it depends on which others are asked.
+    It supports any times; a frame is predicted from the previous one, so it depends on the other target times.
 
     Args:
         channels: image channels.
@@ -30,12 +30,12 @@ class ConvGRUDt(SupervisedSystem):
         super().__init__(RecurrentFrames(IntervalCell, channels, width, downs), **supervised)
 
     def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
-        """Frames at `times`; nothing is random, so seeds change nothing."""
+        """Frames at `times`; the model is deterministic, so seeds have no effect."""
         return self.generator(observed.frames, observed.times, times, observed.present)
 
 
 class IntervalCell(nn.Module):
-    """A ConvGRU cell that sees the interval (model units) in a constant channel beside its input."""
+    """A ConvGRU cell whose input has one more channel, constant at the interval (model units)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

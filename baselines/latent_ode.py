@@ -24,13 +24,13 @@ Input = Float[Tensor, "batch input"]
 
 
 class FrameLatentODE(InterpolatingSystem):
-    """A variational autoencoder of paths: an ODE-RNN reads the frames backward in time, an ODE runs on from its guess.
+    """A variational autoencoder of paths: an ODE-RNN encodes the frames backward in time, an ODE decodes z0.
 
-    Latent ODE is a model of vectors; Vid-ODE's authors do not say how they put frames in. Here Vid-ODE's encoder and
-    decoder stand around it, each with a linear layer between map and vector. The rest follows the public code of
-    Latent ODE, but for what docs/vid_ode.md lists: the state carries a mean and a deviation, Euler steps between
+    Latent ODE is a model of vectors; Vid-ODE's authors do not say how they applied it to frames. Here it is between
+    Vid-ODE's encoder and decoder, each with a linear layer between map and vector. The rest follows the public code of
+    Latent ODE, except for what docs/vid_ode.md lists: the state has a mean and a deviation, Euler steps between
     frames, z0 at the first frame through 100 tanh units, log-likelihood (deviation `noise`) and KL both as means over
-    values, the bound over `samples` draws as a log-sum-exp, KL weight 0 for `warm_up` epochs, then 1 - 0.99^epochs.
+    values, the bound over `samples` samples as a log-sum-exp, KL weight 0 for `warm_up` epochs, then 1 - 0.99^epochs.
 
     Args:
         channels: image channels.
@@ -39,11 +39,11 @@ class FrameLatentODE(InterpolatingSystem):
         downs: how often the image is halved.
         latent: length of z.
         state: length of the encoder's mean and of its deviation.
-        hidden: width of the derivatives' hidden layers and of the gates'.
+        hidden: width of the hidden layers of the vector fields and of the gates.
         encoder_step: longest Euler step of the encoder, in model units (public code: a fiftieth of the time range).
         max_step: longest step of the decoder's RK4, in model units (public code: dopri5).
         noise: deviation of a pixel's value, in the range of the losses.
-        samples: draws of z0 in training.
+        samples: number of samples of z0 in training.
         warm_up: epochs without the KL term.
         optimizer: Adamax, 1e-2.
         schedule: 0.999 per update with a floor of 0.1.
@@ -88,13 +88,13 @@ class FrameLatentODE(InterpolatingSystem):
         return 1 - 0.99 ** max(self.current_epoch - self.warm_up, 0)
 
     def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
-        """Frames at `times` from a z0 drawn with each clip's seed; without seeds, from its mean."""
+        """Frames at `times` from a z0 sampled with each clip's seed; without seeds, from its mean."""
         guess = self.network.encode(observed)
         draw = 0.0 if seeds is None else normal(seeds, len(times), (self.latent,), stream="z0", device=times.device)
         return self.network.decode(guess.mean + guess.deviation * draw, guess.time, times)
 
     def training_output(self, batch: Batch) -> "Drawn":
-        """`samples` predictions for the batch's training example, each from a z0 of its own."""
+        """`samples` predictions for the batch's training example, each from its own z0."""
         example = self.training_example(batch)
         guess = self.network.encode(example.observed)
         codes = guess.mean + guess.deviation * torch.randn(self.samples, *guess.mean.shape, device=guess.mean.device)
@@ -103,7 +103,7 @@ class FrameLatentODE(InterpolatingSystem):
         return Drawn(example, guess, frames.unflatten(0, (self.samples, len(example.target_times))))
 
     def losses(self, batch: Batch, output: "Drawn") -> Losses:
-        """Minus the bound on the likelihood, log-sum-exp over the draws."""
+        """Minus the bound on the log-likelihood, log-sum-exp over the samples."""
         error = (output.frames - output.example.target) ** 2
         known = output.example.known
         if known is None:
@@ -118,13 +118,13 @@ class FrameLatentODE(InterpolatingSystem):
 
     @property
     def network(self) -> "LatentODENetwork":
-        """The generator, as what it is."""
+        """The generator, with its own type."""
         assert isinstance(self.generator, LatentODENetwork)
         return self.generator
 
 
 class Guess(NamedTuple):
-    """What the encoder believes of z0, and the model time where it sits."""
+    """The approximate posterior of z0, and the model time of z0."""
 
     mean: Vector
     deviation: Vector
@@ -132,7 +132,7 @@ class Guess(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Predictions for a batch: the training example, the guess, and the frames of each sample."""
+    """Predictions for a batch: the training example, the posterior, and the frames of each sample."""
 
     example: TrainingExample
     guess: Guess
@@ -168,7 +168,7 @@ class LatentODENetwork(nn.Module):
         self.states = state
 
     def encode(self, observed: ObservedFrames) -> Guess:
-        """What the frames say of z0, read from the last to the first; a missing one is passed by."""
+        """The posterior of z0 given the frames, read from the last to the first; missing frames are skipped."""
         count, length = observed.times.shape
         vectors = self.flatten(self.image_encoder(observed.frames.flatten(0, 1)).flatten(1)).unflatten(
             0, (count, length)
@@ -184,7 +184,7 @@ class LatentODENetwork(nn.Module):
             mean, deviation = torch.where(there, met[0], mean), torch.where(there, met[1], deviation)
             before = now
         first = observed.time_of("first")
-        mean = self.flow(mean, (first - before)[:, None])[:, 0]  # the first frame that is there, if others come before
+        mean = self.flow(mean, (first - before)[:, None])[:, 0]  # to the first present frame
         z, scale = self.head(torch.cat([mean, deviation], dim=1)).chunk(2, dim=1)
         return Guess(z, scale.abs(), first)
 
@@ -195,7 +195,7 @@ class LatentODENetwork(nn.Module):
 
 
 class MeanDeviationGRU(nn.Module):
-    """Latent ODE's gated unit, whose state is a mean and a deviation: gates and candidate are networks of one layer."""
+    """Latent ODE's gated unit, whose state is a mean and a deviation: gates and candidate have one hidden layer."""
 
     def __init__(self, inputs: int, state: int, hidden: int) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from lightning_modules.system import System
 
 
 class LinearBlend(System):
-    """Interpolates every pixel on a straight line in time: a moving thing fades out here and in there."""
+    """Interpolates every pixel linearly in time: a moving object fades out at one position and in at another."""
 
     def interpolate(
         self,
@@ -18,14 +18,14 @@ class LinearBlend(System):
         times: Float[Tensor, "batch time"],
         *,
         seeds: Int[Tensor, " batch"] | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """The blend of the present frames around each asked time; before the first and after the last, that frame."""
+        """The blend of the present frames around each target time; before the first or after the last, that frame."""
         known = torch.ones_like(observed.times, dtype=torch.bool) if present is None else present
         if not bool(known.any(dim=1).all()):
             raise UserError("LinearBlend blends present frames; a clip of this batch has none. Drop it.")
         position = torch.arange(known.shape[1], device=known.device)
-        before = known[:, None] & (observed.times[:, None] <= times[:, :, None])  # batch asked shown
+        before = known[:, None] & (observed.times[:, None] <= times[:, :, None])  # batch target observed
         after = known[:, None] & (observed.times[:, None] >= times[:, :, None])
         left = torch.where(before, position, -1).amax(dim=2)
         right = torch.where(after, position, len(position)).amin(dim=2)

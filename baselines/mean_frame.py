@@ -1,4 +1,4 @@
-"""Mean frame: the average of the observed frames, whatever the time. Needs no training."""
+"""Mean frame: the mean of the observed frames, at all times. Needs no training."""
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -9,7 +9,7 @@ from lightning_modules.system import System
 
 
 class MeanFrame(System):
-    """Answers with the clip's own average: right about what stands still, a blur where something moves."""
+    """Predicts the mean of the clip's observed frames: exact where nothing moves, blurred where something does."""
 
     def predict(
         self,
@@ -17,9 +17,9 @@ class MeanFrame(System):
         times: Float[Tensor, "batch time"],
         *,
         seeds: Int[Tensor, " batch"] | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """The mean of the present frames of each clip, at every asked time."""
+        """The mean of the present frames of each clip, at every target time."""
         frames = observed.frames
         if present is None:
             mean = frames.mean(dim=1)
@@ -36,7 +36,7 @@ class MeanFrame(System):
         times: Float[Tensor, "batch time"],
         *,
         seeds: Int[Tensor, " batch"] | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
         """As `predict`: the mean does not depend on the time."""
         return self.predict(observed, times, seeds=seeds, present=present)

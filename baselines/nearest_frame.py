@@ -10,7 +10,7 @@ from lightning_modules.system import System
 
 
 class NearestFrame(System):
-    """Interpolates by showing what was seen last or will be seen next: sharp, but it jerks."""
+    """Interpolates by repeating the previous or the next observed frame: sharp, but not smooth."""
 
     def interpolate(
         self,
@@ -18,15 +18,15 @@ class NearestFrame(System):
         times: Float[Tensor, "batch time"],
         *,
         seeds: Int[Tensor, " batch"] | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """The present frame nearest to each asked time."""
-        distance = (times[:, :, None] - observed.times[:, None]).abs()  # batch asked shown
+        """The present frame nearest to each target time."""
+        distance = (times[:, :, None] - observed.times[:, None]).abs()  # batch target observed
         if present is not None:
             if not bool(present.any(dim=1).all()):
-                raise UserError("NearestFrame shows a present frame; a clip of this batch has none. Drop it.")
+                raise UserError("NearestFrame repeats a present frame; a clip of this batch has none. Drop it.")
             distance = distance.masked_fill(~present[:, None], torch.inf)
-        # The middle between two frames, where interpolation at stride 2 always asks, is a tie only up to rounding.
+        # The midpoint between two frames, as in interpolation at stride 2, is a tie only up to rounding.
         tie = distance <= distance.amin(dim=2, keepdim=True) + 1e-5 * (1 + times[:, :, None].abs())
         position = torch.arange(distance.shape[2], device=distance.device)
         index = torch.where(tie, position, len(position)).amin(dim=2)

@@ -1,4 +1,4 @@
-"""ODE2VAE (Yildiz et al., 2019): position, velocity, a Bayesian network for the force, the density along the path."""
+"""ODE2VAE (Yildiz et al., 2019): position and velocity, a Bayesian network as the force, the density along the path."""
 
 import math
 from itertools import pairwise
@@ -24,34 +24,36 @@ Values = Float[Tensor, " batch"]
 
 
 class ODE2VAE(InterpolatingSystem):
-    """A second-order latent ODE as a variational autoencoder: ds/dt = v, dv/dt = f_W(s, v), frames drawn from s.
+    """A second-order latent ODE as a variational autoencoder: ds/dt = v, dv/dt = f_W(s, v), frames decoded from s.
 
-    The first frame gives the position's guess, the first `amortised` frames side by side the velocity's. Training draws
-    weights W once for the batch and reconstructs every frame of it, observed or target, whatever the mode (published
-    bound); verbs draw W and the start with each clip's seed, or take the means without seeds. The bound:
+    The posterior of the position is from the first frame, that of the velocity from the first `amortised` frames,
+    concatenated. Training samples weights W once for the batch and reconstructs every frame, observed or target,
+    whatever the mode (published bound); predictions sample W and the start with each clip's seed, or use the means
+    without seeds. The bound:
     log-likelihood, less log q(z_t) - log p(z_t) at every frame (d log q / dt = -tr df/dv), less beta KL(q(W), N(0, 1))
     with beta = 1 / (weights per latent dimension) as the public code has it, less `gamma` KL(q_ode(z_t), q_enc(z_t)).
-    The trace is exact. Kernel 5, batch norm and gamma are the public code's; `released` is its network and its bound.
+    The trace is exact. Kernel size 5, batch norm and gamma are the public code's; `released` is its network and its
+    bound.
 
     Args:
         channels: image channels.
         size: side of the image in pixels, or height and width.
         latent: length of the position and of the velocity; 25 in the published run.
         hidden: width of the force's hidden layers; 100.
-        layers: hidden-to-hidden layers of the force; the public code has 1, and counts 2 in beta.
-        amortised: frames that the velocity is guessed from; 3.
-        encoder_width: channels of the encoders' first convolution, doubled by each next; 16.
+        layers: hidden-to-hidden layers of the force; the public code has 1, but counts 2 in beta.
+        amortised: frames that the velocity's posterior is from; 3.
+        encoder_width: channels of the encoders' first convolution, doubled by each further one; 16.
         decoder_width: channels before the decoder's last convolution; 32.
         downs: how often the decoder doubles the image, and the encoders halve it; 3 for 4 to 32 px, 5 for 128 px.
         gamma: weight of the instant encoding term.
-        deviation: of the weights' guess at the start; its square is the published 1e-4.
+        deviation: initial standard deviation of the weights' posterior; its square is the published 1e-4.
         max_step: longest step of RK4 in model units: a fifth of the time between frames.
         likelihood: `bernoulli` for intensities in [0, 1] (published), `gaussian` with deviation `noise` for other data.
         noise: see `likelihood`.
         released: as in the public code the encoders halve once more and give log variances, the decoder starts from 8
-            channels and has 5x5 kernels, beta counts one layer more than there is, and the instant term is log q at
-            every frame, less log q_enc at all but the last `amortised`. False: the encoders end where the decoder
-            begins, deviations are softplus, the instant term has the same frames twice (the paper's KL).
+            channels and has 5x5 kernels, beta counts one layer too many, and the instant term is log q at every
+            frame, less log q_enc at all but the last `amortised`. False: the encoders end at the decoder's first size,
+            deviations are softplus, and both parts of the instant term are over the same frames (the paper's KL).
         curriculum: whether epoch e trains on the first max(min(T, T // 5 + e // 2), amortised + 1) of T frames.
         optimizer: Adam, 8e-4.
         schedule: 0.995 every 200 updates.
@@ -103,7 +105,7 @@ class ODE2VAE(InterpolatingSystem):
         return self.network.evaluations
 
     def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
-        """Frames at `times`: start and weights drawn with each clip's seed, or their means without seeds."""
+        """Frames at `times`: start and weights sampled with each clip's seed, or their means without seeds."""
         network, count, device = self.network, len(times), times.device
         frames, at = network.first_frames(observed.frames, observed.times, observed.present)
         start = network.guess(frames[:, None])
@@ -118,7 +120,7 @@ class ODE2VAE(InterpolatingSystem):
         return drawn.sigmoid() if self.likelihood == "bernoulli" else drawn
 
     def training_output(self, batch: Batch) -> "Drawn":
-        """Every frame of the batch (or of the curriculum's share), reconstructed from one draw of start and weights."""
+        """Every frame of the batch (or of the curriculum's share), from one sample of start and weights."""
         example = self.training_example(batch)
         observed = example.observed
         frames, times, present = observed.frames, observed.times, observed.present
@@ -164,20 +166,20 @@ class ODE2VAE(InterpolatingSystem):
 
     @property
     def network(self) -> "ODE2VAENetwork":
-        """The generator, as what it is."""
+        """The generator, with its own type."""
         assert isinstance(self.generator, ODE2VAENetwork)
         return self.generator
 
 
 class Guess(NamedTuple):
-    """What the encoders believe of position and velocity, side by side, at the first frame of each window."""
+    """The approximate posterior of position and velocity, concatenated, at the first frame of each window."""
 
     mean: Float[Tensor, "batch window state"]
     deviation: Float[Tensor, "batch window state"]
 
 
 class Drawn(NamedTuple):
-    """A reconstruction: logits (or values) of frames, states and their log density, and the encoders' guesses."""
+    """A reconstruction: logits (or values) of frames, states and their log density, and the encoders' posteriors."""
 
     example: TrainingExample
     drawn: Float[Tensor, "batch time channel height width"]
@@ -187,7 +189,7 @@ class Drawn(NamedTuple):
 
 
 class BayesianForce(nn.Module):
-    """f_W(s, v): ReLU layers whose weights are Gaussian, each with a mean of its own, all with one variance.
+    """f_W(s, v): ReLU layers whose weights are Gaussian, each with its own mean, all with one variance.
 
     Args:
         latent: length of s, of v and of the answer.
@@ -210,12 +212,12 @@ class BayesianForce(nn.Module):
 
     @property
     def count(self) -> int:
-        """How many weights there are."""
+        """Number of weights."""
         return self.mean.numel()
 
     @property
     def deeper_count(self) -> int:
-        """How many there would be with one hidden layer more."""
+        """Number of weights with one more hidden layer."""
         hidden = self.shapes[0][0]
         return self.count + hidden * (hidden + 1)
 
@@ -224,15 +226,15 @@ class BayesianForce(nn.Module):
         return self.mean + (0.5 * self.log_variance).exp() * draw
 
     def divergence(self) -> Float[Tensor, ""]:
-        """KL divergence of the weights' guess from N(0, 1), summed over the weights."""
+        """KL divergence of the weights' posterior from N(0, 1), summed over the weights."""
         variance = self.log_variance.exp()
         return 0.5 * (self.mean.square().sum() + self.count * (variance - 1 - self.log_variance))
 
     def forward(self, state: State, weights: Float[Tensor, "draws weight"]) -> tuple[Force, Values]:
-        """The acceleration at (s, v), and its exact divergence by v; each clip has its weights, or all share a row."""
+        """The acceleration at (s, v), and its exact divergence by v; `weights` has a row per clip, or one for all."""
         (matrix, bias), *others = self._layers(weights)
         value = matrix @ state[:, :, None] + bias
-        tangent = matrix[:, :, self.latent :].expand(len(state), -1, -1)  # of the layer's values by v
+        tangent = matrix[:, :, self.latent :].expand(len(state), -1, -1)  # the derivative of the layer's values by v
         for matrix, bias in others:
             slope = (value > 0).to(value.dtype)
             tangent = matrix @ (slope * tangent)
@@ -282,10 +284,10 @@ class ODE2VAENetwork(nn.Module):
         times: Float[Tensor, "batch observed"],
         present: Bool[Tensor, "batch observed"],
     ) -> tuple[Float[Tensor, "batch taken channel height width"], Values]:
-        """Each clip's first `amortised` frames that are there (the last of them again, if fewer), and the first's time.
+        """Each clip's first `amortised` present frames (the last one repeated, if fewer), and the first one's time.
 
         Raises:
-            UserError: if a clip has none.
+            UserError: if a clip has no present frame.
         """
         there = present.sum(dim=1)
         if not bool((there > 0).all()):
@@ -310,7 +312,7 @@ class ODE2VAENetwork(nn.Module):
     def flow(
         self, start: State, weights: Float[Tensor, "draws weight"], times: Times
     ) -> tuple[Float[Tensor, "batch time state"], Float[Tensor, "batch time"]]:
-        """States (s beside v) at `times` from the start at 0, and how much their log density has grown since."""
+        """States (s beside v) at `times` from the start at 0, and the change of their log density."""
         along = LatentODE(_Flow(self.force, weights), max_step=self.max_step)
         path = along(torch.cat([start, torch.zeros_like(start[:, :1])], dim=1), times)
         self.evaluations = along.function_evaluations
@@ -321,7 +323,7 @@ class ODE2VAENetwork(nn.Module):
         return self.decoder(positions.flatten(0, 1)).unflatten(0, positions.shape[:2])
 
     def reconstruct(self, example: TrainingExample) -> Drawn:
-        """One draw of start and weights, the path through it, its frames, and every window's guess."""
+        """One sample of start and weights, its path and frames, and every window's posterior."""
         observed = example.observed
         frames, at = self.first_frames(observed.frames, observed.times, observed.present)
         whole = bool(observed.present.all())
@@ -336,7 +338,7 @@ class ODE2VAENetwork(nn.Module):
 
 
 class _Flow(nn.Module):
-    """d(s, v, log q) = (v, f_W(s, v), -tr df/dv), for weights that are given."""
+    """d(s, v, log q) = (v, f_W(s, v), -tr df/dv), for fixed weights."""
 
     def __init__(self, force: BayesianForce, weights: Float[Tensor, "draws weight"]) -> None:
         super().__init__()

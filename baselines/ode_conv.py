@@ -1,4 +1,4 @@
-"""ODE-Conv (Park et al., 2021, Table 1): frames side by side, an encoder, a latent ODE of convolutions, a decoder."""
+"""ODE-Conv (Park et al., 2021, Table 1): concatenated frames, an encoder, a convolutional latent ODE, a decoder."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ from lightning_modules.training_example import ObservedFrames
 class ODEConv(InterpolatingSystem):
     """Vid-ODE without its ODE-ConvGRU: "the channel-wise concatenated frames as an input for the Conv-Encoder".
 
-    Vid-ODE's encoder, field and decoder; each frame is drawn from its own state. The state that the encoder gives sits
-    at the last observed frame in extrapolation, at the first in interpolation (the paper does not say). Mean absolute
-    error. `observe` is the number of frames side by side, in interpolation too.
+    Vid-ODE's encoder, field and decoder; each frame is decoded from its own state. The encoded state is that at the
+    last observed frame in extrapolation, at the first in interpolation (the paper does not say). Mean absolute error.
+    `observe` is the number of concatenated frames, in interpolation too.
 
     Args:
         channels: image channels.
         width: channels of the first convolution; the state has width * 2**downs.
         downs: how often the image is halved.
-        hidden: channels between the field's convolutions.
+        hidden: channels of the field's hidden layers.
         max_step: longest step of the solver, in model units.
         observe: frames observed.
         supervised: see `SupervisedSystem`.
@@ -49,7 +49,7 @@ class ODEConv(InterpolatingSystem):
         return self.generator.dynamics.function_evaluations
 
     def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
-        """Frames at `times`; nothing is random, so seeds change nothing."""
+        """Frames at `times`; the model is deterministic, so seeds have no effect."""
         return self.generator(observed, times)
 
 
@@ -65,7 +65,7 @@ class ODEConvNetwork(nn.Module):
         self.image_decoder = ConvDecoder(state, channels, downs)
 
     def forward(self, observed: ObservedFrames, times: Times) -> Frames:
-        """The frames at `times`; a missing frame is a black one."""
+        """The frames at `times`; missing observed frames are zero."""
         code = self.image_encoder(observed.side_by_side(self.observe, "ODE-Conv"))
         states = self.dynamics(code, times - observed.anchor[:, None])
         return self.image_decoder(states.flatten(0, 1)).unflatten(0, times.shape)

@@ -1,4 +1,4 @@
-"""ODE-FC (Park et al., 2021, Table 1): frames side by side, one encoder, a latent ODE of a vector, one decoder."""
+"""ODE-FC (Park et al., 2021, Table 1): concatenated frames, an encoder, a latent ODE of a vector, a decoder."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from lightning_modules.training_example import ObservedFrames
 
 
 class ODEFC(InterpolatingSystem):
-    """Vid-ODE without its ODE-ConvGRU and with a derivative of fully connected layers.
+    """Vid-ODE without its ODE-ConvGRU and with a fully connected vector field.
 
-    Vid-ODE's encoder and decoder around a vector, which one linear layer makes of the flattened map and another makes
-    a map again: fully connected layers on the map itself would have 10^10 weights at 128 px (the paper gives no sizes).
-    Where the code sits and what is minimised is as in ODE-Conv. `observe` is the number of frames side by side.
+    Vid-ODE's encoder and decoder, with a linear layer from the flattened map to a vector and one back: fully connected
+    layers on the map itself would have 10^10 weights at 128 px (the paper gives no sizes). The code's time and the loss
+    are as in ODE-Conv. `observe` is the number of concatenated frames.
 
     Args:
         channels: image channels.
@@ -25,7 +25,7 @@ class ODEFC(InterpolatingSystem):
         width: channels of the first convolution.
         downs: how often the image is halved.
         latent: length of the vector.
-        hidden: width of the derivative's two hidden layers.
+        hidden: width of the field's two hidden layers.
         max_step: longest step of the solver, in model units.
         observe: frames observed.
         supervised: see `SupervisedSystem`.
@@ -53,7 +53,7 @@ class ODEFC(InterpolatingSystem):
         return self.generator.dynamics.function_evaluations
 
     def predict_frames(self, observed: ObservedFrames, times: Times, seeds: Seeds | None) -> Frames:
-        """Frames at `times`; nothing is random, so seeds change nothing."""
+        """Frames at `times`; the model is deterministic, so seeds have no effect."""
         return self.generator(observed, times)
 
 
@@ -82,11 +82,11 @@ class ODEFCNetwork(nn.Module):
         self.image_decoder = ConvDecoder(self.shape[0], channels, downs)
 
     def forward(self, observed: ObservedFrames, times: Times) -> Frames:
-        """The frames at `times`; a missing frame is a black one."""
+        """The frames at `times`; missing observed frames are zero."""
         maps = self.image_encoder(observed.side_by_side(self.observe, "ODE-FC"))
         if tuple(maps.shape[1:]) != self.shape:
             raise UserError(
-                f"ODE-FC was built for images that its encoder brings to {self.shape[1]}x{self.shape[2]} and got "
+                f"ODE-FC was built for images that its encoder reduces to {self.shape[1]}x{self.shape[2]} and got "
                 f"{observed.frames.shape[-2]}x{observed.frames.shape[-1]} pixels. Set `size` to the data's."
             )
         states = self.dynamics(self.flatten(maps.flatten(1)), times - observed.anchor[:, None])

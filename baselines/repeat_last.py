@@ -1,4 +1,4 @@
-"""Repeat last: the last observed frame, held for ever. Needs no training; every forecaster must beat it."""
+"""Repeat last: the last observed frame at all times. Needs no training; every predictor should beat it."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,7 +10,7 @@ from lightning_modules.system import System
 
 
 class RepeatLast(System):
-    """Predicts that nothing will move."""
+    """Predicts that nothing moves."""
 
     def predict(
         self,
@@ -18,9 +18,9 @@ class RepeatLast(System):
         times: Float[Tensor, "batch time"],
         *,
         seeds: Int[Tensor, " batch"] | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """The last present frame (batch, channel, height, width) of each clip, at every asked time."""
+        """The last present frame (batch, channel, height, width) of each clip, at every target time."""
         frames = observed.frames
         if present is None:
             last = frames[:, -1]

@@ -73,14 +73,14 @@ class AdversarialSystem(ManualOptimizationSystem, ABC):
             return critic, self.generator_losses(batch, fakes)
 
     def after_critic_update(self) -> None:
-        """Hook for what a paper does to its critics' weights after each update (clipping singular values, say)."""
+        """Hook for what a paper does to its critics' weights after each update, such as clipping singular values."""
 
     def training_output(self, batch: Batch) -> Any:
         """The fakes."""
         return self.generate_fakes(batch)
 
     def update(self, group: list[Batch]) -> None:
-        """Update the critics and, when it is due, the generator, in the order asked for."""
+        """Update the critics and, when it is due, the generator, in the configured order."""
         generator_due = (self.updates + 1) % self.critic_updates == 0
         shared: list[Any] = []
         if self.order == "joint":
@@ -143,7 +143,7 @@ class AdversarialSystem(ManualOptimizationSystem, ABC):
 
 
 class frozen:
-    """Within it, a module's parameters take no gradient: none is computed that would be thrown away."""
+    """Context in which a module's parameters require no gradient, so none is computed only to be discarded."""
 
     def __init__(self, module: nn.Module) -> None:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
@@ -158,5 +158,5 @@ class frozen:
 
 
 def detached(fakes: Any) -> Any:
-    """The fakes without their history."""
+    """The fakes, detached from the computation graph."""
     return apply_to_collection(fakes, Tensor, Tensor.detach)

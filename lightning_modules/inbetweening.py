@@ -1,4 +1,4 @@
-"""Inbetweening: what may lie between two frames, by direct 3D convolutions (Li, Roblek and Tagliasacchi, 2019)."""
+"""Inbetweening: frames between two given frames, by direct 3D convolutions (Li, Roblek and Tagliasacchi, 2019)."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -21,29 +21,30 @@ Frames = Float[Tensor, "batch time channel height width"]
 Times = Float[Tensor, "batch time"]
 
 OFF_GRID = 0.01
-"""How far from a moment of the grid a time may lie, as a share of the grid's step: what float32 seconds round off."""
+"""Largest distance of a time from the grid, as a share of the grid's step: the rounding of float32 seconds."""
 
 
 class Inbetweening(AdversarialSystem):
-    """A start and an end frame and noise to the T - 2 frames between, all at once; the ends stay as they are.
+    """Generates the T - 2 frames between a start and an end frame from noise, all at once; the ends do not change.
 
     The baselines "without fusion" and "naive" of Section 4.2 are the generator's `variant`. T is the generator's
-    `frames`: the system knows the T - 1 equal steps from one key frame to the next, and no other times.
+    `frames`: the system supports only the T - 1 equal steps from one key frame to the next.
 
     Args:
         generator: encoder, latent generator and video generator.
-        video_critic: judges whole videos, the given ends in the fakes too (eq. 7).
-        image_critic: judges one frame of each video, drawn evenly from those between the ends (eq. 8).
-        penalty_weight: of the critics' gradient penalty; half of it counts, as in Roth et al. (2017).
+        video_critic: scores whole videos; fakes contain the given ends (eq. 7).
+        image_critic: scores one frame of each video, uniformly chosen between the ends (eq. 8).
+        penalty_weight: weight gamma of the critics' gradient penalty; the factor is gamma / 2, as in Roth et al.
+            (2017).
         generator_optimizer: Adam, 5e-5, betas 0.5 and 0.999.
         critic_optimizer: the same, one for both critics.
         schedule: none in the paper.
-        order: who moves first; the paper does not say.
-        fakes: whether the generator's turn judges the critics' fakes or new ones; the paper does not say.
+        order: who is updated first; the paper does not say.
+        fakes: whether the generator's update uses the critics' fakes or new ones; the paper does not say.
         adversarial: see `AdversarialSystem`.
 
     Raises:
-        UserError: if generator and critics are made for other frames.
+        UserError: if generator and critics are built for different frames.
     """
 
     def __init__(
@@ -64,8 +65,8 @@ class Inbetweening(AdversarialSystem):
                 theirs, ours = getattr(critic, part, None), getattr(generator, part)
                 if theirs is not None and theirs != ours:
                     raise UserError(
-                        f"Generator and critics must be made for the same frames; the generator has {part} {ours}, "
-                        f"the {name} {theirs}. Set `{part}` alike in both."
+                        f"Generator and critics must be built for the same frames; the generator has {part} {ours}, "
+                        f"the {name} {theirs}. Set the same `{part}` in both."
                     )
         super().__init__(
             generator,
@@ -81,25 +82,25 @@ class Inbetweening(AdversarialSystem):
 
     @property
     def network(self) -> InbetweeningNetwork:
-        """The generator, as what it is."""
+        """The generator, with its own type."""
         assert isinstance(self.generator, InbetweeningNetwork)
         return self.generator
 
     def inbetween(self, observed: VideoClip, times: Times, *, seeds: Int[Tensor, " batch"]) -> VideoClip:
-        """What may come at `times`, each between two neighbouring key frames; other seeds, other clips.
+        """Sampled frames at `times`, each between two neighbouring key frames; a clip depends on its seed.
 
-        With more than two key frames (a comic strip) each gap is filled by itself, with noise of its own. A time of a
-        key frame gives that frame back, untouched.
+        With more than two key frames (a comic strip) each gap is filled separately, with its own noise. At the time of
+        a key frame the result is that frame, unchanged.
 
         Args:
             observed: two key frames or more.
-            times: (batch, time), each the k-th of T - 1 equal steps between its neighbouring key frames.
+            times: (batch, time), each on one of the T - 1 equal steps between its neighbouring key frames.
             seeds: one per clip.
 
         Raises:
             UserError: if a time lies outside the key frames or off the grid, or there are fewer than two key frames.
         """
-        gap, step = self._place(observed.times, times)
+        gap, step = self._locate(observed.times, times)
         rows = torch.arange(len(times), device=times.device)
         frames = observed.frames.new_empty(*times.shape, *observed.frames.shape[2:])
         for number in gap.unique().tolist():
@@ -109,7 +110,7 @@ class Inbetweening(AdversarialSystem):
                     seeds, len(times), (self.network.noise,), stream=f"inbetween[{number}]", device=frames.device
                 )
                 clip = self.generate_clip(observed.frames[:, number], observed.frames[:, number + 1], u)
-            else:  # key frames alone are asked here
+            else:  # all times of this gap are key frames
                 clip = torch.stack([observed.frames[:, number]] * end + [observed.frames[:, number + 1]], dim=1)
             frames = torch.where(within[..., None, None, None], clip[rows[:, None], step].to(frames), frames)
         return VideoClip(frames, times)
@@ -120,17 +121,17 @@ class Inbetweening(AdversarialSystem):
         end: Float[Tensor, "batch channel height width"],
         u: Float[Tensor, "batch noise"],
     ) -> Frames:
-        """All T frames, the given ends in the place of those that the network draws (Section 3.3)."""
+        """All T frames; the given ends replace the generated ones (Section 3.3)."""
         return _between(start, self.generator(start, end, u), end)
 
     def decode_blocks(self, observed: VideoClip, *, seeds: Int[Tensor, " batch"], last: int = 8) -> list[Frames]:
-        """The T - 2 frames between the first two key frames, decoded from each of the last blocks' outputs (Fig. 4)."""
+        """The T - 2 frames between the first two key frames, decoded from the `last` blocks' outputs (Fig. 4)."""
         u = noise.normal(seeds, len(seeds), (self.network.noise,), stream="inbetween[0]", device=observed.frames.device)
         videos = self.network.decode_blocks(observed.frames[:, 0], observed.frames[:, 1], u, last)
         return [video[:, 1:-1] for video in videos]
 
     def generate_fakes(self, batch: Batch) -> "InbetweeningFakes":
-        """Fake videos between the ends of the batch's clips, and which of their frames the image critic sees."""
+        """Fake videos between the ends of the batch's clips, and the index of the frame for the image critic."""
         frames = self._training_frames(batch)
         u = noise.normal(None, len(frames), (self.network.noise,), stream="training", device=frames.device)
         middle = torch.randint(1, frames.shape[1] - 1, (len(frames),), device=frames.device)
@@ -139,7 +140,7 @@ class Inbetweening(AdversarialSystem):
     def critic_losses(self, batch: Batch, fakes: "InbetweeningFakes") -> Losses:
         """Eqs 7 and 8 with a single frame per clip, and the penalties of the logits' gradients.
 
-        Real and fake are judged in one pass: the critics normalise each sample by itself.
+        Real and fake go through a critic in one pass: the critics normalise each sample separately.
         """
         losses: Losses = {}
         real = InbetweeningFakes(self._training_frames(batch), fakes.middle)
@@ -154,38 +155,40 @@ class Inbetweening(AdversarialSystem):
         return losses
 
     def generator_losses(self, batch: Batch, fakes: "InbetweeningFakes") -> Losses:
-        """Eq. 9 with a single frame per clip: both critics' verdicts, and nothing that holds the clip to the truth."""
+        """Eq. 9 with a single frame per clip: both critics' losses, without a reconstruction term."""
         judged = zip(self.critics.items(), views(fakes), strict=True)
         return {name: non_saturating_generator(critic(view)) for (name, critic), view in judged}
 
     def _training_frames(self, batch: Batch) -> Frames:
         clip, length = batch.clip, self.network.frames
         if not isinstance(clip, VideoClip | KeypointClip):
-            raise UserError("Inbetweening draws frames; this data has trajectories, without pixels. Choose other data.")
+            raise UserError(
+                "Inbetweening generates frames; this data has trajectories, without pixels. Choose other data."
+            )
         if clip.frames.shape[1] != length:
             raise UserError(
-                f"This system draws clips of {length} frames; those of the data have {clip.frames.shape[1]}. Set the "
+                f"This system generates clips of {length} frames; the data's have {clip.frames.shape[1]}. Set the "
                 f"data's `sampling.init_args.num_frames: {length}`, or the generator's `frames`."
             )
         if batch.valid is not None or not bool(batch.present.all()):
             raise UserError(
-                "Inbetweening is trained on whole clips: its critics would learn to tell missing frames or pixels. "
-                "Choose data, or a sampling, that leaves nothing out."
+                "Inbetweening needs complete clips: its critics would learn to detect missing frames or pixels. "
+                "Choose data, or a sampling, without missing frames."
             )
         steps = clip.times.diff(dim=1)
         if bool((steps.amax(dim=1) - steps.amin(dim=1) > 0.01 * steps.mean(dim=1)).any()):
             raise UserError(
-                "Inbetweening knows equal steps only, and the times of these clips are irregular. Choose "
+                "Inbetweening supports equal time steps only; the times of these clips are irregular. Choose "
                 "`sampling: {class_path: datamodules.sampling.Regular}`; Vid-ODE learns from irregular times."
             )
         return clip.frames
 
-    def _place(
-        self, known: Float[Tensor, "batch shown"], asked: Times
+    def _locate(
+        self, known: Float[Tensor, "batch observed"], asked: Times
     ) -> tuple[Int[Tensor, "batch time"], Int[Tensor, "batch time"]]:
-        """For each asked time the gap between key frames that it lies in, and its step in that gap, from 0 to T - 1."""
+        """For each target time the index of its gap between key frames, and its step in that gap, from 0 to T - 1."""
         if known.shape[1] < 2:
-            raise UserError(f"Inbetweening needs a start and an end frame at least; {known.shape[1]} shown.")
+            raise UserError(f"Inbetweening needs at least a start and an end frame; got {known.shape[1]}.")
         last = self.network.frames - 1
         gap = torch.searchsorted(known.contiguous(), asked.contiguous(), right=True) - 1
         gap = gap.clamp(0, known.shape[1] - 2)
@@ -197,22 +200,22 @@ class Inbetweening(AdversarialSystem):
             worst = off.argmax()
             time, low, high = (float(t.flatten()[worst]) for t in (asked, before, after))
             raise UserError(
-                f"This system draws {last - 1} frames between two key frames, at equal steps: between {low:.6g} s and "
-                f"{high:.6g} s every {(high - low) / last:.6g} s. Asked for {time:.6g} s. Ask for times of this grid, "
-                "or a continuous system such as Vid-ODE (or LinearBlend), which knows any time."
+                f"This system generates {last - 1} frames between key frames, at equal steps: between {low:.6g} s and "
+                f"{high:.6g} s every {(high - low) / last:.6g} s; got {time:.6g} s. Choose times on this grid, or a "
+                "continuous system such as Vid-ODE (or LinearBlend), which supports any time."
             )
         return gap, step.long()
 
 
 class InbetweeningFakes(NamedTuple):
-    """Videos, real ends included, and the number of the frame that the image critic sees of each."""
+    """Fake videos with the real ends, and the index of the frame of each that the image critic scores."""
 
     videos: Frames
     middle: Int[Tensor, " batch"]
 
 
 def views(fakes: InbetweeningFakes) -> tuple[Frames, Float[Tensor, "batch channel height width"]]:
-    """What each critic sees: the video, and one frame of it."""
+    """The critics' inputs: the video, and one frame of it."""
     return fakes.videos, fakes.videos[torch.arange(len(fakes.middle), device=fakes.middle.device), fakes.middle]
 
 

@@ -1,4 +1,4 @@
-"""LatentDynamicsGAN: TGAN, MoCoGAN and TGANv2 with any temporal generator (Gordon and Parde, 2020)."""
+"""LatentDynamicsGAN: TGAN, MoCoGAN and TGANv2 with an exchangeable temporal model (Gordon and Parde, 2020)."""
 
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -24,9 +24,10 @@ Loss = Literal["non_saturating", "wasserstein"]
 
 
 class LatentDynamicsGAN(AdversarialSystem):
-    """Noise to clips against a critic of clips and, in MoCoGAN, one of frames.
+    """A GAN of clips with a video critic and, in MoCoGAN, an image critic.
 
-    The families differ in networks, losses and regularisers, the members of a family in `generator.dynamics` alone:
+    Families differ in networks, losses and regularisers; within a family only the temporal model differs
+    (`generator.dynamics`):
 
     - TGAN: `loss: wasserstein`, RMSprop at 5e-5, `clip_every: 5`.
     - MoCoGAN: cross-entropy, an image critic, Adam at 2e-4 with weight decay 1e-5; noise in the critics, and
@@ -35,23 +36,23 @@ class LatentDynamicsGAN(AdversarialSystem):
 
     Args:
         generator: from times and seeds to clips, coarse to fine.
-        video_critic: called with the levels of a clip; where there are categories their logits follow the first one.
-        image_critic: judges one frame of each clip, the fakes' of clips of their own; None for none.
+        video_critic: called with the levels of a clip; with categories, their logits follow the score.
+        image_critic: scores one frame of each clip; its fakes come from separate clips. None: no image critic.
         loss: `non_saturating` (cross-entropy with logits) or `wasserstein`.
-        clip_every: clip the critics' singular values and gains after every so many updates of the generator; 0 never.
-        penalty_weight: of the squared gradient of the video critic's verdict at real clips, mean over clips. TGANv2's
-            code sums over them: its 0.5 at a batch of 32 is 16 here.
-        label_weight: of the video critic's cross-entropy with the labels of real clips ("use categories").
-        infogan_weight: of the generator's cross-entropy with the categories it was told; the public code trains the
-            critic's category logits on no fakes.
+        clip_every: clip the critics' singular values and gains after every n generator updates; 0: never.
+        penalty_weight: weight of the squared gradient of the video critic's score at real clips, mean over clips.
+            TGANv2's code sums over them: its 0.5 at a batch of 32 is 16 here.
+        label_weight: weight of the video critic's cross-entropy with the labels of real clips ("use categories").
+        infogan_weight: weight of the generator's cross-entropy with the categories it was given; the public code
+            does not train the critic's category logits on fakes.
         generator_optimizer: Adam, 2e-4.
         critic_optimizer: Adam, 2e-4, one for all critics.
         schedule: of both learning rates.
         adversarial: see `AdversarialSystem`.
 
     Raises:
-        UserError: if generator and critics are made for other clips, or labels or categories weigh something and the
-            generator has none; or if the loss is neither of the two.
+        UserError: if generator and critics are built for different clips, if labels or categories have a weight but the
+            generator has no categories, or if the loss is neither of the two.
     """
 
     def __init__(
@@ -75,8 +76,8 @@ class LatentDynamicsGAN(AdversarialSystem):
                 theirs, ours = getattr(critic, part, None), getattr(generator, part)
                 if None not in (theirs, ours) and theirs != ours:
                     raise UserError(
-                        f"Generator and critics must be made for the same clips; the generator has {part} {ours}, the "
-                        f"{name}_critic {theirs}. Make the {part} of both alike."
+                        f"Generator and critics must be built for the same clips; the generator has {part} {ours}, the "
+                        f"{name}_critic {theirs}. Set the same {part} in both."
                     )
         super().__init__(
             generator,
@@ -88,7 +89,7 @@ class LatentDynamicsGAN(AdversarialSystem):
         )
         if (label_weight or infogan_weight) and not generator.categories:
             raise UserError(
-                f"label_weight {label_weight} and infogan_weight {infogan_weight} weigh categories, but the generator "
+                f"label_weight {label_weight} and infogan_weight {infogan_weight} need categories, but the generator "
                 "has none. Give it `categories`, and the video critic as many, or set both weights to 0."
             )
         if loss not in get_args(Loss):
@@ -101,7 +102,7 @@ class LatentDynamicsGAN(AdversarialSystem):
 
     @property
     def network(self) -> VideoGenerator:
-        """The generator, as what it is."""
+        """The generator, with its own type."""
         assert isinstance(self.generator, VideoGenerator)
         return self.generator
 
@@ -115,33 +116,33 @@ class LatentDynamicsGAN(AdversarialSystem):
         """Clips at `times` (seconds), each a function of its own seed.
 
         Args:
-            times: of the frames, any for the continuous members.
+            times: of the frames; continuous temporal models support any.
             seeds: one per clip.
-            labels: categories, where the generator has some; -1 or None draws one by the seed.
+            labels: categories, if the generator has any; -1 or None samples one by the seed.
         """
         drawn = self.network(self.model_time(times), seeds=seeds, labels=self._categories(len(times), seeds, labels))
         return VideoClip(drawn[-1].float(), times)
 
     def generate_fakes(self, batch: Batch) -> "LatentDynamicsFakes":
-        """As many clips as the batch has, at its times; for the image critic one frame each of as many others."""
+        """One fake clip per clip of the batch, at its times; for the image critic one frame each of as many others."""
         if not isinstance(batch.clip, VideoClip | KeypointClip):
-            raise UserError("LatentDynamicsGAN draws frames; this data has trajectories. Choose data with pixels.")
+            raise UserError("LatentDynamicsGAN generates frames; this data has trajectories. Choose data with pixels.")
         if not bool(batch.present.all()) or batch.valid is not None:
             raise UserError(
-                "LatentDynamicsGAN learns from whole clips; this batch lacks frames or pixels, which its critics would "
-                "tell from fakes. Use sampling without gaps."
+                "LatentDynamicsGAN needs complete clips; this batch lacks frames or pixels, by which its critics would "
+                "recognise real clips. Use a sampling without missing frames."
             )
         times = self.model_time(batch.clip.times)
         labels = self._categories(len(times))
         levels, images = self.network(times, labels=labels), None
         if "image" in self.critics:
-            moment = torch.randint(times.shape[1], (len(times),))
-            (images,) = self.network(times, labels=self._categories(len(times)), only=moment)
+            index = torch.randint(times.shape[1], (len(times),))
+            (images,) = self.network(times, labels=self._categories(len(times)), only=index)
             images = images[:, 0]
         return LatentDynamicsFakes(levels, images, labels)
 
     def critic_losses(self, batch: Batch, fakes: "LatentDynamicsFakes") -> Losses:
-        """Each critic's loss, and the terms that bound or teach the video critic."""
+        """Each critic's loss, and the video critic's gradient penalty and label loss."""
         frames = _frames(batch)
         reals, video = self.network.levels(frames), self.critics["video"]
         scores, classes = self._split(video(*reals))
@@ -149,8 +150,8 @@ class LatentDynamicsGAN(AdversarialSystem):
         if fakes.images is not None:
             image = self.critics["image"]
             clips = torch.arange(len(frames), device=frames.device)
-            shown = frames[clips, torch.randint(frames.shape[1], (len(frames),), device=frames.device)]
-            terms["image"] = self._real(image(shown)) + self._fake(image(fakes.images))
+            images = frames[clips, torch.randint(frames.shape[1], (len(frames),), device=frames.device)]
+            terms["image"] = self._real(image(images)) + self._fake(image(fakes.images))
         if self.penalty_weight:
             terms["penalty"] = self.penalty_weight * zero_centred_penalty(self._verdict, reals)
         if self.label_weight:
@@ -160,7 +161,7 @@ class LatentDynamicsGAN(AdversarialSystem):
         return terms
 
     def generator_losses(self, batch: Batch, fakes: "LatentDynamicsFakes") -> Losses:
-        """Each critic's verdict, and whether the video critic finds the category again."""
+        """Each critic's score of the fakes, and how well the video critic recovers the category (InfoGAN)."""
         scores, classes = self._split(self.critics["video"](*fakes.levels))
         terms = {"video": self._fool(scores)}
         if fakes.images is not None:
@@ -171,7 +172,7 @@ class LatentDynamicsGAN(AdversarialSystem):
         return terms
 
     def after_generator_update(self) -> None:
-        """Clip the critics' singular values when it is time (TGAN)."""
+        """Clip the critics' singular values every `clip_every` updates (TGAN)."""
         if self.clip_every and self.generator_updates % self.clip_every == 0:
             clip_singular_values(self.critics)
 
@@ -187,11 +188,11 @@ class LatentDynamicsGAN(AdversarialSystem):
         return losses.non_saturating_generator(scores)
 
     def _verdict(self, *levels: Tensor) -> Tensor:
-        """Of the video critic, without category logits."""
+        """The video critic's scores, without category logits."""
         return self._split(self.critics["video"](*levels))[0]
 
     def _split(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """The verdict and the category logits."""
+        """The scores and the category logits."""
         return (scores[:, :1], scores[:, 1:]) if self.network.categories else (scores, scores[:, :0])
 
     def _categories(self, batch: int, seeds: Index | None = None, labels: Index | None = None) -> Index | None:
@@ -205,7 +206,7 @@ class LatentDynamicsGAN(AdversarialSystem):
 
 
 class LatentDynamicsFakes(NamedTuple):
-    """Clips by level, single frames for the image critic, and the categories the clips were told."""
+    """Clips by level, single frames for the image critic, and the clips' categories."""
 
     levels: list[Tensor]
     images: Tensor | None

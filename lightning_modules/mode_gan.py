@@ -1,4 +1,4 @@
-"""ModeGAN: the two stages of MODE-GAN joined (Kim et al., BMVC 2021); motion and appearance, each with its seed."""
+"""ModeGAN: the two stages of MODE-GAN joined (Kim et al., BMVC 2021); motion and appearance, each with its own seed."""
 
 from typing import Any
 
@@ -17,11 +17,11 @@ Times = Float[Tensor, "batch time"]
 
 
 class ModeGAN(System):
-    """Draw videos at any times: a motion of the first stage, rendered by the second.
+    """Generate videos at any times: a motion by the first stage, rendered by the second.
 
-    Nothing is trained here; `join` makes one of two trained stages, whose configurations it embeds. The stages may come
-    of different data, if their keypoints are the same joints: the motion of one with the appearance of the other (Fig.
-    8). The clock is the motion's own.
+    It is not trained; `join` builds it from two trained stages and embeds their configurations. The stages may be
+    trained on different data with the same keypoint skeleton: the motion of one with the appearance of the other (Fig.
+    8). Model time is the motion's.
 
     Args:
         motion: the first stage, of keypoints.
@@ -31,7 +31,9 @@ class ModeGAN(System):
     def __init__(self, motion: MotionGAN, video: MotionToVideoGAN) -> None:
         super().__init__(seconds_per_unit=motion.seconds_per_unit, first_time=motion.first_time)
         if motion.heatmaps is None:
-            raise UserError("ModeGAN needs a MotionGAN of keypoints; this one draws trajectories. Give it `heatmaps`.")
+            raise UserError(
+                "ModeGAN needs a MotionGAN of keypoints; this one generates trajectories. Set its `heatmaps`."
+            )
         self.motion = motion
         self.video = video
 
@@ -49,27 +51,27 @@ class ModeGAN(System):
         motion_seeds: Seeds | None = None,
         appearance_seeds: Seeds | None = None,
     ) -> VideoClip:
-        """Clips at `times`, which may lie as close, as unevenly and as far before 0 as one likes.
+        """Clips at `times`, which may be dense, irregular or negative.
 
         Args:
-            times: in seconds, increasing; uneven ones, shown evenly, are a frame rate that changes within the clip.
-            seeds: one per clip, for motion and appearance both.
-            labels: not looked at.
-            motion_seeds: in place of `seeds` for the motion.
-            appearance_seeds: in place of `seeds` for the appearance.
+            times: in seconds, increasing; irregular times played at a constant rate are slow or fast motion.
+            seeds: one per clip, for both motion and appearance.
+            labels: ignored.
+            motion_seeds: replaces `seeds` for the motion.
+            appearance_seeds: replaces `seeds` for the appearance.
         """
         motion = self.move(times, seeds=seeds if motion_seeds is None else motion_seeds)
         return self.video.render(motion, seeds=seeds if appearance_seeds is None else appearance_seeds)
 
     def move(self, times: Times, *, seeds: Seeds) -> KeypointClip:
-        """The motion alone: all that the appearance sees of it."""
+        """The motion alone, which is the second stage's input."""
         motion = self.motion.generate(times, seeds=seeds)
         assert isinstance(motion, KeypointClip)
         return motion
 
 
 def join(motion: System, video: System) -> ModeGAN:
-    """A ModeGAN with the generators of two trained stages, in evaluation mode; their critics stay behind.
+    """A ModeGAN with the generators of two trained stages, in evaluation mode, without their critics.
 
     Raises:
         UserError: if the systems are not two stages, or were not built from configurations.
@@ -80,7 +82,7 @@ def join(motion: System, video: System) -> ModeGAN:
             f"{type(video).__name__}."
         )
     if motion.config is None or video.config is None:
-        raise UserError("Only systems made by `build` (or by the command line) remember the configuration to embed.")
+        raise UserError("Only systems made by `build` (or by the command line) keep the configuration to embed.")
     joined = build(
         {
             "class_path": f"{ModeGAN.__module__}.{ModeGAN.__name__}",

@@ -1,4 +1,4 @@
-"""MotionGAN: MODE-GAN's first stage (Kim et al., BMVC 2021), from a noise to a motion at any times."""
+"""MotionGAN: MODE-GAN's first stage (Kim et al., BMVC 2021), from noise to a motion at any times."""
 
 from typing import Any, NamedTuple
 
@@ -20,23 +20,23 @@ Values = Float[Tensor, "batch time value"]
 
 
 class MotionGAN(TwoCriticGAN):
-    """Learn the distribution of motions: z_m -> P -> dynamics -> Q -> keypoints, judged as heatmaps (Section 3.1).
+    """Learn the distribution of motions: z_m -> P -> dynamics -> Q -> keypoints; critics see heatmaps (Section 3.1).
 
-    With `LatentODE` it is the paper's; `MotionRNN` makes it the RNN of Figs 5, 10 and 12.
+    With `LatentODE` it is the paper's model; with `MotionRNN` the RNN of Figs 5, 10 and 12.
 
-    Joints count whole, however unsure the data are of them, as in the paper. With `weight_by_confidence`
-    their heatmaps are weighted by it, real and generated alike, so that no critic can tell them apart by it; but where
-    confidence depends on the pose (people who bend down are harder to detect), generated motions are then pulled
-    towards the poses that are detected well.
+    All joints have weight 1, whatever the data's confidence, as in the paper. `weight_by_confidence` multiplies the
+    heatmaps of real and generated motions by it, so that critics cannot use it to tell them apart; but where confidence
+    depends on the pose (people who bend down are harder to detect), generated motions are then biased towards poses
+    that are detected well.
 
     Args:
         generator: the motion generator.
-        heatmaps: how keypoints are drawn for the critics; None for trajectories, which are judged as they are.
-        frame_critic: judges one moment of each clip, drawn anew each time.
-        sequence_critic: judges whole clips.
-        weight_by_confidence: by the data's `confidence`. Frames that are missing are left out anyway.
-        judged: see `TwoCriticGAN`. The paper's first frame is at 1/16 and its last at 1 (`first_time` 0.0625 for clips
-            of a second at 16 frames per second).
+        heatmaps: how keypoints are rendered for the critics; None for trajectories, which the critics see as they are.
+        frame_critic: scores one frame of each clip, chosen at random in every call.
+        sequence_critic: scores whole clips.
+        weight_by_confidence: weight joints by the data's `confidence`. Missing frames are left out in any case.
+        adversarial: see `TwoCriticGAN`. The paper's first frame is at 1/16 and its last at 1 (`first_time` 0.0625 for
+            clips of a second at 16 frames per second).
     """
 
     def __init__(
@@ -46,22 +46,22 @@ class MotionGAN(TwoCriticGAN):
         frame_critic: nn.Module | None = None,
         sequence_critic: nn.Module | None = None,
         weight_by_confidence: bool = False,
-        **judged: Any,
+        **adversarial: Any,
     ) -> None:
-        super().__init__(generator, frame_critic, sequence_critic, **judged)
+        super().__init__(generator, frame_critic, sequence_critic, **adversarial)
         self.heatmaps = heatmaps
         self.weight_by_confidence = weight_by_confidence
         self.sample_type = Trajectory if heatmaps is None else KeypointClip
 
     @property
     def network(self) -> MotionGenerator:
-        """The generator, as what it is."""
+        """The generator, with its own type."""
         assert isinstance(self.generator, MotionGenerator)
         return self.generator
 
     @property
     def values(self) -> int:
-        """How many numbers a moment of a motion has: two for each keypoint."""
+        """How many values a motion has at each time: two for each keypoint."""
         with torch.no_grad():
             code = torch.zeros(1, self.network.code_size, device=self.device)
             return int(self.generator(code, torch.zeros(1, 1, device=self.device)).shape[-1])
@@ -74,9 +74,9 @@ class MotionGAN(TwoCriticGAN):
     def generate(
         self, times: Times, *, seeds: Int[Tensor, " batch"], labels: Int[Tensor, " batch"] | None = None
     ) -> Sample:
-        """A motion for each seed, at any times that the dynamics knows, before 0 too; classes are not looked at.
+        """A motion for each seed, at any times that the dynamics supports, also negative ones; labels are ignored.
 
-        Keypoints come as a KeypointClip whose frames have no channels.
+        Keypoints are returned as a KeypointClip whose frames have no channels.
         """
         values = self.generator(self.code(seeds, times.device), self.model_time(times), seeds=seeds)
         if self.heatmaps is None:
@@ -92,7 +92,7 @@ class MotionGAN(TwoCriticGAN):
         return normal(seeds, len(seeds), (self.network.code_size,), stream="motion", device=device)
 
     def generate_fakes(self, batch: Batch) -> "Motions":
-        """A made motion for every real one, at the same times, both as the critics see them."""
+        """A fake motion for every real one, at the same times, both as critic inputs."""
         real = self._seen(batch)
         code = self._code(len(real), real.device)
         values = self.generator(code, self.model_time(batch.clip.times))
@@ -101,23 +101,23 @@ class MotionGAN(TwoCriticGAN):
         keypoints = _pairs(values)
         if keypoints.shape[-2] != real.shape[2]:
             raise UserError(
-                f"The generator draws {keypoints.shape[-2]} keypoints but the data have {real.shape[2]}; the readout's "
+                f"The generator makes {keypoints.shape[-2]} keypoints but the data have {real.shape[2]}; the readout's "
                 f"last width must be {2 * real.shape[2]}."
             )
         return Motions(real, self.heatmaps(keypoints) * self._certainty(batch), code)
 
-    def judged(self, fakes: "Motions") -> tuple[Tensor, Tensor]:
+    def critic_inputs(self, fakes: "Motions") -> tuple[Tensor, Tensor]:
         """The motions themselves."""
         return fakes.real, fakes.fake
 
     def diversity(self, batch: Batch, fakes: "Motions") -> Scalar:
-        """Eq. 3, between the initial values of these codes and of as many others."""
+        """Eq. 3, between the initial values of these codes and of new ones."""
         other = self._code(len(fakes.code), fakes.code.device)
         starts = self.network.initial_value(fakes.code), self.network.initial_value(other)
         return diversity_loss(fakes.code, other, *starts)
 
     def _seen(self, batch: Batch) -> Tensor:
-        """The real motion as the critics see it."""
+        """The real motion as critic input."""
         clip = batch.clip
         if self.heatmaps is None:
             if not isinstance(clip, Trajectory):
@@ -129,7 +129,7 @@ class MotionGAN(TwoCriticGAN):
         if not isinstance(clip, KeypointClip):
             raise UserError(
                 f"MotionGAN with `heatmaps` learns keypoints; this data has {type(clip).__name__}s. Choose data with "
-                "keypoints (bouncing balls, say), or leave `heatmaps` out for trajectories."
+                "keypoints (such as bouncing balls), or leave `heatmaps` out for trajectories."
             )
         return self.heatmaps(clip.keypoints) * self._certainty(batch)
 
@@ -143,7 +143,7 @@ class MotionGAN(TwoCriticGAN):
 
 
 class Motions(NamedTuple):
-    """Real and made motion as the critics see them, heatmaps or states, and the code of the made one."""
+    """Real and fake motions as critic inputs, heatmaps or states, and the codes of the fakes."""
 
     real: Float[Tensor, "batch time *shape"]
     fake: Float[Tensor, "batch time *shape"]

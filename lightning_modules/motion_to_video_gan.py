@@ -1,4 +1,4 @@
-"""MotionToVideoGAN: MODE-GAN's second stage (Kim et al., BMVC 2021), from keypoints and a noise to frames."""
+"""MotionToVideoGAN: MODE-GAN's second stage (Kim et al., BMVC 2021), from keypoints and noise to frames."""
 
 from typing import Any, NamedTuple
 
@@ -20,20 +20,20 @@ Maps = Float[Tensor, "batch time joint height width"]
 
 
 class MotionToVideoGAN(TwoCriticGAN):
-    """Learn to draw what moves as given: keypoints -> heatmaps, with z_a -> frames (Section 3.2).
+    """Learn to render a given motion: keypoints -> heatmaps, and heatmaps with z_a -> frames (Section 3.2).
 
-    It trains on the keypoints of real clips; stage I's come in only when the two are joined (`ModeGAN`). The critics
-    see frames and heatmaps side by side in channels, and their gradient is penalised by both, as the paper's
-    concatenation says. Optimisers and weights are those of `TwoCriticGAN`; the paper names none.
+    It trains on the keypoints of real clips; stage I's motions are used only once the two are joined (`ModeGAN`). The
+    critics see frames and heatmaps concatenated in channels, and the gradient penalty is with respect to both, as the
+    paper concatenates them. Optimisers and weights are those of `TwoCriticGAN`; the paper names none.
 
-    It answers no verb of the tasks, which speak of frames and times alone: `render` is its one question.
+    It has none of the capabilities of the tasks, whose inputs are frames and times alone; its method is `render`.
 
     Args:
         generator: the video generator.
-        heatmaps: how keypoints are drawn, at the size of the frames.
-        frame_critic: judges one moment of each clip, drawn anew each time.
-        sequence_critic: judges whole clips.
-        judged: see `TwoCriticGAN`.
+        heatmaps: how keypoints are rendered, at the size of the frames.
+        frame_critic: scores one frame of each clip, chosen at random in every call.
+        sequence_critic: scores whole clips.
+        adversarial: see `TwoCriticGAN`.
     """
 
     def __init__(
@@ -42,36 +42,36 @@ class MotionToVideoGAN(TwoCriticGAN):
         heatmaps: Heatmaps,
         frame_critic: nn.Module | None = None,
         sequence_critic: nn.Module | None = None,
-        **judged: Any,
+        **adversarial: Any,
     ) -> None:
-        super().__init__(generator, frame_critic, sequence_critic, **judged)
+        super().__init__(generator, frame_critic, sequence_critic, **adversarial)
         if heatmaps.size != generator.size:
             raise UserError(
-                f"Heatmaps and frames lie side by side before the critics, so their sizes must agree; got "
+                f"The critics see heatmaps and frames concatenated, so their sizes must agree; got "
                 f"{heatmaps.size} and {generator.size}."
             )
         self.heatmaps = heatmaps
 
     @property
     def network(self) -> MotionToVideoGenerator:
-        """The generator, as what it is."""
+        """The generator, with its own type."""
         assert isinstance(self.generator, MotionToVideoGenerator)
         return self.generator
 
     def render(self, motion: KeypointClip, *, seeds: Int[Tensor, " batch"], chunk: int = 64) -> VideoClip:
-        """The motion's keypoints with an appearance for each seed.
+        """A video of the motion, with an appearance for each seed.
 
-        At test time a frame depends on no other one, so `chunk` frames are drawn at a time: without gradients the
-        memory for a clip of 600 frames is that for 64, but for the result. In training mode the statistics are a
-        chunk's own.
+        In evaluation mode frames do not depend on each other, so `chunk` frames are rendered at a time: without
+        gradients a clip of 600 frames needs the memory of 64, apart from the result. In training mode batch statistics
+        are those of each chunk.
 
         Raises:
-            UserError: if the motion has other keypoints than the generator.
+            UserError: if motion and generator have different numbers of keypoints.
         """
         if motion.keypoints.shape[-2] != self.network.joints:
             raise UserError(
-                f"This MotionToVideoGAN draws {self.network.joints} keypoints, the motion has "
-                f"{motion.keypoints.shape[-2]}. Take the motion of a MotionGAN that learned the same joints."
+                f"This MotionToVideoGAN renders {self.network.joints} keypoints, the motion has "
+                f"{motion.keypoints.shape[-2]}. Use a MotionGAN that was trained on the same keypoint skeleton."
             )
         code = normal(seeds, len(seeds), (self.network.code_size,), stream="appearance", device=motion.keypoints.device)
         maps = ((points, sure) for points, sure in zip(
@@ -81,26 +81,26 @@ class MotionToVideoGAN(TwoCriticGAN):
         return VideoClip(torch.cat(frames, dim=1).float(), motion.times)
 
     def generate_fakes(self, batch: Batch) -> "Videos":
-        """A made clip for every real one, with the same motion."""
+        """A fake clip for every real one, with the same motion."""
         clip = batch.clip
         if not isinstance(clip, KeypointClip):
             raise UserError(
                 f"MotionToVideoGAN needs the keypoints of its clips; this data has {type(clip).__name__}s. Choose data "
-                "with keypoints (bouncing balls, say)."
+                "with keypoints (such as bouncing balls)."
             )
         size = (self.network.size, self.network.size)
         if clip.frames.shape[-2:] != size:
             raise UserError(
-                f"The generator draws frames of {size}, the data's are {tuple(clip.frames.shape[-2:])}. Set `size` of "
+                f"The generator makes frames of {size}, the data's are {tuple(clip.frames.shape[-2:])}. Set `size` of "
                 "the data, or of the generator, the heatmaps and the critics."
             )
         maps = self._drawn(clip.keypoints, clip.confidence * batch.present[..., None])
         code = self._code(batch)
-        shown = batch.present[:, :, None, None, None]
-        return Videos(clip.frames * shown, self.generator(code, maps) * shown, maps, code, batch.present)
+        present = batch.present[:, :, None, None, None]
+        return Videos(clip.frames * present, self.generator(code, maps) * present, maps, code, batch.present)
 
-    def judged(self, fakes: "Videos") -> tuple[Tensor, Tensor]:
-        """Frames and heatmaps side by side."""
+    def critic_inputs(self, fakes: "Videos") -> tuple[Tensor, Tensor]:
+        """Frames and heatmaps, concatenated in channels."""
         real, fake = (torch.cat([frames, fakes.maps], dim=2) for frames in (fakes.real, fakes.fake))
         return real, fake
 
@@ -121,7 +121,7 @@ class MotionToVideoGAN(TwoCriticGAN):
 
 
 class Videos(NamedTuple):
-    """Real and made frames, the heatmaps they share, and the code of the made ones; missing frames are grey in both."""
+    """Real and fake frames, their common heatmaps, and the codes of the fakes; missing frames are zero in both."""
 
     real: Frames
     fake: Frames

@@ -1,4 +1,4 @@
-"""Noise as a function of each clip's own seed, so that neither batch, device nor frame rate changes a clip."""
+"""Noise as a function of each clip's own seed, so that a clip does not depend on batch, device or frame rate."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -21,15 +21,15 @@ def normal(
 ) -> Float[Tensor, "batch ..."]:
     """Standard normal noise (batch, *shape).
 
-    With seeds, row i depends on seeds[i], `stream` and `shape` alone: it is drawn on the CPU, then moved. Without them
-    (training) it comes from the device's global generator.
+    With seeds, row i depends on seeds[i], `stream` and `shape` alone: it is sampled on the CPU, then moved. Without
+    them (training) it comes from the device's global generator.
 
     Args:
         seeds: one per clip, or None.
         batch: number of clips; with seeds it must be their number.
         shape: of one clip's noise.
-        stream: what the noise is for ("content", "motion"); other names give independent noise of the same seed.
-        device: where the result lies.
+        stream: what the noise is for ("content", "motion"); different names give independent noise from the same seed.
+        device: of the result.
         dtype: of the result.
 
     Raises:
@@ -53,7 +53,7 @@ def normal_sequence(
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, "batch time ..."]:
-    """Noise (batch, length, *shape), one independent draw per frame; a longer sequence begins with the shorter one."""
+    """Noise (batch, length, *shape), independent for each frame; a longer sequence begins with the shorter one."""
     if length < 1:
         raise ValueError(f"A sequence of noise has at least one frame; got {length}.")
     frames = [

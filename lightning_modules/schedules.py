@@ -8,14 +8,14 @@ from datamodules.errors import UserError
 
 
 class FlooredExponentialLR(LRScheduler):
-    """lr = max(decay**(epoch + 1), floor) times the first one: decayed already in epoch 0, never below the floor.
+    """lr = max(decay**(epoch + 1), floor) times the initial one: decayed in epoch 0 already, never below the floor.
 
     Vid-ODE's released code (`floor` 0.1); the paper names the decay of 0.99 per epoch and no floor (`floor` 0).
 
     Args:
         optimizer: whose learning rates are set.
         decay: factor per step of the schedule.
-        floor: smallest learning rate, as a share of the first.
+        floor: smallest learning rate, as a share of the initial one.
     """
 
     def __init__(self, optimizer: Optimizer, decay: float = 0.99, floor: float = 0.1, last_epoch: int = -1) -> None:

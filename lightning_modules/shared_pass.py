@@ -1,9 +1,9 @@
-"""One pass of a critic over the fakes that serves both players, when both are judged at the same weights.
+"""One pass of a critic over the fakes for both players' losses, when both are taken at the same weights.
 
 Written out, the critics' loss backpropagates through critic(fake.detach()) and the generator's through critic(fake):
-two passes with equal activations, and the second computes critic gradients that are thrown away. Here the activations
+two passes with equal activations, and the second computes critic gradients that are discarded. Here the activations
 are computed once, weight gradients are taken for the critics' loss alone, input gradients for the generator's alone,
-and both are free before the next critic begins.
+and both are freed before the next critic runs.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def shared_critic_losses(
 
 
 class _KnownGradient(torch.autograd.Function):
-    """A value, followed by the gradients it is known to have and the tensors it has them with respect to."""
+    """A value with precomputed gradients: arguments are the gradients, then the tensors they are with respect to."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, count: int, *gradients_and_inputs: Tensor) -> Tensor:

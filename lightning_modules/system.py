@@ -1,4 +1,4 @@
-"""System: what every model of the suite shares; a clock, a configuration that goes with the checkpoint, no metric."""
+"""System: the base of every model: model time, and a configuration saved with the checkpoint; no metrics."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +13,12 @@ from lightning_modules.training_cost import TrainingCost
 
 
 class System(LightningModule):
-    """A LightningModule that learns (or knows) how to draw clips.
+    """A LightningModule that generates or predicts clips.
 
-    A system answers the verbs it has methods for, and returns exactly the `times` it is asked:
+    A system has the capabilities that it has methods for; they return samples at exactly the given `times`:
     `generate(times, *, seeds, labels=None)`, `predict(observed, times, *, seeds=None)`,
     `interpolate(observed, times, *, seeds=None)`, `inbetween(observed, times, *, seeds)`.
-    A system that can bear missing frames takes `present` (B, T) as one more keyword.
+    A system that accepts missing frames has one more keyword, `present` (B, T).
 
     Args:
         seconds_per_unit: length of one unit of model time, in seconds.
@@ -26,16 +26,16 @@ class System(LightningModule):
     """
 
     sample_type: type[Sample] = VideoClip
-    """What the verbs take and return."""
+    """The type that the capabilities take and return."""
 
     config: dict[str, Any] | None = None
     """`class_path` and `init_args` as plain data: set by `build`, saved in every checkpoint."""
 
     mode: str | None = None
-    """What the system was trained to do, for one that can be trained in more ways than one."""
+    """The task a system was trained for, if it can be trained for several."""
 
     trained: TrainingCost | None = None
-    """What the weights cost, where they came from a file that says so."""
+    """What training the weights cost, if the file they came from says so."""
 
     def __init__(self, *, seconds_per_unit: float = 1.0, first_time: float = 0.0) -> None:
         super().__init__()
@@ -49,25 +49,25 @@ class System(LightningModule):
         return self.first_time + times / self.seconds_per_unit
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Nothing: the Evaluation callback asks and measures, so that every model sits the same exam."""
+        """No-op: the Evaluation callback computes all metrics, identically for every model."""
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Nothing: see `validation_step`."""
+        """No-op: see `validation_step`."""
 
     def predict_step(self, batch: Batch, batch_idx: int) -> None:
-        """Nothing: see `validation_step`."""
+        """No-op: see `validation_step`."""
 
     def configure_optimizers(self) -> Any:
         """None by default: a system with nothing to learn needs no optimiser."""
         return None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the configuration in, as plain data, so that `load` needs nothing but the file."""
+        """Save the configuration, as plain data, so that `load` needs only the file."""
         if self.config is not None:
             checkpoint["config"] = self.config
 
 
 def with_config(system: System, config: Mapping[str, Any]) -> System:
-    """The system, remembering the plain data it was built from."""
+    """The system, with the configuration that it was built from."""
     system.config = {"class_path": config["class_path"], "init_args": dict(config.get("init_args") or {})}
     return system

@@ -1,4 +1,4 @@
-"""TwoCriticGAN: what MODE-GAN's stages share (Kim et al., BMVC 2021); WGAN-GP, two critics, a diversity loss."""
+"""TwoCriticGAN: what MODE-GAN's two stages share (Kim et al., BMVC 2021): WGAN-GP, two critics, a diversity loss."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -15,23 +15,23 @@ from lightning_modules.manual_optimization import Losses, Scalar
 
 
 class TwoCriticGAN(AdversarialSystem, ABC):
-    """A generator judged by the moment and by the clip, whose outcomes must differ as their noises do.
+    """A generator with a critic of single frames, a critic of sequences, and a diversity loss.
 
-    Where the paper is silent the values are WGAN-GP's own: Adam at 1e-4 with betas 0 and 0.9, five critic updates for
-    one of the generator, a penalty of 10. The losses printed in the supplement's eqs 10 and 11 are logarithms; its text
-    says WGAN-GP, and so is this.
+    Where the paper gives no value, WGAN-GP's is used: Adam at 1e-4 with betas 0 and 0.9, five critic updates per
+    generator update, a penalty of 10. The supplement's eqs 10 and 11 print logarithmic losses, but its text says
+    WGAN-GP, which is implemented here.
 
-    A subclass draws, says what the critics see of it, and what must differ.
+    A subclass generates the fakes, and defines the critics' inputs and the diversity term.
 
     Args:
-        generator: what draws.
-        frame_critic: judges one moment of each clip, drawn anew each time.
-        sequence_critic: judges whole clips.
-        diversity_weight: lambda of eqs 3 and 6; 0 saves the second outcome that it takes.
+        generator: the network that makes the fakes.
+        frame_critic: scores one frame of each clip, chosen at random in every call.
+        sequence_critic: scores whole clips.
+        diversity_weight: lambda of eqs 3 and 6; 0 saves generating the second sample that the loss needs.
         penalty_weight: lambda of the gradient penalty.
         generator_optimizer: Adam, 1e-4.
         critic_optimizer: Adam, 1e-4, one for both critics.
-        critic_updates: the critics' updates for one of the generator.
+        critic_updates: critic updates per generator update.
         adversarial: see `AdversarialSystem`.
     """
 
@@ -60,12 +60,12 @@ class TwoCriticGAN(AdversarialSystem, ABC):
         self.penalty_weight = penalty_weight
 
     @abstractmethod
-    def judged(self, fakes: Any) -> tuple[Tensor, Tensor]:
-        """Real and made clips as the critics see them, (B, T, ...) both."""
+    def critic_inputs(self, fakes: Any) -> tuple[Tensor, Tensor]:
+        """The critics' inputs, real and fake, both (B, T, ...)."""
 
     @abstractmethod
     def diversity(self, batch: Batch, fakes: Any) -> Scalar:
-        """Eq. 3 or 6, before its weight: between these fakes and others of other noises."""
+        """Eq. 3 or 6, unweighted: between these fakes and others from new noise."""
 
     def critic_losses(self, batch: Batch, fakes: Any) -> Losses:
         """WGAN-GP for each critic."""
@@ -77,21 +77,21 @@ class TwoCriticGAN(AdversarialSystem, ABC):
         return losses
 
     def generator_losses(self, batch: Batch, fakes: Any) -> Losses:
-        """Both critics' verdicts, and the diversity."""
+        """Both critics' scores, and the diversity loss."""
         losses = {name: wasserstein_generator(self.critics[name](fake)) for name, _, fake in self._views(fakes)}
         if self.diversity_weight:
             losses["diversity"] = self.diversity_weight * self.diversity(batch, fakes)
         return losses
 
     def _views(self, fakes: Any) -> list[tuple[str, Tensor, Tensor]]:
-        """For each critic what it judges: a moment of each clip, the same of real and made, or the clips."""
-        real, fake = self.judged(fakes)
+        """Each critic's real and fake inputs: a frame of each clip, at the same random index, or the clips."""
+        real, fake = self.critic_inputs(fakes)
         rows = torch.arange(len(real), device=real.device)
         views = []
         for name in self.critics:
             if name == "frame":
-                moment = torch.randint(real.shape[1], (len(rows),), device=rows.device)
-                views.append((name, real[rows, moment], fake[rows, moment]))
+                index = torch.randint(real.shape[1], (len(rows),), device=rows.device)
+                views.append((name, real[rows, index], fake[rows, index]))
             else:
                 views.append((name, real, fake))
         return views

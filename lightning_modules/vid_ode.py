@@ -23,35 +23,36 @@ Times = Float[Tensor, "batch time"]
 
 
 class VidODE(AdversarialSystem):
-    """Encode the observed frames, follow the latent ODE, compose each frame of flow, difference and mask.
+    """Encode the observed frames, integrate the latent ODE, compose each frame of flow, difference and mask.
 
-    Where paper and released code part, the default is the code, which made the published numbers; the paper's form is
-    the other value of an argument here or of `VidODENetwork` and `ODEConvGRU`. Losses are computed in [0, 1].
+    Where paper and released code differ, the default follows the code, which made the published numbers; the paper's
+    form is the other value of an argument here or of `VidODENetwork` and `ODEConvGRU`. Losses are computed in [0, 1].
 
     Args:
         generator: the network.
-        image_critic: judges single frames (eq. 3); None leaves the term out (ablations A and B).
-        sequence_critic: judges windows of frames side by side in channels: `observe` + 1 frames in extrapolation (eq.
+        image_critic: scores single frames (eq. 3); None leaves the term out (ablations A and B).
+        sequence_critic: scores windows of frames, concatenated in channels: `observe` + 1 frames in extrapolation (eq.
             4), the whole clip in interpolation (eq. 8).
-        training: `extrapolate` shows the first `observe` frames and asks the rest; `interpolate` shows every frame and
-            asks the same ones, so that frames between come from the ODE alone.
-        observe: frames shown in extrapolation; in interpolation all are, and this is how many `benchmarks sample` shows
-            at a time.
-        decode_interval: step of the base grid on which verbs decode, in seconds; other times are reached in one hop
-            from the last base frame. None decodes along the asked times themselves (code). Training always does.
+        training: `extrapolate` observes the first `observe` frames and predicts the rest; `interpolate` observes every
+            frame and reconstructs the same ones, so that frames in between come from the ODE alone.
+        observe: frames observed in extrapolation; in interpolation all are observed, and this is how many of them
+            `benchmarks sample` uses at a time.
+        decode_interval: step in seconds of the base grid on which predictions are decoded; other times are reached in
+            one hop from the last base frame. None decodes along the target times themselves (code), as training always
+            does.
         difference_weight: lambda_diff of eq. 7.
         image_weight: lambda_img of eq. 7.
         sequence_weight: lambda_seq of eq. 7.
-        critic_weight: weight of the critics' own losses; the code's is 0.5 * 0.003, the paper's eqs 3 and 4 mean 1.
-        windows: in extrapolation the sequence critic sees windows of which every future frame is `predicted` (code), or
-            the last alone (`teacher_forced`, eq. 4).
-        pixels: `unit` maps [-1, 1] to [0, 1] at the border; `data` leaves the values as they come (climate).
+        critic_weight: weight of the critics' own losses; 0.5 * 0.003 in the code, 1 in the paper's eqs 3 and 4.
+        windows: in extrapolation, whether every future frame of the sequence critic's windows is `predicted` (code), or
+            only the last (`teacher_forced`, eq. 4).
+        pixels: `unit` maps [-1, 1] to [0, 1] for network and losses; `data` leaves the values as they are (climate).
         generator_optimizer: Adamax, 1e-3.
         critic_optimizer: Adamax, 1e-3, one for both critics.
         schedule: 0.99 per epoch with a floor of 0.1 (code; the paper names no floor).
-        order: both gradients are taken before either player moves: what the released code did on the torch of its day,
-            less its use of critic weights that had already moved.
-        fakes: both players judge the same fakes.
+        order: both gradients are taken before either player is updated: as the released code, but for its use of critic
+            weights that were already updated.
+        fakes: both players use the same fakes.
         adversarial: see `AdversarialSystem`.
     """
 
@@ -104,7 +105,7 @@ class VidODE(AdversarialSystem):
 
     @property
     def network(self) -> VidODENetwork:
-        """The generator, as what it is."""
+        """The generator, with its own type."""
         assert isinstance(self.generator, VidODENetwork)
         return self.generator
 
@@ -114,10 +115,10 @@ class VidODE(AdversarialSystem):
         times: Times,
         *,
         seeds: Int[Tensor, " batch"] | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """Frames at `times` after the last observed one. Nothing is random, so seeds change nothing."""
-        return self._answer(observed, times, "last", present)
+        """Frames at `times` after the last observed one. The model is deterministic, so seeds have no effect."""
+        return self._predict_from(observed, times, "last", present)
 
     def interpolate(
         self,
@@ -125,20 +126,19 @@ class VidODE(AdversarialSystem):
         times: Times,
         *,
         seeds: Int[Tensor, " batch"] | None = None,
-        present: Bool[Tensor, "batch shown"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """Frames at `times` from the first observed one on. Nothing is random, so seeds change nothing."""
-        return self._answer(observed, times, "first", present)
+        """Frames at `times` from the first observed one on. The model is deterministic, so seeds have no effect."""
+        return self._predict_from(observed, times, "first", present)
 
     def decode(
-        self, observed: VideoClip, times: Times, start: Start, present: Bool[Tensor, "batch shown"] | None = None
+        self, observed: VideoClip, times: Times, start: Start, present: Bool[Tensor, "batch observed"] | None = None
     ) -> Decoded:
         """Frames at `times` with the flow, difference and mask they were composed of (Fig. 3), in the losses' range."""
         grid = None if self.decode_interval is None else self.decode_interval / self.seconds_per_unit
-        shown, asked = self.model_time(observed.times), self.model_time(times)
-        return self.generator(
-            to_loss_range(observed.frames, self.pixels), shown, asked, start=start, present=present, grid=grid
-        )
+        observed_times, target_times = self.model_time(observed.times), self.model_time(times)
+        frames = to_loss_range(observed.frames, self.pixels)
+        return self.generator(frames, observed_times, target_times, start=start, present=present, grid=grid)
 
     def generate_fakes(self, batch: Batch) -> "VidODEFakes":
         """Predicted (or reconstructed) frames with their real counterparts."""
@@ -159,15 +159,15 @@ class VidODE(AdversarialSystem):
         }
 
     def generator_losses(self, batch: Batch, fakes: "VidODEFakes") -> Losses:
-        """Eq. 7: reconstruction, differences, and both critics' verdicts."""
-        verdicts = {
+        """Eq. 7: reconstruction, differences, and both critics' losses."""
+        critic_terms = {
             name: self.generator_weights[name] * least_squares_generator(critic(fake))
             for name, critic, _, fake in self._critic_inputs(fakes)
         }
-        return self._reconstruction(fakes) | verdicts
+        return self._reconstruction(fakes) | critic_terms
 
     def joint_losses(self, batch: Batch, fakes: "VidODEFakes") -> tuple[Losses, Losses]:
-        """Both players' losses, the critics passing over the fakes once (see `shared_pass`)."""
+        """Both players' losses, with one pass of each critic over the fakes (see `shared_pass`)."""
         critic_terms, generator_terms = {}, self._reconstruction(fakes)
         for name, critic, real, fake in self._critic_inputs(fakes):
             critic_terms[name], generator_terms[name] = shared_critic_losses(
@@ -192,18 +192,18 @@ class VidODE(AdversarialSystem):
         return losses
 
     def _critic_inputs(self, fakes: "VidODEFakes") -> list[tuple[str, nn.Module, Tensor, Tensor]]:
-        """Each critic with the real and the fake images it sees, frames of a window side by side in channels.
+        """Each critic with its real and fake inputs, frames of a window concatenated in channels.
 
-        Missing frames and pixels are zero in both, so that no critic learns to tell them.
+        Missing frames and pixels are zero in both, so that critics cannot tell real from fake by them.
         """
         predicted = fakes.predicted if fakes.known is None else torch.where(fakes.known, fakes.predicted, 0)
         views = []
         for name, critic in self.critics.items():
             if name == "image":
-                shown = fakes.present[:, -fakes.target.shape[1] :]
-                views.append((name, critic, fakes.target[shown], predicted[shown]))
+                present = fakes.present[:, -fakes.target.shape[1] :]
+                views.append((name, critic, fakes.target[present], predicted[present]))
             elif self.mode == "interpolate":
-                # a real clip with one frame replaced by itself is that clip: judged once, the mean is the same
+                # replacing a frame of a real clip by itself gives the same clip, so scoring it once gives the same mean
                 views.append((name, critic, fakes.target.flatten(1, 2), one_replaced(fakes.target, predicted)))
             else:
                 real = sliding_windows(fakes.observed, fakes.target, fakes.target)
@@ -212,15 +212,15 @@ class VidODE(AdversarialSystem):
                 views.append((name, critic, real, fake))
         return views
 
-    def _answer(
-        self, observed: VideoClip, times: Times, start: Start, present: Bool[Tensor, "batch shown"] | None
+    def _predict_from(
+        self, observed: VideoClip, times: Times, start: Start, present: Bool[Tensor, "batch observed"] | None
     ) -> VideoClip:
         frames = self.decode(observed, times, start, present).frames
         return VideoClip(to_clip_range(frames, self.pixels), times)
 
 
 class VidODEFakes(NamedTuple):
-    """What the generator made of a batch, with what it is held against."""
+    """The generator's frames for a batch, with the real frames that the losses need."""
 
     predicted: Frames
     differences: Frames | None
@@ -231,7 +231,7 @@ class VidODEFakes(NamedTuple):
 
 
 def sliding_windows(observed: Frames, context: Frames, final: Frames) -> Float[Tensor, "windows channels height width"]:
-    """For each future frame i, the `observed` + 1 frames that end with it, side by side in channels.
+    """For each future frame i, the `observed` + 1 frames that end with it, concatenated in channels.
 
     `context` gives the future frames before the last of a window, `final` the last one: predicted and predicted in the
     released code, real and predicted in eq. 4.
@@ -245,7 +245,7 @@ def sliding_windows(observed: Frames, context: Frames, final: Frames) -> Float[T
 
 
 def one_replaced(real: Frames, fake: Frames) -> Float[Tensor, "windows channels height width"]:
-    """For each frame i, the real clip with that one frame replaced by the fake, side by side in channels (eq. 8)."""
+    """For each frame i, the real clip with that frame replaced by the fake one, concatenated in channels (eq. 8)."""
     count = real.shape[1]
     chosen = torch.eye(count, dtype=torch.bool, device=real.device)[None, :, :, None, None, None]
     return torch.where(chosen, fake[:, None], real[:, None]).flatten(2, 3).flatten(0, 1)

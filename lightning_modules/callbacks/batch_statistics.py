@@ -1,4 +1,4 @@
-"""What batch normalisation sees in a training's last batches, for weights that no step was made with."""
+"""Batch-normalisation statistics over the last training batches, for averaged weights, which never saw a batch."""
 
 import random
 from collections import deque
@@ -15,10 +15,10 @@ from lightning_modules.manual_optimization import ManualOptimizationSystem
 
 
 class LastBatches:
-    """The last `count` batches, and the running statistics that a part's present weights have over them.
+    """The last `count` batches, and the running statistics of a part's current weights over them.
 
-    Torch's `update_bn` does this for a model at rest; here a training goes on afterwards, so everything is left as it
-    was found: statistics, other buffers, modes, momenta and random streams.
+    Torch's `update_bn` does this after training; here training continues afterwards, so everything is restored:
+    statistics, other buffers, modes, momenta and random states.
     """
 
     def __init__(self, count: int) -> None:
@@ -28,25 +28,25 @@ class LastBatches:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many as are kept."""
+        """Whether `count` batches are stored."""
         return len(self.batches) == self.batches.maxlen
 
     def add(self, system: ManualOptimizationSystem, batch: Batch) -> None:
-        """Keep a batch that the system has just learned from, and which of its parts were in training mode then."""
+        """Store a batch that the system was just trained on, and which modules were in training mode then."""
         if not self.batches:
             self._modes = {module: module.training for module in system.modules()}
         self.batches.append(batch)
         self.seen += 1
 
     def clear(self) -> None:
-        """Forget the batches, which may fill a device's memory."""
+        """Discard the batches, which take memory on the device."""
         self.batches.clear()
 
     def statistics(self, trainer: Trainer, system: ManualOptimizationSystem, part: str) -> dict[str, Tensor]:
-        """The statistics of the part's batch normalisations, by their buffers' names in the whole system.
+        """The running statistics of the part's batch-normalisation layers, by buffer name in the system.
 
-        Over all batches of all processes, each with the same weight. A normalisation that the draws do not reach, or
-        that does not learn, is left out.
+        All batches of all processes count equally. Layers that the forward pass does not use, or that were not in
+        training mode, are left out.
         """
         norms = {name: norm for name, norm in normalisations(system, part).items() if self._modes[norm]}
         modes = {module: module.training for module in system.modules()}
@@ -55,7 +55,7 @@ class LastBatches:
         streams = capture_random_state()
         try:
             random.seed(trainer.global_rank)
-            np.random.seed(trainer.global_rank)  # noqa: NPY002 (others draw from it)
+            np.random.seed(trainer.global_rank)  # noqa: NPY002 (other code uses it)
             torch.manual_seed(trainer.global_rank)
             for module, training in self._modes.items():
                 module.training = training
@@ -83,7 +83,7 @@ class LastBatches:
 
 
 def normalisations(system: nn.Module, part: str) -> dict[str, _BatchNorm]:
-    """The batch normalisations with running statistics in a part of the system, by their names in the whole."""
+    """The batch-normalisation layers with running statistics in a part of the system, by name in the system."""
     inside = set(getattr(system, part).modules())
     return {
         name: module

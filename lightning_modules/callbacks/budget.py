@@ -1,4 +1,4 @@
-"""Callbacks of the training: budgets in generator updates, and the loggers' x-axis."""
+"""Training callbacks: a budget of generator updates or seconds, and the loggers' x-axis."""
 
 import time
 from typing import Any
@@ -10,16 +10,16 @@ from datamodules.errors import UserError
 
 
 def updates_of(trainer: Trainer, pl_module: LightningModule) -> int:
-    """Generator updates so far: the system's own count, or optimiser steps of a system that does not count."""
+    """Generator updates so far: the system's own count, or else the number of optimiser steps."""
     count = getattr(pl_module, "generator_updates", None)
     return trainer.global_step if count is None else int(count)
 
 
 class GeneratorStepLogger(Callback):
-    """Puts the generator updates on the loggers' x-axis where epochs end; systems do so themselves in their steps."""
+    """Logs epoch-end values against generator updates; for training steps the systems do so themselves."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Name the step of what is logged once per epoch."""
+        """Set the x-axis of values logged once per epoch."""
         self._name(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -37,11 +37,11 @@ class GeneratorStepLogger(Callback):
 
 
 class Budget(Callback):
-    """Counts what a training costs, over all its sessions, and stops it when the budget is spent.
+    """Counts updates and seconds of a training, over all its sessions, and stops it when the budget is used up.
 
     Args:
-        generator_updates: at most so many updates; None: no limit.
-        seconds: at most so many seconds of training; validation does not count. None: no limit.
+        generator_updates: maximum number of updates; None: no limit.
+        seconds: maximum seconds of training, without validation; None: no limit.
     """
 
     def __init__(self, generator_updates: int | None = None, seconds: float | None = None) -> None:
@@ -61,14 +61,14 @@ class Budget(Callback):
         return self._spent + (time.monotonic() - self._since if self._since is not None else 0.0)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock; a resumed training may have spent everything already."""
+        """Start the clock; a resumed training may have used up its budget already."""
         device = pl_module.device
         self._device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         self._since = time.monotonic()
         self._check(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Show and check what is spent."""
+        """Show the used share of the budget, and check it."""
         spent = self._check(trainer, pl_module)
         if spent is not None:
             pl_module.log("budget", min(spent, 1.0), prog_bar=True, logger=False, batch_size=1)
@@ -78,7 +78,7 @@ class Budget(Callback):
         self._stop()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on, if within a training."""
+        """Restart the clock during training."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._since = time.monotonic()
 
@@ -91,11 +91,11 @@ class Budget(Callback):
         self._stop()
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds so far, and on what."""
+        """Seconds so far, and the device."""
         return {"elapsed": self.elapsed, "device": self._device}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Seconds of the sessions before."""
+        """Restore the seconds of earlier sessions."""
         self._spent, self._since = state_dict["elapsed"], None
         self._device = state_dict.get("device", self._device)
 
@@ -103,7 +103,7 @@ class Budget(Callback):
         self._spent, self._since = self.elapsed, None
 
     def _check(self, trainer: Trainer, pl_module: LightningModule) -> float | None:
-        """The share that is spent, None without a limit; sets `should_stop` in all processes at once."""
+        """The used share of the budget, or None without a limit; sets `should_stop` in all processes together."""
         shares = []
         if self.generator_updates is not None:
             shares.append(updates_of(trainer, pl_module) / self.generator_updates)

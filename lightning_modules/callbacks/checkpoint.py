@@ -1,4 +1,4 @@
-"""Checkpoints: `last.ckpt` after every so many seconds and epochs, and the best by a named number."""
+"""Checkpoints: `last.ckpt` at regular intervals, and `best.ckpt` by a monitored metric."""
 
 import time
 from pathlib import Path
@@ -16,16 +16,16 @@ from lightning_modules.callbacks.budget import updates_of
 class Checkpoints(ModelCheckpoint):
     """Keeps `last.ckpt`, from which a killed run resumes, and `best.ckpt`.
 
-    Lightning's own counts optimiser steps, of which a pair of adversaries takes two per batch, ignores time intervals
-    under manual optimisation, and saves nothing of a system that has no optimiser. Here the unit is the generator
-    update, and files are written whole or not at all.
+    Lightning's ModelCheckpoint counts optimiser steps, of which a GAN takes two per batch, ignores time intervals under
+    manual optimisation, and saves nothing for a system without optimiser. This one counts generator updates, and writes
+    files atomically.
 
     Args:
-        monitor: the number that makes a checkpoint the best, `val/predict/ssim` say; None: no best.
-        mode: whether a `min` or a `max` is best.
-        every_n_updates: save `last.ckpt` after so many generator updates; None: not by updates.
-        every_n_seconds: and at the first update after so many seconds; None: not by time.
-        every_n_epochs: and at the end of every so many epochs.
+        monitor: the metric that selects the best checkpoint, such as `val/predict/ssim`; None: keep no best.
+        mode: whether the metric's `min` or `max` is best.
+        every_n_updates: save `last.ckpt` every n generator updates; None: not by updates.
+        every_n_seconds: also save at the first update after n seconds; None: not by time.
+        every_n_epochs: also save at the end of every n-th epoch.
         dirpath: the folder; None: `checkpoints` beside the run's log.
     """
 
@@ -62,9 +62,9 @@ class Checkpoints(ModelCheckpoint):
         self._saved_updates = updates_of(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Save between two generator updates, never in the middle of one.
+        """Save between two generator updates, never within one.
 
-        The last batch of an epoch is left to the epoch's end: a run resumed from here would skip what that does.
+        After an epoch's last batch the epoch's end saves instead: a run resumed from here would skip its hooks.
         """
         updates = updates_of(trainer, pl_module)
         if self._idle(trainer) or updates == self._saved_updates or trainer.is_last_batch:
@@ -76,14 +76,16 @@ class Checkpoints(ModelCheckpoint):
             self._save_last(trainer, updates)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judge the weights that were just measured."""
+        """Keep the weights that were just validated if they are the best so far."""
         updates = updates_of(trainer, pl_module)
         if self.monitor is None or self._idle(trainer) or updates == self._judged_updates:
             return
         score = trainer.callback_metrics.get(self.monitor)
         if score is None:
             known = ", ".join(sorted(name for name in trainer.callback_metrics if "/" in name)) or "none"
-            raise UserError(f"The best checkpoint goes by '{self.monitor}', which nothing logs. Logged: {known}.")
+            raise UserError(
+                f"The best checkpoint is selected by '{self.monitor}', which is not logged. Logged: {known}."
+            )
         self._judged_updates = updates
         sign = 1.0 if self.mode == "min" else -1.0
         best = self.best_model_score
@@ -93,7 +95,7 @@ class Checkpoints(ModelCheckpoint):
             self._write(trainer, path)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save where an epoch ends; one that is stopped half way was saved where it stopped."""
+        """Save at the end of an epoch; a training that stopped within one has saved there."""
         if self._idle(trainer) or not trainer.is_last_batch:
             return
         updates = updates_of(trainer, pl_module)
@@ -102,21 +104,21 @@ class Checkpoints(ModelCheckpoint):
             self._save_last(trainer, updates)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """What the training ended with is always in `last.ckpt`."""
+        """Save the final state in `last.ckpt`."""
         updates = updates_of(trainer, pl_module)
         if not self._idle(trainer) and updates != self._saved_updates:
             self._save_last(trainer, updates)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Nothing: in the middle of a step the state is not one to continue from."""
+        """No-op: training cannot resume from a state within a step."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far."""
+        """The best score so far."""
         score = None if self.best_model_score is None else float(self.best_model_score)
         return {"monitor": self.monitor, "score": score, "updates": self._judged_updates}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The best of the sessions before, if it was judged by the same number."""
+        """Restore the best score of earlier sessions, if it is of the same metric."""
         if state_dict["monitor"] == self.monitor and state_dict["score"] is not None:
             self.best_model_score = torch.tensor(state_dict["score"])
             self.best_model_path = self._path("best")
@@ -142,8 +144,8 @@ class Checkpoints(ModelCheckpoint):
         self._saved_updates, self._saved_time = updates, time.monotonic()
 
     def _write(self, trainer: Trainer, path: str) -> None:
-        temporary = f"{path}.tmp"  # one name on all processes, which some strategies save from together
-        trainer.save_checkpoint(temporary, weights_only=False)  # the whole state; loading is what is safe
+        temporary = f"{path}.tmp"  # the same name on all processes: some strategies save from all of them
+        trainer.save_checkpoint(temporary, weights_only=False)  # the whole state; `weights_only` matters when loading
         if trainer.is_global_zero:
             replace(Path(temporary), Path(path))
         trainer.strategy.barrier("checkpoint written")

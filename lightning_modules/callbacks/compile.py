@@ -1,4 +1,4 @@
-"""Acceleration: the callback that changes how networks compute on a device, and nothing about what they compute."""
+"""Acceleration: memory layout and compilation of the networks; results are the same up to rounding."""
 
 from collections.abc import Iterator
 
@@ -8,12 +8,12 @@ from torch import nn
 
 
 class Acceleration(Callback):
-    """For `trainer.callbacks`; made for GPUs. Checkpoints are those of a run without it, and load without it.
+    """For `trainer.callbacks`; meant for GPUs. Checkpoints do not depend on it and load without it.
 
     Args:
         channels_last: keep weights of 2D and 3D convolutions, and so activations, with the channels last, as tensor
-            cores ask. On CPUs it is slower in 2D: weight gradients of wide images take up to four times as long in that
-            layout. In 3D it is faster there too.
+            cores require. On CPUs 2D convolutions are slower: weight gradients of wide images take up to four times as
+            long in that layout; 3D convolutions are faster.
         compile: compile every stack of layers (the outermost `Sequential`s). The LightningModule stays as it is,
             because compiling it breaks manual optimisation, and so do the solvers, whose steps depend on the times.
         backend: the compiler.
@@ -26,21 +26,21 @@ class Acceleration(Callback):
         self._done = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Once, before the first stage."""
+        """Change layout and compile once, before the first stage."""
         if self._done:
             return
         self._done = True
         if self.channels_last:
             channels_last(pl_module)
         if self.compile:
-            # the critics' one pass is differentiated twice, so the compiler must not reuse what the first time needed
+            # the critics' shared pass is differentiated twice, so the first backward must not free its buffers
             torch._functorch.config.donated_buffer = False
             for stack in stacks(pl_module):
                 stack.compile(backend=self.backend)
 
 
 def channels_last(module: nn.Module) -> None:
-    """Weights of 2D and 3D convolutions with the channels last in memory; `Module.to` takes one of the two kinds."""
+    """Lay out weights of 2D and 3D convolutions channels-last; `Module.to` can do only one of the two."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for weight in module.parameters():
         if weight.ndim in formats:

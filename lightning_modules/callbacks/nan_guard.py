@@ -1,4 +1,4 @@
-"""NaNGuard: the callback that logs gradient norms and stops a training at the first number that is not finite."""
+"""NaNGuard: logs gradient norms and stops training at the first loss or gradient that is not finite."""
 
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ class NotFiniteError(ArithmeticError):
 
 
 class NaNGuard(Callback):
-    """Watches losses and gradients: logs norms, and stops at the first that is not finite, saving the batch.
+    """Logs gradient norms, and stops at the first loss or gradient that is not finite, saving the batch.
 
-    Losses are read from the system's `last_losses` (name -> scalar) before each backward pass, or are the loss itself.
+    Before each backward pass it checks the system's `last_losses` (name -> scalar) and the loss itself.
     """
 
     def __init__(self) -> None:
@@ -30,19 +30,19 @@ class NaNGuard(Callback):
         self._folder = Path()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the run's folder, which asks all processes, while all are here."""
+        """Determine the run's folder here, because that communicates between all processes."""
         self._folder = Path(trainer.log_dir or trainer.default_root_dir) / "health"
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Remember the batch, in case it is the one."""
+        """Keep the batch, in case its loss is not finite."""
         self._batch, self._batch_idx = batch, batch_idx
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Forget it."""
+        """Release the batch."""
         self._batch = None
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Float[Tensor, "*any"]) -> None:
-        """Name the terms that are not finite."""
+        """Stop if a loss term is not finite."""
         terms = {**(getattr(pl_module, "last_losses", None) or {}), "loss": loss.detach()}
         values = torch.stack([value.detach().float().mean() for value in terms.values()])
         if not bool(torch.isfinite(values).all()):
@@ -51,20 +51,20 @@ class NaNGuard(Callback):
             self._stop(trainer, pl_module, [name for name in bad if name != "loss"] or bad, known)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Log the gradient's norm as the optimiser sees it: clipped, if it is."""
+        """Log the norm of the gradient that the optimiser uses (after clipping)."""
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not gradients:
             return
         norm = torch.nn.utils.get_total_norm(gradients)
         owner = self._owner(pl_module, optimizer)
         pl_module.log(f"gradient_norm/{owner}", norm, batch_size=1)
-        # A gradient scaler skips steps with infinite gradients by itself.
+        # A gradient scaler skips steps with infinite gradients itself.
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         if not scaled and not bool(torch.isfinite(norm)):
             self._stop(trainer, pl_module, [f"the gradient of {owner}"], {f"gradient_norm/{owner}": float(norm)})
 
     def _owner(self, pl_module: LightningModule, optimizer: Any) -> str:
-        """The parts of the system that an optimiser moves."""
+        """The parts of the system that an optimiser updates."""
         if id(optimizer) not in self._owners:
             moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
             parts = [name.partition(".")[0] for name, p in pl_module.named_parameters() if id(p) in moved]
@@ -87,7 +87,7 @@ class NaNGuard(Callback):
         raise NotFiniteError(
             f"{' and '.join(terms)} became NaN or infinite after {step} generator updates. The batch is in {path} "
             "(torch.load opens it with weights_only). Lower the learning rate, clip gradients (`clip_norm`), or look "
-            "at that batch; the last checkpoint is from before."
+            "at that batch; the last checkpoint precedes it."
         )
 
 

@@ -1,4 +1,4 @@
-"""Random state: the streams of Python, numpy and torch as plain data, and the callback that continues them."""
+"""Random state: the generators of Python, numpy and torch as plain data, and a callback that restores them."""
 
 import random
 from typing import Any
@@ -12,8 +12,8 @@ State = dict[str, Any]
 
 
 def capture_random_state() -> State:
-    """The state of every global random stream, as tensors and numbers that a weights_only load accepts."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 (others draw from it)
+    """The state of every global random generator, as tensors and numbers that a weights_only load accepts."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 (other code uses it)
     version, words, gauss_next = random.getstate()
     return {
         "python": [version, list(words), gauss_next],
@@ -30,7 +30,7 @@ def capture_random_state() -> State:
 
 
 def restore_random_state(state: State) -> None:
-    """Continue every stream from where `capture_random_state` found it."""
+    """Restore every generator to the state that `capture_random_state` returned."""
     version, words, gauss_next = state["python"]
     random.setstate((version, tuple(words), gauss_next))
     kind, keys, position, has_gauss, gauss = state["numpy"]
@@ -41,14 +41,14 @@ def restore_random_state(state: State) -> None:
 
 
 class RandomState(Callback):
-    """Saves the random streams of every process in the checkpoint, and continues them in a resumed training."""
+    """Saves every process's random state in the checkpoint, and restores it when training resumes."""
 
     def __init__(self) -> None:
         super().__init__()
         self._loaded: list[State] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Gather the states: every process takes part in saving."""
+        """Gather the states of all processes, all of which call this."""
         states: list[Any] = [capture_random_state()]
         if trainer.world_size > 1:
             states = [None] * trainer.world_size
@@ -56,18 +56,18 @@ class RandomState(Callback):
         checkpoint["random_states"] = states
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remember the states until the training starts: what is built until then may draw."""
+        """Keep the states until training starts: what is built before then may use random numbers."""
         self._loaded = checkpoint.get("random_states")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Continue the streams, each process its own."""
+        """Restore each process's own state."""
         states, self._loaded = self._loaded, None
         if states is None:
             return
         if len(states) != trainer.world_size:
             rank_zero_warn(
                 f"The checkpoint holds the random states of {len(states)} processes, this run has {trainer.world_size} "
-                "of them: it continues with fresh random numbers."
+                "processes: it continues with new random numbers."
             )
             return
         restore_random_state(states[trainer.global_rank])

@@ -1,4 +1,4 @@
-"""Averaged weights of the generator, with batch normalisation statistics of their own."""
+"""Exponential moving average of the generator's weights, with its own batch-normalisation statistics."""
 
 from typing import Any
 
@@ -17,20 +17,20 @@ from lightning_modules.manual_optimization import ManualOptimizationSystem
 class EMAWeights(Callback):
     """Keeps an exponential moving average of the generator's weights, counted in generator updates.
 
-    The average sits the exams (validation, test, prediction) and is what every checkpoint holds as the weights; the raw
-    ones lie beside it, for resuming. After training the average stays in the module.
+    EMA weights are used for validation, test and prediction, and are the weights in every checkpoint; the raw weights
+    are saved beside them, for resuming. After training the module keeps the EMA weights.
 
-    Batch normalisation's running statistics are those of the raw weights, which the average may fit badly, above all
-    with small batches: its clips are pale then. `statistics` computes them anew for the average, wherever it is
-    examined or saved, as stochastic weight averaging does (Izmailov et al., 2018). It leaves the training alone. After
-    a break the saved ones hold until there are as many new batches.
+    The running statistics of batch normalisation belong to the raw weights. With small batches re-estimate them for the
+    EMA weights (`statistics`), or samples lose contrast; stochastic weight averaging does the same (Izmailov et al.,
+    2018). They are computed whenever the EMA weights are evaluated or saved, and do not affect training. A resumed
+    training uses the saved statistics until it has seen as many new batches.
 
     Args:
-        decay: how much of the average survives an update (0.999, say; 0 copies the weights); None: no averaging.
-        start: generator updates before which the average is just a copy.
+        decay: weight of the old average in each update, such as 0.999; 0 copies the weights; None: no averaging.
+        start: number of generator updates during which the average is a copy of the weights.
         part: the attribute of the system whose weights are averaged.
-        statistics: of so many of the last training batches the average's statistics are taken; they stay in memory.
-            0: the raw weights' statistics.
+        statistics: number of last training batches from which the average's statistics are estimated; they stay in
+            memory. 0: use the raw weights' statistics.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class EMAWeights(Callback):
             raise UserError(f"decay must be from 0 to below 1, or None for no averaging; got {decay}.")
         if statistics < 0 or (statistics and decay is None):
             raise UserError(
-                "The averaging's `statistics` are those of averaged weights, of 0 or more batches; got "
-                f"{statistics} with decay {decay}. Set `averaging.decay` (0 just copies the weights), or "
+                "`averaging.statistics` must be 0 or more batches, and needs averaged weights; got "
+                f"{statistics} with decay {decay}. Set `averaging.decay` (0 copies the weights), or "
                 "`averaging.statistics: 0`."
             )
         self.decay = decay
@@ -52,15 +52,15 @@ class EMAWeights(Callback):
         self._counted = 0
         self._batches = LastBatches(statistics)
         self._measured: dict[str, Tensor] = {}
-        """The average's statistics, as they were measured last or came with a checkpoint."""
+        """The average's statistics, as last estimated or as loaded from a checkpoint."""
         self._measured_at: int | None = None
-        """How many batches had been seen then; None: they came with a checkpoint."""
+        """Number of batches seen when they were estimated; None: loaded from a checkpoint."""
         self._average: dict[str, Tensor] | None = None
         self._raw: dict[str, Tensor] | None = None
-        """The raw weights and their statistics, while the average is in the module."""
+        """The raw weights and their statistics, while the module holds the average."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start from the weights as they are, unless a checkpoint brought an average."""
+        """Start from the current weights, unless a checkpoint held an average."""
         if self.decay is None:
             return
         self._swap_back(pl_module)
@@ -76,7 +76,7 @@ class EMAWeights(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Average once for each generator update since the last batch."""
+        """Update the average once for each generator update since the last batch."""
         if self.decay is None or self._average is None:
             return
         if isinstance(pl_module, ManualOptimizationSystem) and self.statistics:
@@ -89,21 +89,21 @@ class EMAWeights(Callback):
             torch._foreach_lerp_([self._average[name] for name in weights], list(weights.values()), 1 - kept)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The average sits the exam."""
+        """Use the EMA weights for validation."""
         self._swap_in(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The raw weights go on training."""
+        """Continue training with the raw weights."""
         if trainer.state.fn == "fit":
             self._swap_back(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The module goes into the world with its averaged weights."""
+        """Leave the EMA weights in the module."""
         self._swap_in(trainer, pl_module)
         self._batches.clear()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """The raw weights, wherever it happened."""
+        """Restore the raw weights."""
         self._swap_back(pl_module)
 
     @property
@@ -151,7 +151,7 @@ class EMAWeights(Callback):
         weights, statistics = self._weights(pl_module), self._normalisations(pl_module)
         if missing := weights.keys() - raw.keys():
             raise UserError(
-                f"The checkpoint comes from a training that averaged another part: it has none of {min(missing)}. "
+                f"The checkpoint's training averaged another part: it lacks {min(missing)}. "
                 "Resume with the same `averaging.part`."
             )
         self._average = _copied({name: checkpoint["state_dict"][name] for name in weights})
@@ -159,11 +159,11 @@ class EMAWeights(Callback):
         _put(raw, {**weights, **statistics})
 
     def _weights(self, pl_module: LightningModule) -> dict[str, Tensor]:
-        """The averaged part's parameters by their names in the whole system."""
+        """The averaged part's parameters, by name in the system."""
         return {f"{self.part}.{name}": value for name, value in self._module(pl_module).named_parameters()}
 
     def _normalisations(self, pl_module: LightningModule) -> dict[str, Tensor]:
-        """The running statistics of the averaged part's batch normalisations, by their names in the whole system."""
+        """The running statistics of the averaged part's batch-normalisation layers, by name in the system."""
         return {
             f"{name}.{buffer}": value
             for name, norm in normalisations(pl_module, self.part).items()
@@ -171,7 +171,7 @@ class EMAWeights(Callback):
         }
 
     def _replaced(self, pl_module: LightningModule) -> dict[str, Tensor]:
-        """All that the average has of its own."""
+        """All values that the average replaces."""
         return {**self._weights(pl_module), **(self._normalisations(pl_module) if self.statistics else {})}
 
     def _module(self, pl_module: LightningModule) -> nn.Module:
@@ -184,7 +184,7 @@ class EMAWeights(Callback):
         return part
 
     def _no_statistics(self, pl_module: LightningModule) -> str | None:
-        """Why there is nothing to compute, if so."""
+        """Why statistics cannot be estimated, or None if they can."""
         if not isinstance(pl_module, ManualOptimizationSystem):
             return f"{type(pl_module).__name__} has no `training_output`, so statistics cannot be re-estimated."
         if not self._normalisations(pl_module):
@@ -205,7 +205,7 @@ class EMAWeights(Callback):
         self._raw = None
 
     def _statistics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Tensor]:
-        """Those of the average, which is in the module: measured once after each batch."""
+        """The statistics of the average, which the module holds: estimated at most once per batch."""
         batches, resumed = self._batches, bool(self._measured) and self._measured_at is None
         if batches.full if resumed else bool(batches.batches) and self._measured_at != batches.seen:
             assert isinstance(pl_module, ManualOptimizationSystem)
@@ -220,6 +220,6 @@ def _copied(values: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _put(values: dict[str, Tensor], into: dict[str, Tensor]) -> None:
-    """Copy what both have a name for."""
+    """Copy the values whose names are in both."""
     for name in values.keys() & into.keys():
         into[name].copy_(values[name])

@@ -1,4 +1,4 @@
-"""Systems from plain configurations, and back: checkpoints that need nothing but themselves and run nobody's code."""
+"""Systems from plain configurations, and back: self-contained checkpoints that run no code when they are loaded."""
 
 import json
 import os
@@ -22,11 +22,11 @@ from lightning_modules.training_cost import TrainingCost
 Built = TypeVar("Built")
 
 TRUSTED = ("lightning_modules", "baselines", "torch.nn", "torch.optim")
-"""Where the classes that a configuration names may come from, unless the caller trusts more."""
+"""Packages whose classes a configuration may name, unless the caller trusts more."""
 
 
 class ConfigError(UserError):
-    """A configuration names a class that is not there, or does not fit the arguments of one."""
+    """A configuration names a class that does not exist, or does not fit a class's arguments."""
 
 
 def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
@@ -34,10 +34,10 @@ def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
 
     Args:
         config: `class_path` and `init_args` as plain data, as under `model:` in a YAML file.
-        trust: packages beyond ours whose classes the configuration may name, such as your own.
+        trust: further packages whose classes the configuration may name, such as your own.
 
     Raises:
-        UserError: if the configuration names a class from elsewhere, or does not fit the class's arguments.
+        UserError: if the configuration names a class of another package, or does not fit the class's arguments.
     """
     config = Names().of_config(config)
     allowed = (*TRUSTED, *trust)
@@ -51,15 +51,15 @@ def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
 
 
 def build_object(kind: type[Built], config: Mapping[str, Any]) -> Built:
-    """The object that a configuration describes: of any class, though it may name any other: see `build`.
+    """The object that a configuration describes; unlike `build` it trusts classes of every package.
 
     Args:
-        kind: what it is one of; the configuration may name a subclass that is imported without its module.
+        kind: its base class; the configuration may name a subclass without its module if that is imported.
         config: `class_path` and `init_args` as plain data.
 
     Raises:
-        ConfigError: if there is no such class or it does not take these arguments.
-        UserError: if the class refuses their values.
+        ConfigError: if the class does not exist or does not take these arguments.
+        UserError: if the class rejects their values.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "object")
@@ -77,12 +77,12 @@ def build_object(kind: type[Built], config: Mapping[str, Any]) -> Built:
 
 
 def save(system: System, path: Path) -> None:
-    """The weights that sampling needs (critics left out), the configuration and what the training cost (`trained`).
+    """Save the weights without critics, the configuration and the training cost (`trained`).
 
-    One safetensors file, written whole or not at all.
+    The result is one safetensors file, written atomically.
     """
     if system.config is None:
-        raise UserError("Only a system made by `build` (or by the command line) remembers the configuration to save.")
+        raise UserError("Only a system made by `build` (or by the command line) keeps the configuration to save.")
     weights = {k: v.contiguous() for k, v in system.state_dict().items() if not k.startswith("critics.")}
     metadata = {"config": json.dumps(system.config)}
     if system.trained is not None:
@@ -124,7 +124,7 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
 
 
 def misfit(system: System, path: Path) -> str | None:
-    """Give a system the weights in a checkpoint; why it cannot take them, in a few words, or None if it did.
+    """Load a checkpoint's weights into a system; returns why they do not fit, in a few words, or None if they do.
 
     Critics may be left out.
     """
@@ -139,7 +139,7 @@ def misfit(system: System, path: Path) -> str | None:
 
 
 def _read(path: Path) -> tuple[Any, Any, TrainingCost | None]:
-    """Configuration, weights and what is known of the training."""
+    """Configuration, weights and training cost."""
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -152,7 +152,7 @@ def _read(path: Path) -> tuple[Any, Any, TrainingCost | None]:
 
 
 def _spent(checkpoint: Mapping[str, Any]) -> TrainingCost | None:
-    """What a run's checkpoint says of its training; None if nothing counted it."""
+    """The training cost in a run's checkpoint; None if it was not counted."""
     budget = checkpoint.get("callbacks", {}).get("Budget")
     if budget is None:
         return None

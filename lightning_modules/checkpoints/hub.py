@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
-"""Endings of files that run code when they are opened as their makers meant them to be."""
+"""Suffixes of pickled files, which can run code when they are loaded."""
 
 
 class HubError(UserError):
-    """A folder or repository holds no system that may be loaded; the message says why and what to do."""
+    """A folder or repository holds no system that can be loaded safely; the message says why and what to do."""
 
 
 def from_pretrained(
@@ -33,19 +33,19 @@ def from_pretrained(
 ) -> System:
     """The system in a folder that `save_pretrained` or `benchmarks export` made, or in a Hugging Face repository.
 
-    Only safetensors and JSON are read: nothing is unpickled, and classes from elsewhere than this suite are refused
-    unless `trust` names their package.
+    Only safetensors and JSON are read: nothing is unpickled, and classes of other packages are rejected unless
+    `trust` names their package.
 
     Args:
         name: a folder, or a repository such as `user/vid-ode-balls`, which needs `pip install chronoreel[hub]`.
         revision: branch, tag or commit of the repository.
-        cache_dir: where downloads are kept; None: huggingface_hub's own place.
-        token: for private repositories; None: the one that is logged in.
-        local_files_only: take what was downloaded before, without network.
-        trust: packages beyond ours whose classes the configuration may name.
+        cache_dir: where downloads are stored; None: huggingface_hub's default.
+        token: for private repositories; None: that of the current login.
+        local_files_only: use earlier downloads only, without network.
+        trust: further packages whose classes the configuration may name.
 
     Raises:
-        HubError: if there is no system, or one that may not be loaded.
+        HubError: if there is no system, or it cannot be loaded safely.
     """
     if Path(name).is_dir():
         return _from_folder(Path(name), trust)
@@ -61,7 +61,7 @@ def from_pretrained(
         raise HubError(f"'{name}' is neither a folder nor the name of a repository (user/name).") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise HubError(
-            f"No system could be had from the repository '{name}': {' '.join(str(error).split())[:300]}"
+            f"No system could be loaded from the repository '{name}': {' '.join(str(error).split())[:300]}"
         ) from error
     return cast(System, system)
 
@@ -71,8 +71,8 @@ def save_pretrained(system: System, folder: Path, *, card: str | None = None) ->
 
     Args:
         system: made by `build`, by `load` or by the command line.
-        folder: made if it is not there.
-        card: the text of README.md; None: none is written, and one that is there stays.
+        folder: created if it does not exist.
+        card: the text of README.md; None: none is written, and an existing one is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save(system, folder / WEIGHTS)
@@ -84,7 +84,7 @@ def save_pretrained(system: System, folder: Path, *, card: str | None = None) ->
 
 
 def push_to_hub(folder: Path, repository: str, *, private: bool = False, token: str | None = None) -> str:
-    """Upload what `save_pretrained` wrote, and nothing else that lies there; returns the repository's address."""
+    """Upload the files that `save_pretrained` wrote, and no others; returns the repository's address."""
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)
@@ -154,7 +154,7 @@ def _from_folder(folder: Path, trust: Sequence[str]) -> System:
         raise HubError(
             f"{folder} holds no {WEIGHTS}."
             + (
-                f" It holds {', '.join(pickled)}, which could run code when opened and so is not. Ask its maker for "
+                f" It holds {', '.join(pickled)}, which can run code when loaded and is not read. Ask its author for "
                 "safetensors, or, for a .ckpt of this suite, use `benchmarks export` on it."
                 if pickled
                 else " Give a folder that `benchmarks export` made."
@@ -163,7 +163,7 @@ def _from_folder(folder: Path, trust: Sequence[str]) -> System:
     system = load(weights, trust=trust)
     if config.is_file() and not _same(config, system.config):
         raise HubError(
-            f"{config} says something else than {weights.name} holds about itself: one of them was changed. Export "
+            f"{config} differs from the configuration in {weights.name}: one of them was changed. Export "
             "the system again, or delete the changed file if it is config.json."
         )
     return system

@@ -1,4 +1,4 @@
-"""Released Vid-ODE checkpoints: what psh01087/Vid-ODE saved, under our names."""
+"""Released Vid-ODE checkpoints: the weights that psh01087/Vid-ODE saved, under our names."""
 
 import os
 from collections.abc import Mapping
@@ -21,21 +21,21 @@ NAMES = {
     "diffeq_solver.ode_func.gradient_net.": "dynamics.field.layers.",
     "decoder.model.": "image_decoder.",
 }
-"""How names begin in the released code (models/conv_odegru.py), and in `VidODENetwork`; what follows is the same."""
+"""Prefixes of names in the released code (models/conv_odegru.py) and in `VidODENetwork`; the rest is the same."""
 
 
 def from_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of the released `VidODE` (its `state_dict`) under the names of `VidODENetwork`.
 
     Raises:
-        UserError: if a name is none of the released code's.
+        UserError: if a name is not one of the released code's.
     """
     renamed = {}
     for name, value in weights.items():
         before = next((before for before in NAMES if name.startswith(before)), None)
         if before is None:
             raise UserError(
-                f"The weight {name} is none of Vid-ODE's released names, which begin with {', '.join(NAMES)}. "
+                f"The weight {name} is not one of Vid-ODE's released names, which begin with {', '.join(NAMES)}. "
                 "A checkpoint of this suite loads with `lightning_modules.checkpoints.build.load`."
             )
         renamed[NAMES[before] + name.removeprefix(before)] = value
@@ -45,8 +45,8 @@ def from_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_released(path: str | os.PathLike[str], config: Mapping[str, Any]) -> System:
     """The system of a configuration with the generator of a released `ckpt_*.pth`, in evaluation mode.
 
-    The file holds the generator's `state_dict` and nothing else (utils.save_checkpoint), so critics stay as they are
-    built. Nothing is unpickled but tensors.
+    The file holds the generator's `state_dict` and nothing else (utils.save_checkpoint), so critics keep their
+    initial weights. Only tensors are unpickled.
 
     Args:
         path: the released file.
@@ -57,7 +57,7 @@ def load_released(path: str | os.PathLike[str], config: Mapping[str, Any]) -> Sy
     """
     weights = torch.load(Path(path), map_location="cpu", weights_only=True)
     if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise UserError(f"{path} is no released Vid-ODE checkpoint: those hold named tensors and nothing else.")
+        raise UserError(f"{path} is no released Vid-ODE checkpoint: those hold only named tensors.")
     system = build(config)
     try:
         system.generator.load_state_dict(from_released(weights))  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The contract of a dynamics: a code and a list of times in, the states at those times out."""
+"""The contract of a dynamics: from a latent code and times to the states at those times."""
 
 from abc import ABC, abstractmethod
 
@@ -14,11 +14,11 @@ Seeds = Int[Tensor, " batch"]
 
 
 class Dynamics(nn.Module, ABC):
-    """What turns a latent code and a list of times into states.
+    """A temporal model: from a latent code and times to states.
 
-    Continuous members also obey `states(0) = initial(code)` and answer any times, negative ones by integrating outwards
-    from 0. Discrete members refuse times off their grid with an error that names the way out. Whatever encodes the code
-    (MLPs, one linear layer per order) belongs to the member and counts as its parameters.
+    Continuous models also obey `states(0) = initial(code)` and support any times, negative ones by integrating outwards
+    from 0. Discrete models raise `OffGridError` at times off their grid; its message names an alternative. Encoders of
+    the code (MLPs, one linear layer per order) are part of the model and count as its parameters.
     """
 
     @abstractmethod
@@ -27,54 +27,54 @@ class Dynamics(nn.Module, ABC):
 
     @property
     def function_evaluations(self) -> int:
-        """How often the network behind the dynamics ran in the last call; 0 where the question makes no sense."""
+        """How often the dynamics' network was evaluated in the last call; 0 where this does not apply."""
         return 0
 
 
 def check_order(order: int) -> None:
-    """Refuse orders of a differential equation that no member knows.
+    """Check that an order of a differential equation is supported.
 
     Raises:
         UserError: if the order is not 1, 2 or 3.
     """
     if order not in (1, 2, 3):
         raise UserError(
-            f"A differential equation here is of order 1, 2 or 3; got {order}. Write a higher one as an equation of "
-            "order 1 of all its derivatives."
+            f"The order of a differential equation must be 1, 2 or 3; got {order}. Write a higher order as an equation "
+            "of order 1 in all derivatives."
         )
 
 
 class OffGridError(UserError):
-    """A discrete member is asked for times that it does not know: a dash in a table, for this message's reason."""
+    """A discrete model does not support a time; a table shows n/a, with this message as the reason."""
 
 
 def check_times(times: Times, name: str) -> None:
-    """Refuse what is no list of moments.
+    """Check that there are times, and that all are finite.
 
     Args:
         times: model times.
-        name: of the member, for the message.
+        name: of the model, for the message.
 
     Raises:
         UserError: if there are no times, or one is not finite.
     """
     if not times.numel():
-        raise UserError(f"{name} needs at least one time; got times of shape {tuple(times.shape)}. Ask for some.")
+        raise UserError(f"{name} needs at least one time; got times of shape {tuple(times.shape)}.")
     if not bool(times.isfinite().all()):
         raise UserError(
-            f"{name} needs finite times; {int((~times.isfinite()).sum())} of {times.numel()} are not. Look for NaN in "
-            "the times of the data or of the query."
+            f"{name} needs finite times; {int((~times.isfinite()).sum())} of {times.numel()} are not. Check the "
+            "times of the data and the target times for NaN."
         )
 
 
 def grid_steps(times: Times, interval: float, name: str, last: int | None = None) -> Int[Tensor, "batch time"]:
-    """Which steps of a discrete member's grid the times are.
+    """The steps of a discrete model's grid at the times.
 
     Args:
         times: model times.
         interval: length of one step, in units of model time.
-        name: of the member, for the message.
-        last: the last step it knows; None is no end.
+        name: of the model, for the message.
+        last: the last step it supports; None: no limit.
 
     Raises:
         OffGridError: if a time is off the grid, before 0, or beyond the last step.
@@ -86,17 +86,17 @@ def grid_steps(times: Times, interval: float, name: str, last: int | None = None
     grid = f"{name} only knows times on its grid of {interval:g} model units from 0 on"
     if bool((times / interval < -1e-2).any()):
         raise OffGridError(
-            f"{grid}; the query starts at {times.min().item():.4g}. Use LatentODE, which alone answers times before 0."
+            f"{grid}; the first time is {times.min().item():.4g}. Use LatentODE, which supports times before 0."
         )
     if off > 1e-2:
         raise OffGridError(
-            f"{grid}; the query is {off:.3g} steps off it. If that step is meant to be the data's, correct "
-            "seconds_per_unit, the seconds in a model unit; for times between wrap it in Interpolated, or use "
+            f"{grid}; a time is {off:.3g} steps off it. If the step is meant to be the data's, correct "
+            "seconds_per_unit, the seconds in a model unit; for times in between wrap it in Interpolated, or use "
             "LatentODE or LatentSDE."
         )
     if last is not None and bool((steps > last).any()):
         raise OffGridError(
-            f"{name} knows the steps 0 to {last}; the query goes to step {int(steps.max())}. Use a recurrent member, "
+            f"{name} supports the steps 0 to {last}; a time is at step {int(steps.max())}. Use a recurrent model, "
             "LatentODE or LatentSDE for longer clips."
         )
     return steps.long()

@@ -1,4 +1,4 @@
-"""A Brownian path per clip: a function of the clip's seed, however finely and in whatever company it is asked."""
+"""A Brownian path per clip: a function of the clip's seed alone, whatever the resolution and the batch."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from lightning_modules.dynamics.base import Seeds
 from lightning_modules.noise import normal
 
 DEPTH = 10
-"""How often an interval may be halved: 1,024 moments in each."""
+"""How often an interval can be halved: 1,024 times in each."""
 _BLOCK = 16
 
 
@@ -19,11 +19,11 @@ class BrownianPaths:
     """Independent Brownian motions W(t), W(0) = 0, known on the grid of multiples of `step` and between by bridges.
 
     Args:
-        seeds: one per clip; None draws other paths in every call, from the device's global generator.
+        seeds: one per clip; None samples new paths in every call, from the device's global generator.
         batch: number of clips.
         shape: of one clip's motion.
         step: of the grid, in units of model time.
-        device: where the paths lie.
+        device: of the paths.
         dtype: of the paths.
     """
 
@@ -45,7 +45,7 @@ class BrownianPaths:
         self._bridges: Tensor | None = seeds
 
     def increments(self, count: int) -> Float[Tensor, "batch count *shape"]:
-        """W over each of the first `count` intervals; more of them begin with fewer."""
+        """The increments of W over the first `count` intervals; they do not depend on `count`."""
         if self.seeds is None:
             drawn = torch.randn(self.batch, count, *self.shape, device=self.device, dtype=self.dtype)
             return math.sqrt(self.step) * drawn
@@ -71,9 +71,9 @@ class BrownianPaths:
         ticks: Int[Tensor, " queries"],
         whole: Float[Tensor, "queries *shape"],
     ) -> Float[Tensor, "queries *shape"]:
-        """W from an interval's start to `ticks` / 1,024 of it, given W over the `whole` of it.
+        """The increment of W from an interval's start to `ticks` / 1,024 of it, given that over the `whole` interval.
 
-        Levy's construction: a midpoint is normal about the mean of its neighbours, with a noise of its own.
+        Levy's construction: a midpoint is normal about the mean of its neighbours, with its own noise.
         """
         if self._bridges is None:
             self._bridges = torch.randint(2**62, (self.batch,))

@@ -9,7 +9,7 @@ from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times
 
 
 class Deconvolution1d(Dynamics):
-    """TGAN's temporal generator: the code as one moment, doubled by deconvolutions to 16 (Saito et al., 2017).
+    """TGAN's temporal generator: the code as a sequence of length 1, doubled to 16 (Saito et al., 2017).
 
     Kernel 1 to 4 `width`, then three doublings to 2, 1 and 1 times `width`, and one more to the state, with batch norm
     and ReLU between and tanh at the end (Table 1).
@@ -22,7 +22,7 @@ class Deconvolution1d(Dynamics):
     """
 
     frames = 16
-    """How many states it makes, whatever is asked."""
+    """How many states it computes, whatever the target times."""
 
     def __init__(self, code: int = 100, size: int = 100, width: int = 128, interval: float = 1 / 15) -> None:
         super().__init__()
@@ -37,17 +37,17 @@ class Deconvolution1d(Dynamics):
         self.layers = nn.Sequential(*parts, nn.Tanh())
 
     def forward(self, code: Code, times: Times, *, seeds: Seeds | None = None) -> States:
-        """The states at `times`, multiples of the interval from 0 to 15; nothing here is random."""
+        """The states at `times`, multiples 0 to 15 of the interval; it is deterministic."""
         steps = grid_steps(times, self.interval, "Deconvolution1d", self.frames - 1)
         states = self.layers(code[:, :, None]).transpose(1, 2)
         return states[torch.arange(len(code), device=code.device)[:, None], steps]
 
 
 class ConvLSTM(Dynamics):
-    """TGANv2's temporal generator: a convolutional LSTM that is fed the code first, then zeros (Saito et al., 2020).
+    """TGANv2's temporal generator: a convolutional LSTM whose inputs are the code, then zeros (Saito et al., 2020).
 
-    Zero state, no peepholes, gates in the order input, forget, output, candidate (public code). Frame k's state is the
-    hidden state after k + 1 steps.
+    Zero initial state, no peepholes, gates in the order input, forget, output, candidate (public code). Frame k's state
+    is the hidden state after k + 1 steps.
 
     Args:
         channels: of the code and of the state.
@@ -63,7 +63,7 @@ class ConvLSTM(Dynamics):
         self.of_state = nn.Conv2d(channels, 4 * channels, 3, padding=1, bias=False)
 
     def forward(self, code: Code, times: Times, *, seeds: Seeds | None = None) -> States:
-        """The states at `times`, which must be multiples of the interval from 0 on; nothing here is random."""
+        """The states at `times`, which must be multiples of the interval from 0 on; it is deterministic."""
         steps = grid_steps(times, self.interval, "ConvLSTM")
         hidden, memory = self._step(self.of_input(code), torch.zeros_like(code))
         states = [hidden]

@@ -1,4 +1,4 @@
-"""Vector fields: networks that a differential equation follows, the state in and its derivative out."""
+"""Vector fields: the right-hand sides of differential equations, from the state to its derivative."""
 
 from itertools import pairwise
 
@@ -9,14 +9,14 @@ from lightning_modules.dynamics.base import check_order
 
 
 class ConvField(nn.Module):
-    """Vid-ODE's derivative of a convolutional state: 3x3 convolutions with Tanh between, time not an input.
+    """Vid-ODE's vector field of a convolutional state: 3x3 convolutions with tanh between; independent of time.
 
     The released code (and so the default sizes of our configs) narrows to `hidden` = `channels` / 2; the paper's Tables
     6 and 7 print `hidden` = `channels`.
 
     Args:
         channels: channels of the state and of its derivative.
-        hidden: channels between.
+        hidden: channels of the hidden layers.
         layers: number of hidden-to-hidden convolutions.
     """
 
@@ -36,15 +36,15 @@ class ConvField(nn.Module):
 
 
 class VectorField(nn.Module):
-    """f of a vector's differential equation: one layer with tanh, or two with tanh between; time not an input.
+    """f of a vector state: one layer with tanh, or two with tanh between; independent of time.
 
     Args:
-        size: of the state, and of the answer.
-        order: of the equation: the field sees `order` times as many values, the jet. Give 1 where `LatentODE` has
-            `field_input: highest`.
-        hidden: width between two layers ("deep"); None is the single layer, whose answer tanh bounds.
-        hidden_bias: whether the first layer has one.
-        last_bias: whether the second layer has one.
+        size: of the state, and of the output.
+        order: of the equation: the input has `order` times as many values, the state and its derivatives. Set 1 where
+            `LatentODE` has `field_input: highest`.
+        hidden: width of the hidden layer ("deep"); None: a single layer, whose output tanh bounds.
+        hidden_bias: whether the first layer has a bias.
+        last_bias: whether the second layer has a bias.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class LeakyConvField(nn.Module):
     """f of TGANv2's convolutional state in the public code of latent NDEs: one 3x3 convolution and a leaky ReLU.
 
     Args:
-        channels: of the state, and of the answer.
-        order: of the equation: the field sees `order` times as many channels, the jet.
+        channels: of the state, and of the output.
+        order: of the equation: the input has `order` times as many channels, the state and its derivatives.
     """
 
     def __init__(self, channels: int, order: int = 1) -> None:
@@ -82,13 +82,13 @@ class LeakyConvField(nn.Module):
 
 
 class JetEncoder(nn.Module):
-    """From a vector code to the jet at time 0: layers with leaky ReLU, then one linear layer for each order.
+    """From a vector code to the state and its derivatives at time 0: leaky ReLU layers, a linear layer per order.
 
     Args:
         size: of the code, and of the state.
-        order: of the equation; at order 1 the linear layer is left out.
-        width: of the hidden layers; None leaves the first part out.
-        hidden: how many layers of that width.
+        order: of the equation; at order 1 there is no linear layer per order.
+        width: of the hidden layers; None: no layers with leaky ReLU.
+        hidden: number of hidden layers.
     """
 
     def __init__(self, size: int, order: int = 1, width: int | None = None, hidden: int = 3) -> None:
@@ -103,12 +103,12 @@ class JetEncoder(nn.Module):
         self.layers = nn.Sequential(*parts)
 
     def forward(self, code: Float[Tensor, "batch code"]) -> Float[Tensor, "batch jet"]:
-        """The state and its derivatives at time 0, side by side."""
+        """The state and its derivatives at time 0, concatenated."""
         return self.layers(code)
 
 
 class ConvJetEncoder(nn.Module):
-    """From a convolutional code to the jet at time 0: one 1x1 convolution for each order.
+    """From a convolutional code to the state and its derivatives at time 0: one 1x1 convolution per order.
 
     Args:
         channels: of the code, and of the state.
@@ -121,5 +121,5 @@ class ConvJetEncoder(nn.Module):
         self.layers = nn.Conv2d(channels, order * channels, 1)
 
     def forward(self, code: Float[Tensor, "batch code height width"]) -> Float[Tensor, "batch jet height width"]:
-        """The state and its derivatives at time 0, side by side."""
+        """The state and its derivatives at time 0, concatenated."""
         return self.layers(code)

@@ -1,4 +1,4 @@
-"""Differential equations as large as the temporal generator that they stand in for, found without counting by hand."""
+"""Differential equations with as many parameters as the temporal generator that they replace."""
 
 from torch import nn
 
@@ -11,16 +11,16 @@ from lightning_modules.dynamics.sde import LatentSDE
 def parameter_matched_ode(
     size: int, parameters: int, order: int = 1, encoder_width: int | None = None, max_step: float = 1 / 15
 ) -> LatentODE:
-    """A LatentODE of vectors with as many parameters as asked, to 1 %, encoders included.
+    """A LatentODE of vectors with a given number of parameters, to 1 %, encoders included.
 
-    The hidden layer of f is made as wide as that takes (latent neural differential equations, Section 4.1: "equalizing
-    parameters of each model's original G_t"); biases are left out where only that comes near enough.
+    The hidden width of f is chosen for it (latent neural differential equations, Section 4.1: "equalizing parameters of
+    each model's original G_t"); biases are left out if no width fits with them.
 
     Args:
         size: of the state, and of the code.
-        parameters: how many the member shall have: those of the original.
+        parameters: target number, that of the original temporal generator.
         order: of the equation.
-        encoder_width: hidden width of the encoder of the code; None for none (see `JetEncoder`).
+        encoder_width: hidden width of the code's encoder; None: no hidden layers (see `JetEncoder`).
         max_step: longest step of RK4, in units of model time.
 
     Raises:
@@ -34,7 +34,7 @@ def parameter_matched_ode(
 def parameter_matched_sde(
     size: int, parameters: int, encoder_width: int | None = None, step: float = 1 / 30
 ) -> LatentSDE:
-    """A LatentSDE of vectors with as many parameters as asked, to 1 %; drift and diffusion have half each."""
+    """A LatentSDE of vectors with a given number of parameters, to 1 %; drift and diffusion have half each."""
     initial = JetEncoder(size, 1, encoder_width)
     share = (parameters - count(initial)) // 2
     drift, diffusion = (_field(size, 1, share, parameters, fields=2) for _ in range(2))
@@ -58,7 +58,7 @@ def _field(size: int, order: int, wanted: int, total: int, fields: int = 1) -> V
     assert best is not None
     if best[0] > 0.01 * total:
         raise UserError(
-            f"No hidden width makes a member of order {order} with {size} values have {total} parameters to 1 %; the "
+            f"No hidden width gives a model of order {order} with {size} values {total} parameters to 1 %; the "
             f"nearest is {best[0]} off. Choose a smaller `encoder_width`, or more parameters."
         )
     return VectorField(size, order, best[1], hidden_bias=best[2], last_bias=best[3])

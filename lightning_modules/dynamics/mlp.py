@@ -1,4 +1,4 @@
-"""Fully connected networks: what MODE-GAN's P, f and Q are made of."""
+"""Fully connected networks, such as MODE-GAN's P, f and Q."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -21,11 +21,11 @@ class MLP(nn.Module):
     """Linear layers with an activation between them and none at the end.
 
     Args:
-        widths: of the input, of every layer between and of the output.
+        widths: of the input, of every hidden layer and of the output.
         activation: between the layers; `leaky_relu` has slope 0.2.
-        even: begin with signals that keep their size from layer to layer (He et al., 2015, eqs 10 and 15) and without
-            biases. As PyTorch begins, every layer with a ReLU leaves 0.4 of them: what differs between the codes of P's
-            four layers is then a 30th of what it was, and a short training begins with one motion for all codes.
+        even: initialise so that signals keep their scale from layer to layer (He et al., 2015, eqs 10 and 15), with
+            zero biases. With PyTorch's initialisation every layer with a ReLU scales them by 0.4: after P's four layers
+            the differences between codes are a 30th as large, and all codes start with almost the same motion.
     """
 
     def __init__(self, widths: Sequence[int], activation: Activation = "relu", even: bool = False) -> None:
@@ -46,5 +46,5 @@ class MLP(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, inputs: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
-        """The last axis goes through the layers."""
+        """The layers applied to the last axis."""
         return self.layers(inputs)

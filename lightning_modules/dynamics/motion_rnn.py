@@ -1,4 +1,4 @@
-"""A GRU fed with noise at every step: the discrete motion generator that neural ODEs are compared with."""
+"""A GRU with noise as its input: the discrete motion generator that neural ODEs are compared with."""
 
 import torch
 from torch import nn
@@ -11,12 +11,12 @@ from lightning_modules.noise import normal_sequence
 class MotionRNN(Dynamics):
     """`h[k] = GRU(noise[k], h[k - 1])`, `h[0] = initial(code)` (MODE-GAN, Figs 5, 10 and 12; the cell is our choice).
 
-    Unlike `NoisyGRU` (MoCoGAN's), time 0 is before the first step: there the state is P of the code, as an ODE's is.
+    Unlike in `NoisyGRU` (MoCoGAN's), time 0 is before the first step, where the state is P of the code, as an ODE's is.
 
     Args:
         size: of the state and of the noise.
         initial: from the code to h[0]; None is the identity.
-        interval: length of one step in units of model time; the cell knows no other times.
+        interval: length of one step in units of model time; it supports no other times.
     """
 
     def __init__(self, size: int, initial: nn.Module | None = None, interval: float = 1 / 16) -> None:

@@ -1,4 +1,4 @@
-"""Neural ordinary differential equations (Chen et al., 2018) as dynamics: any times, per clip, at no extra solves."""
+"""Neural ordinary differential equations (Chen et al., 2018) as dynamics: any times, per clip, in one solve."""
 
 import math
 from collections.abc import Callable
@@ -16,31 +16,31 @@ Solver = Literal["euler", "midpoint", "rk4", "dopri5"]
 
 
 class LatentODE(Dynamics):
-    """dz/dt = field(z), z(0) = initial(code); at order k the k-th derivative of z is what the field gives.
+    """dz/dt = field(z), z(0) = initial(code); at order k the field gives the k-th derivative of z.
 
-    At order k the state carries its jet: z and its first k - 1 derivatives, side by side in axis 1, in that order.
-    `initial` gives the whole jet (one linear layer with k times the outputs is one linear layer per order), the
-    member's states are z alone.
+    At order k the solver's state is z and its first k - 1 derivatives, concatenated in axis 1 in that order. `initial`
+    gives all of them (one linear layer with k times the outputs is one linear layer per order); the returned states are
+    z alone.
 
-    Clips may have grids of their own: between query times i-1 and i every clip integrates dz/ds = dt field(z) for s in
-    [0, 1], dt being its own interval, in n = ceil(longest interval in the batch / max_step) steps. So clips on one grid
-    agree to rounding whatever their batch, and a batch of grids costs what one grid costs.
+    Each clip may have its own times: between times i-1 and i every clip integrates dz/ds = dt field(z) for s in [0, 1],
+    dt being its own interval, in n = ceil(longest interval in the batch / max_step) steps. So clips on one grid agree
+    to rounding in any batch, and a batch of different grids costs as much as one grid.
 
     Args:
-        field: the state in, its derivative by model time out; at order k the jet in, the k-th derivative out.
-        initial: from the code to the state (at order k: the jet) at time 0; None is the identity.
-        solver: a fixed-step method, or `dopri5`, whose step control couples the clips of a batch (Vid-ODE's released
+        field: from the state to its derivative by model time; at order k from all derivatives below k to the k-th.
+        initial: from the code to the state (at order k: with its derivatives) at time 0; None is the identity.
+        solver: a fixed-step method, or `dopri5`, whose adaptive step couples the clips of a batch (Vid-ODE's released
             code; not for leaderboards).
         max_step: longest step of the fixed-step methods, in units of model time.
         rtol: relative tolerance of `dopri5`.
         atol: absolute tolerance of `dopri5`.
         order: of the equation: 1, 2, 3.
-        field_input: what the field is given at order 2 and up: `all_derivatives`, which is the whole jet, or, as in the
-            public code of latent neural differential equations, the `highest` derivative alone.
+        field_input: the field's input from order 2 on: `all_derivatives`, the state included, or, as in the public code
+            of latent neural differential equations, the `highest` derivative alone.
 
     Raises:
-        UserError: if `max_step` is not positive or the order none of these; in a call, if the jet cannot be shared
-            among the orders.
+        UserError: if `max_step` is not positive or the order is not one of these; in a call, if the number of values
+            from `initial` is not a multiple of the order.
     """
 
     def __init__(
@@ -69,20 +69,19 @@ class LatentODE(Dynamics):
 
     @property
     def function_evaluations(self) -> int:
-        """How often the field ran in the last call, for the whole batch."""
+        """How often the field was evaluated in the last call, for the whole batch."""
         return self._evaluations
 
     def forward(self, code: Code, times: Times, *, seeds: Seeds | None = None) -> States:
-        """The states at `times`; `seeds` are not needed, nothing here is random."""
+        """The states at `times`; an ODE is deterministic, so `seeds` have no effect."""
         check_times(times, "LatentODE")
         with torch.autocast(code.device.type, enabled=False):
             precise = torch.promote_types(code.dtype, torch.float32)
             start, times = self.initial(code.to(precise)), times.to(precise)
             if start.shape[1] % self.order:
                 raise UserError(
-                    f"At order {self.order} the jet holds the state and its derivatives in equal shares; `initial` gave"
-                    f" {start.shape[1]} values, which {self.order} does not divide. Let it give {self.order} times the "
-                    "state's size."
+                    f"At order {self.order} `initial` must give the state and its derivatives, a multiple of "
+                    f"{self.order} values; got {start.shape[1]}. Set its output size to {self.order} times the state's."
                 )
             self._evaluations = 0
             forwards = self._walk(start, times.clamp(min=0))
@@ -92,14 +91,14 @@ class LatentODE(Dynamics):
             return forwards if self.order == 1 else forwards.chunk(self.order, dim=2)[0]
 
     def _flow(self, jet: Tensor) -> Tensor:
-        """The jet's derivative: every part's is the next part, the last one's is the field's answer."""
+        """The derivative of the solver's state: of each part the next part, of the last the field's output."""
         if self.order == 1:
             return self.field(jet)
         _, *higher = jet.chunk(self.order, dim=1)
         return torch.cat([*higher, self.field(jet if self.field_input == "all_derivatives" else higher[-1])], dim=1)
 
     def _walk(self, state: Tensor, times: Times) -> States:
-        """States along `times`, which start at 0 or beyond and never turn."""
+        """States along `times`, which are monotone and do not cross 0."""
         if self.solver == "dopri5" and bool((times == times[:1]).all()):
             return self._one_grid(state, times[0])
         intervals = torch.diff(times, dim=1, prepend=torch.zeros_like(times[:, :1]))
@@ -121,14 +120,14 @@ class LatentODE(Dynamics):
         return odeint(field, state, unit, method=self.solver, options={"step_size": 1 / steps})[-1]
 
     def _one_grid(self, state: Tensor, times: Float[Tensor, " time"]) -> States:
-        """One adaptive solve through all times, as the released code does when the clips share a grid."""
+        """One adaptive solve through all times, as in the released code, for clips that share a grid."""
         starts_later = bool(times[0] != 0)
         grid = torch.cat([times.new_zeros(1), times]) if starts_later else times
-        distinct, place = torch.unique_consecutive(grid, return_inverse=True)
+        distinct, index = torch.unique_consecutive(grid, return_inverse=True)
         if len(distinct) == 1:
             return state[:, None].expand(-1, len(times), *state.shape[1:])
         solution = odeint(self._counted(self._flow), state, distinct, method="dopri5", **self.tolerances)
-        return solution[place[1:] if starts_later else place].transpose(0, 1)
+        return solution[index[1:] if starts_later else index].transpose(0, 1)
 
     def _counted(self, field: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
         def derivative(_: Tensor, state: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Recurrent dynamics: states on a grid, each made from the last; and a wrapper that blends between grid steps."""
+"""Recurrent dynamics: states on a grid, each from the previous one; and a wrapper that interpolates between them."""
 
 import torch
 from torch import nn
@@ -9,13 +9,13 @@ from lightning_modules.noise import normal_sequence
 
 
 class Recurrent(Dynamics):
-    """A recurrent cell that is fed its own state: `state[k + 1] = cell(state[k], state[k])`, `state[0] = code`.
+    """A recurrent cell whose input is its own state: `state[k + 1] = cell(state[k], state[k])`, `state[0] = code`.
 
     With a ConvGRU cell it is the decoder of Vid-RNN (Vid-ODE paper, Section 4.4).
 
     Args:
-        cell: an input and a state in, the next state out.
-        interval: length of one step in units of model time; the cell knows no other times.
+        cell: from an input and the state to the next state.
+        interval: length of one step in units of model time; it supports no other times.
     """
 
     def __init__(self, cell: nn.Module, interval: float) -> None:
@@ -36,13 +36,13 @@ class Recurrent(Dynamics):
 
 
 class NoisyGRU(Dynamics):
-    """MoCoGAN's motion: a GRU that is fed fresh normal noise for each frame (Tulyakov et al., 2018, Section 3.2).
+    """MoCoGAN's motion: a GRU with new normal noise as its input for each frame (Tulyakov et al., 2018, Section 3.2).
 
     The code is the hidden state before the first frame; frame k's state is the one after k + 1 steps.
 
     Args:
         size: of the state, of the code and of a frame's noise.
-        interval: length of one step in units of model time; the cell knows no other times.
+        interval: length of one step in units of model time; it supports no other times.
     """
 
     def __init__(self, size: int, interval: float) -> None:
@@ -68,9 +68,9 @@ class NoisyGRU(Dynamics):
 
 
 class Interpolated(Dynamics):
-    """States between the grid steps of a discrete dynamics, blended linearly from the two neighbours.
+    """States between the grid steps of a discrete dynamics, linearly interpolated between the two neighbours.
 
-    This is how Vid-RNN (Vid-ODE paper, Fig. 8) and MoCoGAN at a raised frame rate are asked for unseen times.
+    Vid-RNN (Vid-ODE paper, Fig. 8) and MoCoGAN at a higher frame rate use it for times off their grid.
 
     Args:
         dynamics: a dynamics on a grid.
@@ -87,7 +87,7 @@ class Interpolated(Dynamics):
         check_times(times, "Interpolated")
         if bool((times < -1e-4).any()):
             raise UserError(
-                f"Interpolated answers times from 0 on; the query starts at {times.min().item():.4g}. Use LatentODE "
+                f"Interpolated supports times from 0 on; the first time is {times.min().item():.4g}. Use LatentODE "
                 "for times before 0."
             )
         position = (times / self.interval).clamp(min=0)

@@ -8,21 +8,21 @@ from lightning_modules.dynamics.base import Code, Dynamics, Seeds, States, Times
 from lightning_modules.dynamics.brownian import DEPTH, BrownianPaths
 
 ROUNDING = 5e-6
-"""How far from a moment of the grid a time may lie to be that moment, as a share of it: six digits of a step (0.0333333
-for 1 / 30) are off by no more, and what they are off by adds up along the grid."""
+"""Largest relative distance of a time from a grid time to count as it: a step written with six digits (0.0333333 for
+1 / 30) is off by no more, and its error adds up along the grid."""
 
 
 class LatentSDE(Dynamics):
     """dz = drift(z) dt + diffusion(z) dW in the sense of Ito, with diagonal noise and z(0) = initial(code).
 
-    Euler and Maruyama's method on the grid of multiples of `step` from 0 on, whatever times are asked; a time between
-    is one shorter step from the grid moment before it. So a clip's states depend on its own times and seed alone: a
-    raised frame rate shows the same path at more moments. Times are told apart to `step` / 1,024; one
-    that is a moment of the grid but for the digits that `step` was given with is that moment (`ROUNDING`).
+    The Euler-Maruyama method on the grid of multiples of `step` from 0 on, whatever the target times; a time between
+    grid times is reached in one shorter step from the grid time before it. So a clip's states depend on its own times
+    and seed alone: a higher frame rate samples the same path at more times. Times are resolved to `step` / 1,024; a
+    time that differs from a grid time by the rounding of `step` counts as that time (`ROUNDING`).
 
     Args:
-        drift: the state in, its drift by model time out.
-        diffusion: the state in, the deviation of each of its entries by the root of model time out.
+        drift: from the state to its drift by model time.
+        diffusion: from the state to the standard deviation of each entry per square root of model time.
         initial: from the code to the state at time 0; None is the identity.
         step: of the grid, in units of model time.
     """
@@ -39,24 +39,24 @@ class LatentSDE(Dynamics):
 
     @property
     def function_evaluations(self) -> int:
-        """How often drift and diffusion ran in the last call, for the whole batch."""
+        """How often drift and diffusion were evaluated in the last call, for the whole batch."""
         return self._evaluations
 
     def forward(self, code: Code, times: Times, *, seeds: Seeds | None = None) -> States:
         """The states at `times` from 0 on.
 
         Raises:
-            UserError: if there are no times, or one is not finite or negative. A path in the sense of Ito cannot be
-                followed backwards: at its start it would have to know where it ends.
+            UserError: if there are no times, or one is not finite or negative. An Ito path cannot be
+                integrated backwards: its integrand must not depend on the future.
         """
         check_times(times, "LatentSDE")
         position = times.double() / self.step
-        moment = position.round()
-        on_grid = (position - moment).abs() <= ROUNDING * moment
-        ticks = (torch.where(on_grid, moment, position) * 2**DEPTH).round().long()
+        nearest = position.round()
+        on_grid = (position - nearest).abs() <= ROUNDING * nearest
+        ticks = (torch.where(on_grid, nearest, position) * 2**DEPTH).round().long()
         if bool((ticks < 0).any()):
             raise UserError(
-                f"LatentSDE answers times from 0 on, an Ito path has no way back; the query starts at "
+                f"LatentSDE supports times from 0 on: an Ito path cannot be integrated backwards; the first time is "
                 f"{times.min().item():.4g}. Use LatentODE for times before 0."
             )
         with torch.autocast(code.device.type, enabled=False):

@@ -7,17 +7,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @torch.no_grad()
 def clip_singular_values(critic: nn.Module) -> None:
-    """Bound every linear map of a critic by 1, as it is (Saito et al., ICCV 2017, Section 4).
+    """Bound the spectral norm of every linear map of a critic by 1, in place (Saito et al., ICCV 2017, Section 4).
 
     A convolution's weight is read as a matrix (outputs, everything else), whose singular values above 1 become 1. A
-    batch norm's gain is clipped to [0.01 s, s], s the running deviation of what it normalises, so that it does not
-    lengthen either (public code).
+    batch norm's gain is clipped to [0.01 s, s], s the running standard deviation of its input, so that its factor
+    is at most 1 too (public code).
     """
     for layer in critic.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             matrix = layer.weight.flatten(1)
             wide = matrix.double()
-            # W W' has the squares of W's singular values and its left vectors, and is small
+            # W W' is small; its eigenvalues are W's squared singular values, its eigenvectors W's left singular vectors
             squares, vectors = torch.linalg.eigh(wide @ wide.T)
             above = squares > 1
             if bool(above.any()):

@@ -1,4 +1,4 @@
-"""Diversity losses: two different noises must not become the same thing."""
+"""Diversity loss: different noise must give different results."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -16,11 +16,11 @@ def diversity_loss(
 ) -> Scalar:
     """Mean over the clips of |z - z'|_1 / |g(z) - g(z')|_1 (MODE-GAN, eqs 3 and 6).
 
-    Eq. 3 has g = P, the initial value of the ODE; eq. 6 has g = G with the heatmaps held fixed. The paper's norms are
+    In eq. 3 g = P, the initial value of the ODE; in eq. 6 g = G for fixed heatmaps. The paper's norms are
     sums; these are means over the elements. In eq. 3, whose two spaces have equal sizes, that is the same number; in
-    eq. 6 the quotient is 64 * 64 * 3 * 16 / 128 times larger, which keeps it near 1 and is otherwise part of its
+    eq. 6 the quotient is 64 * 64 * 3 * 16 / 128 times larger, which keeps it near 1 and otherwise changes only its
     weight. `floor` is added to the denominator, so that the loss is finite where two outcomes coincide and zero where
-    two noises do; a cap on the quotient would take the gradient away exactly where outcomes have collapsed.
+    the noises do; a cap on the quotient would have no gradient exactly where outcomes have collapsed.
     """
     apart = (noise - other_noise).abs().flatten(1).mean(dim=1)
     return (apart / ((outcome - other_outcome).abs().flatten(1).mean(dim=1) + floor)).mean()

@@ -15,14 +15,14 @@ def gradient_penalty(
 ) -> Scalar:
     """E (|grad critic(x)| - center)^2 at x between real and fake (WGAN-GP, Gulrajani et al., 2017, eq. 3).
 
-    A critic of several tensors (an image and its heatmaps, the levels of a pyramid) is given them as sequences: one
-    mixing weight per sample is shared by all, and the norm is over all of them together.
+    A critic of several tensors (an image and its heatmaps, the levels of a pyramid) takes them as sequences: they
+    share one mixing weight per sample, and the norm is over all of them together.
 
     Args:
         critic: called with the mixtures; its scores are summed per sample.
-        real: (B, ...) or several such; no gradient flows into them.
+        real: (B, ...) or a sequence of such tensors; they receive no gradient.
         fake: of the same shapes.
-        center: the norm that costs nothing: 1, or 0 for a zero-centred penalty between real and fake.
+        center: the norm with penalty 0: 1, or 0 for a zero-centred penalty between real and fake.
 
     Raises:
         ValueError: if real and fake differ in shape.
@@ -50,12 +50,12 @@ def weighted_logit_penalty(
     """E (1 - D(x))^2 |grad f(x)|^2 + E D(y)^2 |grad f(y)|^2, x real, y fake, f the logit, D its sigmoid.
 
     The regulariser of the Jensen-Shannon GAN (Roth et al., 2017), without its factor gamma / 2. It takes logits, not
-    the critic, so that the pass that made the critic's loss serves here too.
+    the critic, so that it shares the forward pass of the critic's loss.
 
     Args:
-        real_logits: the critic's, one per sample, before the sigmoid.
-        fake_logits: likewise of the fakes.
-        inputs: (2 * batch, ...), what they are of, the real ones first; it must require a gradient.
+        real_logits: the critic's logits of real samples.
+        fake_logits: the critic's logits of fakes.
+        inputs: (2 * batch, ...), the critic's inputs, real ones first; it must require a gradient.
     """
     (gradient,) = torch.autograd.grad(real_logits.sum() + fake_logits.sum(), inputs, create_graph=True)
     doubt = torch.cat([(-real_logits).sigmoid(), fake_logits.sigmoid()])

@@ -1,4 +1,4 @@
-"""Losses against a known truth."""
+"""Reconstruction losses against target frames."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,7 +10,7 @@ Scalar = Float[Tensor, ""]
 
 
 def frame_error(predicted: Frames, target: Frames, known: Known | None = None) -> Scalar:
-    """Mean absolute error over all frames, or over what is known of them (Vid-ODE eq. 5)."""
+    """Mean absolute error over all pixels, or over those that are known (Vid-ODE eq. 5)."""
     error = (predicted - target).abs()
     if known is None:
         return error.mean()

@@ -1,4 +1,4 @@
-"""A regular grid of times per clip, on which frames are decoded one after another; other times hang on it."""
+"""A regular grid of times per clip, on which frames are decoded one after another; other times are decoded from it."""
 
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ def base_grid(first: Float[Tensor, " batch"], step: float, queries: Float[Tensor
 def solve_for_both(
     dynamics: Dynamics, code: Tensor, first: Float[Tensor, "batch base"], second: Float[Tensor, "batch time"]
 ) -> tuple[Tensor, Tensor]:
-    """States at two lists of times from one solve, which wants all times in increasing order."""
+    """States at two lists of times from one solve, which needs increasing times."""
     times, order = torch.cat([first, second], dim=1).sort(dim=1)
     states = dynamics(code, times)
     index = order.argsort(dim=1).reshape(*order.shape, *[1] * (states.ndim - 2))

@@ -1,4 +1,4 @@
-"""Gradient checkpointing: parts of a network whose insides are computed again for the gradients instead of kept."""
+"""Gradient checkpointing: activations of parts of a network are recomputed for the gradients instead of stored."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -9,10 +9,10 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recomputed(part: nn.Module | Sequence[nn.Module], *inputs: Tensor) -> Tensor:
-    """What the part, or parts one after another, make of the inputs; only these are kept for the gradients.
+    """The output of the part, or of parts in sequence; only the inputs are stored for the gradients.
 
-    The numbers are those without it: the gradients, and the running statistics of batch normalisation, which the second
-    time through leaves alone (torch's own checkpointing would move them twice).
+    Results are unchanged: gradients, and the running statistics of batch normalisation, which the second pass does not
+    update (with torch's checkpointing alone it would).
     """
     parts = [part] if isinstance(part, nn.Module) else list(part)
 
@@ -30,7 +30,7 @@ def recomputed(part: nn.Module | Sequence[nn.Module], *inputs: Tensor) -> Tensor
 
 
 def in_pairs(layers: nn.Sequential, maps: Tensor) -> Tensor:
-    """What the layers make of the maps; of two at a time only the input is kept for the gradients."""
+    """The output of the layers; of each pair of layers only the input is stored for the gradients."""
     each = list(layers)
     for first in range(0, len(each), 2):
         maps = recomputed(each[first : first + 2], maps)
@@ -39,7 +39,7 @@ def in_pairs(layers: nn.Sequential, maps: Tensor) -> Tensor:
 
 @contextmanager
 def _statistics_left_alone(parts: Sequence[nn.Module]) -> Iterator[None]:
-    """Within it, batch normalisation in training notes nothing of the batch."""
+    """Context in which batch normalisation does not update its running statistics."""
     norms = [
         module
         for part in parts
@@ -48,7 +48,7 @@ def _statistics_left_alone(parts: Sequence[nn.Module]) -> Iterator[None]:
     ]
     noted = [(norm, norm.momentum, None if (n := norm.num_batches_tracked) is None else n.clone()) for norm in norms]
     for norm in norms:
-        norm.momentum = 0.0  # not `track_running_stats`: the graph must be that of the first time
+        norm.momentum = 0.0  # not `track_running_stats`: the graph must be that of the first pass
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Heatmaps: keypoints as pictures, a Gaussian for each."""
+"""Heatmaps: one image per keypoint, with a Gaussian at its position."""
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,7 @@ def gaussian_heatmaps(
     Args:
         keypoints: x then y; -1 and 1 are the centres of the first and the last pixel.
         size: height and width in pixels.
-        sigma: in the keypoints' unit, so that a heatmap of another size shows the same.
+        sigma: in the keypoints' unit, so that it does not depend on the heatmap's size.
     """
     height, width = size
     across = torch.linspace(-1, 1, width, device=keypoints.device, dtype=keypoints.dtype)
@@ -26,12 +26,12 @@ def gaussian_heatmaps(
 
 
 class Heatmaps(nn.Module):
-    """How a system draws its keypoints.
+    """Renders keypoints as heatmaps of one size and sigma.
 
     Args:
         size: side in pixels.
-        sigma: width of a Gaussian where the picture is 2 wide. The paper names none; 1 / (14.3 sqrt 2) = 0.0494 (1.56
-            pixels of 64) is that of Kim et al. (2019), whose choice of keypoints the paper follows.
+        sigma: standard deviation of the Gaussian, for an image of width 2. The paper gives none; 1 / (14.3 sqrt 2) =
+            0.0494 (1.56 pixels of 64) is that of Kim et al. (2019), whose keypoints the paper uses.
     """
 
     def __init__(self, size: int = 64, sigma: float = 0.0494) -> None:
@@ -42,5 +42,5 @@ class Heatmaps(nn.Module):
         self.sigma = sigma
 
     def forward(self, keypoints: Float[Tensor, "*batch joint 2"]) -> Float[Tensor, "*batch joint height width"]:
-        """One channel per keypoint, 1 at its place."""
+        """One channel per keypoint, 1 at its position."""
         return gaussian_heatmaps(keypoints, (self.size, self.size), self.sigma)

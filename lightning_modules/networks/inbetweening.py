@@ -17,15 +17,15 @@ Video = Float[Tensor, "batch time channel height width"]
 Variant = Literal["fusion", "without_fusion", "naive"]
 
 SMALLEST = 8
-"""Rows and columns of the latent maps, whatever the frames' size: an octave more of pixels is a level more."""
+"""Rows and columns of the latent maps at every frame size: frames of twice the size have one level more."""
 
 
 class InbetweeningNetwork(nn.Module):
-    """A start and an end frame, and noise, to all frames from one to the other.
+    """From a start frame, an end frame and noise to all frames from one to the other.
 
-    The defaults are the paper's: 64 px are three octaves above the latent maps of 8 x 8; 16 frames are three octaves
-    above the two that are given. Larger frames have more levels, whose maps are never deeper than `4 * width`; other
-    lengths have more or fewer granularities.
+    The defaults are the paper's: 64 px are three doublings of the latent maps' 8 x 8; 16 frames are three doublings of
+    the two given ones. Larger frames have more levels, of at most `4 * width` channels; other lengths have more or
+    fewer granularities.
 
     Args:
         channels: of the frames, 1 or 3.
@@ -34,15 +34,15 @@ class InbetweeningNetwork(nn.Module):
         width: channels of the encoder's first and of the video generator's last level (Appendix A).
         latent: C, channels of the latent maps.
         noise: D, length of the noise vector.
-        blocks: L, residual blocks of the latent generator, shared out evenly among its granularities.
+        blocks: L, residual blocks of the latent generator, equally many at each granularity.
         variant: the full model (`fusion`) or a baseline of Section 4.2: `without_fusion` has no gates, `naive` no
-            latent generator at all: its video generator doubles the time too.
+            latent generator: its video generator doubles the time too.
         slope: of the leaky ReLU below zero.
-        recompute: gradient checkpointing: what is inside a block or a level is not kept for the gradients but computed
-            again when they are taken. Less memory for more time; the numbers are the same.
+        recompute: gradient checkpointing: activations inside a block or a level are recomputed for the gradients
+            instead of stored. Less memory for more time; results are the same.
 
     Raises:
-        UserError: if the size or the number of frames cannot be reached by doubling, or the blocks not be shared out.
+        UserError: if size or number of frames cannot be reached by doubling, or the blocks not be divided equally.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class InbetweeningNetwork(nn.Module):
             self.decoder = VideoDecoder(latent, widths, channels, slope, recompute=recompute)
 
     def forward(self, start: Image, end: Image, noise: Noise) -> Video:
-        """All T frames in [-1, 1], the two ends as the network sees them included."""
+        """All T frames in [-1, 1], including the network's own version of the two ends."""
         return self.decoder(self.latents(*self.encode(start, end), noise)).transpose(1, 2)
 
     def encode(self, start: Image, end: Image) -> tuple[Latent, Latent]:
@@ -87,7 +87,7 @@ class InbetweeningNetwork(nn.Module):
         if start.shape[1:] != (self.channels, self.size, self.size):
             channels, height, width = start.shape[1:]
             raise UserError(
-                f"This network draws {self.channels} x {self.size} x {self.size} frames (channels, rows, columns); the "
+                f"This network makes {self.channels} x {self.size} x {self.size} frames (channels, rows, columns); the "
                 f"given ones are {channels} x {height} x {width}. Resize them, or train a network of other `channels` "
                 "and `size`."
             )
@@ -95,10 +95,10 @@ class InbetweeningNetwork(nn.Module):
         return first, last
 
     def decode_blocks(self, start: Image, end: Image, noise: Noise, last: int = 8) -> list[Video]:
-        """The videos that the video generator makes of the last blocks' outputs, the final one last (Fig. 4).
+        """The videos that the video generator decodes from the last blocks' outputs, the final one last (Fig. 4).
 
         Raises:
-            UserError: if there are not so many blocks at the full length, or no blocks at all (`naive`).
+            UserError: if there are fewer blocks at the full length, or no blocks (`naive`).
         """
         full = 0 if isinstance(self.latents, StackedEnds) else self.latents.blocks_per_length
         if not 1 <= last <= full:
@@ -111,7 +111,7 @@ class InbetweeningNetwork(nn.Module):
 
 
 class ImageEncoder(nn.Sequential):
-    """E: for each level a 4 x 4 convolution that halves the size and a 3 x 3 one; then 3 x 3 to the latent depth."""
+    """E: for each level a 4 x 4 convolution that halves the size and a 3 x 3 one; then 3 x 3 to the latent channels."""
 
     def __init__(
         self, channels: int, widths: list[int], latent: int, slope: float = 0.2, recompute: bool = False
@@ -131,10 +131,10 @@ class ImageEncoder(nn.Sequential):
 
 
 class LatentGenerator(nn.Module):
-    """G_Z: residual blocks that fuse the ends in, each length twice the one before (Section 3.2, Fig. 1).
+    """G_Z: residual blocks with fusion of the ends, each length twice the previous one (Section 3.2, Fig. 1).
 
     z(0) is (E(x_s), E(x_e)); the time is doubled by repetition before the first block of each length, so that the
-    blocks begin at (s, s, e, e).
+    first block's input is (s, s, e, e).
     """
 
     def __init__(
@@ -150,8 +150,8 @@ class LatentGenerator(nn.Module):
         super().__init__()
         if blocks < 1 or blocks % doublings:
             raise UserError(
-                f"{2 ** (doublings + 1)} frames are made at {doublings} lengths, among which the blocks are shared out "
-                f"evenly; got {blocks} blocks. Make `blocks` a multiple of {doublings}."
+                f"{2 ** (doublings + 1)} frames are made at {doublings} lengths, with equally many blocks "
+                f"each; got {blocks} blocks. Make `blocks` a multiple of {doublings}."
             )
         self.blocks_per_length = blocks // doublings
         self.recompute = recompute
@@ -179,8 +179,9 @@ class LatentGenerator(nn.Module):
 class FusionBlock(nn.Module):
     """One block G(l): noise, gates, fusion with the encoded ends, and a residual unit (eqs 1 to 5).
 
-    Eq. 4 prints the start's gate twice; the prose speaks of a gate for each end, and so do we. Eq. 5 adds z(l-1), not
-    the fused input, to the residual. A convolution before a batch normalisation has no bias: the shift is it.
+    Eq. 4 prints the start's gate twice; the paper's text has a gate for each end, and so does this block. Eq. 5 adds
+    z(l-1), not the fused input, to the residual. A convolution before a batch normalisation has no bias, because the
+    normalisation has a shift.
     """
 
     def __init__(self, latent: int, noise: int, length: int, slope: float = 0.2, fusion: bool = True) -> None:
@@ -220,7 +221,7 @@ class FusionBlock(nn.Module):
 
 
 class StackedEnds(nn.Module):
-    """The naive baseline's latents: the two encoded ends one after the other, plus noise that is uniform in space."""
+    """The naive baseline's latents: the two encoded ends in sequence, plus noise that is constant in space."""
 
     def __init__(self, latent: int, noise: int) -> None:
         super().__init__()
@@ -235,15 +236,15 @@ class StackedEnds(nn.Module):
 class VideoDecoder(nn.Sequential):
     """G_V: 3 x 3 x 3 convolutions, and for each level a transposed 3 x 4 x 4 one that doubles the size (Appendix A).
 
-    The last layer has no normalisation, and tanh for its activation: frames must reach both ends of [-1, 1]. A
-    transposed convolution of stride 1 is a convolution, and is written as one.
+    The last layer has no normalisation, and a tanh, so that frames can reach both ends of [-1, 1]. A transposed
+    convolution of stride 1 is a convolution, and implemented as one.
 
     Args:
         latent: channels of the latent maps.
         widths: of the levels, as the encoder's.
         channels: of the frames.
         slope: of the leaky ReLU.
-        doublings: how many levels, from the first, double the time too, by kernels of 4 (the naive baseline).
+        doublings: how many of the first levels also double the time, by kernels of 4 (the naive baseline).
         recompute: see `InbetweeningNetwork`.
     """
 
@@ -273,23 +274,23 @@ class VideoDecoder(nn.Sequential):
 
 
 def octaves(value: int, smallest: int, name: str) -> int:
-    """How often `smallest` is doubled to make `value`, at least once.
+    """How often `smallest` must be doubled to reach `value`, at least once.
 
     Raises:
-        UserError: if it is not.
+        UserError: if doubling does not reach it.
     """
     count = value.bit_length() - smallest.bit_length()
     if count < 1 or value != smallest * 2**count:
         nearest = smallest * 2 ** max(count, 1)
         raise UserError(
-            f"`{name}` must be {smallest} times a power of two, {2 * smallest} at the least: every level doubles it; "
+            f"`{name}` must be {smallest} times a power of two, at least {2 * smallest}: every level doubles it; "
             f"got {value}. Choose {nearest} or {2 * nearest}."
         )
     return count
 
 
 def _normed(convolution: nn.Module, slope: float) -> nn.Sequential:
-    """A layer of the generator's: convolution, batch normalisation, leaky ReLU."""
+    """A layer of the generator: convolution, batch normalisation, leaky ReLU."""
     norm = nn.BatchNorm2d if isinstance(convolution, nn.Conv2d) else nn.BatchNorm3d
     width = convolution.out_channels
     assert isinstance(width, int)

@@ -1,4 +1,4 @@
-"""The inbetweening paper's critics: one for videos after MoCoGAN's, and a residual one for images (Li et al., 2019)."""
+"""The inbetweening paper's critics: a video critic after MoCoGAN's, and a residual image critic (Li et al., 2019)."""
 
 import torch
 from jaxtyping import Float
@@ -11,22 +11,22 @@ Image = Float[Tensor, "batch channel height width"]
 Logits = Float[Tensor, " batch"]
 
 LAST = 4
-"""Rows and columns of the last maps, whatever the frames' size."""
+"""Rows and columns of the last maps at every frame size."""
 
 
 class VideoCritic(nn.Module):
     """D_V: one logit for a whole video (Appendix A).
 
-    Four convolutions of 4 x 4 x 4 at 64 px; each halves the size and shortens the time by three, from 16 to 4. Where
-    less than four frames are left (fewer frames, or more levels for larger ones) the kernel covers all that is.
-    Layer normalisation is over a sample's channels, time and space, with a scale and a shift for each channel, after
-    every convolution but the first.
+    Four 4 x 4 x 4 convolutions at 64 px; each halves the size and shortens the time by three frames, from 16 to 4.
+    Where fewer than four frames are left (shorter videos, or more levels for larger frames) the kernel covers all of
+    them. After every convolution but the first, layer normalisation is over a sample's channels, time and space, with a
+    scale and a shift per channel.
 
     Args:
         channels: of the frames.
         size: of the frames: 8, 16, 32, ...
         frames: of the video.
-        width: channels of the first level; doubled with each, up to 8 times.
+        width: channels of the first level; doubled at each level, up to 8 times.
         slope: of the leaky ReLU.
     """
 
@@ -47,18 +47,18 @@ class VideoCritic(nn.Module):
         self.head = nn.Linear(before * time * LAST * LAST, 1)
 
     def forward(self, video: Video) -> Logits:
-        """Before the sigmoid."""
+        """The logits."""
         maps: Tensor = self.layers(video.transpose(1, 2))
         return self.head(maps.flatten(1)).squeeze(1)
 
 
 class ImageCritic(nn.Module):
-    """D_I: one logit for a frame, by residual blocks (Appendix A).
+    """D_I: one logit for a frame, from residual blocks (Appendix A).
 
     Args:
         channels: of the frames.
         size: of the frames: 8, 16, 32, ...
-        width: channels of the first block; doubled with each, up to 8 times.
+        width: channels of the first block; doubled at each block, up to 8 times.
         slope: of the leaky ReLU.
     """
 
@@ -72,16 +72,16 @@ class ImageCritic(nn.Module):
         self.head = nn.Linear(widths[-1] * LAST * LAST, 1)
 
     def forward(self, image: Image) -> Logits:
-        """Before the sigmoid."""
+        """The logits."""
         maps: Tensor = self.blocks(image)
         return self.head(maps.flatten(1)).squeeze(1)
 
 
 class HalvingBlock(nn.Module):
-    """A 3 x 3 convolution, a 4 x 4 one that halves the size, and around both a shortcut: average pooling and 1 x 1.
+    """A 3 x 3 convolution, a 4 x 4 one that halves the size, and a shortcut around both: average pooling and 1 x 1.
 
-    The appendix takes every shortcut from the image itself, whose halves do not fit from the second block on; ours
-    comes from the block's own input. It is added after the activation.
+    In the appendix every shortcut starts at the image, whose half size does not fit from the second block on; here it
+    starts at the block's own input. It is added after the activation.
     """
 
     def __init__(self, before: int, after: int, slope: float = 0.2, *, first: bool = False) -> None:
@@ -100,6 +100,6 @@ class HalvingBlock(nn.Module):
     def forward(
         self, maps: Float[Tensor, "batch before height width"]
     ) -> Float[Tensor, "batch after half_height half_width"]:
-        """At half the size."""
+        """The maps at half the size."""
         main: Tensor = self.main(maps)
         return torch.add(main, self.shortcut(maps))

@@ -1,4 +1,4 @@
-"""MoCoGAN's networks: content stays, motion moves, an image and a video critic (Tulyakov et al., CVPR 2018)."""
+"""MoCoGAN's networks: a generator of content and motion, an image and a video critic (Tulyakov et al., CVPR 2018)."""
 
 import torch
 from jaxtyping import Float
@@ -21,19 +21,19 @@ from lightning_modules.networks.video_generator import (
 
 
 class MoCoGANGenerator(VideoGenerator):
-    """Each frame is drawn from one content code, a category and its own motion code (Fig. 2).
+    """Each frame is generated from the clip's content code and category and the frame's own motion code (Fig. 2).
 
-    The motion's code is normal noise; the dynamics makes the motion codes of it. Latent neural differential equations
-    use 50 content and 16 motion numbers and no categories, MoCoGAN itself 50, 10 and 6.
+    The dynamics maps normal noise to the motion codes. Latent neural differential equations use 50 content and 16
+    motion values and no categories, MoCoGAN itself 50, 10 and 6.
 
     Args:
-        dynamics: of the motion code, on vectors of `motion` numbers.
+        dynamics: of the motion code, vectors of `motion` values.
         content: size of the content code.
         motion: size of the motion code.
-        categories: how many categories the generator is told, uniform where no label is given.
+        categories: number of categories that the generator is conditioned on; uniform where no label is given.
         channels: of a frame.
         size: side of a frame.
-        width: channels of the widest picture's features.
+        width: channels of the features at the highest resolution.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class MoCoGANGenerator(VideoGenerator):
         parts = [noise.normal(seeds, batch, (self.content,), stream="content", device=device)]
         if self.categories:
             if labels is None:
-                raise UserError(f"This generator has {self.categories} categories; give each clip its label.")
+                raise UserError(f"This generator has {self.categories} categories; give each clip a label.")
             parts.append(one_hot(labels.to(device), self.categories).float())
         moving = chosen(self.states(code, times, seeds), only)
         still = torch.cat(parts, dim=1)[:, None].expand(-1, moving.shape[1], -1)
@@ -77,14 +77,14 @@ class MoCoGANGenerator(VideoGenerator):
 
 
 class MoCoGANVideoCritic(nn.Module):
-    """Logits for whole clips from convolutions over time and space; category logits after them.
+    """Logits of whole clips from convolutions over time and space, followed by category logits.
 
     Args:
         channels: of a frame.
         size: side of a frame.
         width: features of the first layer.
-        categories: how many category logits follow the first.
-        noise: deviation of the normal noise before every convolution but the last, in training.
+        categories: number of category logits after the first logit.
+        noise: standard deviation of the normal noise before every convolution but the last, in training.
     """
 
     def __init__(
@@ -105,22 +105,22 @@ class MoCoGANVideoCritic(nn.Module):
         self.layers = nn.Sequential(*parts, nn.Conv3d(before, 1 + categories, 4, bias=False))
 
     def forward(self, frames: Frames) -> Float[Tensor, "batch logit times"]:
-        """Logits (B, 1 + categories, places in time)."""
+        """Logits (B, 1 + categories, positions in time)."""
         if frames.shape[1] < self.shortest:
             raise UserError(
-                f"At this size of frame the video critic looks at {self.shortest} frames or more; got "
-                f"{frames.shape[1]}. Lengthen the data's sampling."
+                f"At this frame size the video critic needs at least {self.shortest} frames; got "
+                f"{frames.shape[1]}. Sample more frames."
             )
         return self.layers(frames.transpose(1, 2))[..., 0, 0]
 
 
 class MoCoGANImageCritic(nn.Module):
-    """Logits for patches of single frames.
+    """Logits of patches of single frames.
 
     Args:
         channels: of a frame.
         width: features of the first layer.
-        noise: deviation of the normal noise before every convolution, in training.
+        noise: standard deviation of the normal noise before every convolution, in training.
     """
 
     def __init__(self, channels: int = 3, width: int = 64, noise: float = 0.0) -> None:
@@ -144,10 +144,10 @@ class MoCoGANImageCritic(nn.Module):
 
 
 class InstanceNoise(nn.Module):
-    """Adds normal noise in training, so that the critic's task stays hard.
+    """Adds normal noise in training, which keeps the critic from becoming too strong.
 
     Args:
-        deviation: of the noise; 0 adds none.
+        deviation: standard deviation of the noise; 0 adds none.
     """
 
     def __init__(self, deviation: float) -> None:
@@ -155,5 +155,5 @@ class InstanceNoise(nn.Module):
         self.deviation = deviation
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """The input, noisy in training."""
+        """The input, with noise in training."""
         return x + self.deviation * torch.randn_like(x) if self.training and self.deviation else x

@@ -21,12 +21,12 @@ class MotionGenerator(nn.Module):
     """h = dynamics(z_m), k = Q(h) (eq. 1): P is the dynamics' `initial`, f its `field`.
 
     Args:
-        dynamics: from the code to the states; its state at time 0 is what the diversity loss keeps apart.
-        readout: Q, from a state to K keypoints as 2 K numbers, or to the state of a trajectory. The table has no
-            activation after it, so a keypoint may leave the picture.
+        dynamics: from the code to the states; the diversity loss is on the states at time 0.
+        readout: Q, from a state to K keypoints as 2 K values, or to the state of a trajectory. The table has no
+            activation after it, so a keypoint can leave the image.
         code_size: length of z_m.
-        bounded: keep keypoints in the picture, by a tanh after Q. Far outside a keypoint's heatmap is blank wherever it
-            is: no critic's gradient says which way is back.
+        bounded: keep keypoints in the image, by a tanh after Q. Far outside, a keypoint's heatmap is zero wherever it
+            is, so the critics' gradient cannot bring it back.
     """
 
     def __init__(self, dynamics: Dynamics, readout: nn.Module, code_size: int = 128, bounded: bool = False) -> None:
@@ -39,7 +39,7 @@ class MotionGenerator(nn.Module):
     def forward(
         self, code: Float[Tensor, "batch code"], times: Float[Tensor, "batch time"], *, seeds: Seeds | None = None
     ) -> Float[Tensor, "batch time value"]:
-        """What is at `times` (model units)."""
+        """The keypoints, or the trajectory's states, at `times` (model units)."""
         values = self.readout(self.dynamics(code, times, seeds=seeds))
         return values.tanh() if self.bounded else values
 
@@ -49,10 +49,11 @@ class MotionGenerator(nn.Module):
 
 
 class MotionToVideoGenerator(nn.Module):
-    """Frames from heatmaps and an appearance code, each frame by itself (Table 4, Fig. 3).
+    """Frames from heatmaps and an appearance code, each frame independently (Table 4, Fig. 3).
 
     The first feature map is the appearance feature as 512 x 4 x 4, as in the table (the text has L / 4 x 2 x 2, from
-    which the table's four blocks would not reach 64 pixels). One more block, with half the channels, doubles the size.
+    which the table's four blocks would not reach 64 pixels). Each further block, with half the channels, doubles the
+    size.
 
     Args:
         joints: number of heatmaps.
@@ -74,7 +75,7 @@ class MotionToVideoGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if size < 8 or size & (size - 1):
-            raise UserError(f"Blocks double frames from 4x4 on: `size` must be a power of two from 8 on; got {size}.")
+            raise UserError(f"Blocks double the size from 4x4 on: `size` must be a power of two from 8 on; got {size}.")
         blocks = int(math.log2(size)) - 2
         widths = [8 * width, *[max(1, 8 * width >> index) for index in range(blocks)]]  # 512: 512, 256, 128, 64, 32
         feature = widths[0] * 16
@@ -93,7 +94,7 @@ class MotionToVideoGenerator(nn.Module):
     def forward(
         self, code: Float[Tensor, "batch code"], heatmaps: Float[Tensor, "batch time joint size size"]
     ) -> Float[Tensor, "batch time channel height width"]:
-        """One frame for each set of heatmaps, all of a clip with the same appearance."""
+        """One frame for each set of heatmaps; all frames of a clip have the same appearance."""
         batch, length = heatmaps.shape[:2]
         feature = self.appearance(code)
         frames = heatmaps.flatten(0, 1)
@@ -104,11 +105,11 @@ class MotionToVideoGenerator(nn.Module):
 
 
 class CompositionBlock(nn.Module):
-    """Standardise over all frames, then scale and shift by motion and appearance (eq. 5, Fig. 3c), then convolve.
+    """Batch normalisation over all frames, scale and shift by motion and appearance (eq. 5, Fig. 3c), a convolution.
 
-    gamma = a Conv(H) + (1 - a) FC(FC^n(f_a)), beta likewise with an `a` of its own: one learned number in (0, 1) each,
-    from 0.5. Gamma's biases begin at 1, so that a block begins by passing on what it standardised. At test time the
-    statistics are running ones, so that a frame does not depend on how many others are drawn. The heatmaps are resized
+    gamma = a Conv(H) + (1 - a) FC(FC^n(f_a)), beta likewise with its own `a`: each a learned scalar in (0, 1),
+    initially 0.5. Gamma's biases start at 1, so that a block initially passes on its normalised input. At test time the
+    running statistics are used, so that a frame does not depend on the number of others. The heatmaps are resized
     bilinearly with antialiasing: without it a Gaussian narrower than a coarse pixel could vanish between samples.
 
     Args:
@@ -136,7 +137,7 @@ class CompositionBlock(nn.Module):
     def forward(
         self, image: Image, heatmaps: Maps, feature: Appearance, length: int
     ) -> Float[Tensor, "frame after height width"]:
-        """The image of each frame composed; `feature` has one row per clip of `length` frames."""
+        """The next feature map of each frame; `feature` has one row per clip of `length` frames."""
         motion = interpolate(heatmaps, size=image.shape[-2:], mode="bilinear", antialias=True)
         appearance = self.project(feature)
         scale, shift = self.balance.sigmoid()
@@ -146,5 +147,5 @@ class CompositionBlock(nn.Module):
 
 
 def _spread(vector: Float[Tensor, "clip channel"], length: int) -> Float[Tensor, "frame channel 1 1"]:
-    """A vector per clip to every pixel of each of its frames."""
+    """A vector per clip, repeated for each of its frames and broadcast to every pixel."""
     return vector.repeat_interleave(length, dim=0)[:, :, None, None]

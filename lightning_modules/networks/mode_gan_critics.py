@@ -1,4 +1,4 @@
-"""MODE-GAN's critics (Tables 3 and 5): of one frame and of a sequence; of pictures and of states."""
+"""MODE-GAN's critics (Tables 3 and 5): of single frames and of sequences, for images and for states."""
 
 import math
 
@@ -12,14 +12,14 @@ Scores = Float[Tensor, " batch"]
 
 
 class FrameCritic(nn.Module):
-    """Scores single frames: 4x4 convolutions of stride 2 down to 4x4, one over all of that, one to a number.
+    """Scores single frames: 4x4 convolutions of stride 2 down to 4x4, one over that whole map, one to a scalar.
 
     At 64 pixels this is D_fr of Table 3 (`width` 32) and of Table 5 (`width` 64, channels 3 + K). The kernel size is
-    ours, the smallest that gives the tables' shapes. No normalisation: WGAN-GP penalises each sample by itself.
+    our choice, the smallest that gives the tables' shapes. No normalisation: WGAN-GP penalises each sample separately.
 
     Args:
         channels: of a frame.
-        width: channels of the first convolution; they double with each.
+        width: channels of the first convolution, doubled by each further one.
         size: side of the frames, a power of two from 8 on.
     """
 
@@ -35,19 +35,19 @@ class FrameCritic(nn.Module):
         )
 
     def forward(self, frames: Float[Tensor, "batch channel height width"]) -> Scores:
-        """The higher the more real."""
+        """The higher the score, the more real."""
         return self.layers(frames)
 
 
 class SequenceCritic(nn.Module):
     """Scores sequences: convolutions over space and over time in turn, each of stride 2 (D_sq of Tables 3 and 5).
 
-    A temporal convolution sees each pixel by itself and keeps the channels. What is left of time at the end (T / 16 at
-    64 pixels, so nothing at the paper's 16 frames) is averaged.
+    A temporal convolution acts on each pixel separately and keeps the channels. The time axis left at the end (T / 16
+    at 64 pixels, so one step at the paper's 16 frames) is averaged.
 
     Args:
         channels: of a frame.
-        width: channels of the first convolution; they double with each spatial one.
+        width: channels of the first convolution, doubled by each further spatial one.
         size: side of the frames, a power of two from 8 on.
     """
 
@@ -70,15 +70,15 @@ class SequenceCritic(nn.Module):
         self.factor = 2 ** len(widths)
 
     def forward(self, frames: Float[Tensor, "batch time channel height width"]) -> Scores:
-        """The higher the more real."""
+        """The higher the score, the more real."""
         _check_length(frames.shape[1], self.factor)
         return self.layers(frames.transpose(1, 2)).mean(dim=1)
 
 
 class StateCritic(nn.Module):
-    """Scores single states of a trajectory: the frame critic's part for the pendulum, where there are no pictures.
+    """Scores single states of a trajectory: the frame critic of the pendulum, which has no images.
 
-    The paper names no critics for it; this is an MLP with two layers between.
+    The paper gives no critics for it; this is an MLP with two hidden layers.
     """
 
     def __init__(self, dim: int, width: int = 128) -> None:
@@ -86,12 +86,12 @@ class StateCritic(nn.Module):
         self.layers = MLP([dim, width, width, 1], "leaky_relu")
 
     def forward(self, states: Float[Tensor, "batch dim"]) -> Scores:
-        """The higher the more real."""
+        """The higher the score, the more real."""
         return self.layers(states)[:, 0]
 
 
 class TrajectoryCritic(nn.Module):
-    """Scores trajectories: three convolutions of stride 2 over time and one to a number, averaged over what is left."""
+    """Scores trajectories: three convolutions of stride 2 over time and one to a scalar, averaged over time."""
 
     factor = 8
 
@@ -105,7 +105,7 @@ class TrajectoryCritic(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv1d(before, 1, 1), nn.Flatten(1))
 
     def forward(self, states: Float[Tensor, "batch time dim"]) -> Scores:
-        """The higher the more real."""
+        """The higher the score, the more real."""
         _check_length(states.shape[1], self.factor)
         return self.layers(states.transpose(1, 2)).mean(dim=1)
 
@@ -119,6 +119,6 @@ def _widths(width: int, size: int) -> list[int]:
 def _check_length(length: int, factor: int) -> None:
     if length % factor:
         raise UserError(
-            f"This critic halves time until {factor} moments are one, so a clip's length must be a multiple of "
+            f"This critic reduces time by a factor of {factor}, so a clip's length must be a multiple of "
             f"{factor}; got {length}. Sample {max(factor, length - length % factor)} frames."
         )

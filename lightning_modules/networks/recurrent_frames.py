@@ -1,4 +1,4 @@
-"""A recurrent network from frames to frames: reads what is shown, then feeds on what it draws (ConvGRU baselines)."""
+"""A recurrent network from observed frames to predicted frames, each fed back as input (ConvGRU baselines)."""
 
 from collections.abc import Callable
 
@@ -9,19 +9,19 @@ from torch import Tensor, nn
 from lightning_modules.networks.vid_ode import start_index
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
 
-Shown = Float[Tensor, "batch shown channel height width"]
-Asked = Float[Tensor, "batch asked channel height width"]
+Observed = Float[Tensor, "batch observed channel height width"]
+Predicted = Float[Tensor, "batch target channel height width"]
 
 
 class RecurrentFrames(nn.Module):
-    """Two cells: a reader meets each shown frame, a writer makes each asked one from the frame before it.
+    """Two cells: a reader takes each observed frame, a writer predicts each target frame from the previous one.
 
-    A cell is called with an embedding, the state and the interval (B,) in model units: for the reader since the frame
-    before, for the writer from the frame before to the frame that is asked. Encoder and decoder are Vid-ODE's, the
-    decoder sees one state. Vid-ODE's authors give no sizes for these baselines.
+    A cell is called with an embedding, the state and the interval (B,) in model units: for the reader since the
+    previous frame, for the writer from the previous frame to the target frame. Encoder and decoder are Vid-ODE's; the
+    decoder's input is one state. Vid-ODE's authors give no sizes for these baselines.
 
     Args:
-        cell: makes a cell for a number of channels; called twice.
+        cell: constructs a cell with a number of channels; called twice.
         channels: image channels.
         width: channels of the first convolution; states have width * 2**downs.
         downs: how often the image is halved.
@@ -37,12 +37,12 @@ class RecurrentFrames(nn.Module):
 
     def forward(
         self,
-        observed: Shown,
-        observed_times: Float[Tensor, "batch shown"],
-        times: Float[Tensor, "batch asked"],
-        present: Bool[Tensor, "batch shown"],
-    ) -> Asked:
-        """The frames at `times`, each made from the one before; a missing frame leaves the state as it is."""
+        observed: Observed,
+        observed_times: Float[Tensor, "batch observed"],
+        times: Float[Tensor, "batch target"],
+        present: Bool[Tensor, "batch observed"],
+    ) -> Predicted:
+        """The frames at `times`, each predicted from the previous one; a missing frame does not change the state."""
         embeddings = self.image_encoder(observed.flatten(0, 1)).unflatten(0, observed.shape[:2])
         rows = torch.arange(len(observed), device=observed.device)
         before = observed_times[rows, start_index(present, "first")]

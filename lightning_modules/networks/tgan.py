@@ -1,4 +1,4 @@
-"""TGAN's networks: a code for the clip, one for each moment, a critic over time and space (Saito et al., ICCV 2017)."""
+"""TGAN's networks: a code per clip, a code per frame, a critic over time and space (Saito et al., ICCV 2017)."""
 
 import torch
 from jaxtyping import Float
@@ -20,18 +20,18 @@ from lightning_modules.networks.video_generator import (
 
 
 class TGANGenerator(VideoGenerator):
-    """Each frame is drawn from the clip's code z_slow and the dynamics' z_fast at its time (Table 1).
+    """Each frame is generated from the clip's code z_slow and the dynamics' z_fast at its time (Table 1).
 
-    z_slow is uniform in [-1, 1] and is also where the dynamics starts. Batch norms keep their shifts, as in the public
-    code of latent neural differential equations (TGAN's own "no beta" run has none). Linear and transposed 1-D layers
-    of the dynamics start with Xavier's weights at gain sqrt(2), the image generator's uniform in 0.01.
+    z_slow is uniform in [-1, 1] and also the dynamics' code. Batch norms have shifts, as in the public code of latent
+    neural differential equations (TGAN's own "no beta" run has none). Linear and transposed 1-D layers of the dynamics
+    have Xavier initialisation at gain sqrt(2), the image generator's layers uniform weights within 0.01.
 
     Args:
-        dynamics: from z_slow to z_fast, both of `code` numbers.
+        dynamics: from z_slow to z_fast, both of `code` values.
         code: size of z_slow and z_fast.
         channels: of a frame.
         size: side of a frame.
-        width: features of the largest picture; the smallest has `size` / 4 times as many.
+        width: features at the highest resolution; the lowest has `size` / 4 times as many.
     """
 
     def __init__(self, dynamics: Dynamics, code: int = 100, channels: int = 3, size: int = 64, width: int = 32) -> None:
@@ -67,14 +67,15 @@ class TGANGenerator(VideoGenerator):
 
 
 class TGANCritic(nn.Module):
-    """Scores for whole clips from four convolutions over time and space (Table 2).
+    """Scores of whole clips from four convolutions over time and space (Table 2).
 
     Args:
         channels: of a frame.
         size: side of a frame, a multiple of 16.
         width: features of the first layer.
-        batch_norm: as in the paper, after all but the first. Real clips and fakes are normalised apart, so features'
-            means and scales cannot tell them apart; a narrow critic taught nothing in 800 updates with it.
+        batch_norm: as in the paper, after all but the first. Real and fake clips are normalised separately, so means
+            and scales of features cannot distinguish them; a generator learned nothing from a narrow critic with it in
+            800 updates.
     """
 
     def __init__(self, channels: int = 3, size: int = 64, width: int = 64, batch_norm: bool = True) -> None:
@@ -100,7 +101,7 @@ class TGANCritic(nn.Module):
     def forward(self, frames: Frames) -> Float[Tensor, "batch times"]:
         """Scores (B, frames / 16)."""
         if frames.shape[1] < 16:
-            raise UserError(f"TGAN's critic looks at 16 frames or more; got {frames.shape[1]}. Lengthen the sampling.")
+            raise UserError(f"TGAN's critic needs at least 16 frames; got {frames.shape[1]}. Sample more frames.")
         features = self.layers(frames.transpose(1, 2)).transpose(1, 2)
         return self.last(features.flatten(0, 1)).unflatten(0, features.shape[:2]).flatten(1)
 

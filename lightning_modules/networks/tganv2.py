@@ -1,4 +1,4 @@
-"""TGANv2's networks: a pyramid that grows in space as it thins out in time, and its critic (Saito et al., 2020)."""
+"""TGANv2's networks: a pyramid with more pixels and fewer frames at each level, and its critic (Saito et al., 2020)."""
 
 from itertools import pairwise
 
@@ -17,21 +17,21 @@ Volume = Float[Tensor, "batch channel time height width"]
 
 
 class TGANv2Generator(VideoGenerator):
-    """Small latent pictures that blocks double; the last blocks see fewer and fewer of a clip's frames in training.
+    """Blocks double the size of latent feature maps; in training the last blocks get ever fewer frames.
 
     In training every level is rendered, with each level after the first keeping every `stride`-th frame of the one
-    before from an offset drawn for the batch. In evaluation all frames go through to the last level, which alone is
-    rendered. The public code of latent neural differential equations has a stride of 4, TGANv2's own of 2.
+    before from a random offset, one for the batch. In evaluation all frames go through to the last level, which alone
+    is rendered. The public code of latent neural differential equations has a stride of 4, TGANv2's own of 2.
 
     Args:
-        dynamics: of latent pictures with `channels` channels.
+        dynamics: of latent feature maps with `channels` channels.
         code: size of the clip's code, uniform in [-1, 1].
-        channels: of the latent pictures.
-        widths: features after each block, the picture's side being `side` times 2 to the number of blocks.
+        channels: of the latent feature maps.
+        widths: features after each block; the frame's side is `side` times 2 to the number of blocks.
         levels: how many of the last blocks are rendered.
         stride: of the frames between levels.
         image_channels: of a frame.
-        side: of the latent pictures: 3 for 96 and 192 pixels as published, 4 for 64.
+        side: of the latent feature maps: 3 for 96 and 192 pixels as published, 4 for 64.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class TGANv2Generator(VideoGenerator):
     ) -> None:
         super().__init__(dynamics, side << len(widths), channels=image_channels)
         if not 1 <= levels <= len(widths):
-            raise UserError(f"There can be 1 to {len(widths)} levels with as many blocks; got {levels}.")
+            raise UserError(f"`levels` must be from 1 to the number of blocks, {len(widths)}; got {levels}.")
         self.code = code
         self.stride = stride
         self.count = levels
@@ -58,32 +58,32 @@ class TGANv2Generator(VideoGenerator):
     def forward(
         self, times: Times, *, seeds: Seeds | None = None, labels: Index | None = None, only: Index | None = None
     ) -> list[Frames]:
-        """See `VideoGenerator`: as many levels as there are in training, the last alone in evaluation."""
+        """See `VideoGenerator`: all levels in training, the last alone in evaluation."""
         normal = noise.normal(seeds, len(times), (self.code,), stream="code", device=times.device)
         code = 2 * torch.special.ndtr(normal) - 1
         pictures = chosen(self.states(self.first(code), times, seeds), only)
         inner = len(self.blocks) - self.count
-        shown = []
-        for place, block in enumerate(self.blocks):
-            if self.training and place > inner:
+        rendered = []
+        for index, block in enumerate(self.blocks):
+            if self.training and index > inner:
                 length = pictures.shape[1]
                 kept = pictures[:, int(torch.randint(min(self.stride, length), ())) :: self.stride]
                 pictures = kept[:, : max(1, length // self.stride)]
             shape = pictures.shape[:2]
             pictures = block(pictures.flatten(0, 1)).unflatten(0, shape)
-            if place >= inner and (self.training or place == len(self.blocks) - 1):
-                render = self.renders[place - inner]
-                shown.append(render(pictures.flatten(0, 1)).unflatten(0, shape))
-        return shown
+            if index >= inner and (self.training or index == len(self.blocks) - 1):
+                render = self.renders[index - inner]
+                rendered.append(render(pictures.flatten(0, 1)).unflatten(0, shape))
+        return rendered
 
     def levels(self, frames: Frames) -> list[Frames]:
-        """Real clips as small as each level and with as many frames, from an offset of each clip's own."""
+        """Real clips with the size and number of frames of each level, from a random offset per clip."""
         levels = []
         clips = torch.arange(len(frames), device=frames.device)[:, None]
         for level in range(self.count):
             if level:
                 offset = torch.randint(min(self.stride, frames.shape[1]), (len(frames), 1), device=frames.device)
-                # as many frames for every clip as the least that any offset leaves
+                # the number of frames that every offset leaves
                 length = max(1, frames.shape[1] // self.stride)
                 frames = frames[clips, offset + self.stride * torch.arange(length, device=frames.device)]
             shape, factor = frames.shape[:2], 2 ** (self.count - 1 - level)
@@ -92,11 +92,10 @@ class TGANv2Generator(VideoGenerator):
 
 
 class TGANv2Critic(nn.Module):
-    """One residual network over time and space for each level; the scores of all levels are judged alike.
+    """One residual network over time and space for each level; the scores of all levels have the same weight.
 
-    The features are summed over place and time after a ReLU (TGANv2's code; the public code of latent neural
-    differential equations leaves the ReLU out). An axis of length 1 is left as it is, where both codes pad it to 3 with
-    zeros.
+    The features are summed over space and time after a ReLU (TGANv2's code; the public code of latent neural
+    differential equations leaves the ReLU out). An axis of length 1 is not padded; both codes pad it with zeros to 3.
 
     Args:
         channels: of a frame.
@@ -118,7 +117,7 @@ class TGANv2Critic(nn.Module):
     def forward(self, *levels: Frames) -> Float[Tensor, "batch level"]:
         """Scores (B, levels)."""
         if len(levels) != len(self.levels):
-            raise UserError(f"This critic judges {len(self.levels)} levels together; got {len(levels)}.")
+            raise UserError(f"This critic scores {len(self.levels)} levels together; got {len(levels)}.")
         scores = []
         for frames, blocks, last in zip(levels, self.levels, self.last, strict=True):
             x = frames.transpose(1, 2)
@@ -130,7 +129,7 @@ class TGANv2Critic(nn.Module):
 
 
 class _Grow(nn.Module):
-    """A residual block that doubles a picture's sides."""
+    """A residual block that doubles an image's sides."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -141,12 +140,12 @@ class _Grow(nn.Module):
     def forward(self, x: Pictures) -> Float[Tensor, "frame _ _ _"]:
         main = interpolate(self.norms[0](x).relu(), scale_factor=2)
         main = self.convolutions[1](self.norms[1](self.convolutions[0](main)).relu())
-        # a 1 x 1 convolution may come before the doubling as well as after it
+        # a 1 x 1 convolution commutes with the doubling
         return main + interpolate(self.shortcut(x), scale_factor=2)
 
 
 class _Shrink(nn.Module):
-    """A residual block that halves a clip's axes; the first one leaves time as it is and begins without a ReLU."""
+    """A residual block that halves a clip's axes; the first one keeps the time axis and starts without a ReLU."""
 
     def __init__(self, before: int, after: int, first: bool) -> None:
         super().__init__()
@@ -157,7 +156,7 @@ class _Shrink(nn.Module):
     def forward(self, x: Volume) -> Float[Tensor, "batch _ _ _ _"]:
         main = self.convolutions[0](x if self.first else x.relu())
         main = self.convolutions[1](main.relu())
-        # a 1 x 1 convolution with a bias and a mean over padded places do not commute: the blocks' own order
+        # a 1 x 1 convolution with a bias does not commute with a mean over padding, so each block keeps its order
         if self.first:
             return self._halve(main) + self.shortcut(self._halve(x))
         return self._halve(main) + self._halve(self.shortcut(x))

@@ -192,7 +192,7 @@ def start_index(present: Present, start: Start) -> Int[Tensor, " batch"]:
 
 
 class _Context(NamedTuple):
-    """What the observed frames say: the code z0, the time of the start frame, and that frame with its latent."""
+    """The encoded observed frames: the code z0, the time of the start frame, and that frame with its latent."""
 
     code: Latent
     anchor: Float[Tensor, " batch"]
@@ -200,7 +200,7 @@ class _Context(NamedTuple):
 
 
 def _check_onwards(times: Times, grid: BaseGrid, anchor: Float[Tensor, " batch"], start: Start) -> None:
-    """Between the last observed frame and the first base frame a time hangs on the observed one (parent -1)."""
+    """Check that no target time precedes the start frame, whose index as a parent is -1 in extrapolation, else 0."""
     if bool((grid.parent < (-1 if start == "last" else 0)).any()):
         raise UserError(
             f"Frames are decoded forward in time from the {start} observed frame; a target time is "

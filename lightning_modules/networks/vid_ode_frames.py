@@ -74,12 +74,12 @@ COMPOSE: dict[Composition, Callable[[Decoding, Image], tuple[Image, Parts]]] = {
 
 
 def output_channels(composition: Composition, channels: int) -> int:
-    """How many channels the decoder gives for images of `channels`."""
+    """How many channels the decoder must give for images with `channels` channels."""
     return {"mask": 2 + channels + 1, "flow": 2, "image": channels}[composition]
 
 
 def stack(frames: list[DecodedFrame]) -> Decoded:
-    """Frames of consecutive times, side by side along the time axis."""
+    """Frames at consecutive times, stacked along a time axis."""
     return Decoded(
         torch.stack([frame.image for frame in frames], dim=1),
         torch.stack([frame.latent for frame in frames], dim=1),

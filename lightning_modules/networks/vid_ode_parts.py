@@ -18,15 +18,15 @@ Present = Bool[Tensor, "batch time"]
 
 
 class ODEConvGRU(nn.Module):
-    """Eq. 1: between frames the state follows an ODE, at a frame it meets the frame's embedding in a ConvGRU.
+    """Eq. 1: between frames the state follows an ODE, at a frame a ConvGRU updates it with the frame's embedding.
 
     Args:
         channels: channels of the embeddings and of the state.
-        field: derivative of the state by model time; None leaves it as it is (Vid-RNN).
+        field: derivative of the state by model time; None: the state is constant between frames (Vid-RNN).
         solver: `euler` takes one explicit step per interval (code), `rk4` steps of at most `max_step` (paper, eq. 1).
         direction: frames are read `backward` in time, so the state ends at the first one (code), or `forward` (paper).
-        first_step: how long before the first frame read the zero state starts when reading backward (code: 0.01);
-            reading forward it starts at model time 0.
+        first_step: when reading backward, how long before the first frame read the zero state starts (code: 0.01);
+            when reading forward it starts at model time 0.
         head: whether two 1x1 convolutions map the last state to the code (code; of their mean and deviation halves only
             the mean is used) or the state is the code (paper).
         max_step: longest step of `rk4`, in model units.
@@ -55,7 +55,7 @@ class ODEConvGRU(nn.Module):
         )
 
     def forward(self, embeddings: Latents, times: Times, present: Present) -> Latent:
-        """The code of the observed frames; a missing one leaves the state as the flow brought it."""
+        """The code of the observed frames; at a missing frame the ConvGRU does not update the state."""
         order = list(range(times.shape[1]))
         before = torch.zeros_like(times[:, 0])
         if self.direction == "backward":
@@ -64,8 +64,8 @@ class ODEConvGRU(nn.Module):
         state = torch.zeros_like(embeddings[:, 0])
         for index in order:
             state = self._flow(state, times[:, index] - before)
-            met = self.cell(embeddings[:, index], state)
-            state = torch.where(present[:, index, None, None, None], met, state)
+            updated = self.cell(embeddings[:, index], state)
+            state = torch.where(present[:, index, None, None, None], updated, state)
             before = times[:, index]
         return state if self.head is None else self.head(state).chunk(2, dim=1)[0]
 
@@ -91,7 +91,7 @@ class FrameStack(nn.Module):
         self.mix = nn.Conv2d(channels * frames, channels, 3, padding=1)
 
     def forward(self, embeddings: Latents, times: Times, present: Present) -> Latent:
-        """The code; the times do not enter, which is what the ablation removes."""
+        """The code; it does not depend on the times, which the ablation removes."""
         if embeddings.shape[1] != self.frames:
             raise UserError(
                 f"FrameStack was built for {self.frames} observed frames and got {embeddings.shape[1]}. "
@@ -123,7 +123,8 @@ class ConvDecoder(nn.Sequential):
     """Supplement Table 7: `ups` times bilinear upsampling, 3x3 convolution, batch norm, ReLU; a last 3x3 convolution.
 
     For its weight gradient a convolution keeps its input, here four times as large as what it was upsampled from; so
-    the small one is kept and upsampled again when asked for. That saves a fifth of the network's memory in training.
+    only the smaller one is stored, and upsampled again in the backward pass. That saves a fifth of the network's memory
+    in training.
     """
 
     def __init__(self, channels: int, outputs: int, ups: int) -> None:
@@ -139,7 +140,7 @@ class ConvDecoder(nn.Sequential):
         super().__init__(*layers, nn.Conv2d(channels, outputs, 3, padding=1))
 
     def forward(self, input: Float[Tensor, "batch latents low_height low_width"]) -> Decoding:
-        """The channels of the picture."""
+        """The output channels of every pixel."""
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return super().forward(input)
         layers = iter(self)
@@ -149,12 +150,12 @@ class ConvDecoder(nn.Sequential):
 
 
 def _upsampled_conv(small: Tensor, upsample: nn.Module, conv: nn.Module) -> Tensor:
-    """conv(upsample(small)), of which autograd keeps `small` alone."""
+    """conv(upsample(small)), of which autograd stores `small` alone."""
     large, kept = upsample(small), small.detach()
-    place = large.data_ptr()
+    address = large.data_ptr()
 
     def pack(saved: Tensor) -> Tensor | None:
-        return None if saved.data_ptr() == place else saved
+        return None if saved.data_ptr() == address else saved
 
     def unpack(packed: Tensor | None) -> Tensor:
         return upsample(kept) if packed is None else packed
@@ -164,11 +165,11 @@ def _upsampled_conv(small: Tensor, upsample: nn.Module, conv: nn.Module) -> Tens
 
 
 class PatchCritic(nn.Sequential):
-    """Supplement Table 8: five 4x4 convolutions; every cell and every one of the last channels is a logit.
+    """Supplement Table 8: five 4x4 convolutions; every position and every channel of the output is a logit.
 
     Args:
-        channels: image channels, times the number of frames that are judged together.
-        width: channels of the first convolution; then 2, 4 and 8 times that, then `width` logits per cell.
+        channels: image channels, times the number of frames that are scored together.
+        width: channels of the first convolution; then 2, 4 and 8 times that, then `width` logits per position.
         norm: instance norm in layers 2 to 4 (code) or none (the paper's table).
     """
 

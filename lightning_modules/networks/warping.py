@@ -1,4 +1,4 @@
-"""Warping: an image pulled along a flow field."""
+"""Warping of an image by a flow field."""
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,7 @@ Image = Float[Tensor, "batch channel height width"]
 
 
 def warp(image: Image, flow: Float[Tensor, "batch 2 height width"]) -> Image:
-    """The image whose pixel p is the given image's at p + flow(p), bilinear, the border repeated outside.
+    """The image sampled at p + flow(p) for every pixel p, bilinearly, with border padding.
 
     `flow` is in pixels, x (to the right) then y (down). Zero flow is the identity (align_corners).
     """

@@ -113,7 +113,7 @@ def test_continuous_members_raise_the_frame_rate_and_the_others_refuse(name: str
     system = SYSTEMS[name]().eval()
     fine = (torch.arange(61) / 64).expand(3, -1)
     if "_" not in name:
-        with pytest.raises(ValueError, match="only knows times on its grid"):
+        with pytest.raises(ValueError, match="times on its grid"):
             system.generate(fine, seeds=SEEDS)
         return
     coarse = system.generate(TIMES, seeds=SEEDS).frames
@@ -309,7 +309,7 @@ def test_instance_noise_is_for_training() -> None:
 
 
 def test_the_sde_system_refuses_the_past() -> None:
-    with pytest.raises(ValueError, match="an Ito path has no way back"):
+    with pytest.raises(ValueError, match="Ito"):
         mocogan(parameter_matched_sde(4, 120)).eval().generate(TIMES - 0.5, seeds=SEEDS)
 
 
@@ -318,7 +318,7 @@ def test_missing_frames_are_refused() -> None:
     data.present[0, 3] = False
     with pytest.raises(ValueError, match="whole clips"):
         tgan().generate_fakes(data)
-    with pytest.raises(ValueError, match="13 frames or more; got 12"):
+    with pytest.raises(ValueError, match="13 frames; got 12"):
         MoCoGANVideoCritic(size=SIZE)(torch.zeros(1, 12, 3, SIZE, SIZE))
 
 

@@ -67,7 +67,7 @@ def test_averaging_does_not_end_in_silence(tmp_path: Path) -> None:
     trainer_of(tmp_path, *team(tmp_path), max_epochs=1).fit(TinyGAN(), data())
     with pytest.raises(ValueError, match="this one has averaging off"):
         trainer_of(tmp_path, EMAWeights()).fit(TinyGAN(), data(), ckpt_path=str(tmp_path / "checkpoints" / "last.ckpt"))
-    with pytest.raises(ValueError, match=r"averaged another part.*none of critics"):
+    with pytest.raises(ValueError, match=r"averaged another part.*lacks critics"):
         trainer_of(tmp_path, EMAWeights(0.9, part="critics")).fit(
             TinyGAN(), data(), ckpt_path=str(tmp_path / "checkpoints" / "last.ckpt")
         )
@@ -239,7 +239,7 @@ def test_statistics_are_those_of_all_processes(tmp_path: Path) -> None:
 
 
 def test_statistics_that_nothing_can_give_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="0 or more batches; got 4 with decay None"):
+    with pytest.raises(ValueError, match="got 4 with decay None"):
         EMAWeights(statistics=4)
     with pytest.raises(ValueError, match=r"no `training_output`.*statistics: 0"):
         trainer_of(tmp_path, EMAWeights(0.9, statistics=4)).fit(Plain(), data())

@@ -66,7 +66,7 @@ def test_a_repository_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None
     pytest.importorskip("huggingface_hub")
     with pytest.raises(HubError, match="neither a folder nor the name of a repository"):
         from_pretrained("no/such/folder")
-    with pytest.raises(HubError, match="No system could be had from the repository 'user/model'"):
+    with pytest.raises(HubError, match="repository 'user/model'"):
         from_pretrained("user/model", local_files_only=True, cache_dir=str(tmp_path))
 
 
@@ -91,7 +91,7 @@ def test_hostile_pickles_are_refused(name: str, tmp_path: Path, monkeypatch: pyt
     Path("model").mkdir()
     (Path("model") / name).write_bytes(pickle.dumps(Bomb()))
     (Path("model") / CONFIG).write_text(json.dumps(SYSTEM))
-    with pytest.raises(ValueError, match=r"could run code|more than tensors"):
+    with pytest.raises(ValueError, match=r"run code|more than tensors"):
         from_pretrained("model")
     torch.save({"state_dict": {}, "config": SYSTEM, "bomb": Bomb()}, "evil.ckpt")
     with pytest.raises(ValueError, match="never opened"):

@@ -174,7 +174,7 @@ def test_a_released_file_loads(tmp_path: Path, zipped: bool) -> None:
 
 def test_what_is_no_released_file_is_refused(tmp_path: Path) -> None:
     weights = released_weights()
-    with pytest.raises(ValueError, match=r"generator\.x is none of Vid-ODE's released names"):
+    with pytest.raises(ValueError, match=r"generator\.x is not one of Vid-ODE's released names"):
         from_released(weights | {"generator.x": torch.zeros(1)})
     path = tmp_path / "wide.pth"
     torch.save(weights, path)

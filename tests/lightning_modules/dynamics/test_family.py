@@ -81,7 +81,7 @@ def test_an_oscillator_needs_the_jet_and_the_highest_derivative_alone_decays(fie
 
 
 def test_a_jet_that_cannot_be_shared_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"At order 2 .* gave 3 values.*2 times"):
+    with pytest.raises(ValueError, match=r"At order 2 .*got 3.*2 times"):
         LatentODE(Free(2), order=2)(torch.zeros(1, 3), torch.zeros(1, 1))
 
 
@@ -93,7 +93,7 @@ def test_a_jet_that_cannot_be_shared_is_refused() -> None:
     ids=lambda member: member.func.__name__,
 )
 def test_orders_are_one_to_three(member: Callable[..., nn.Module], order: int) -> None:
-    with pytest.raises(ValueError, match=f"of order 1, 2 or 3; got {order}"):
+    with pytest.raises(ValueError, match=f"1, 2 or 3; got {order}"):
         member(order=order)
 
 
@@ -164,7 +164,7 @@ def test_a_rounded_step_keeps_to_its_grid_in_long_clips(step: float) -> None:
 
 
 def test_the_sde_refuses_the_past() -> None:
-    with pytest.raises(ValueError, match=r"from 0 on.*starts at -0.5.*LatentODE"):
+    with pytest.raises(ValueError, match=r"from 0 on.*-0\.5.*LatentODE"):
         LatentSDE(Scaled(), Scaled())(torch.zeros(1, 2), torch.tensor([[-0.5, 0.0]]))
 
 
@@ -225,7 +225,7 @@ def test_a_discrete_member_answers_its_grid_and_refuses_the_rest(member: Dynamic
     assert states.shape == (2, 16, *code.shape[1:])
     assert_close(member(code[1:], GRID[None, ::3], seeds=seeds[1:]), states[1:, ::3])
     for times in (GRID[None, :2] + 0.01, -GRID[None, 1:2]):
-        with pytest.raises(ValueError, match=f"{type(member).__name__} only knows.*LatentODE"):
+        with pytest.raises(ValueError, match=f"{type(member).__name__} .*grid.*LatentODE"):
             member(code[:1], times)
 
 
@@ -244,7 +244,7 @@ def test_times_that_are_no_moments_are_refused(member: Dynamics) -> None:
 
 
 def test_the_deconvolutions_end_after_sixteen_frames() -> None:
-    with pytest.raises(ValueError, match="steps 0 to 15; the query goes to step 16"):
+    with pytest.raises(ValueError, match=r"steps 0 to 15; .*16"):
         Deconvolution1d(4, 4, 2)(torch.zeros(1, 4), torch.tensor([[16 / 15]]))
 
 

@@ -20,13 +20,13 @@ def test_states_are_the_cell_applied_again_and_again() -> None:
 
 def test_times_off_the_grid_are_refused_with_a_way_out() -> None:
     way_out = "is 0.5 steps off it. .*seconds_per_unit.* Interpolated, or use LatentODE or LatentSDE"
-    with pytest.raises(ValueError, match=rf"only knows times on its grid of 0.1 model units.*{way_out}"):
+    with pytest.raises(ValueError, match=rf"grid of 0.1 model units.*{way_out}"):
         Recurrent(Doubling(), interval=0.1)(torch.ones(1, 1), torch.tensor([[0.0, 0.15]]))
 
 
 @pytest.mark.parametrize("times", [[-0.1, 0.1], [-0.05, 0.15]])
 def test_times_before_zero_are_left_to_the_ode_alone(times: list[float]) -> None:
-    with pytest.raises(ValueError, match=rf"from 0 on; the query starts at {times[0]}\. Use LatentODE,") as refusal:
+    with pytest.raises(ValueError, match=rf"from 0 on; .*{times[0]}\. Use LatentODE,") as refusal:
         Recurrent(Doubling(), interval=0.1)(torch.ones(1, 1), torch.tensor([times]))
     assert not any(name in str(refusal.value) for name in ("Interpolated", "LatentSDE"))
 
@@ -38,7 +38,7 @@ def test_interpolated_blends_the_two_neighbours() -> None:
 
 
 def test_interpolated_refuses_times_before_zero() -> None:
-    with pytest.raises(ValueError, match=r"answers times from 0 on; the query starts at -0\.1\. Use LatentODE"):
+    with pytest.raises(ValueError, match=r"times from 0 on; .*-0\.1\. Use LatentODE"):
         Interpolated(Recurrent(Doubling(), 0.1), 0.1)(torch.ones(1, 1), torch.tensor([[-0.1, 0.1]]))
 
 

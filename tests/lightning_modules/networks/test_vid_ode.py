@@ -117,7 +117,7 @@ def test_on_its_training_times_the_base_grid_changes_nothing() -> None:
 
 def test_the_base_grid_refuses_times_before_its_first_frame() -> None:
     system = make(decode_interval=INTERVAL)
-    with pytest.raises(ValueError, match="Frames are decoded onwards from the last observed frame"):
+    with pytest.raises(ValueError, match=r"last observed frame.* before it"):
         ask(system, "predict", shown(), after(-2, 1))
 
 
@@ -227,7 +227,7 @@ def test_vid_rnn_blends_between_frames_and_runs_at_any_time() -> None:
     assert_close(latents[:, 1], (latents[:, 0] + latents[:, 2]) / 2)
     strict = make(network={"dynamics": recurrent}, encoder={"field": None})
     assert bool(torch.isfinite(ask(strict, "predict", observed, after(1, 2))).all())
-    with pytest.raises(ValueError, match="Recurrent only knows times on its grid"):
+    with pytest.raises(ValueError, match=r"Recurrent .*grid"):
         ask(strict, "predict", observed, after(1, 1.5))
 
 

@@ -121,8 +121,8 @@ def test_what_cannot_be_drawn_is_said_in_a_line(files: dict[str, str], tmp_path:
         with pytest.raises(UserError, match=line):
             ask([*out, "--motion-from", files["joined"], *words])
     for name, config, line in (
-        ("five", motion(joints=5), "draws 3 keypoints, the motion has 5"),
-        ("rnn", motion(dynamics=RNN, width=4), "only knows times on its grid"),
+        ("five", motion(joints=5), "3 keypoints, the motion has 5"),
+        ("rnn", motion(dynamics=RNN, width=4), "times on its grid"),
     ):
         save(build(config), tmp_path / f"{name}.safetensors")
         with pytest.raises(UserError, match=line):
