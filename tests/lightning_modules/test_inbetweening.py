@@ -214,8 +214,8 @@ def test_the_optimisers_are_the_papers() -> None:
     ({"clip": VideoClip(torch.zeros(1, 6, 1, 16, 16), torch.arange(6.0)[None])}, "num_frames: 8"),
     ({"clip": Trajectory(torch.zeros(1, 8, 2), torch.arange(8.0)[None])}, "without pixels"),
     ({"clip": VideoClip(torch.zeros(1, 8, 1, 16, 16), torch.arange(8.0)[None] ** 2)}, "irregular"),
-    ({"present": torch.arange(8)[None] != 3}, "whole clips"),
-    ({"valid": torch.ones(1, 8, 1, 16, 16, dtype=torch.bool)}, "whole clips"),
+    ({"present": torch.arange(8)[None] != 3}, "complete clips"),
+    ({"valid": torch.ones(1, 8, 1, 16, 16, dtype=torch.bool)}, "complete clips"),
 ])  # fmt: skip
 def test_clips_that_cannot_be_learnt_from_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -316,7 +316,7 @@ def test_the_sde_system_refuses_the_past() -> None:
 def test_missing_frames_are_refused() -> None:
     data = moving(2)
     data.present[0, 3] = False
-    with pytest.raises(ValueError, match="whole clips"):
+    with pytest.raises(ValueError, match="complete clips"):
         tgan().generate_fakes(data)
     with pytest.raises(ValueError, match="13 frames; got 12"):
         MoCoGANVideoCritic(size=SIZE)(torch.zeros(1, 12, 3, SIZE, SIZE))

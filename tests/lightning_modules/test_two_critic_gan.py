@@ -33,7 +33,7 @@ class Marked(TwoCriticGAN):
         assert isinstance(batch.clip, Trajectory)
         return batch.clip.values, batch.clip.values + 100
 
-    def judged(self, fakes: Any) -> tuple[Tensor, Tensor]:
+    def critic_inputs(self, fakes: Any) -> tuple[Tensor, Tensor]:
         return fakes
 
     def diversity(self, batch: Batch, fakes: Any) -> Scalar:

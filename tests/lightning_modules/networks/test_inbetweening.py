@@ -243,8 +243,8 @@ def test_the_naive_baseline_doubles_the_time_three_times() -> None:
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"size": 48}, "`size` must be 8 times a power of two"),
-    ({"frames": 14}, "`frames` must be 2 times a power of two, 4 at the least"),
-    ({"frames": 2}, "`frames` must be 2 times a power of two, 4 at the least"),
+    ({"frames": 14}, "`frames` must be 2 times a power of two, at least 4"),
+    ({"frames": 2}, "`frames` must be 2 times a power of two, at least 4"),
     ({"frames": 64}, "a multiple of 5"),
     ({"frames": 32, "variant": "naive"}, "at most 16 frames; got 32"),
 ])  # fmt: skip
