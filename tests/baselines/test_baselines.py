@@ -53,7 +53,7 @@ def test_predict_answers_exactly_the_asked_times(system: Predicts) -> None:
 
 
 @pytest.mark.parametrize("system", INTERPOLATE, ids=name)
-@pytest.mark.parametrize("task", [Interpolate(stride=3), Inbetween()], ids=lambda task: task.verb)
+@pytest.mark.parametrize("task", [Interpolate(stride=3), Inbetween()], ids=lambda task: task.capability)
 def test_interpolate_answers_exactly_the_asked_times(system: Interpolates, task: Interpolate | Inbetween) -> None:
     query = task.make_query(as_batch(clip()), VideoClip)
     answer = task.run(system, query)
