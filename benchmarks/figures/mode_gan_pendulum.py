@@ -60,10 +60,10 @@ class PendulumCurves(Figure):
                 curves.set_xlabel("seconds")
                 curves.grid(alpha=0.3)
                 if self.bob:
-                    path = line[2 * sample + 1]
-                    path.plot(angle.sin(), -angle.cos(), color="0.8", linewidth=1)
-                    path.scatter(angle.sin(), -angle.cos(), c=motion.times[sample], s=12, cmap="viridis")
-                    path.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal", title="the bob, dark to light")
+                    bob = line[2 * sample + 1]
+                    bob.plot(angle.sin(), -angle.cos(), color="0.8", linewidth=1)
+                    bob.scatter(angle.sin(), -angle.cos(), c=motion.times[sample], s=12, cmap="viridis")
+                    bob.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal", title="the bob, dark to light")
         axes[0][0].legend(fontsize="x-small")
         return save(figure, path)
 

@@ -87,8 +87,8 @@ def pip_settings() -> dict[str, str]:
             settings[key], rank[key] = str(ast.literal_eval(value)), order
     if listed.returncode != 0:  # environments made by uv have no pip, but may have the same variables
         for key in ("index-url", "extra-index-url", "find-links", "cert", "proxy"):
-            if value := os.environ.get("PIP_" + key.upper().replace("-", "_")):
-                settings[key] = value
+            if own := os.environ.get("PIP_" + key.upper().replace("-", "_")):
+                settings[key] = own
     if uv := os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL"):
         settings.setdefault("index-url", uv)
     if "index-url" not in settings:
