@@ -233,7 +233,10 @@ def test_a_model_learns(path: Path, here: Path) -> None:
     data = {"class_path": "MovingShapes", "init_args": {**FEW, "size": 32, "frame_rate": 25, "train_clips": 2}}
     if model["class_path"].endswith("VidODE"):
         interpolates = model["init_args"]["training"] == "interpolate"
-        shown = {"num_frames": 5, "stride": 2} if interpolates else {"num_frames": 2 * model["init_args"]["observe"]}
+        shown = {"num_frames": 2 * model["init_args"].get("observe", 5)}
+        if interpolates:  # as many frames as the sequence critic sees
+            together = model["init_args"]["sequence_critic"]["init_args"]["channels"]
+            shown = {"num_frames": together // model["init_args"]["generator"]["init_args"]["channels"], "stride": 2}
         if model["init_args"]["generator"]["init_args"]["channels"] == 1:
             data = {"class_path": "BouncingBalls", "init_args": {**FEW, "size": 32, "train_clips": 2}}
     elif model["class_path"].startswith("baselines."):
