@@ -1,4 +1,4 @@
-"""Clips in files, made by any model: folders of videos, .npy and .npz arrays of them, read as uint8 colour frames."""
+"""Clips in files of any origin: folders of videos, .npy and .npz arrays, read as uint8 RGB frames."""
 
 import zipfile
 import zlib
@@ -20,86 +20,86 @@ from datamodules.storage.video import EXTENSIONS, VideoError, decode
 
 ARRAYS = (".npy", ".npz")
 _BROKEN = (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What numpy says of a file that is cut off or damaged."""
+"""What numpy raises for a truncated or damaged file."""
 
 Colour = UInt8[np.ndarray, "time 3 height width"]
 Layout = UInt8[np.ndarray, "clip time channel height width"]
 
 
 class ClipFile(NamedTuple):
-    """A clip and where it is: a video file, or a place in an array."""
+    """A clip in a video file, or at a position of an array file."""
 
     name: str
-    """The path within the folder without its ending, and the place in an array: what clips are paired by."""
+    """The path within the folder without its extension, and the position in an array; clips are paired by name."""
     path: Path
     member: str | None = None
-    """Which array of an .npz."""
-    place: int = 0
-    """Which clip of an array."""
+    """The array of an .npz file."""
+    position: int = 0
+    """The index of the clip along the array's first axis."""
 
 
-def find_clips(place: Path) -> list[ClipFile]:
+def find_clips(root: Path) -> list[ClipFile]:
     """The clips of a folder and its sub-folders, or of an .npy or .npz file, sorted by name.
 
     Raises:
         UserError: if there are none, or two share a name.
     """
-    if place.is_file() and place.suffix.lower() in ARRAYS:
-        clips = list(_in_array(place, ""))
-    elif place.is_dir():
-        files = sorted(path for path in place.rglob("*") if path.suffix.lower() in (*EXTENSIONS, *ARRAYS))
-        clips = [clip for path in files for clip in _of_file(path, path.relative_to(place).with_suffix("").as_posix())]
+    if root.is_file() and root.suffix.lower() in ARRAYS:
+        clips = list(_in_array(root, ""))
+    elif root.is_dir():
+        files = sorted(path for path in root.rglob("*") if path.suffix.lower() in (*EXTENSIONS, *ARRAYS))
+        clips = [clip for path in files for clip in _of_file(path, path.relative_to(root).with_suffix("").as_posix())]
     else:
-        raise UserError(f"There is no folder of videos, .npy or .npz file at {place}.")
+        raise UserError(f"There is no folder of videos and no .npy or .npz file at {root}.")
     if not clips:
-        raise UserError(f"There are no videos in {place}: a video ends in {', '.join((*EXTENSIONS, *ARRAYS))}.")
+        raise UserError(f"There are no videos in {root}; supported extensions: {', '.join((*EXTENSIONS, *ARRAYS))}.")
     twice = [name for name, count in Counter(clip.name for clip in clips).items() if count > 1]
     if twice:
-        raise UserError(f"Two files of {place} are called '{twice[0]}' but for their endings. Keep one of them.")
+        raise UserError(f"Two files of {root} are named '{twice[0]}' and differ only in extension. Keep one of them.")
     return sorted(clips, key=lambda clip: clip.name)
 
 
 def read_clip(
     clip: ClipFile, *, frames: int | None = None, fps: float | None = None, size: int | None = None
 ) -> Colour:
-    """The clip's first frames; grey ones in three equal channels.
+    """The first frames of a clip; grey frames are repeated in three channels.
 
     Args:
         clip: from `find_clips`.
-        frames: how many frames; None: all.
-        fps: frames per second to resample a video file to, nearest in time.
-        size: side of the square that pictures are cut to about their centre and resized to, antialiased.
+        frames: the number of frames; None: all.
+        fps: the frame rate to resample a video file to, by nearest frame.
+        size: side of the square to which frames are centre-cropped and resized, with antialiasing.
 
     Raises:
         UserError: if the file is broken, is no array of uint8 videos, or has fewer frames.
     """
     if clip.path.suffix.lower() in ARRAYS:
         if fps is not None:
-            raise UserError(f"{clip.path} is an array and does not say its frame rate; leave --fps out.")
-        pictures = np.array(_array(clip)[clip.place][:frames])
-        pictures = np.broadcast_to(pictures, (len(pictures), 3, *pictures.shape[2:]))
-        found = pictures if size is None else _fitted(pictures, size)
+            raise UserError(f"{clip.path} is an array without a frame rate; leave --fps out.")
+        array = np.array(_array(clip)[clip.position][:frames])
+        array = np.broadcast_to(array, (len(array), 3, *array.shape[2:]))
+        found = array if size is None else _resized(array, size)
     else:
         try:
-            moments = decode(clip.path, size=None if size is None else (size, size), frame_rate=fps)
-            shots = [picture for picture, _ in islice(moments, frames)]
+            decoded = decode(clip.path, size=None if size is None else (size, size), frame_rate=fps)
+            frames_read = [frame for frame, _ in islice(decoded, frames)]
         except VideoError as error:
             raise UserError(f"{error}.") from error
-        if len({shot.shape for shot in shots}) > 1:
-            raise UserError(f"{clip.path}: its pictures change size; give --size to bring them to one.")
-        found = np.stack(shots)
+        if len({frame.shape for frame in frames_read}) > 1:
+            raise UserError(f"{clip.path}: its frames differ in size; use --size to resize them.")
+        found = np.stack(frames_read)
     if frames is not None and len(found) < frames:
         raise UserError(
-            f"{clip.path}{f' ({clip.name})' if clip.member or clip.place else ''} has {len(found)} frames, fewer than "
-            f"the {frames} that are compared. Lower --frames or leave it out."
+            f"{clip.path}{f' ({clip.name})' if clip.member or clip.position else ''} has {len(found)} frames, fewer "
+            f"than the {frames} to compare. Lower --frames or leave it out."
         )
     return np.ascontiguousarray(found)
 
 
 def content_of(clips: Sequence[ClipFile]) -> list[list[str | int | None]]:
-    """Names, and the sha256 of each file that holds one: what the clips are, wherever they lie."""
+    """Name, file sha256, array and index of each clip: its identity, independent of the path."""
     digests = {path: file_sha256(path) for path in {clip.path for clip in clips}}
-    return [[clip.name, digests[clip.path], clip.member, clip.place] for clip in clips]
+    return [[clip.name, digests[clip.path], clip.member, clip.position] for clip in clips]
 
 
 def _of_file(path: Path, name: str) -> Iterator[ClipFile]:
@@ -110,7 +110,7 @@ def _of_file(path: Path, name: str) -> Iterator[ClipFile]:
 
 
 def _in_array(path: Path, name: str) -> Iterator[ClipFile]:
-    """The clips of an array file; a single array of a single clip is called as its file."""
+    """The clips of an array file; a file with a single clip gives the clip its own name."""
     members = _members(path)
     for member in members:
         count = len(_array(ClipFile(name, path, member)))
@@ -129,7 +129,7 @@ def _members(path: Path) -> list[str | None]:
     except _BROKEN as error:
         raise UserError(f"{path} cannot be read as an .npz of arrays: {error}.") from error
     if isinstance(archive, np.ndarray):
-        raise UserError(f"{path} is one array, not an .npz of them. Call it {path.stem}.npy.")
+        raise UserError(f"{path} is a single array, not an .npz file. Rename it {path.stem}.npy.")
     with archive:
         return list(archive.files)
 
@@ -141,7 +141,7 @@ def _array(clip: ClipFile) -> Layout:
 
 @lru_cache(maxsize=2)
 def _read_array(path: Path, member: str | None, _state: tuple[int, int]) -> Layout:
-    """The array with its channels before height and width; an .npy stays on the disk."""
+    """The array with channels before height and width; an .npy file is memory-mapped."""
     try:
         if member is None:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -170,12 +170,12 @@ def _read_array(path: Path, member: str | None, _state: tuple[int, int]) -> Layo
     return array.transpose(0, 1, 4, 2, 3) if last else array
 
 
-def _fitted(pictures: Colour, size: int) -> UInt8[np.ndarray, "time 3 size size"]:
-    """As `decode` does it: cut to a square about the centre, then bilinear with antialiasing."""
-    height, width = pictures.shape[-2:]
+def _resized(array: Colour, size: int) -> UInt8[np.ndarray, "time 3 size size"]:
+    """As in `decode`: centre crop to a square, then bilinear resize with antialiasing."""
+    height, width = array.shape[-2:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    cut = np.ascontiguousarray(pictures[..., top : top + side, left : left + side])
+    cut = np.ascontiguousarray(array[..., top : top + side, left : left + side])
     if side == size:
         return cut
     return interpolate(torch.from_numpy(cut), size=[size, size], mode="bilinear", antialias=True).numpy()

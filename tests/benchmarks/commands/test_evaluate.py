@@ -180,7 +180,7 @@ def test_a_metric_without_weights_is_not_available_with_its_reason(
         (["--metrics", "no_fvd", "--clips", "9"], "needs at least 10 clips per side"),
         (["--metrics", "no_fvd", "--frames", "7"], "has 6 frames, fewer than the 7 that are compared"),
         (["--metrics", "fvd", "--frames", "6"], "i3d_logits needs at least 9 frames"),
-        (["--metrics", "no_fvd", "--fps", "5"], "does not say its frame rate"),
+        (["--metrics", "no_fvd", "--fps", "5"], "without a frame rate"),
         (["--size", "0"], "--size must be positive; got 0."),
         (["--json", "x.txt"], "--json must name a file that ends in .json"),
     ],
