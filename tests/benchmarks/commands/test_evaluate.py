@@ -178,7 +178,7 @@ def test_a_metric_without_weights_is_not_available_with_its_reason(
         (["--metrics", "ssim"], "'ssim' compares each clip with its target"),
         (["--metrics", "no_fvd", "--clips", "13"], "--clips is 13, "),
         (["--metrics", "no_fvd", "--clips", "9"], "needs at least 10 clips per side"),
-        (["--metrics", "no_fvd", "--frames", "7"], "has 6 frames, fewer than the 7 that are compared"),
+        (["--metrics", "no_fvd", "--frames", "7"], "has 6 frames, fewer than the 7"),
         (["--metrics", "fvd", "--frames", "6"], "i3d_logits needs at least 9 frames"),
         (["--metrics", "no_fvd", "--fps", "5"], "without a frame rate"),
         (["--size", "0"], "--size must be positive; got 0."),
