@@ -108,6 +108,13 @@ def test_on_a_base_grid_frames_at_shared_times_agree_whatever_else_is_asked(verb
     assert float((for_fine[:, [1, 5, 9]] - for_coarse).abs().max()) > 1e-3
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_time_off_the_base_grid_is_decoded_from_the_base_frame_before_it(verb: str) -> None:
+    observed, times = shown(), (after(1, 2, 2.5) if verb == "predict" else between(0, 1, 1.5))
+    chain = ask(make(), verb, observed, times)
+    assert_close(ask(make(decode_interval=INTERVAL), verb, observed, times[:, 2:]), chain[:, 2:], rtol=1e-5, atol=1e-6)
+
+
 def test_on_its_training_times_the_base_grid_changes_nothing() -> None:
     observed = shown()
     for verb, times in (("predict", after(1, 2, 3)), ("interpolate", between(0, 1, 2, 3, 4))):
