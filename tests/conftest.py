@@ -1,4 +1,3 @@
-raise SystemExit("FREEZE (coordinator, 03:34): the machine is needed for the final run. Stop testing, revert this line with git checkout tests/conftest.py, integrate what is committed, and report now.")
 """What tests of several packages share."""
 
 import sys
