@@ -165,7 +165,7 @@ def test_other_clips_and_lost_or_changed_values_are_refused(tmp_path: Path, caps
     damaged = bytearray(beside(first).read_bytes())
     damaged[-1] ^= 1
     beside(first).write_bytes(damaged)
-    with pytest.raises(PerClipError, match="other numbers than were written"):
+    with pytest.raises(PerClipError, match="does not match its digest"):
         read_per_clip(first)
     assert compare(tmp_path / "none.json", first) == 2
 

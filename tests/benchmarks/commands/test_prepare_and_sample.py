@@ -195,7 +195,7 @@ def test_a_folder_whose_name_is_a_data_sets_is_meant_with_a_path(
     assert run("prepare", "kth", "--set=download=false", f"--set=root={tmp_path}") == 2
     assert "00sequences" in capsys.readouterr().err
     assert run("prepare", "./kth", f"--set=root={tmp_path}") == 2
-    assert "kth has no videos" in capsys.readouterr().err
+    assert "have no videos" in capsys.readouterr().err
     assert run("inspect", "./films") == 2
     assert "There is no folder ./films. Name one with videos" in capsys.readouterr().err
 

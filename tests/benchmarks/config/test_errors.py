@@ -174,7 +174,7 @@ def test_what_a_system_says_of_its_data_is_one_line_and_a_slip_of_code_is_not(
         lightning(words)
     assert end.value.code == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lightning: ")]
-    assert "draws clips of 16 frames; those of the data have 12. Set the data's" in line
+    assert "generates clips of 16 frames; the data's have 12" in line
 
     with pytest.raises(SystemExit) as end:
         lightning([*words, "--model.generator.size=48"])
