@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from torch import nn
 
-from lightning_modules.adversarial import AdversarialSystem
+from benchmarks.config.resolve import full_class_paths, read_config
 from lightning_modules.checkpoints.build import build
+from lightning_modules.manual_optimization import ManualOptimizationSystem
 
 MODELS = Path(__file__).parents[1] / "configs" / "model"
 
@@ -105,8 +105,8 @@ PARTS: dict[str, tuple[int, dict[str, int]]] = {
 @pytest.mark.parametrize("name", PARTS)
 def test_a_models_parts_have_the_weights_of_their_layers(name: str) -> None:
     with torch.device("meta"):
-        system = build(yaml.safe_load((MODELS / f"{name}.yaml").read_text()))
-    assert isinstance(system, AdversarialSystem)
+        system = build(full_class_paths(read_config(MODELS / f"{name}.yaml")))
+    assert isinstance(system, ManualOptimizationSystem)
     total, parts = PARTS[name]
     assert {part: size(module) for part, module in system.generator.named_children()} == parts
     assert size(system.generator) == sum(parts.values()) == total

@@ -63,6 +63,7 @@ class VidODENetwork(nn.Module):
         copy_last_init: float | None = None,
     ) -> None:
         super().__init__()
+        self.channels = channels
         self.image_encoder = ConvEncoder(channels, width, downs)
         self.encoder = encoder
         self.dynamics = dynamics
