@@ -101,14 +101,14 @@ def test_old_names_in_a_configuration_resolve() -> None:
 
 
 def test_a_checkpoint_with_old_names_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with safe_open(DEMO / "vid_ode_narrow.safetensors", framework="numpy") as file:
+    with safe_open(DEMO / "vid_ode_small.safetensors", framework="numpy") as file:
         metadata, weights = dict(file.metadata()), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     old = metadata["config"].replace('.vid_ode.VidODE"', '.continuous.VideoODE"').replace('"observe"', '"given"')
     assert old != metadata["config"]
     save_file(weights, tmp_path / "old.safetensors", metadata={**metadata, "config": old})
     monkeypatch.setitem(models.CLASSES, "lightning_modules.continuous.VideoODE", "lightning_modules.vid_ode.VidODE")
     monkeypatch.setitem(models.ARGUMENTS, ("lightning_modules.vid_ode.VidODE", "given"), "observe")
-    assert load(tmp_path / "old.safetensors").config == load(DEMO / "vid_ode_narrow.safetensors").config
+    assert load(tmp_path / "old.safetensors").config == load(DEMO / "vid_ode_small.safetensors").config
 
 
 def test_committed_records_of_both_versions_are_read_by_new_names(monkeypatch: pytest.MonkeyPatch) -> None:
