@@ -361,7 +361,7 @@ def test_the_curriculum_grows_with_the_epochs() -> None:
     lengths = []
     for epoch in (0, 6, 8, 40):
         made._trainer = type("Clock", (), {"current_epoch": epoch})()  # type: ignore[assignment]
-        lengths.append(made.training_output(batch()).output.shape[1])
+        lengths.append(made.training_output(batch()).generated.shape[1])
     assert lengths == [4, 5, 6, 10]
 
 

@@ -112,12 +112,12 @@ def test_a_checkpoint_with_old_names_is_loaded(tmp_path: Path, monkeypatch: pyte
 
 
 def test_committed_records_of_both_versions_are_read_by_new_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(renamed.SETTINGS, "draws", "answers")
+    monkeypatch.setitem(renamed.SETTINGS, "num_samples", "answers")
     monkeypatch.setitem(renamed.SETTINGS, "task.stride", "step")
-    path = next(path for path in sorted(DEMO.glob("*.json")) if "stride" in path.read_text())
+    path = next(path for path in sorted(DEMO.glob("*.json")) if "stride" in json.loads(path.read_text())["task"])
     content = json.loads(path.read_text())
     record = read_record(path)
-    assert (record.version, record.protocol.settings["answers"]) == (2, content["protocol"]["settings"]["draws"])
+    assert (record.version, record.protocol.settings["answers"]) == (2, content["protocol"]["settings"]["num_samples"])
     assert record.task["step"] == record.protocol.settings["task"]["step"] == content["task"]["stride"]
     assert record.protocol.id != content["protocol"]["id"]
     assert record.metrics.keys() == content["metrics"].keys()
