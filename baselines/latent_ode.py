@@ -93,16 +93,16 @@ class FrameLatentODE(InterpolatingSystem):
         draw = 0.0 if seeds is None else normal(seeds, len(times), (self.latent,), stream="z0", device=times.device)
         return self.network.decode(guess.mean + guess.deviation * draw, guess.time, times)
 
-    def training_output(self, batch: Batch) -> "Drawn":
+    def training_output(self, batch: Batch) -> "TrainingOutput":
         """`samples` predictions for the batch's training example, each from its own z0."""
         example = self.training_example(batch)
         guess = self.network.encode(example.observed)
         codes = guess.mean + guess.deviation * torch.randn(self.samples, *guess.mean.shape, device=guess.mean.device)
         times = example.target_times.repeat(self.samples, 1)
         frames = self.network.decode(codes.flatten(0, 1), guess.time.repeat(self.samples), times)
-        return Drawn(example, guess, frames.unflatten(0, (self.samples, len(example.target_times))))
+        return TrainingOutput(example, guess, frames.unflatten(0, (self.samples, len(example.target_times))))
 
-    def losses(self, batch: Batch, output: "Drawn") -> Losses:
+    def losses(self, batch: Batch, output: "TrainingOutput") -> Losses:
         """Minus the bound on the log-likelihood, log-sum-exp over the samples."""
         error = (output.frames - output.example.target) ** 2
         known = output.example.known
@@ -131,7 +131,7 @@ class Guess(NamedTuple):
     time: Float[Tensor, " batch"]
 
 
-class Drawn(NamedTuple):
+class TrainingOutput(NamedTuple):
     """Predictions for a batch: the training example, the posterior, and the frames of each sample."""
 
     example: TrainingExample

@@ -116,10 +116,10 @@ class ODE2VAE(InterpolatingSystem):
             draw = normal(seeds, count, (network.force.count,), stream="weights", device=device)
             weights = network.force.sample(draw)
         positions = network.flow(code, weights, times - at[:, None])[0].chunk(2, dim=-1)[0]
-        drawn = network.draw(positions)
-        return drawn.sigmoid() if self.likelihood == "bernoulli" else drawn
+        generated = network.draw(positions)
+        return generated.sigmoid() if self.likelihood == "bernoulli" else generated
 
-    def training_output(self, batch: Batch) -> "Drawn":
+    def training_output(self, batch: Batch) -> "TrainingOutput":
         """Every frame of the batch (or of the curriculum's share), from one sample of start and weights."""
         example = self.training_example(batch)
         observed = example.observed
@@ -141,13 +141,13 @@ class ODE2VAE(InterpolatingSystem):
         )
         return self.network.reconstruct(example)
 
-    def losses(self, batch: Batch, output: "Drawn") -> Losses:
+    def losses(self, batch: Batch, output: "TrainingOutput") -> Losses:
         """Minus the terms of the bound, each a sum over a clip and a mean over clips."""
         target, known = output.example.target, output.example.known
         if self.likelihood == "bernoulli":
-            error = binary_cross_entropy_with_logits(output.drawn, target.clamp(0, 1), reduction="none")
+            error = binary_cross_entropy_with_logits(output.generated, target.clamp(0, 1), reduction="none")
         else:
-            error = 0.5 * ((output.drawn - target) / self.noise) ** 2
+            error = 0.5 * ((output.generated - target) / self.noise) ** 2
         error = error if known is None else error * known
         prior = normal_log_density(output.states, torch.zeros_like(output.states), torch.ones_like(output.states))
         guess = output.guess
@@ -178,11 +178,11 @@ class Guess(NamedTuple):
     deviation: Float[Tensor, "batch window state"]
 
 
-class Drawn(NamedTuple):
+class TrainingOutput(NamedTuple):
     """A reconstruction: logits (or values) of frames, states and their log density, and the encoders' posteriors."""
 
     example: TrainingExample
-    drawn: Float[Tensor, "batch time channel height width"]
+    generated: Float[Tensor, "batch time channel height width"]
     states: Float[Tensor, "batch time state"]
     density: Float[Tensor, "batch time"]
     guess: Guess
@@ -322,7 +322,7 @@ class ODE2VAENetwork(nn.Module):
         """Logits (or values) of frames at these positions."""
         return self.decoder(positions.flatten(0, 1)).unflatten(0, positions.shape[:2])
 
-    def reconstruct(self, example: TrainingExample) -> Drawn:
+    def reconstruct(self, example: TrainingExample) -> TrainingOutput:
         """One sample of start and weights, its path and frames, and every window's posterior."""
         observed = example.observed
         frames, at = self.first_frames(observed.frames, observed.times, observed.present)
@@ -334,7 +334,7 @@ class ODE2VAENetwork(nn.Module):
         weights = self.force.sample(torch.randn(1, self.force.count, device=start.device))
         states, growth = self.flow(start, weights, example.target_times - at[:, None])
         density = normal_log_density(start, guess.mean[:, 0], guess.deviation[:, 0])[:, None] + growth
-        return Drawn(example, self.draw(states[..., : self.latent]), states, density, guess)
+        return TrainingOutput(example, self.draw(states[..., : self.latent]), states, density, guess)
 
 
 class _Flow(nn.Module):

@@ -90,5 +90,5 @@ class ODEFCNetwork(nn.Module):
                 f"{observed.frames.shape[-2]}x{observed.frames.shape[-1]} pixels. Set `size` to the data's."
             )
         states = self.dynamics(self.flatten(maps.flatten(1)), times - observed.anchor[:, None])
-        drawn = self.unflatten(states).unflatten(-1, self.shape)
-        return self.image_decoder(drawn.flatten(0, 1)).unflatten(0, times.shape)
+        generated = self.unflatten(states).unflatten(-1, self.shape)
+        return self.image_decoder(generated.flatten(0, 1)).unflatten(0, times.shape)

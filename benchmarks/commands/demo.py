@@ -102,7 +102,7 @@ def verdict(records: Sequence[Record]) -> str:
 def render(checkpoint: Path, folder: Path) -> list[Path]:
     """One test clip, predicted at 1x and at 4x the frame rate, in slow motion; and both beside the target.
 
-    The picture in README is `render(Path("benchmarks/results/demo/vid_ode_narrow.safetensors"), ...)`.
+    The picture in README is `render(Path("benchmarks/results/demo/vid_ode_small.safetensors"), ...)`.
     """
     import numpy as np
     import torch

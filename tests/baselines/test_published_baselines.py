@@ -238,17 +238,17 @@ def test_latent_odes_weight_of_kl_waits_ten_epochs() -> None:
 def test_latent_odes_bound_is_a_log_mean_over_draws() -> None:
     torch.manual_seed(0)
     made = FrameLatentODE(channels=1, size=16, width=2, latent=6, state=5, hidden=7, warm_up=0, samples=2, noise=0.5)
-    drawn = made.training_output(batch())
+    output = made.training_output(batch())
     made._trainer = type("Clock", (), {"current_epoch": 100})()  # type: ignore[assignment]
     terms = []
-    for frames in drawn.frames:
-        fit = Normal(frames, 0.5).log_prob(drawn.example.target).mean()
+    for frames in output.frames:
+        fit = Normal(frames, 0.5).log_prob(output.example.target).mean()
         prior = Normal(torch.zeros(3, 6), torch.ones(3, 6))
         terms.append(
-            fit - made.kl_weight * kl_divergence(Normal(drawn.guess.mean, drawn.guess.deviation), prior).mean()
+            fit - made.kl_weight * kl_divergence(Normal(output.guess.mean, output.guess.deviation), prior).mean()
         )
     theirs = -torch.stack(terms).exp().mean().log()
-    assert_close(made.losses(batch(), drawn)["bound"], theirs)
+    assert_close(made.losses(batch(), output)["bound"], theirs)
 
 
 def test_second_order_is_position_and_velocity() -> None:
@@ -281,18 +281,18 @@ def test_the_bound_of_ode2vae_is_the_papers_or_its_codes(released: bool) -> None
     made = MODELS["ode2vae_released" if released else "ode2vae"](gamma=0.7, curriculum=False)
     assert isinstance(made, ODE2VAE)
     made.network.force.log_variance.data.fill_(-1.3)
-    drawn = made.training_output(batch())
-    ours = made.losses(batch(), drawn)
-    target, states, guess = drawn.example.target, drawn.states, drawn.guess
-    picture = drawn.drawn.sigmoid()
+    output = made.training_output(batch())
+    ours = made.losses(batch(), output)
+    target, states, guess = output.example.target, output.states, output.guess
+    picture = output.generated.sigmoid()
     fit = (target * picture.log() + (1 - target) * (1 - picture).log()).sum() / 3
     assert_close(ours["likelihood"], -fit, rtol=1e-4, atol=0)
     prior = Independent(Normal(torch.zeros(8), torch.ones(8)), 1).log_prob(states).sum() / 3
-    assert_close(ours["path"], drawn.density.sum() / 3 - prior, rtol=1e-4, atol=1e-3)
+    assert_close(ours["path"], output.density.sum() / 3 - prior, rtol=1e-4, atol=1e-3)
     windows = 7 if released else 8  # the code leaves the last window out
     assert guess.mean.shape == (3, windows, 8)
     encoded = Independent(Normal(guess.mean, guess.deviation), 1).log_prob(states[:, :windows]).sum() / 3
-    density = drawn.density if released else drawn.density[:, :windows]
+    density = output.density if released else output.density[:, :windows]
     assert_close(ours["instant"], 0.7 * (density.sum() / 3 - encoded), rtol=1e-4, atol=1e-3)
     q, hidden, layers = 4, 6, 2
     beta = q / (hidden * (3 * q + layers * hidden + layers + 1) + q)
@@ -361,7 +361,7 @@ def test_the_curriculum_grows_with_the_epochs() -> None:
     lengths = []
     for epoch in (0, 6, 8, 40):
         made._trainer = type("Clock", (), {"current_epoch": epoch})()  # type: ignore[assignment]
-        lengths.append(made.training_output(batch()).drawn.shape[1])
+        lengths.append(made.training_output(batch()).generated.shape[1])
     assert lengths == [4, 5, 6, 10]
 
 
@@ -372,8 +372,8 @@ def test_latent_ode_reads_only_what_is_shown_and_turns_deviation_into_chance() -
     shown = VideoClip(*(part[:, :5] for part in batch().clip))  # type: ignore[misc]
     times = torch.full((3, 1), 0.5)
     certain = made.predict(shown, times).frames
-    drawn = made.predict(shown, times, seeds=torch.arange(3)).frames
-    assert not torch.equal(certain, drawn)
+    output = made.predict(shown, times, seeds=torch.arange(3)).frames
+    assert not torch.equal(certain, output)
     with pytest.raises(ValueError, match="observe"):
         made.training_output(batch(frames=5))
 

@@ -93,7 +93,7 @@ def of_training(system: "System") -> TrainingClip:
     """The frame rate and length of a clip as the checkpoint tells them; 25 frames per second for 1 s where it does not.
 
     A clip of a LatentDynamicsGAN has `generator.frames` frames, whose first to last are one unit of model time; a
-    discrete member has its own `interval`.
+    discrete temporal model has its own `interval`.
     """
     from lightning_modules.networks.video_generator import VideoGenerator
 

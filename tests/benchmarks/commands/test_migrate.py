@@ -101,23 +101,23 @@ def test_old_names_in_a_configuration_resolve() -> None:
 
 
 def test_a_checkpoint_with_old_names_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with safe_open(DEMO / "vid_ode_narrow.safetensors", framework="numpy") as file:
+    with safe_open(DEMO / "vid_ode_small.safetensors", framework="numpy") as file:
         metadata, weights = dict(file.metadata()), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     old = metadata["config"].replace('.vid_ode.VidODE"', '.continuous.VideoODE"').replace('"observe"', '"given"')
     assert old != metadata["config"]
     save_file(weights, tmp_path / "old.safetensors", metadata={**metadata, "config": old})
     monkeypatch.setitem(models.CLASSES, "lightning_modules.continuous.VideoODE", "lightning_modules.vid_ode.VidODE")
     monkeypatch.setitem(models.ARGUMENTS, ("lightning_modules.vid_ode.VidODE", "given"), "observe")
-    assert load(tmp_path / "old.safetensors").config == load(DEMO / "vid_ode_narrow.safetensors").config
+    assert load(tmp_path / "old.safetensors").config == load(DEMO / "vid_ode_small.safetensors").config
 
 
 def test_committed_records_of_both_versions_are_read_by_new_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(renamed.SETTINGS, "draws", "answers")
+    monkeypatch.setitem(renamed.SETTINGS, "num_samples", "answers")
     monkeypatch.setitem(renamed.SETTINGS, "task.stride", "step")
-    path = next(path for path in sorted(DEMO.glob("*.json")) if "stride" in path.read_text())
+    path = next(path for path in sorted(DEMO.glob("*.json")) if "stride" in json.loads(path.read_text())["task"])
     content = json.loads(path.read_text())
     record = read_record(path)
-    assert (record.version, record.protocol.settings["answers"]) == (2, content["protocol"]["settings"]["draws"])
+    assert (record.version, record.protocol.settings["answers"]) == (2, content["protocol"]["settings"]["num_samples"])
     assert record.task["step"] == record.protocol.settings["task"]["step"] == content["task"]["stride"]
     assert record.protocol.id != content["protocol"]["id"]
     assert record.metrics.keys() == content["metrics"].keys()
