@@ -77,8 +77,8 @@ def verdict(records: Sequence[Record]) -> str:
     position = _value(ours, "ball_position_error")
     better_position = position < _value(best_baseline, "ball_position_error")
     lines = [
-        f"Ball-position error: {position:.3f} px, against {_value(nearest, 'ball_position_error'):.3f} px of the best "
-        f"trivial baseline ({best_baseline.row}): {'better' if better_position else 'NOT better'}."
+        f"Ball-position error: {position:.3f} px, against {_value(best_baseline, 'ball_position_error'):.3f} px of "
+        f"the best trivial baseline ({best_baseline.row}): {'better' if better_position else 'NOT better'}."
     ]
     missed = []
     for frame in FRAMES:
@@ -145,7 +145,7 @@ def render(checkpoint: Path, folder: Path) -> list[Path]:
         )  # steps of the fine grid for which a frame is shown
         steady = frames.repeat_interleave(held, dim=0)
         panels.append((steady[: len(fine)], torch.arange(len(fine)) < int(held[:10].sum())))
-    path = folder / "truth_1x_4x.gif"
+    path = folder / "target_1x_4x.gif"
     write_video(path, torch.cat([picture(*panel) for panel in panels], dim=-1).numpy(), 20)
     return [*written, path]
 
