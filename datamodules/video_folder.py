@@ -20,6 +20,7 @@ from datamodules.errors import UserError
 from datamodules.storage.clip_views import ClipView, KeypointClipViews, filter_detected
 from datamodules.storage.download import file_sha256
 from datamodules.storage.keypoints import Detector, Kind, detect_keypoints, detection_size, write
+from datamodules.storage.pictures import SHORTEST, UNTOLD
 from datamodules.storage.prefetch import cores, prefetch_streams
 from datamodules.storage.store import ClipStore, StoredClip
 from datamodules.storage.video import EXTENSIONS, Picture, VideoError, decode, resample
@@ -147,6 +148,7 @@ def prepare_folder(
             folder does not exist or has no video.
     """
     import av
+    import PIL
 
     files = find_videos(folder)
     stats = [(file.name, file.path.stat()) for file in files]
@@ -158,6 +160,8 @@ def prepare_folder(
         "classes": _classes(files),
         "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats],
     }
+    if any(file.path.suffix.lower() == ".gif" for file in files):
+        about["gif"] = f"Pillow {PIL.__version__}, on white, delays below {SHORTEST} s are {UNTOLD} s"
 
     def make() -> ClipStore:
         skip = VideoError if on_error == "skip" else None

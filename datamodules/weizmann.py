@@ -14,6 +14,7 @@ from datamodules.errors import UserError
 from datamodules.storage.archives import Archive
 from datamodules.storage.clip_views import ClipView
 from datamodules.storage.decoding import Recording, TimedFrames
+from datamodules.storage.pictures import read_picture
 from datamodules.storage.store import ClipStore
 from datamodules.storage.video import decode, fit
 
@@ -165,10 +166,7 @@ def consecutive_views(clips: Sequence[ClipView], lengths: Sequence[int], frames:
 
 def _strip(path: Path, size: tuple[int, int], channels: int) -> TimedFrames:
     """The square frames in a row of them, at 25 frames per second."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        row = np.asarray(picture.convert("RGB"))
+    row = read_picture(path)
     height, width = row.shape[:2]
     if width % height:
         raise UserError(f"the width of a strip must be a multiple of its height; got {width}x{height}")

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from datamodules.storage.pictures import DAMAGED, read_picture
 from datamodules.storage.video import Picture, VideoError, fit
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -14,20 +13,17 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 def read_image_sequence(
     paths: Sequence[Path], rate: float, *, size: tuple[int, int], channels: int
 ) -> Iterator[tuple[Picture, float]]:
-    """The images in the form that `decode` returns frames, at `rate` frames per second.
+    """The images in the form that `decode` returns frames, at `rate` frames per second, transparency on white.
 
     Raises:
         VideoError: if one of them cannot be read, or there is none.
     """
-    from PIL import Image
-
     if not paths:
         raise VideoError("a folder", "it has no images")
     for number, path in enumerate(paths):
         try:
-            with Image.open(path) as picture:
-                pixels = np.array(picture.convert("RGB"))
-        except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a damaged PNG
+            pixels = read_picture(path)
+        except DAMAGED as error:
             raise VideoError(path, f"it is not an image ({error})") from error
         yield fit(pixels, size, channels), number / rate
 

@@ -1,4 +1,4 @@
-"""Video files: the one place that decodes them (PyAV) and writes them (MP4, GIF)."""
+"""Video files: the one place that decodes them (PyAV; GIFs: Pillow) and writes them (MP4, GIF)."""
 
 import math
 import os
@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 
 from datamodules.errors import UserError
 from datamodules.files import atomic_path
+from datamodules.storage.pictures import DAMAGED, gif_frames, is_gif, on_white
 
 if TYPE_CHECKING:
     import av
@@ -29,7 +30,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 """Grey from red, green and blue (ITU-R BT.601)."""
 
 GIF_TICK = 100
-"""A GIF's unit of time is 1/100 s; viewers slow down frames shorter than two units."""
+"""A GIF's unit of time is 1/100 s; viewers show frames shorter than two units for ten."""
 
 
 class VideoError(UserError):
@@ -74,6 +75,8 @@ def decode(
     frame_rate: float | int | None = None,
 ) -> Iterator[tuple[Picture, float]]:
     """The frames of a video file, one by one, each with its true time in seconds since the first.
+
+    What is transparent shows white. A picture is a video of one frame; a GIF plays as in a browser (`gif_frames`).
 
     Args:
         path: the file.
@@ -141,6 +144,9 @@ def _decode_frames(path: Path, size: tuple[int, int] | None, channels: int) -> I
     import av
 
     try:
+        if is_gif(path):
+            yield from _decode_gif(path, size, channels)
+            return
         # HMDB51's metadata are not valid UTF-8
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
@@ -154,6 +160,20 @@ def _decode_frames(path: Path, size: tuple[int, int] | None, channels: int) -> I
             _check_whole(path, container, stream, count, time)
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(path, f"it cannot be decoded ({error.strerror or error})") from error
+
+
+def _decode_gif(path: Path, size: tuple[int, int] | None, channels: int) -> Iterator[tuple[Picture, float]]:
+    if not path.read_bytes()[-64:].rstrip(b"\0").endswith(b";"):
+        raise VideoError(path, "it is truncated: it has no end mark")
+    frames = gif_frames(path)
+    while True:
+        try:
+            pixels, time = next(frames)
+        except StopIteration:
+            return
+        except DAMAGED as error:
+            raise VideoError(path, f"it cannot be decoded ({error})") from error
+        yield fit(pixels, size, channels), time
 
 
 def _timed(path: Path, container: "av.container.InputContainer", stream: Any) -> Iterator[tuple[Any, float]]:
@@ -189,14 +209,14 @@ def _check_whole(path: Path, container: "av.container.InputContainer", stream: A
         length = container.duration / 1e6
         if last < 0.8 * length - 1:
             raise VideoError(path, f"its frames end at {last:.4g} s of {length:.4g} s")
-    if container.format.name == "gif" and not path.read_bytes()[-64:].rstrip(b"\0").endswith(b";"):
-        raise VideoError(path, f"it is truncated: it has no end mark after {count} frames")
 
 
 def _picture(frame: Any, shape: float, size: tuple[int, int] | None, channels: int) -> Picture:
     """The frame after rotation, cropping and resizing; `shape` is a pixel's width over its height."""
     quarters = round(frame.rotation / 90) % 4
-    pixels = np.rot90(frame.to_ndarray(format="rgb24"), quarters)
+    transparent = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
+    pixels = on_white(frame.to_ndarray(format="rgba")) if transparent else frame.to_ndarray(format="rgb24")
+    pixels = np.rot90(pixels, quarters)
     return fit(pixels, size, channels, 1 / shape if quarters % 2 else shape)
 
 
