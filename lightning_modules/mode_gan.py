@@ -34,6 +34,11 @@ class ModeGAN(System):
             raise UserError(
                 "ModeGAN needs a MotionGAN of keypoints; this one generates trajectories. Set its `heatmaps`."
             )
+        if video.weight_by_confidence:
+            raise UserError(
+                "The second stage was trained on heatmaps weighted by the data's confidence, and motions of the first "
+                "stage have none. Train it with `weight_by_confidence: false`."
+            )
         self.motion = motion
         self.video = video
 

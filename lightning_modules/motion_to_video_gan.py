@@ -26,6 +26,9 @@ class MotionToVideoGAN(TwoCriticGAN):
     critics see frames and heatmaps concatenated in channels, and the gradient penalty is with respect to both, as the
     paper concatenates them. Optimisers and weights are those of `TwoCriticGAN`; the paper names none.
 
+    All joints have weight 1, whatever the data's confidence: eq. 2 has no weights, and the motions of stage I that are
+    rendered in the end have no confidence. A missing frame has no heatmaps.
+
     It has none of the capabilities of the tasks, whose inputs are frames and times alone; its method is `render`.
 
     Args:
@@ -33,6 +36,8 @@ class MotionToVideoGAN(TwoCriticGAN):
         heatmaps: how keypoints are rendered, at the size of the frames.
         frame_critic: scores one frame of each clip, chosen at random in every call.
         sequence_critic: scores whole clips.
+        weight_by_confidence: multiply the heatmaps by the motion's `confidence`, in training and in `render`. This is
+            for motions that were detected; such a stage cannot be joined with a `MotionGAN`.
         adversarial: see `TwoCriticGAN`.
     """
 
@@ -42,6 +47,7 @@ class MotionToVideoGAN(TwoCriticGAN):
         heatmaps: Heatmaps,
         frame_critic: nn.Module | None = None,
         sequence_critic: nn.Module | None = None,
+        weight_by_confidence: bool = False,
         **adversarial: Any,
     ) -> None:
         super().__init__(generator, frame_critic, sequence_critic, **adversarial)
@@ -51,6 +57,7 @@ class MotionToVideoGAN(TwoCriticGAN):
                 f"{heatmaps.size} and {generator.size}."
             )
         self.heatmaps = heatmaps
+        self.weight_by_confidence = weight_by_confidence
 
     @property
     def network(self) -> MotionToVideoGenerator:
@@ -74,10 +81,8 @@ class MotionToVideoGAN(TwoCriticGAN):
                 f"{motion.keypoints.shape[-2]}. Use a MotionGAN that was trained on the same keypoint skeleton."
             )
         code = normal(seeds, len(seeds), (self.network.code_size,), stream="appearance", device=motion.keypoints.device)
-        maps = ((points, sure) for points, sure in zip(
-            motion.keypoints.split(chunk, dim=1), motion.confidence.split(chunk, dim=1), strict=True
-        ))  # fmt: skip
-        frames = [self.generator(code, self._drawn(points, sure)) for points, sure in maps]
+        parts = zip(motion.keypoints.split(chunk, dim=1), motion.confidence.split(chunk, dim=1), strict=True)
+        frames = [self.generator(code, self._drawn(points, sure)) for points, sure in parts]
         return VideoClip(torch.cat(frames, dim=1).float(), motion.times)
 
     def generate_fakes(self, batch: Batch) -> "Videos":
@@ -94,9 +99,9 @@ class MotionToVideoGAN(TwoCriticGAN):
                 f"The generator makes frames of {size}, the data's are {tuple(clip.frames.shape[-2:])}. Set `size` of "
                 "the data, or of the generator, the heatmaps and the critics."
             )
-        maps = self._drawn(clip.keypoints, clip.confidence * batch.present[..., None])
-        code = self._code(batch)
         present = batch.present[:, :, None, None, None]
+        maps = self._drawn(clip.keypoints, clip.confidence) * present
+        code = self._code(batch)
         return Videos(clip.frames * present, self.generator(code, maps) * present, maps, code, batch.present)
 
     def critic_inputs(self, fakes: "Videos") -> tuple[Tensor, Tensor]:
@@ -113,7 +118,8 @@ class MotionToVideoGAN(TwoCriticGAN):
     def _drawn(
         self, keypoints: Float[Tensor, "batch time joint 2"], confidence: Float[Tensor, "batch time joint"]
     ) -> Maps:
-        return self.heatmaps(keypoints) * confidence[..., None, None]
+        maps: Maps = self.heatmaps(keypoints)
+        return maps * confidence[..., None, None] if self.weight_by_confidence else maps
 
     def _code(self, batch: Batch) -> Float[Tensor, "batch code"]:
         size = (self.network.code_size,)

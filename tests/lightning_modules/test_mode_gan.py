@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from benchmarks.evaluation.tasks import Generates
 from datamodules.clip import Batch, KeypointClip, VideoClip, check_clip
+from datamodules.errors import UserError
 from lightning_modules.checkpoints.build import build, load, save
 from lightning_modules.mode_gan import ModeGAN, join
 from lightning_modules.motion_gan import MotionGAN
@@ -118,6 +119,30 @@ def test_a_missing_frame_is_grey_before_the_critics_real_or_made() -> None:
     for shown in (fakes.real, fakes.fake, fakes.maps):
         assert float(shown[1, 2].detach().abs().max()) == 0
         assert float(shown[1, 3].detach().abs().max()) > 0
+
+
+def test_unsure_joints_are_whole_in_training_and_in_sampling() -> None:
+    """Eq. 2 has no weights, and stage I's motions have none: what is trained on must look like what is rendered."""
+    clip, system = balls(), video_gan()
+    unsure = clip._replace(confidence=torch.full_like(clip.confidence, 0.3))
+    for one in (clip, unsure):
+        assert_close(system.generate_fakes(batch(one)).maps, system.heatmaps(clip.keypoints))
+    seeds = torch.arange(3)
+    assert torch.equal(system.eval().render(clip, seeds=seeds).frames, system.render(unsure, seeds=seeds).frames)
+
+
+def test_a_stage_that_fades_unsure_joints_does_so_in_both_and_cannot_be_joined() -> None:
+    clip, system = balls(), video_gan()
+    unsure = clip._replace(confidence=torch.full_like(clip.confidence, 0.3))
+    system.weight_by_confidence = True
+    assert_close(system.generate_fakes(batch(unsure)).maps, 0.3 * system.heatmaps(clip.keypoints))
+    seeds = torch.arange(3)
+    assert not torch.equal(system.eval().render(clip, seeds=seeds).frames, system.render(unsure, seeds=seeds).frames)
+    motion, video = stages()
+    assert video.config is not None
+    video.config["init_args"]["weight_by_confidence"] = True
+    with pytest.raises(UserError, match="confidence"):
+        join(motion, video)
 
 
 def test_what_does_not_fit_is_refused() -> None:
