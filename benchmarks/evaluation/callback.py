@@ -218,7 +218,7 @@ class Evaluation(Callback):
                 return
             prediction = type(prediction)(*(value.float() for value in prediction))
             check_times(system, evaluator.label, query, prediction)
-            prediction = fill_invalid_pixels(query, task.crop_to_scored(prediction))
+            prediction = fill_invalid_pixels(query, prediction)
             for name, reason in evaluator.update(system, query, prediction, batch, sample).items():
                 self._say(f"{evaluator.label}/{name}: n/a ({reason})")
             if sample == 0:

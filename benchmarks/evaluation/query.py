@@ -12,10 +12,14 @@ from torch import Tensor
 from benchmarks.evaluation.capabilities import Seeds, Times
 from benchmarks.utils.errors import UserError
 from datamodules.base.rng import MISSING_FRAMES, uniforms
-from datamodules.clip import Sample
+from datamodules.clip import AnySample, Sample
 
 GAPS = ", where observed frames are missing"
 """Ends the message about a capability that takes no `present` mask."""
+_RATE_TOLERANCE = 1e-3
+"""Of a frame: times are rounded to float32."""
+_EARLIER = 1e-6
+"""Seconds: of two frames that are as near, the earlier one is taken, whatever their times' last digits."""
 _EMPTY = {"frames": -1.0, "keypoints": 0.0, "confidence": 0.0, "values": 0.0}
 """The content of a dropped frame, so that nothing can be read off it by mistake."""
 
@@ -76,6 +80,38 @@ def drop_frames(query: Query, rate: float | None, *, keep_last: bool = False) ->
 def present_argument(query: Query) -> dict[str, Tensor]:
     """`present` as a keyword argument, only if a frame is missing: systems without it can take other queries."""
     return {} if bool(query.present.all()) else {"present": query.present}
+
+
+def at_rate(clip: AnySample, fps: float, frames: int | None = None) -> AnySample:
+    """The clip at `fps` frames per second from time 0 on: of each moment the frame that is nearest in time.
+
+    Args:
+        clip: of at least `fps` frames per second.
+        fps: frames per second.
+        frames: how many; None: as many as the shortest clip of the batch lasts.
+
+    Raises:
+        UserError: if frames are further apart than 1 / `fps`, or the clip ends before the last moment.
+    """
+    own, end = clip.times.double(), float(clip.times[:, -1].min())
+    gap = float(own.diff(dim=1).max()) if own.shape[1] > 1 else 0.0
+    if gap * fps > 1 + _RATE_TOLERANCE:
+        raise UserError(
+            f"{fps:g} frames per second can be compared only with real clips of at least as many; these have frames "
+            f"{gap:.4g} s apart. Evaluate on data at a higher rate (`--data.init_args.frame_rate`; in a benchmark file, "
+            "`test_overrides`)."
+        )
+    count = frames or int(end * fps + _RATE_TOLERANCE) + 1
+    grid = torch.arange(count, dtype=torch.float64, device=own.device) / fps
+    if float(grid[-1]) > end + 0.5 / fps:
+        raise UserError(
+            f"{count} frames at {fps:g} per second last {float(grid[-1]):.4g} s, but the real clips last {end:.4g} s. "
+            "Lengthen the evaluation sampling or lower `frames`."
+        )
+    nearest = (own[:, None, :] - grid[:, None] + _EARLIER).abs().argmin(dim=2)
+    rows = torch.arange(len(own), device=own.device)[:, None]
+    fields = {name: value[rows, nearest] for name, value in clip._asdict().items() if name != "times"}
+    return type(clip)(**fields, times=grid.to(clip.times.dtype).expand(len(own), -1))
 
 
 def merge_observed(observed: Sample, predicted: Sample) -> Sample:

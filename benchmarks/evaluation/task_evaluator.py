@@ -127,7 +127,8 @@ def _wait(device: torch.device) -> None:
 
 def _clip_settings(query: Query, batch: Batch) -> dict[str, Any]:
     context, target = query.observed.times.shape[1], query.target.times.shape[1]
-    steps = batch.clip.times[0, : context + target].double().diff()
+    times = batch.clip.times[0, : context + target] if context else query.target.times[0]
+    steps = times.double().diff()
     regular = len(steps) > 0 and bool(steps.max() - steps.min() < 1e-3 * steps.mean())
     return {
         "context_frames": context,

@@ -1,7 +1,7 @@
 """Tasks: a mask that hides part of a clip, and the capability that predicts the hidden part."""
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from benchmarks.evaluation.capabilities import Predicts as Predicts
 from benchmarks.evaluation.query import (
     GAPS,
     accepts_present_mask,
+    at_rate,
     check_rate,
     drop_frames,
     merge_observed,
@@ -20,7 +21,7 @@ from benchmarks.evaluation.query import (
 )
 from benchmarks.evaluation.query import Query as Query
 from benchmarks.utils.errors import UserError
-from datamodules.clip import AnySample, Batch, Sample, take_times
+from datamodules.clip import Batch, Sample, take_times
 from datamodules.masks import Mask, ends, every, first, split
 
 SEED_STEP = 2**48
@@ -64,10 +65,6 @@ class Task(ABC):
     def run(self, system: Any, query: Query) -> Sample:
         """The system's prediction at the query's times."""
 
-    def crop_to_scored(self, prediction: AnySample) -> AnySample:
-        """The part of a prediction that is compared with the target: all of it unless a task says otherwise."""
-        return prediction
-
     def compose_full_clip(self, query: Query, clip: Sample) -> Sample:
         """The clip that metrics get for a scored prediction or target: the same, unless a task adds observed frames."""
         return clip
@@ -97,27 +94,22 @@ class Task(ABC):
 class Generate(Task):
     """Nothing is observed; the reference is the data's own clips.
 
-    `Generate(fps=20, centre=16)` on data of 16 frames at 16 per second is MODE-GAN's dynamic frame rate (Fig. 21):
-    clips of one second are generated at 20 frames per second, and their middle 16 frames compared with the real clips.
+    `Generate(fps=20, frames=16)` generates 16 frames at 20 per second and compares them with 16 real frames of the same
+    seconds, at the same rate: MODE-GAN's dynamic frame rate (Fig. 21). Compared with real frames at another rate, a
+    perfect model would get worse with the rate, because the same number of frames spans less time.
 
     Args:
-        fps: frames per second to generate, from time 0 on; None: at the data's own times.
-        seconds: the length of the clip at `fps`; None: one second.
-        centre: how many frames in the middle of the generated and of the real clip are compared; None: all.
+        fps: frames per second to generate, from time 0 on; None: at the data's own times. The evaluated clips must
+            have at least so many frames per second: of each the frames nearest in time are compared.
+        frames: how many frames are generated and compared; None: all, or at `fps` as many as the real clips last.
     """
 
     fps: float | None = None
-    seconds: float | None = None
-    centre: int | None = None
     capability: ClassVar[str] = "generate"
 
     def __post_init__(self) -> None:
-        if self.seconds is not None and self.fps is None:
-            raise UserError("`seconds` is the length of a clip at another rate: give `fps` with it, or leave it out.")
-        if not all(value is None or value > 0 for value in (self.fps, self.seconds, self.centre)):
-            raise UserError(
-                f"fps, seconds and centre must be positive; got {self.fps}, {self.seconds} and {self.centre}."
-            )
+        if not all(value is None or value > 0 for value in (self.fps, self.frames)):
+            raise UserError(f"fps and frames must be positive; got {self.fps} and {self.frames}.")
 
     def mask(self, num_frames: int) -> Mask:
         """True where a frame is observed."""
@@ -128,35 +120,18 @@ class Generate(Task):
         return isinstance(system, Generates)
 
     def make_query(self, batch: Batch, sample_type: type[Sample], seed: int = 0) -> Query:
-        """See `Task`; the times are on the grid of `fps`, the target is the part that is compared."""
-        query = super().make_query(batch, sample_type, seed)
-        times = query.times
-        if self.fps is not None:
-            count = max(1, round(self.fps * (self.seconds or 1.0)))
-            grid = torch.arange(count, dtype=torch.float64) / self.fps
-            times = grid.to(times.device, times.dtype).expand(len(times), -1)
-        target = self.crop_to_scored(query.target)
-        generated, compared = times.shape[1], self.centre or times.shape[1]
-        if compared > generated or compared != target.times.shape[1]:
-            raise UserError(
-                f"The task '{self.name}' generates {generated} frames and compares {compared} of them with "
-                f"{target.times.shape[1]} real ones; these must be equal. Set `centre` to a number of frames that "
-                f"both have ({query.target.times.shape[1]} in the data), or lengthen the evaluation sampling."
-            )
-        if query.valid is not None and (self.fps is not None or self.centre is not None):
-            raise UserError(f"The task '{self.name}' with `fps` or `centre` needs data without missing pixels.")
-        return query._replace(target=target, times=times)
+        """See `Task`; at another rate than the data's, times and target are on the grid of `fps`."""
+        if self.fps is None:
+            return super().make_query(batch, sample_type, seed)
+        query = replace(self, fps=None, frames=None).make_query(batch, sample_type, seed)
+        if query.valid is not None:
+            raise UserError(f"The task '{self.name}' with `fps` needs data without missing pixels.")
+        target = at_rate(query.target, self.fps, self.frames)
+        return query._replace(target=target, times=target.times)
 
     def run(self, system: Any, query: Query) -> Sample:
         """The system's prediction at the query's times."""
         return system.generate(query.times, seeds=query.seeds, labels=query.labels)
-
-    def crop_to_scored(self, prediction: AnySample) -> AnySample:
-        """The `centre` frames in the middle."""
-        count = prediction.times.shape[-1]
-        if self.centre is None or self.centre >= count:
-            return prediction
-        return take_times(prediction, (count - self.centre) // 2 + torch.arange(self.centre))
 
 
 @dataclass(frozen=True)

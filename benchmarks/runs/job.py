@@ -133,6 +133,8 @@ class Job:
         elif self.checkpoint:
             weights = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
         asked = {"settings": self.settings, "evaluation": self.evaluation, "weights": weights}
+        if self.spec.test_overrides:
+            asked["test_overrides"] = self.spec.test_overrides
         return content_hash(short_class_names(asked))
 
     @property
@@ -166,7 +168,9 @@ class Job:
             config, yaml.safe_dump({"evaluation": {**self.evaluation, **filing}}, sort_keys=False, allow_unicode=True)
         )
         weights = self.selected
-        return ["test", *self.options, f"--config={config}", *([f"--ckpt_path={weights}"] if weights else [])]
+        other_data = [f"--{override}" for override in self.spec.test_overrides]
+        checkpoint = [f"--ckpt_path={weights}"] if weights else []
+        return ["test", *self.options, f"--config={config}", *other_data, *checkpoint]
 
     def filed(self) -> dict[Path, Record]:
         """The row's records among the results, also of earlier requests."""

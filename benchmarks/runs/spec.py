@@ -73,6 +73,8 @@ class BenchmarkSpec:
         metrics: the columns, in order, by name; rows are ranked by the first. Empty: all, by name.
         per_frame: for a metric, the target frames (from 1) that a second table shows.
         evaluation: further settings of the `evaluation` group, for every row.
+        test_overrides: options such as `data.init_args.frame_rate=25` of the evaluation alone, for every row: rows that
+            are evaluated on other data than they were trained on (another frame rate, longer clips).
         figure: `class_path` and `init_args` of the benchmarks.figures.base.Figure that is drawn when the rows are done.
         published: where the numbers that the paper printed are: `<file>#<table>`.
         interval: of a mean over seeds: `t` (Student's) or `bootstrap` (percentiles), where a paper has that.
@@ -90,6 +92,7 @@ class BenchmarkSpec:
     metrics: list[str] = field(default_factory=list)
     per_frame: dict[str, list[int]] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
+    test_overrides: list[str] = field(default_factory=list)
     figure: dict[str, Any] | None = None
     published: str | None = None
     interval: str = "t"
@@ -131,6 +134,7 @@ def _spec(name: str, content: dict[str, Any]) -> BenchmarkSpec:
         raise UserError(f"A {content['kind']} needs the key 'figure', which says how it is drawn.")
     for key in ("protocol", "per_frame", "evaluation"):
         _check(content, key, "a mapping", lambda value: isinstance(value, dict))
+    _check(content, "test_overrides", "a list of `data.key=value`", lambda value: _all(_is_data_option, value))
     for metric in content.get("per_frame", {}):
         _check(content["per_frame"], metric, "a list of frame numbers from 1", lambda value: _all(_is_frame, value))
     _check(
@@ -204,6 +208,11 @@ def _is_frame(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _is_data_option(value: object) -> bool:
+    """Other data can be evaluated; another model would be another row."""
+    return _is_text(value) and str(value).startswith("data.") and "=" in str(value)
 
 
 def _is_object(value: object) -> bool:

@@ -20,7 +20,8 @@ from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
 from benchmarks.metrics.fvd import FrechetVideoDistance
 from benchmarks.records.record import Record, read_record
-from datamodules.clip import Batch, VideoClip, sample_id
+from datamodules.clip import Batch, Trajectory, VideoClip, sample_id
+from datamodules.errors import UserError
 from lightning_modules.dynamics.base import OffGridError, grid_steps
 from lightning_modules.latent_dynamics import LatentDynamicsGAN
 
@@ -89,29 +90,21 @@ def test_clips_are_generated_at_frame_rates_other_than_the_datas_and_off_the_gri
 
     plain = LatentDynamicsGAN.generate
     monkeypatch.setattr(LatentDynamicsGAN, "generate", noted)
-    tasks = [generate(fps=rate, centre=16) for rate in (16, 20)]
-    found = lightning_test(mocogan("ode1"), shapes(16), tasks=tasks, metrics=[fvd()])
+    tasks = [generate(fps=rate, frames=16) for rate in (16, 20)]
+    found = lightning_test(mocogan("ode1"), shapes(32, rate=32), tasks=tasks, metrics=[fvd()])
     assert set(found) == {"record-generate-fps16", "record-generate-fps20"}
     values = [record.metrics["no_fvd_16f_untrained_seed0"] for record in found.values()]
     assert {value.n for value in values} == {CLIPS}
     assert sorted(steps) == pytest.approx([1 / 20, 1 / 16], rel=1e-4)
     settings = found["record-generate-fps20"].protocol.settings
-    assert settings["task"] == {"name": "generate", "frames": None, "fps": 20.0, "centre": 16}
-    assert (settings["fps"], settings["target_frames"]) == (16, 16)
+    assert settings["task"] == {"name": "generate", "frames": 16, "fps": 20.0}
+    assert (settings["fps"], settings["target_frames"]) == (20, 16)
     for path in Path().glob("record*"):
         path.unlink()
     with caplog.at_level("INFO", logger="lightning.pytorch.utilities.rank_zero"):
-        found = lightning_test(mocogan("original"), shapes(16), tasks=tasks, metrics=[fvd()])
+        found = lightning_test(mocogan("original"), shapes(32, rate=32), tasks=tasks, metrics=[fvd()])
     assert set(found) == {"record-generate-fps16"}  # what is refused everywhere leaves no record
     assert "generate-fps20: n/a (NoisyGRU only knows times on its grid" in caplog.text
-
-
-def test_at_the_datas_own_rate_the_centre_of_both_is_compared() -> None:
-    (record,) = lightning_test(
-        mocogan("ode1"), shapes(20, rate=20), tasks=[generate(centre=16)], metrics=[fvd()]
-    ).values()
-    assert record.metrics["no_fvd_16f_untrained_seed0"].n == CLIPS
-    assert record.protocol.settings["fps"] == pytest.approx(20)
 
 
 def batch(frames: int, rate: float = 16, clips: int = 3) -> Batch:
@@ -121,32 +114,57 @@ def batch(frames: int, rate: float = 16, clips: int = 3) -> Batch:
     return Batch(VideoClip(pictures, times), ids, torch.full((clips,), -1), torch.ones(clips, frames, dtype=torch.bool))
 
 
-class Clock:
-    """Draws pictures as bright as it is late."""
-
-    def generate(self, times: Tensor, *, seeds: Tensor, labels: Tensor | None = None) -> VideoClip:
-        return VideoClip(times[..., None, None, None].expand(*times.shape, 1, 4, 4), times)
-
-
-def test_the_middle_of_a_second_is_compared() -> None:
-    task = Generate(fps=20.0, centre=16)
-    query = task.make_query(batch(16), VideoClip)
-    prediction = task.crop_to_scored(task.run(Clock(), query))
-    torch.testing.assert_close(query.times[0], torch.arange(20) / 20)
-    torch.testing.assert_close(prediction.frames[0, :, 0, 0, 0], torch.arange(2, 18) / 20)
-    assert query.target.frames.equal(batch(16).clip.frames)
-    own = Generate(centre=4).make_query(batch(9), VideoClip)
-    assert own.target.frames.equal(batch(9).clip.frames[:, 2:6])
-    assert own.times.shape == (3, 9)
-    assert Generate(fps=8.0, seconds=2.0).make_query(batch(16), VideoClip).times[0, -1] == 15 / 8
-    with pytest.raises(ValueError, match="20 frames and compares 20 of them with 16 real ones"):
-        Generate(fps=20.0).make_query(batch(16), VideoClip)
-    with pytest.raises(ValueError, match="12 frames and compares 16"):
-        Generate(fps=12.0, centre=16).make_query(batch(16), VideoClip)
-    for wrong in ({"seconds": 2.0}, {"fps": 0.0}, {"centre": 0}):
-        with pytest.raises(ValueError, match=r"give `fps` with it|must be positive"):
+def test_generated_and_real_frames_show_the_same_seconds_at_the_same_rate() -> None:
+    real = batch(25, rate=25)
+    query = Generate(fps=20.0, frames=16).make_query(real, VideoClip)
+    torch.testing.assert_close(query.times[0], torch.arange(16) / 20)
+    assert query.target.times.equal(query.times)
+    nearest = [0, 1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 19]  # 2.5 is 2, and 7.5 is 7: the earlier one
+    assert query.target.frames.equal(real.clip.frames[:, nearest])
+    own = Generate(fps=25.0).make_query(real, VideoClip)
+    assert own.target.frames.equal(real.clip.frames)
+    assert Generate(fps=10.0).make_query(real, VideoClip).times[0, -1] == pytest.approx(0.9)
+    with pytest.raises(UserError, match=r"26 frames per second can be .* frames 0\.04 s apart"):
+        Generate(fps=26.0, frames=16).make_query(real, VideoClip)
+    with pytest.raises(UserError, match=r"last 1\.45 s, but the real clips last 0\.96 s"):
+        Generate(fps=20.0, frames=30).make_query(real, VideoClip)
+    for wrong in ({"fps": 0.0}, {"frames": 0}):
+        with pytest.raises(UserError, match="must be positive"):
             Generate(**wrong)
     assert task_labels([Generate(fps=16.0), Generate(fps=20.5)]) == ["generate-fps16", "generate-fps20.5"]
+
+
+def test_each_clip_has_its_own_nearest_frames() -> None:
+    real = batch(5, rate=5, clips=2)
+    times = real.clip.times.clone()
+    times[1, 1] += (
+        0.06  # of 0.2 s, 0.26 s: the moment 0.25 s is shown by the second frame of either, 0.125 s by the first
+    )
+    clip = real.clip._replace(frames=times[..., None, None, None].expand(2, 5, 1, 4, 4).clone(), times=times)
+    found = Generate(fps=3.75, frames=3).make_query(real._replace(clip=clip), VideoClip).target.frames[..., 0, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([[0.0, 0.2, 0.6], [0.0, 0.26, 0.6]]))
+
+
+def test_a_perfect_model_is_as_good_at_every_rate() -> None:
+    """Motions at constant speeds: new ones of the same law against the data, at 16 to 24 frames per second."""
+
+    def motion(times: Tensor, seed: int) -> Tensor:
+        speeds = torch.randn(len(times), 1, 1, generator=torch.Generator().manual_seed(seed))
+        return (1 + speeds) * times[..., None]
+
+    times = (torch.arange(49) / 48).expand(2000, -1)
+    real = Batch(
+        Trajectory(motion(times, 0), times), torch.arange(2000), torch.full((2000,), -1), torch.ones(2000, 49).bool()
+    )
+    distances = {}
+    for rate in (16.0, 20.0, 24.0):
+        query = Generate(fps=rate, frames=16).make_query(real, Trajectory)
+        made, target = motion(query.times, 1).flatten(1), query.target
+        assert isinstance(target, Trajectory)
+        distances[rate] = frechet_distance(made, target.values.flatten(1))
+    at_16 = real.clip.values[:, :46:3].flatten(1)  # type: ignore[union-attr]
+    against_another_rate = frechet_distance(motion((torch.arange(16) / 24).expand(2000, -1), 1).flatten(1), at_16)
+    assert max(distances.values()) < 0.1 * against_another_rate  # of chance: 2,000 motions each
 
 
 def test_a_pixel_that_nobody_knows_is_no_error() -> None:
@@ -162,7 +180,7 @@ def test_a_pixel_that_nobody_knows_is_no_error() -> None:
     whole = Predict(context=2).make_query(data, VideoClip)
     assert fill_invalid_pixels(whole, prediction) is prediction
     with pytest.raises(ValueError, match="needs data without missing pixels"):
-        Generate(centre=4).make_query(data._replace(valid=valid), VideoClip)
+        Generate(fps=4.0).make_query(data._replace(valid=valid), VideoClip)
 
 
 def test_tasks_keep_the_paths_that_configs_and_records_name() -> None:
@@ -322,7 +340,7 @@ def test_the_yaml_of_the_documentation_is_what_the_command_takes() -> None:
     text = (ROOT / "docs/metrics.md").read_text()
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     evaluations = [block["evaluation"] for block in blocks if "evaluation" in block]
-    assert len(evaluations) == 5
+    assert len(evaluations) == 4
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Evaluation, "evaluation")
     for config in evaluations:

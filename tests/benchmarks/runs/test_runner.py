@@ -15,6 +15,7 @@ from benchmarks.records.record import read_records
 from benchmarks.runs import runner
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import read_benchmark
+from benchmarks.utils.errors import UserError
 from support.tiny_project import BENCHMARK, Run, calls
 
 
@@ -45,6 +46,21 @@ def test_every_row_and_seed_is_run_once(run: Run, capfd: pytest.CaptureFixture[s
     assert calls() == []
     assert {path: path.stat().st_mtime_ns for path in records} == before
     assert "tiny: 4 skipped." in capfd.readouterr().out
+
+
+def test_rows_may_be_evaluated_on_other_data_than_they_were_trained_on(run: Run) -> None:
+    spec = Path("configs/benchmark/tiny.yaml")
+    plain = [Job(read_benchmark(spec), row, 0, Path("runs"), Path("results")) for row in read_benchmark(spec).rows]
+    spec.write_text(BENCHMARK + "test_overrides: [data.init_args.frame_rate=25]\n")
+    other = [Job(read_benchmark(spec), row, 0, Path("runs"), Path("results")) for row in read_benchmark(spec).rows]
+    for before, after in zip(plain, other, strict=True):
+        assert "--data.init_args.frame_rate=25" in after.test_command()
+        assert "--data.init_args.frame_rate=25" not in [*after.fit_command(), *before.test_command()]
+        assert before.request != after.request
+        assert before.training_request == after.training_request
+    spec.write_text(BENCHMARK + "test_overrides: [model.init_args.value=black]\n")
+    with pytest.raises(UserError, match="test_overrides"):
+        read_benchmark(spec)
 
 
 def test_committed_records_are_enough_without_the_runs(run: Run) -> None:
