@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.records.parts import Measurement, RecordError
 from benchmarks.records.record import read_record
+from benchmarks.runs.standing import retired_because
 from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def main(args: argparse.Namespace) -> int:
             f"{', '.join(second.metrics)}."
         )
     print(f"A  {first.label} ({args.first})\nB  {second.label} ({args.second})")
+    for name, one in (("A", first), ("B", second)):
+        if one.retired:
+            print(f"{name} is no result: {one.retired}.")
     print(f"{first.protocol} on {first.data}\n")
     found = False
     for name in shared:
@@ -88,6 +92,7 @@ class _Evaluation:
     data: str
     protocol: str
     metrics: dict[str, Measurement]
+    retired: str | None = None
 
 
 def _read(path: Path) -> _Evaluation:
@@ -105,7 +110,11 @@ def _read(path: Path) -> _Evaluation:
     except (RecordError, KeyError, TypeError) as error:
         raise UserError(str(error) if isinstance(error, RecordError) else f"{path} is not a record. {error}") from error
     return _Evaluation(
-        f"{record.row}, seed {record.seed}", f"{record.data} ({record.split})", record.protocol.id, record.metrics
+        f"{record.row}, seed {record.seed}",
+        f"{record.data} ({record.split})",
+        record.protocol.id,
+        record.metrics,
+        retired_because(record),
     )
 
 

@@ -7,8 +7,12 @@ from typing import Any
 
 from benchmarks.commands.sync import gather
 from benchmarks.records.record import Record
+from benchmarks.runs.spec import read_benchmarks
+from benchmarks.runs.standing import results_and_retired
 from benchmarks.utils.errors import UserError
 from datamodules.files import write_text
+
+BENCHMARKS = Path("configs/benchmark")
 
 AXIS = "generator_updates"
 """The x-axis that `RunWandbLogger` logs."""
@@ -27,7 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Build both, and upload them or write them to files."""
-    records = list(gather(args.records or [args.results]).values())
+    gathered = gather(args.records or [args.results]).values()
+    records, retired = results_and_retired(gathered, read_benchmarks(BENCHMARKS) if BENCHMARKS.is_dir() else {})
+    for row in retired:
+        print(f"Left out: {' / '.join(filter(None, (row.table, row.group, row.label)))} ({row.why}).")
+    if not records:
+        raise UserError(f"None of the {len(gathered)} records is a result now. Run their benchmarks again.")
     try:
         import wandb
         import wandb_workspaces.reports.v2  # noqa: F401 (is it installed?)

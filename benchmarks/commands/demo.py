@@ -12,6 +12,7 @@ from rich.table import Table
 from benchmarks.commands import run
 from benchmarks.records.record import Record, read_records
 from benchmarks.runs.spec import BenchmarkSpec, read_benchmark
+from benchmarks.runs.standing import results_and_retired
 
 BENCHMARK = Path("configs/benchmark/demo.yaml")
 OURS = "Vid-ODE, extrapolate, 200 s"
@@ -29,7 +30,9 @@ def main(folder: Path = Path("runs/demo")) -> int:
     parser = argparse.ArgumentParser()
     run.add_arguments(parser)
     code = run.main(parser.parse_args([str(BENCHMARK), "--runs", str(folder), "--results", str(results)]))
-    records = list(read_records(results).values())
+    records, retired = results_and_retired(read_records(results).values(), {spec.name: spec})
+    for row in retired:
+        console.print(f"{row.label} is left out: {row.why}.")
     for task in ("predict", "interpolate"):
         for table in tables(spec, [record for record in records if record.task["name"] == task], task):
             console.print(table)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.records.parts import RecordError
 from benchmarks.records.record import Record, read_record, read_records
+from benchmarks.runs.standing import retired_because
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.hashing import content_hash
 
@@ -70,7 +71,11 @@ def send(path: Path, record: Record, project: str, entity: str | None, folder: P
             name=run_name(record),
             group=record.table or None,
             job_type="record",
-            tags=[f"split:{record.split}", f"task:{record.task['name']}"],
+            tags=[
+                f"split:{record.split}",
+                f"task:{record.task['name']}",
+                *(["retired"] if retired_because(record) else []),
+            ],
             config={**record.config, **evaluation},
         ) as run:
             log_record_to_run(run, path, record)

@@ -10,6 +10,7 @@ from benchmarks.config.build import build, build_data_of
 from benchmarks.records.record import Record
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import BenchmarkSpec
+from benchmarks.runs.standing import retired_because
 from benchmarks.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Trained:
         seed: of the run.
         config: the run's configuration as plain data: `model`, `data` and so on, overrides applied.
         checkpoint: its weights; None for a model without training.
-        records: one for each task that it was evaluated on.
+        records: one for each task that it was evaluated on, if it is a result now (see `standing`).
     """
 
     label: str
@@ -120,6 +121,7 @@ def predicted_frames(
 
 
 def trained(job: Job) -> Trained:
-    """The finished row of a job."""
-    records = [record for record in job.filed().values() if record.request == job.request]
+    """The finished row of a job, with those of its records that are results."""
+    filed = [record for record in job.filed().values() if record.request == job.request]
+    records = [record for record in filed if retired_because(record, job.row) is None]
     return Trained(job.row.label, job.row.group, job.seed, job.settings, job.selected, records)

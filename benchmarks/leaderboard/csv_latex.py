@@ -11,23 +11,24 @@ from benchmarks.leaderboard.metric_names import display_name
 from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell
 from benchmarks.leaderboard.sections import Ranking, Section
+from benchmarks.runs.standing import RETIRED, Retired
 
 HEADINGS = [
     "benchmark", "source", "group", "data", "split", "task", "protocol", "budget", "rank", "row", "metric",
-    "higher_is_better", "value", "low", "high", "interval_over", "seeds", "clips", "best", "stale", "mixed",
+    "higher_is_better", "value", "low", "high", "interval_over", "seeds", "clips", "best", "mixed",
     "samples_per_second", "comparable", "measured_by", "note",
 ]  # fmt: skip
-"""The columns of the CSV. `source` is `ours`, `paper` or `reported`; a published number has no rank, and `measured_by`
-is our metric of the same definition."""
+"""The columns of the CSV. `source` is `ours`, `paper`, `reported` or `retired`; a published number has no rank, and
+`measured_by` is our metric of the same definition. A retired row has no number; `note` says why and since when."""
 
 _LATEX_HEAD = r"""% Made by `benchmarks leaderboard`; do not edit it by hand. It needs \usepackage{booktabs,amssymb}.
 % Bold: the best row, and rows whose 95 % interval overlaps its interval. Italic: published, not ranked.
-% A dagger: the code behind a number has changed since; a double dagger: seeds of different settings.
+% A double dagger: seeds of different settings. Rows that are retired until trained again stand in comments.
 """
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "–": "--", "≁": r"$\nsim$", "°": r"$^\circ$", "†": r"$^\dagger$", "‡": r"$^\ddagger$",
+    "↓": r"$\downarrow$", "–": "--", "≁": r"$\nsim$", "°": r"$^\circ$", "‡": r"$^\ddagger$",
     "Δ": r"$\Delta$", "²": r"$^2$", "³": r"$^3$",
 }  # fmt: skip
 
@@ -40,6 +41,7 @@ def as_csv(leaderboard: Sequence[Section]) -> str:
     for part in leaderboard:
         for ranking in part.rankings:
             writer.writerows(_ours(ranking))
+        writer.writerows(_retired_line(row) for row in part.retired)
         writer.writerows(_published_line(part.benchmark.name, number) for number in part.published)
     return file.getvalue()
 
@@ -72,11 +74,22 @@ def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
                 "seeds": len(row.records),
                 "clips": max(clips, default=0),
                 "best": best,
-                "stale": row.stale,
                 "mixed": row.mixed,
                 "samples_per_second": repr(fmean(paces)) if paces else "",
                 "note": cell.reason or "",
             }
+
+
+def _retired_line(row: Retired) -> dict[str, object]:
+    return {
+        "benchmark": row.table,
+        "source": "retired",
+        "group": row.group,
+        "task": " ".join(row.tasks),
+        "row": row.label,
+        "seeds": len(row.seeds),
+        "note": f"{RETIRED.lower()}: {'; '.join(row.reasons)} (measured {row.date})",
+    }
 
 
 def _interval_over(cell: Cell) -> str:
@@ -109,7 +122,20 @@ def _published_line(benchmark: str, number: Published) -> dict[str, object]:
 
 def as_latex(leaderboard: Sequence[Section]) -> str:
     """A `table` for every ranking, to be copied or `\\input` into a paper."""
-    return "\n".join([_LATEX_HEAD, *(_tabular(ranking) for part in leaderboard for ranking in part.rankings)])
+    parts = []
+    for part in leaderboard:
+        parts += [_tabular(ranking) for ranking in part.rankings]
+        if part.retired:
+            parts.append(_retired_comment(part))
+    return "\n".join([_LATEX_HEAD, *parts])
+
+
+def _retired_comment(part: Section) -> str:
+    lines = [f"% {part.benchmark.title}: {RETIRED[0].lower()}{RETIRED[1:]}"]
+    for row in part.retired:
+        label = f"{row.group}: {row.label}" if row.group else row.label
+        lines.append(f"%   {' '.join(label.split())}: {row.why} ({row.date})")
+    return "\n".join([*lines, ""])
 
 
 def _tabular(ranking: Ranking) -> str:
@@ -133,7 +159,7 @@ def _tabular(ranking: Ranking) -> str:
         r"\midrule",
     ]
     for index, row in enumerate(ranking.rows):
-        entries = [_escaped(row.label + "†" * row.stale + "‡" * row.mixed)]
+        entries = [_escaped(row.label + "‡" * row.mixed)]
         entries += [column[index] for _, column in columns]
         lines.append(" & ".join(entries) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]

@@ -22,6 +22,7 @@ from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking, Section, columns_of
 from benchmarks.records.parts import Number
 from benchmarks.records.record import Record
+from benchmarks.runs.standing import RETIRED
 from benchmarks.utils.errors import UserError
 
 FOLDER = Path(__file__).with_name("page")
@@ -37,13 +38,14 @@ _COSTS: dict[str, Callable[[Record], Number | None]] = {
 def page(leaderboard: Sequence[Section], clips: Path) -> str:
     """The page. It has no gallery where the folder of clips has no index."""
     run = [part for part in leaderboard if part.rankings]
-    published = [part for part in leaderboard if not part.rankings and part.published]
-    later = [part for part in leaderboard if not part.rankings and not part.published]
+    retired = [part for part in leaderboard if not part.rankings and part.retired]
+    published = [part for part in leaderboard if not part.rankings and not part.retired and part.published]
+    later = [part for part in leaderboard if not part.rankings and not part.retired and not part.published]
     parts = {
         "style": _read("vendor/uPlot.min.css") + _read("page.css"),
-        "contents": _links(run),
+        "contents": _links(run + retired),
         "published": _links(published),
-        "tables": "\n".join(_section(part) for part in run + published),
+        "tables": "\n".join(_section(part) for part in run + retired + published),
         "later": "".join(f"<li>{escape(part.benchmark.title)}: <code>{part.command}</code></li>" for part in later),
         "data": _json(_data(leaderboard)),
         "clips": _json(_clips(clips)),
@@ -69,7 +71,10 @@ def _section(part: Section) -> str:
         lines.append(f"<p>Paper: {escape(part.benchmark.paper)}</p>")
     lines += [_ranking(ranking) for ranking in part.rankings]
     if not part.rankings:
-        lines.append(f"<p>Not run yet: <code>{part.command}</code>.</p>")
+        said = "No row has results" if part.retired else "Not run yet"
+        lines.append(f"<p>{said}: <code>{part.command}</code>.</p>")
+    lines += _retired(part)
+    if not part.rankings:
         lines += _printed(part)
     return "\n".join([*lines, "</section>"])
 
@@ -95,14 +100,24 @@ def _ranking(ranking: Ranking) -> str:
     head = [_heading("row", "text"), *(heading for heading, _ in columns)]
     rows = []
     for index, row in enumerate(ranking.rows):
-        marks = _mark("†", "stale: the code has changed since") * row.stale
-        marks += _mark("‡", "its seeds were run with different settings") * row.mixed
+        marks = _mark("‡", "its seeds were run with different settings") * row.mixed
         cells = [f'<th scope="row" data-sort="{escape(row.label)}">{escape(row.label)}{marks}</th>']
         cells += [entries[index] for _, entries in columns]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return "\n".join(
         [f"<h4>{escape(ranking.title)}</h4>", *lines, _table(f"{ranking.benchmark.title}: {ranking.title}", head, rows)]
     )
+
+
+def _retired(part: Section) -> list[str]:
+    """The rows whose records are no results, with the reason and the date in place of numbers."""
+    if not part.retired:
+        return []
+    lines = []
+    for row in part.retired:
+        label = f"{row.group}: {row.label}" if row.group else row.label
+        lines.append(f"<li>{escape(label)}: {escape(row.why)} ({row.date})</li>")
+    return [f"<details><summary>{RETIRED}: {len(lines)} rows</summary>", "<ul>", *lines, "</ul></details>"]
 
 
 def _printed(part: Section) -> list[str]:

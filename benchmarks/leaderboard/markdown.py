@@ -16,6 +16,7 @@ from benchmarks.leaderboard.metric_names import display_name, footnote
 from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking, Section, columns_of
+from benchmarks.runs.standing import RETIRED
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 _HEAD = """# Leaderboard
@@ -26,7 +27,8 @@ Made by `benchmarks leaderboard` from the records in `{results}`; do not edit it
 `±`: half the 95 % t-interval of the mean over seeds. `[ ]`: a 95 % interval over clips or, where a table says so, the
 percentile bootstrap over seeds. Rows share a table if data, split, protocol and training budget agree; the first metric
 ranks them. Trivial baselines learn nothing and stand in every table. n/a: not available; a footnote gives the reason.
-`†`: the code behind a number has changed since. `‡`: the row's seeds were run with different settings.
+Rows that are retired until they are trained again (the code has changed, the training ended early or never began,
+another checkpoint was measured) show no numbers. `‡`: the row's seeds were run with different settings.
 *Italic*: published numbers, beside our metric of the same definition and never ranked; `≁`: measured differently, or
 the paper does not say how; `°`: reported elsewhere, not checked against the paper.
 """
@@ -35,9 +37,9 @@ the paper does not say how; `°`: reported elsewhere, not checked against the pa
 def markdown(leaderboard: Sequence[Section], results: str = "benchmarks/results") -> str:
     """The whole file: benchmarks that were run, then those with published numbers only, then a list of the others."""
     shown = [part for part in leaderboard if part.rankings] + [
-        part for part in leaderboard if not part.rankings and part.published
+        part for part in leaderboard if not part.rankings and (part.retired or part.published)
     ]
-    later = [part for part in leaderboard if not part.rankings and not part.published]
+    later = [part for part in leaderboard if not part.rankings and not part.retired and not part.published]
     page = [_HEAD.format(results=results), *(section(part) for part in shown)]
     if later:
         page += ["## Not run yet", ""]
@@ -67,7 +69,7 @@ def with_tables(text: str, leaderboard: Sequence[Section]) -> str:
 
 
 def _short(part: Section) -> list[str]:
-    lines = [""]
+    lines = [""] if part.rankings else ["", f"No row has results now: `{part.command}`.", ""]
     first = {ranking.task: ranking for ranking in reversed(part.rankings)}
     for ranking in [one for one in part.rankings if first[one.task] is one]:
         short = ranking.without_empty_rows()
@@ -89,11 +91,22 @@ def section(part: Section) -> str:
     if benchmark.paper:
         lines += [f"Paper: {benchmark.paper}", ""]
     if not part.rankings:
-        lines += [f"Not run yet: `{part.command}`.", ""]
-        return "\n".join(lines + _printed(part))
+        lines += [f"{'No row has results' if part.retired else 'Not run yet'}: `{part.command}`.", ""]
+        return "\n".join(lines + _retired(part) + _printed(part))
     for ranking in part.rankings:
         lines += _ranking(ranking)
-    return "\n".join(lines)
+    return "\n".join(lines + _retired(part))
+
+
+def _retired(part: Section) -> list[str]:
+    """The rows whose records are no results, with the reason and the date in place of numbers."""
+    if not part.retired:
+        return []
+    lines = [f"{RETIRED}:", "", *_head(["row", "why", "measured"], 3)]
+    for row in part.retired:
+        label = f"{row.group}: {row.label}" if row.group else row.label
+        lines.append(f"| {_escaped(label)} | {_escaped(row.why)} | {row.date} |")
+    return [*lines, ""]
 
 
 def _ranking(ranking: Ranking) -> list[str]:
@@ -128,7 +141,7 @@ def _table(
     """A Markdown table with its footnotes below."""
     lines = _head(["row", *(heading for heading, _ in columns)], 1)
     for index, row in enumerate(rows):
-        label = _escaped(row.label) + " †" * row.stale + " ‡" * row.mixed
+        label = _escaped(row.label) + " ‡" * row.mixed
         lines.append("| " + " | ".join([label, *(entries[index] for _, entries in columns)]) + " |")
     lines += ["", *(f"<sup>{number}</sup> {note}.  " for note, number in notes.items())]
     return lines + [""] * bool(notes)

@@ -52,11 +52,6 @@ class LeaderboardRow:
         """Whether its seeds were run with different settings."""
         return len({record.request for record in self.records}) > 1
 
-    @property
-    def stale(self) -> bool:
-        """Whether the code behind any of its numbers has changed."""
-        return any(record.stale for record in self.records)
-
     def cell(self, metric: str) -> Cell:
         """The metric over the row's seeds."""
         return self._over_seeds(
@@ -101,15 +96,21 @@ class LeaderboardRow:
 
 
 def leaderboard_rows(
-    records: Iterable[Record], labels: Sequence[str], evaluated_elsewhere: Collection[str] = (), interval: str = "t"
+    records: Iterable[Record],
+    labels: Sequence[str],
+    evaluated_elsewhere: Collection[str] = (),
+    interval: str = "t",
+    retired: Collection[str] = (),
 ) -> list[LeaderboardRow]:
     """The records of one evaluation by row: those of `labels` in their order, then any others by name.
 
-    Rows of `evaluated_elsewhere` have records in other rankings of the table, but none in this one.
+    Rows of `evaluated_elsewhere` have records in other rankings of the table, but none in this one; those of `retired`
+    have records that are no results.
     """
     records = sorted(records, key=lambda record: record.seed)
     labels = [*labels, *sorted({record.row for record in records} - set(labels))]
-    absent = dict.fromkeys(evaluated_elsewhere, "it does not implement this task, or was not evaluated on it")
+    absent = dict.fromkeys(retired, "retired until trained again, see below")
+    absent |= dict.fromkeys(evaluated_elsewhere, "it does not implement this task, or was not evaluated on it")
     return [
         LeaderboardRow(label, [one for one in records if one.row == label], absent.get(label, "not run yet"), interval)
         for label in labels

@@ -1,7 +1,7 @@
 """Sections: records and published numbers grouped into rankings, from which every output is made. Imports no torch."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.leaderboard.metric_names import column_names
@@ -10,6 +10,7 @@ from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, b
 from benchmarks.records.parts import Protocol
 from benchmarks.records.record import Record
 from benchmarks.runs.spec import BenchmarkSpec
+from benchmarks.runs.standing import Retired, results_and_retired
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.hashing import plain
 
@@ -96,11 +97,13 @@ class Section:
         benchmark: its file; one without rows for records of no benchmark.
         rankings: its tables.
         published: what papers print for it, which is all there is to show until it is run.
+        retired: rows whose records are no results; see `standing`.
     """
 
     benchmark: BenchmarkSpec
     rankings: list[Ranking]
     published: list[Published]
+    retired: list[Retired] = field(default_factory=list)
 
     @property
     def command(self) -> str:
@@ -128,11 +131,15 @@ def sections(records: Mapping[Path, Record], benchmarks: Mapping[str, BenchmarkS
 def section(benchmark: BenchmarkSpec, records: Sequence[Record]) -> Section:
     """The rankings of one benchmark: by evaluation and group in the benchmark's order, then by budget."""
     published = read_table(benchmark.published) if benchmark.published else []
+    results, retired = results_and_retired(records, {benchmark.name: benchmark})
     rankings = []
-    for key in _keys_in_order(benchmark, records):
-        members = [record for record in records if _key(record) == key]
-        rankings += _rankings_by_budget(benchmark, members, records, published)
-    return Section(benchmark, rankings, published)
+    for key in _keys_in_order(benchmark, results):
+        members = [record for record in results if _key(record) == key]
+        rankings += _rankings_by_budget(benchmark, members, results, published, retired)
+    order = [(row.group, row.label) for row in benchmark.rows]
+    places = {place: index for index, place in enumerate(order)}
+    retired.sort(key=lambda row: (places.get((row.group, row.label), len(order)), row.group, row.label))
+    return Section(benchmark, rankings, published, retired)
 
 
 def columns_of(published: Sequence[Published], rows: Sequence[tuple[str, str]]) -> dict[str, list[Published | None]]:
@@ -147,7 +154,11 @@ def columns_of(published: Sequence[Published], rows: Sequence[tuple[str, str]]) 
 
 
 def _rankings_by_budget(
-    benchmark: BenchmarkSpec, members: Sequence[Record], all_records: Sequence[Record], published: Sequence[Published]
+    benchmark: BenchmarkSpec,
+    members: Sequence[Record],
+    all_records: Sequence[Record],
+    published: Sequence[Published],
+    retired: Sequence[Retired],
 ) -> list[Ranking]:
     """The rankings of one evaluation and group, one per budget. Rows that learn nothing stand in each of them."""
     first = members[0]
@@ -171,7 +182,8 @@ def _rankings_by_budget(
         present = {record.row for record in chosen}
         # a row without any record appears, as n/a, in the first ranking only
         shown = [label for label in labels if label in present or (index == 0 and label not in have_records)]
-        rows = leaderboard_rows(chosen, shown, evaluated_elsewhere, benchmark.interval)
+        waiting = {row.label for row in retired if row.group == first.group}
+        rows = leaderboard_rows(chosen, shown, evaluated_elsewhere, benchmark.interval, waiting)
         rankings.append(
             Ranking(
                 benchmark=benchmark,

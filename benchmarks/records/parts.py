@@ -106,6 +106,9 @@ class RunInfo:
         group: the block of the table that the row stands in, such as a data set; empty where there is one.
         mode: the training mode of a system that has several.
         request: a hash of what `benchmarks run` asked for, which it compares before running again.
+        checkpoint_sha256: of the file whose weights are evaluated; None if there is none.
+        training_finished: whether their training reached its end; None if unknown, or if there was none.
+        trained: False for weights that were never trained; None otherwise.
     """
 
     class_path: str
@@ -121,6 +124,9 @@ class RunInfo:
     group: str = ""
     mode: str | None = None
     request: str | None = None
+    checkpoint_sha256: str | None = None
+    training_finished: bool | None = None
+    trained: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class Record:
         group: the block of the table that the row stands in, such as a data set; empty where there is one.
         throughput: prediction speed; None if unknown, as in older records.
         checkpoint_sha256: of the file whose weights were evaluated; None if there was none, or if unknown.
-        training_finished: whether the training reached its end; None if unknown.
+        training_finished: whether the training reached its end; None if unknown, or if there was none.
+        trained: False for weights that were never trained (`lightning test --untrained`); None otherwise.
         stale_because: why the numbers are not the present code's, where a migration could not prove that they are.
     """
 
@@ -84,6 +85,7 @@ class Record:
     throughput: Throughput | None = None
     checkpoint_sha256: str | None = None
     training_finished: bool | None = None
+    trained: bool | None = None
     stale_because: str | None = None
     version: int = VERSION
 
@@ -92,7 +94,7 @@ class Record:
         """A record of the running process: adds its commit, code, package versions and the date."""
         commit, dirty = git_state()
         code = code_of_record(plain(run.config), run.class_path)
-        label = run.row or run.class_path.rpartition(".")[2]
+        label = (run.row or run.class_path.rpartition(".")[2]) + " (untrained)" * (run.trained is False)
         return cls(
             table=run.table,
             row=label,
@@ -118,6 +120,9 @@ class Record:
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             request=run.request,
             throughput=result.throughput,
+            checkpoint_sha256=run.checkpoint_sha256,
+            training_finished=run.training_finished,
+            trained=run.trained,
         )
 
     @property

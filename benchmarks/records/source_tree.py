@@ -76,6 +76,12 @@ def lineage(class_path: str, root: Path = ROOT) -> Iterator[ClassSource]:
             yield from lineage(base, root)
 
 
+def learns(class_path: str, root: Path = ROOT) -> bool:
+    """Whether a model has anything to learn: a `training_step`, or code that is not ours and cannot be asked."""
+    ancestry = list(lineage(class_path, root))
+    return any("training_step" in link.methods for link in ancestry) or not ancestry
+
+
 def descendants(base: str, root: Path = ROOT) -> list[ClassSource]:
     """Every concrete class that descends from `base`, by path."""
     ours = [entry for module in modules(root).values() for entry in module.classes.values()]

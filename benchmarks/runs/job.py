@@ -11,7 +11,7 @@ import yaml
 from benchmarks.config.resolve import full_class_paths, is_config_file, resolve, short_class_names
 from benchmarks.records.provenance import Code, code_of_training
 from benchmarks.records.record import Record, read_record
-from benchmarks.records.source_tree import lineage
+from benchmarks.records.source_tree import learns
 from benchmarks.runs.spec import BenchmarkSpec, Row
 from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.hashing import content_hash, slug
@@ -109,9 +109,7 @@ class Job:
     def trains(self) -> bool:
         """Whether there is anything to learn: no checkpoint is given and the model has a `training_step`."""
         model = self.settings.get("model") or ""
-        ancestry = list(lineage(model if isinstance(model, str) else model.get("class_path", "")))
-        learns = any("training_step" in link.methods for link in ancestry) or not ancestry
-        return learns and self.checkpoint is None
+        return self.checkpoint is None and learns(model if isinstance(model, str) else model.get("class_path", ""))
 
     @property
     def training_code(self) -> Code:

@@ -29,6 +29,8 @@ def make_record(**changes: Any) -> Record:
         "parameters": 5_000,
         "function_evaluations": 40,
         "deterministic": True,
+        "checkpoint_sha256": "c" * 64,
+        "training_finished": True,
     }
     arguments |= changes
     run, result = (_taken(arguments, kind) for kind in (RunInfo, TaskResult))

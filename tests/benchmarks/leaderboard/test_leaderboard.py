@@ -403,10 +403,10 @@ def write_golden() -> None:
             )
             pace = Throughput(250.0 + 10 * seed, 16, "CPU, 2 threads") if row == "Vid-ODE" else None
             records.append(dataclasses.replace(asked, **common, throughput=pace))
-    stale = dataclasses.replace(records[-1], code_sha256="0" * 64)
+    stale = dataclasses.replace(records[-1], row="grey", code_sha256="0" * 64)
     other = Protocol.create("interpolate-6to5", {**settings, "task": {"name": "interpolate", "stride": 2}})
     only_budget = dataclasses.replace(records[0], protocol=other, task={"name": "interpolate", "stride": 2})
-    for entry in (*records[:-1], stale, only_budget):
+    for entry in (*records, stale, only_budget):
         entry.write(GOLDEN / "results" / "demo" / entry.file_name)
     leaderboard = sections(read_records(GOLDEN / "results"), read_benchmarks(GOLDEN / "benchmarks"))
     (GOLDEN / "page.md").write_text(markdown(leaderboard, "benchmarks/results"))
