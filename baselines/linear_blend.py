@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from datamodules.clip import VideoClip
+from datamodules.clip import VideoClip, check_times
 from datamodules.errors import UserError
 from lightning_modules.system import System
 
@@ -21,6 +21,7 @@ class LinearBlend(System):
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
         """The blend of the present frames around each target time; before the first or after the last, that frame."""
+        check_times(observed.times, times)
         known = torch.ones_like(observed.times, dtype=torch.bool) if present is None else present
         if not bool(known.any(dim=1).all()):
             raise UserError("LinearBlend blends present frames; a clip of this batch has none. Drop it.")

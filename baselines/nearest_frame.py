@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from datamodules.clip import VideoClip
+from datamodules.clip import VideoClip, check_times
 from datamodules.errors import UserError
 from lightning_modules.system import System
 
@@ -21,6 +21,7 @@ class NearestFrame(System):
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
         """The present frame nearest to each target time."""
+        check_times(observed.times, times)
         distance = (times[:, :, None] - observed.times[:, None]).abs()  # batch target observed
         if present is not None:
             if not bool(present.any(dim=1).all()):

@@ -92,14 +92,7 @@ def take_times(sample: AnySample, index: Int[Tensor, " k"] | Bool[Tensor, " time
 def check_clip(sample: Sample) -> None:
     """Raise a UserError that names the broken rule if a sample violates the contract."""
     times = sample.times
-    if not bool(torch.isfinite(times).all()):
-        raise UserError("The times of a clip must be finite; some are NaN or infinite.")
-    steps = times.diff(dim=-1)
-    if bool((steps <= 0).any()):
-        raise UserError(
-            f"The times of a clip must increase strictly; the smallest step is {float(steps.min()):.6g} s. "
-            "Sort the query and drop repeated times."
-        )
+    check_times(times)
     for name, value in sample._asdict().items():
         length = value.shape[value.ndim + TIME_AXIS[name]]
         if length != times.shape[-1]:
@@ -111,3 +104,19 @@ def check_clip(sample: Sample) -> None:
                 f"Frames must lie in [-1, 1]; these range from {low:.4g} to {high:.4g}. "
                 "Frames in [0, 1] become 2 * x - 1, uint8 frames x / 127.5 - 1."
             )
+
+
+def check_times(observed: Times, asked: Float[Tensor, "*batch asked"] | None = None) -> None:
+    """Raise a UserError unless the times of a clip increase strictly and the times asked for are finite, in any order.
+
+    Systems that compute with the times of a query check them here first.
+    """
+    for times, whose in ((observed, "of a clip"), (asked, "asked for")):
+        if times is not None and not bool(torch.isfinite(times).all()):
+            raise UserError(f"The times {whose} must be finite; some are NaN or infinite.")
+    steps = observed.diff(dim=-1)
+    if bool((steps <= 0).any()):
+        raise UserError(
+            f"The times of a clip must increase strictly; the smallest step is {float(steps.min()):.6g} s. "
+            "Sort the frames by time and drop repeated times."
+        )

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from datamodules.clip import Batch, KeypointClip, VideoClip
+from datamodules.clip import Batch, KeypointClip, VideoClip, check_times
 from datamodules.errors import UserError
 from lightning_modules import noise
 from lightning_modules.adversarial import AdversarialSystem
@@ -98,8 +98,10 @@ class Inbetweening(AdversarialSystem):
             seeds: one per clip.
 
         Raises:
-            UserError: if a time lies outside the key frames or off the grid, or there are fewer than two key frames.
+            UserError: if a time is not finite, lies outside the key frames or off the grid, or there are fewer than two
+                key frames, or two at one time.
         """
+        check_times(observed.times, times)
         gap, step = self._locate(observed.times, times)
         rows = torch.arange(len(times), device=times.device)
         frames = observed.frames.new_empty(*times.shape, *observed.frames.shape[2:])

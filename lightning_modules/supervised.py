@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from datamodules.clip import Batch, VideoClip
+from datamodules.clip import Batch, VideoClip, check_times
 from datamodules.errors import UserError
 from lightning_modules.losses.reconstruction import frame_error
 from lightning_modules.manual_optimization import Losses, ManualOptimizationSystem
@@ -108,6 +108,7 @@ class SupervisedSystem(ManualOptimizationSystem, ABC):
         seeds: Seeds | None,
         present: Bool[Tensor, "batch observed"] | None,
     ) -> VideoClip:
+        check_times(observed.times, times)
         if present is None:
             present = torch.ones_like(observed.times, dtype=torch.bool)
         frames = to_loss_range(observed.frames, self.pixels)

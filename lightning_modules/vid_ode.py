@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from datamodules.clip import Batch, VideoClip
+from datamodules.clip import Batch, VideoClip, check_times
 from lightning_modules.adversarial import AdversarialSystem
 from lightning_modules.losses.adversarial import least_squares_fake, least_squares_generator, least_squares_real
 from lightning_modules.losses.reconstruction import difference_error, frame_error
@@ -136,6 +136,7 @@ class VidODE(AdversarialSystem):
     ) -> Decoded:
         """Frames at `times` with the flow, difference and mask they were composed of (Fig. 3), in the losses' range."""
         grid = None if self.decode_interval is None else self.decode_interval / self.seconds_per_unit
+        check_times(observed.times, times)
         observed_times, target_times = self.model_time(observed.times), self.model_time(times)
         frames = to_loss_range(observed.frames, self.pixels)
         return self.generator(frames, observed_times, target_times, start=start, present=present, grid=grid)

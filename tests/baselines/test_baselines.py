@@ -13,6 +13,7 @@ from baselines.nearest_frame import NearestFrame
 from baselines.repeat_last import RepeatLast
 from benchmarks.evaluation.tasks import Inbetween, Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import Batch, VideoClip
+from datamodules.errors import UserError
 
 PREDICT = [RepeatLast(), MeanFrame(), Constant()]
 INTERPOLATE = [MeanFrame(), Constant(), LinearBlend(), NearestFrame()]
@@ -50,6 +51,14 @@ def test_predict_answers_exactly_the_asked_times(system: Predicts) -> None:
     answer = Predict(context=3).run(system, query)
     assert torch.equal(answer.times, query.target.times)
     assert answer.frames.shape == query.target.frames.shape
+
+
+@pytest.mark.parametrize("system", [LinearBlend(), NearestFrame()], ids=name)
+def test_times_that_are_none_and_two_frames_at_one_time_are_refused(system: LinearBlend | NearestFrame) -> None:
+    sample, nan = clip(1, 3), float("nan")
+    for known, asked in (([0.0, 1.0, 2.0], nan), ([0.0, nan, 2.0], 0.5), ([0.0, 1.0, 1.0], 0.5)):
+        with pytest.raises(UserError, match=r"must (be finite|increase strictly)"):
+            system.interpolate(VideoClip(sample.frames, torch.tensor([known])), torch.tensor([[asked]]))
 
 
 @pytest.mark.parametrize("system", INTERPOLATE, ids=name)

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from benchmarks.evaluation.tasks import Inbetween, Inbetweens
 from datamodules.clip import Batch, Trajectory, VideoClip
+from datamodules.errors import UserError
 from lightning_modules.checkpoints.build import build
 from lightning_modules.inbetweening import Inbetweening, InbetweeningFakes
 from lightning_modules.losses.penalties import weighted_logit_penalty
@@ -117,6 +118,23 @@ def test_times_off_the_grid_are_refused_with_the_way_out(moment: float) -> None:
     system, batch = system_of(), batch_of(1)
     with pytest.raises(ValueError, match=r"every 0\.04 s; .* Vid-ODE"):
         system.inbetween(ends(batch), torch.tensor([[moment]]), seeds=torch.arange(1))
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(("known", "moment", "message"), [
+    ([0.0, 0.28], NAN, "asked for must be finite"),
+    ([0.0, NAN], 0.04, "of a clip must be finite"),
+    ([0.28, 0.28], 0.28, "increase strictly; the smallest step is 0 s"),
+    ([0.28, 0.0], 0.04, "increase strictly; the smallest step is -0.28 s"),
+])  # fmt: skip
+def test_times_that_are_none_and_two_key_frames_at_one_time_are_refused(
+    known: list[float], moment: float, message: str
+) -> None:
+    observed = VideoClip(torch.zeros(1, 2, 1, 16, 16), torch.tensor([known]))
+    with pytest.raises(UserError, match=message):
+        system_of().inbetween(observed, torch.tensor([[moment]]), seeds=torch.arange(1))
 
 
 def test_one_key_frame_is_refused() -> None:
