@@ -18,6 +18,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.reverse()
 
 
+@pytest.fixture(autouse=True)
+def no_seed_of_an_earlier_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning keeps the seed of a run in the environment, where the data of the next test would find it."""
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+
+
 class InProcess:
     """What the runner needs of `subprocess.Popen`, for a `lightning` command that has already run in this process."""
 

@@ -96,7 +96,7 @@ def first_batch(data: "ClipDataModule", split: str, clips: int) -> "Batch":
     if isinstance(batch.clip, Trajectory) or not batch.clip.frames.shape[2]:
         raise UserError(f"{data.name} has no pictures to show.")
     if split == "train" and data.augmentation is not None:
-        batch = data.augmentation(batch, seed=data.seed, epoch=0, joint_pairs=data.joint_pairs)
+        batch = data.augmentation(batch, seed=data.train_seed, epoch=0, joint_pairs=data.joint_pairs)
     return batch
 
 

@@ -1,5 +1,6 @@
 """Run information: what a record says of the run besides its numbers, read from trainer, system and evaluation."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -7,6 +8,7 @@ from lightning import Trainer
 
 from benchmarks.evaluation.task_evaluator import TaskEvaluator
 from benchmarks.records.parts import Protocol, RunInfo
+from datamodules.base.rng import seed_of_run
 from lightning_modules.callbacks.budget import Budget, updates_of
 from lightning_modules.training_cost import TrainingCost
 
@@ -26,8 +28,8 @@ def run_info(trainer: Trainer, system: Any, evaluation: "Evaluation") -> RunInfo
         request=evaluation.request,
         class_path=model["class_path"],
         mode=getattr(system, "mode", None),
-        config=config,
-        seed=int(config.get("seed_everything") or 0),
+        config=_with_train_seed(config, data),
+        seed=int(config.get("seed_everything", seed_of_run()) or 0),
         data=str(data.data_id("test")) if hasattr(data, "data_id") else type(data).__name__,
         split="test",
         budget=system.trained or _cost_of(trainer, system),
@@ -57,6 +59,14 @@ def device_name(device: torch.device, processes: int = 1) -> str:
     """The device in words, without the machine's name: `cpu`, `2 x NVIDIA H100`."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"{processes} x {name}" if processes > 1 else name
+
+
+def _with_train_seed(config: Mapping[str, Any], data: Any) -> Mapping[str, Any]:
+    """The configuration with the seed of the training samples: its own, or that of the run the weights come from."""
+    if not hasattr(data, "train_seed") or "data" not in config:
+        return config
+    arguments = {**(config["data"].get("init_args") or {}), "seed": data.train_seed}
+    return {**config, "data": {**config["data"], "init_args": arguments}}
 
 
 def _cost_of(trainer: Trainer, system: Any) -> TrainingCost:

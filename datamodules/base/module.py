@@ -15,12 +15,15 @@ from lightning import LightningDataModule
 from datamodules.augmentation import Augmentation
 from datamodules.base.clip_source import Source
 from datamodules.base.dataloader import ClipDataset, ClipLoader, eval_order, train_order
+from datamodules.base.rng import seed_of_run
 from datamodules.clip import Batch, KeypointClip, VideoClip
 from datamodules.errors import UserError
 from datamodules.sampling import Sampling
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+EVAL_SEED = 0
+"""Of the samples of val, test and predict, whatever the run's seed."""
 _FIRST_NUMBER = {"train": 0, "val": 1 << 22, "test": 2 << 22}
 
 
@@ -36,7 +39,10 @@ class ClipDataModule(LightningDataModule, ABC):
         batch_size: clips per process and step.
         eval_batch_size: the same in val, test and predict; None is that of training.
         augmentation: of training clips only; None for none.
-        seed: with the epoch and the index, all that the samples, their order and their augmentation depend on.
+        seed: with the epoch and the index, all that training samples, their order and their augmentation depend on.
+            None is the run's seed (`--seed_everything`, in Python Lightning's `seed_everything`; 0 without one),
+            which checkpoints hold, so that a resumed run goes on in the same order. It moves neither the clips of a
+            data set, nor its splits, nor what is sampled in val, test and predict: all runs are evaluated alike.
         num_workers: processes that prefetch; 0 reads in the main process, which is fast enough for a memory-mapped
             store.
         root: the folder of prepared data; None is `$CHRONOREEL_DATA`, or `data`.
@@ -58,7 +64,7 @@ class ClipDataModule(LightningDataModule, ABC):
         batch_size: int = 8,
         eval_batch_size: int | None = None,
         augmentation: Augmentation | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         num_workers: int = 0,
         root: str | None = None,
         windows_per_clip: int = 1,
@@ -87,6 +93,7 @@ class ClipDataModule(LightningDataModule, ABC):
                 "With `test_split: train`, test samples must not span more frames than training samples: "
                 f"{self.eval_sampling.span} against {sampling.span}. Shorten `eval_sampling`."
             )
+        self._run_seed: int | None = None
         self._sources: dict[Split, Source] = {}
         self._used: dict[Split, Int64[np.ndarray, " used"]] = {}
 
@@ -114,12 +121,29 @@ class ClipDataModule(LightningDataModule, ABC):
         Raises:
             UserError: if two splits share an origin, or a clip is too short and `short_clips` is "raise".
         """
+        if stage == "fit":  # another fit may be another run
+            self._run_seed = seed_of_run()
         if self._sources:
             return
         sources = {split: self.open(split) for split in SPLITS}
         check_disjoint(sources)
         self._used = {split: self._long_enough(split, source) for split, source in sources.items()}
         self._sources = sources
+
+    @property
+    def train_seed(self) -> int:
+        """The seed of training samples, their order and their augmentation."""
+        if self.seed is not None:
+            return self.seed
+        return seed_of_run() if self._run_seed is None else self._run_seed
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seed of training, for a checkpoint."""
+        return {"train_seed": self.train_seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the seed of the run that is resumed."""
+        self._run_seed = state_dict["train_seed"]
 
     def source(self, split: Split) -> Source:
         """The clips of a split, all of them, as `setup` opened them."""
@@ -133,8 +157,14 @@ class ClipDataModule(LightningDataModule, ABC):
             raise UserError(
                 f"{self.name} has no {split} clips. Add some, or skip the stage (`--trainer.limit_{split}_batches=0`)."
             )
-        sampling = self.sampling if split == "train" and not evaluated else self.eval_sampling
-        return ClipDataset(source, self._used[split], sampling, seed=self.seed, first_number=_FIRST_NUMBER[split])
+        training = split == "train" and not evaluated
+        return ClipDataset(
+            source,
+            self._used[split],
+            self.sampling if training else self.eval_sampling,
+            seed=self.train_seed if training else EVAL_SEED,
+            first_number=_FIRST_NUMBER[split],
+        )
 
     def data_id(self, split: Split) -> str:
         """A readable name and a short hash of the content, for records: equal ids mean equal clips.
@@ -150,7 +180,7 @@ class ClipDataModule(LightningDataModule, ABC):
         """Shuffled, without the incomplete last batch; with `overfit_batches` the same batches in every epoch."""
         dataset = self.dataset("train")
         rank, world = self._rank_and_world_size()
-        count = len(dataset) * self.windows_per_clip
+        count, seed = len(dataset) * self.windows_per_clip, self.train_seed
         if count < self.batch_size * world:
             raise UserError(
                 f"{self.name} has {count} training samples per epoch, less than one batch of {self.batch_size} on "
@@ -158,7 +188,7 @@ class ClipDataModule(LightningDataModule, ABC):
             )
 
         def order(epoch: int) -> list[list[int]]:
-            return train_order(count, self.batch_size, rank=rank, world=world, seed=self.seed, epoch=epoch)
+            return train_order(count, self.batch_size, rank=rank, world=world, seed=seed, epoch=epoch)
 
         return self._loader(dataset, order, self._epoch)
 
@@ -179,7 +209,7 @@ class ClipDataModule(LightningDataModule, ABC):
         batch = normalise(batch)
         if self.augmentation is None or self.trainer is None or not self.trainer.training:
             return batch
-        return self.augmentation(batch, seed=self.seed, epoch=self._epoch(), joint_pairs=self.joint_pairs)
+        return self.augmentation(batch, seed=self.train_seed, epoch=self._epoch(), joint_pairs=self.joint_pairs)
 
     def _eval_loader(self, split: Split) -> ClipLoader:
         dataset = self.dataset(split, evaluated=True)

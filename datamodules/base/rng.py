@@ -1,5 +1,7 @@
 """Random numbers as pure functions of (purpose, seed, epoch, index), whatever the order or the process."""
 
+import os
+
 import numpy as np
 from jaxtyping import Float64, Int64, UInt64
 
@@ -11,6 +13,11 @@ _HALF = np.uint64(32)
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85
 Words = UInt64[np.ndarray, "..."]
+
+
+def seed_of_run() -> int:
+    """The seed that Lightning's `seed_everything` was last called with, in this process or its parent; 0 if never."""
+    return int(os.environ.get("PL_GLOBAL_SEED", 0))
 
 
 def permutation(purpose: int, seed: int, epoch: int, count: int) -> list[int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from datamodules.augmentation import Augmentation
@@ -145,3 +145,46 @@ def test_evaluation_sees_every_clip_once_also_after_a_sanity_check(tmp_path: Pat
     system.tested.clear()
     runner.test(system, datamodule=module, verbose=False)
     assert [i >> 24 for i in system.tested] == [2 * 2**22 + i for i in range(7)]
+
+
+@pytest.mark.parametrize("option", [{}, {"seed": 1}])
+def test_the_seed_of_the_run_moves_training_and_nothing_else(tmp_path: Path, option: dict[str, int]) -> None:
+    """Order, frames and augmentation differ from seed to seed; clips, splits and what is evaluated do not."""
+    runs, tested = [], []
+    for seed in (0, 1, 2):
+        module = data(**option)
+        seed_everything(seed, verbose=False)
+        system = Recorder()
+        runner = trainer(tmp_path, enable_checkpointing=False, max_epochs=1)
+        runner.fit(system, datamodule=module)
+        runs.append(system.seen)
+        batches = [*module.test_dataloader(), *module.val_dataloader(), *module.predict_dataloader()]
+        tested.append((batches, [module.data_id(split) for split in ("train", "val", "test")]))
+        assert module.train_seed == option.get("seed", seed)
+    assert tested[0][1] == tested[1][1] == tested[2][1]
+    for batches, _ in tested[1:]:
+        for ours, theirs in zip(batches, tested[0][0], strict=True):
+            assert torch.equal(ours.ids, theirs.ids)
+            assert torch.equal(ours.clip.frames, theirs.clip.frames)
+    if option:  # a seed of the data's own is fixed
+        same(runs[1], runs[0])
+        return
+    for number in (2, 3, 4):  # ids, times, pixels
+        first, second, third = (torch.cat([batch[number].flatten() for batch in seen]) for seen in runs)
+        assert not torch.equal(first, second)
+        assert not torch.equal(second, third)
+        assert not torch.equal(first, third)
+
+
+def test_a_run_is_resumed_with_its_own_seed_whatever_the_new_process_has(tmp_path: Path) -> None:
+    seed_everything(3, verbose=False)
+    straight = fit(tmp_path, enable_checkpointing=False)
+    seed_everything(3, verbose=False)
+    stop = StopAfter(4)
+    stop.path = str(tmp_path / "stopped.ckpt")
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(tmp_path, callbacks=[stop], enable_checkpointing=False)
+    seed_everything(8, verbose=False)
+    resumed = fit(tmp_path, ckpt_path=stop.path, enable_checkpointing=False)
+    same(resumed.seen, straight.seen[4:])
+    assert not torch.equal(fit(tmp_path, enable_checkpointing=False).seen[0][2], straight.seen[0][2])
