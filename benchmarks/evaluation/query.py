@@ -98,8 +98,8 @@ def at_rate(clip: AnySample, fps: float, frames: int | None = None) -> AnySample
     if gap * fps > 1 + _RATE_TOLERANCE:
         raise UserError(
             f"{fps:g} frames per second can be compared only with real clips of at least as many; these have frames "
-            f"{gap:.4g} s apart. Evaluate on data at a higher rate (`--data.init_args.frame_rate`; in a benchmark file, "
-            "`test_overrides`)."
+            f"{gap:.4g} s apart. Evaluate on data at a higher rate: `--data.init_args.frame_rate`, or in a benchmark "
+            "file `test_overrides`."
         )
     count = frames or int(end * fps + _RATE_TOLERANCE) + 1
     grid = torch.arange(count, dtype=torch.float64, device=own.device) / fps

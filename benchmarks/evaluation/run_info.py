@@ -31,7 +31,7 @@ def run_info(trainer: Trainer, system: Any, evaluation: "Evaluation") -> RunInfo
         config=_with_train_seed(config, data),
         seed=int(config.get("seed_everything", seed_of_run()) or 0),
         data=str(data.data_id("test")) if hasattr(data, "data_id") else type(data).__name__,
-        split="test",
+        split=getattr(data, "test_split", "test"),
         budget=system.trained or _cost_of(trainer, system),
         parameters=sum(parameter.numel() for parameter in getattr(system, "generator", system).parameters()),
         deterministic=torch.are_deterministic_algorithms_enabled(),

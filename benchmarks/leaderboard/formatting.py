@@ -74,7 +74,12 @@ def describe_protocol(ranking: Ranking, code: str = "") -> str:
     runs = (
         " Of several seeds: the mean and its percentile bootstrap." if ranking.benchmark.interval == "bootstrap" else ""
     )
-    return f"Data: {code}{ranking.data}{code}, {ranking.split} split. Protocol: {settings}.{budget}{runs}"
+    return f"Data: {code}{ranking.data}{code}, {split_in_words(ranking.split)}. Protocol: {settings}.{budget}{runs}"
+
+
+def split_in_words(split: str) -> str:
+    """The evaluated clips; those that were trained on are said to be."""
+    return "the training clips: nothing is held out" if split == "train" else f"{split} split"
 
 
 def format_setting(value: object) -> str:

@@ -15,6 +15,7 @@ from benchmarks.evaluation import tasks as task_file
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.evaluation.checks import fill_invalid_pixels, task_labels
 from benchmarks.evaluation.tasks import Generate, Inbetween, Interpolate, Predict
+from benchmarks.leaderboard.formatting import split_in_words
 from benchmarks.lightning_cli import main
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
@@ -105,6 +106,16 @@ def test_clips_are_generated_at_frame_rates_other_than_the_datas_and_off_the_gri
         found = lightning_test(mocogan("original"), shapes(32, rate=32), tasks=tasks, metrics=[fvd()])
     assert set(found) == {"record-generate-fps16"}  # what is refused everywhere leaves no record
     assert "generate-fps20: n/a (NoisyGRU only knows times on its grid" in caplog.text
+
+
+def test_a_record_says_that_it_compares_with_the_training_clips() -> None:
+    data = shapes(16)
+    data["init_args"]["test_split"] = "train"
+    (record,) = lightning_test(mocogan("ode1"), data, tasks=[generate()], metrics=[fvd()]).values()
+    assert record.split == "train"
+    assert "-train-" in record.data
+    assert split_in_words(record.split) == "the training clips: nothing is held out"
+    assert split_in_words("test") == "test split"
 
 
 def batch(frames: int, rate: float = 16, clips: int = 3) -> Batch:
