@@ -12,7 +12,7 @@ from jaxtyping import Float32, Float64
 
 from datamodules.base.gridded import GriddedDataModule, basins, timed_maps, value_ranges
 from datamodules.base.metadata import Metadata
-from datamodules.base.splits import Splits, by_side, check_sizes
+from datamodules.base.splits import Splits, by_side, check_sizes, check_sources
 from datamodules.errors import UserError
 from datamodules.storage.archives import Archive, MissingData
 from datamodules.storage.clip_views import names_of
@@ -37,7 +37,8 @@ class Cam5(GriddedDataModule):
     - whole maps, any number of files, and `hurricanes.csv` with the columns name, start, end (the file's own unit of
       time), lat, lon: each hurricane is a clip of the basin that contains it (`datamodules.base.gridded.basins`).
 
-    A missing value (_FillValue) is a gap: `Batch.valid` is False there.
+    A missing value (_FillValue) is a gap: `Batch.valid` is False there. The origin of a clip is its hurricane, an event
+    of its own; hurricanes that are in one basin at the same time are one origin, because their clips share maps.
 
     Args:
         size: rows and columns of a tile; never resized.
@@ -85,13 +86,16 @@ class Cam5(GriddedDataModule):
         if tracks:
             yield from _cut([read_axes(path) for path in paths], read_tracks(tracks[0]), self.variables, self._size)
             return
-        for path in paths:
+        for path, source in zip(paths, shared_sources([_tile(path) for path in paths]), strict=True):
             notes: dict[str, Any] = {"side": path.parent.name if path.parent.name in ("train", "test") else ""}
             part = Part(path, slice(None), slice(None), slice(None))
-            yield Recording(path.stem, partial(_film, [part], self.variables, self._size, notes), about=notes)
+            yield Recording(
+                path.stem, partial(_film, [part], self.variables, self._size, notes), about=notes, source=source
+            )
 
     def splits(self, store: ClipStore) -> Splits:
         """By folder, or the last 39 by name are test; warns if the sizes are not 280 and 39."""
+        check_sources(store, self.name)
         return arrange(store, self.name, self.val_share, self.val_seed)
 
 
@@ -105,6 +109,17 @@ class Axes(NamedTuple):
     """That unit in seconds."""
     lat: Float64[np.ndarray, " height"]
     lon: Float64[np.ndarray, " width"]
+    since: str
+    """The date that the clock counts from."""
+
+
+class Event(NamedTuple):
+    """When and where the maps of a clip are; only clips of equal places can share maps."""
+
+    name: str
+    place: str
+    start: float
+    end: float
 
 
 class Part(NamedTuple):
@@ -134,11 +149,13 @@ def read_axes(path: Path) -> Axes:
         UserError: if it is not a NetCDF file, a coordinate is missing, or the unit of time is unknown.
     """
     with _open_netcdf(path, ("time", "lat", "lon")) as file:
-        unit = str(file["time"].attrs.get("units", "")).partition(" since ")[0].strip().lower()
+        unit, _, since = (
+            part.strip().lower() for part in str(file["time"].attrs.get("units", "")).partition(" since ")
+        )
         if unit not in _UNITS:
             raise UserError(f"{path}: time must be in {', '.join(_UNITS)} since a date; its unit is '{unit}'.")
         clock, lat, lon = (file[name].to_numpy().astype(np.float64) for name in ("time", "lat", "lon"))
-    return Axes(path, clock, _UNITS[unit], lat, lon)
+    return Axes(path, clock, _UNITS[unit], lat, lon, since)
 
 
 def read_maps(part: Part, variables: Sequence[str]) -> Float32[np.ndarray, "time channel height width"]:
@@ -164,6 +181,18 @@ def read_tracks(path: Path) -> list[Track]:
         raise UserError(
             f"{path} must have the columns name, start, end, lat and lon, the last four as numbers ({error})."
         ) from error
+
+
+def shared_sources(events: Sequence[Event]) -> list[str]:
+    """The source of each event: the earliest event that it shares maps with, directly or through others."""
+    sources: dict[int, str] = {}
+    open_until: dict[str, tuple[float, str]] = {}
+    for index in sorted(range(len(events)), key=lambda index: (events[index].start, index)):
+        event = events[index]
+        end, source = open_until.get(event.place, (-np.inf, ""))
+        source = source if event.start <= end else event.name
+        sources[index], open_until[event.place] = source, (max(end, event.end), source)
+    return [sources[index] for index in range(len(events))]
 
 
 def arrange(store: ClipStore, name: str, val_share: float, val_seed: int) -> Splits:
@@ -198,6 +227,7 @@ def _cut(
     files: Sequence[Axes], tracks: Sequence[Track], variables: Sequence[str], size: tuple[int, int]
 ) -> Iterator[Recording]:
     """The clips of the hurricanes in whole maps; one may start in one file and end in the next."""
+    found = []
     for track in tracks:
         parts, basin = [], ""
         for file in sorted(files, key=lambda file: float(file.clock[0])):
@@ -208,8 +238,20 @@ def _cut(
                 parts.append(Part(file.path, slice(first, last), rows, columns))
         if not parts:
             raise UserError(f"No file of maps covers the time of {track.name}. Download the missing files.")
+        found.append((Event(f"{track.name}-{basin}", basin, track.start, track.end), parts))
+    for (event, parts), source in zip(found, shared_sources([event for event, _ in found]), strict=True):
         notes: dict[str, Any] = {"side": ""}
-        yield Recording(f"{track.name}-{basin}", partial(_film, parts, variables, size, notes), about=notes)
+        yield Recording(event.name, partial(_film, parts, variables, size, notes), about=notes, source=source)
+
+
+def _tile(path: Path) -> Event:
+    """When and where a tile is; a file that cannot be read is left out later, and shares maps with no other."""
+    try:
+        axes = read_axes(path)
+    except UserError:
+        return Event(path.stem, str(path), 0.0, 0.0)
+    corners = [float(axis[end]) for axis in (axes.lat, axes.lon) for end in (0, -1)]
+    return Event(path.stem, f"{axes.since} {corners}", axes.clock[0] * axes.unit, axes.clock[-1] * axes.unit)
 
 
 def _basin(file: Axes, track: Track) -> tuple[str, slice, slice]:

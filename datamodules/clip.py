@@ -50,12 +50,15 @@ AnySample = TypeVar("AnySample", bound=Sample)
 class Batch(NamedTuple):
     """A batch of clips.
 
-    `ids` are stable sample ids (see `sample_id`), `labels` are class numbers, or -1 for none. `present` is False where
-    a frame is missing; `valid` is False where a pixel is missing, and None when no pixel is.
+    `ids` are stable sample ids (see `sample_id`). `origins` say which samples are not independent: two samples have the
+    same number if and only if they are cut from the same source, which is the person where people act, and else the
+    film (`datamodules.base.clip_source.Origin`). `labels` are class numbers, or -1 for none. `present` is False where a
+    frame is missing; `valid` is False where a pixel is missing, and None when no pixel is.
     """
 
     clip: Sample
     ids: Int[Tensor, " batch"]
+    origins: Int[Tensor, " batch"]
     labels: Int[Tensor, " batch"]
     present: Bool[Tensor, "batch time"]
     valid: Bool[Tensor, "batch time 1 height width"] | None = None
@@ -75,7 +78,7 @@ def sample_id(source: int, start: int) -> int:
 
 
 def source_of(ids: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
-    """The source clip of each id: what a bootstrap resamples, because windows of one video are not independent."""
+    """The data set's clip that each id was cut from: its film, where nothing is known of `Batch.origins`."""
     return ids >> _START_BITS
 
 

@@ -97,7 +97,8 @@ class KTH(PublishedDataModule):
                 if match is None or match[3] != action:
                     continue
                 about = {"person": int(match[2]), "action": action, "sequences": listed.get(match[1], [])}
-                yield Recording(match[1], partial(decode, path, size=self._size, channels=1), label, about)
+                read = partial(decode, path, size=self._size, channels=1)
+                yield Recording(match[1], read, label, about, f"{about['person']}")
 
     def splits(self, store: ClipStore) -> Splits:
         """By person, as in the protocol; warns if the paper's number of clips differs."""

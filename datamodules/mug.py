@@ -69,4 +69,4 @@ class MUG(SubjectSplitDataModule):
                 channels=self._store_channels,
             )
             name = f"{person}/{expression}/{folder.name}"
-            yield Recording(name, read, EXPRESSIONS.index(expression), {"person": person})
+            yield Recording(name, read, EXPRESSIONS.index(expression), {"person": person}, person)

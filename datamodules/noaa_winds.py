@@ -28,7 +28,8 @@ class NoaaWinds(GriddedDataModule):
     twelve months of a mean year, 45 % of the points (land) missing. There are four non-overlapping basins
     (`datamodules.base.gridded.basins`). The splits are ours. navy: in each basin the first 84 months are train, the
     next 24 val, the last 24 test. coads: the two basins from 0 to 160 degrees of the map are train, the third is val,
-    the fourth test.
+    the fourth test. The origin of a clip is its basin: the months of one record are one series, whose windows are not
+    independent. So no split has more than four sources, and its numbers have no interval.
 
     Args:
         kind: "navy" or "coads".
@@ -76,7 +77,8 @@ class NoaaWinds(GriddedDataModule):
             for side, when in sides.items():
                 tile = values[when, :, rows, columns]
                 read = partial(timed_maps, tile, seconds[when])
-                yield Recording(f"{basin}-{side}", read, about={"side": side, **value_ranges(tile)})
+                about = {"side": side, **value_ranges(tile)}
+                yield Recording(f"{basin}-{side}", read, about=about, source=basin)
 
     def splits(self, store: ClipStore) -> Splits:
         """By the side of each recording."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from datamodules.base.metadata import Metadata
 from datamodules.base.published import PublishedDataModule
-from datamodules.base.splits import Splits, by_side
+from datamodules.base.splits import Splits, by_side, check_sources
 from datamodules.errors import UserError
 from datamodules.storage.archives import Archive
 from datamodules.storage.decoding import Recording
@@ -24,7 +24,7 @@ class UCF101(PublishedDataModule):
     Source: https://www.crcv.ucf.edu/data/UCF101.php: `UCF101.rar` with `UCF-101/<Class>/v_<Class>_g01_c01.avi`, and
     `UCF101TrainTestSplits-RecognitionTask.zip` with classInd.txt and trainlist and testlist 01 to 03. Soomro, Zamir and
     Shah, CRCV-TR-12-01, 2012. The owner publishes no checksums. A file that the lists name and the rar lacks is an
-    error.
+    error. The clips of a class with one group number (g01) are cut from one video, so they are one origin.
 
     - latent NDE: trainlist01 (9,537 clips), 64x64 and 192x192, 16 consecutive frames at random: `val_share: 0`. Its
       code resizes to 64x85 and crops half a pixel off the centre; ours crops at the centre.
@@ -70,7 +70,8 @@ class UCF101(PublishedDataModule):
             name = f"{path.parent.name}/{path.stem}"
             read = partial(decode, path, size=self._size, channels=self._store_channels)
             if name in lists:
-                yield Recording(name, read, classes.index(path.parent.name), {"lists": lists[name]})
+                group = name.rpartition("_c")[0]
+                yield Recording(name, read, classes.index(path.parent.name), {"lists": lists[name]}, group)
                 del lists[name]
         if lists:
             some = ", ".join(sorted(lists)[:5])
@@ -78,6 +79,7 @@ class UCF101(PublishedDataModule):
 
     def splits(self, store: ClipStore) -> Splits:
         """By the owner's list; validation clips are held out from its train part."""
+        check_sources(store, self.name)
         sides = [entry["lists"].get(str(self.fold), "") for entry in store.index["clips"]]
         return by_side(sides, store, self.val_share, self.val_seed)
 

@@ -59,4 +59,4 @@ class UvANEMO(SubjectSplitDataModule):
         for path in sorted(paths, key=lambda path: path.name):
             if match := _FILE.match(path.stem):
                 read = partial(decode, path, size=self._size, channels=self._store_channels)
-                yield Recording(path.stem, read, SMILES.index(match[2].lower()), {"person": match[1]})
+                yield Recording(path.stem, read, SMILES.index(match[2].lower()), {"person": match[1]}, match[1])

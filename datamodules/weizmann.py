@@ -72,12 +72,9 @@ class Weizmann(SubjectSplitDataModule):
         """Each AVI file."""
         for label, action in enumerate(ACTIONS):
             for path in sorted(folders[action].rglob("*.avi")):
-                yield Recording(
-                    f"{action}/{path.stem}",
-                    partial(decode, path, size=self._size, channels=self._store_channels),
-                    label,
-                    {"person": path.stem.partition("_")[0]},
-                )
+                person = path.stem.partition("_")[0]
+                read = partial(decode, path, size=self._size, channels=self._store_channels)
+                yield Recording(f"{action}/{path.stem}", read, label, {"person": person}, person)
 
 
 class WeizmannStrips(SubjectSplitDataModule):
@@ -141,7 +138,7 @@ class WeizmannStrips(SubjectSplitDataModule):
             found = [folder for folder in folders["strips"].rglob(name) if folder.is_dir()]
             for person, path in enumerate(sorted(found[0].glob("*.jpg")) if found else ()):
                 read = partial(_strip, path, self._size, self._store_channels)
-                yield Recording(f"{name}/{path.stem}", read, label, {"person": str(person)})
+                yield Recording(f"{name}/{path.stem}", read, label, {"person": str(person)}, str(person))
 
     def splits(self, store: ClipStore) -> Splits:
         """By person; val and test videos are split into clips if `frames_per_clip` is set."""

@@ -88,7 +88,7 @@ def batch_of(system: Inbetweening, clips: int) -> Batch:
     shape = (clips, network.frames, network.channels, network.size, network.size)
     clip = VideoClip(torch.rand(shape) * 2 - 1, (torch.arange(network.frames) / 25).expand(clips, -1))
     ids = torch.arange(clips)
-    return Batch(clip, ids, torch.full_like(ids, -1), torch.ones(clips, network.frames, dtype=torch.bool))
+    return Batch(clip, ids, ids, torch.full_like(ids, -1), torch.ones(clips, network.frames, dtype=torch.bool))
 
 
 def our_step(system: Inbetweening, batch: Batch) -> None:

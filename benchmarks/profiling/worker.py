@@ -183,9 +183,8 @@ def _batch(size: int, frames: int, batch_size: int, channels: int, fps: float) -
     pixels = 2 * torch.rand(batch_size, frames, channels, size, size) - 1
     times = (torch.arange(frames) / fps).expand(batch_size, -1).contiguous()
     ids = torch.arange(batch_size)
-    return Batch(
-        VideoClip(pixels, times), ids, torch.full_like(ids, -1), torch.ones(batch_size, frames, dtype=torch.bool)
-    )
+    present = torch.ones(batch_size, frames, dtype=torch.bool)
+    return Batch(VideoClip(pixels, times), ids, ids, torch.full_like(ids, -1), present)
 
 
 def _training_sample(system: System, clip: Sample) -> Sample:

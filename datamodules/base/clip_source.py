@@ -1,5 +1,6 @@
 """Source: what a ClipDataModule takes its samples from; a store of decoded clips, or a simulation."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -15,9 +16,22 @@ class Origin(NamedTuple):
     """What a clip was made from: two splits may share neither a name nor a digest."""
 
     name: str
-    """The file, the person or the seed, in readable form."""
+    """The file or the seed, in readable form."""
     digest: str
     """sha256 of the file; for a simulated clip, any text that is unique to it."""
+    source: str = ""
+    """What several clips of a data set may share, so that they are not independent: the person where people act, the
+    group of UCF101, the basin of a record of winds. Empty where only copies of the clip are not independent of it."""
+
+    @property
+    def number(self) -> int:
+        """The source (the clip's content if it is empty) as a number from 0 to 2^63 - 1, for `Batch.origins`."""
+        return number_of(f"source {self.source}" if self.source else f"digest {self.digest}")
+
+
+def number_of(text: str) -> int:
+    """A number from 0 to 2^63 - 1 that is the same for equal texts in every process: the start of their sha256."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 @runtime_checkable

@@ -57,6 +57,7 @@ class ClipDataset(Dataset[Batch]):
         self.seed = seed
         self.first_number = first_number
         self._labels = source.labels()
+        self._origins = np.array([origin.number for origin in source.origins()], dtype=np.int64)
         self._keypoints = source if isinstance(source, KeypointSource) else None
 
     def __len__(self) -> int:
@@ -90,6 +91,7 @@ class ClipDataset(Dataset[Batch]):
                 clips, frames, pixels, torch.from_numpy((times - times[:, :1]).astype(np.float32)), present
             ),
             ids=torch.tensor(list(map(sample_id, (clips + self.first_number).tolist(), frames[:, 0].tolist()))),
+            origins=torch.from_numpy(self._origins[clips]),
             labels=torch.from_numpy(self._labels[clips]),
             present=torch.from_numpy(present),
             valid=None if valid is None else torch.from_numpy(valid),

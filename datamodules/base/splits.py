@@ -38,6 +38,14 @@ def hold_out(
     return [view for view in views if view not in held], [view for view in views if view in held]
 
 
+def check_sources(store: ClipStore, name: str) -> None:
+    """Raise a UserError if the store was prepared without the sources of its clips."""
+    if any(len(entry["origin"]) < 3 for entry in store.index["clips"]):
+        raise UserError(
+            f"{store.address} does not say which clips share a source. Delete it and run `benchmarks prepare {name}`."
+        )
+
+
 def check_sizes(name: str, found: Mapping[str, int], published: Mapping[str, int]) -> None:
     """Warn if a split has another size than published."""
     wrong = [

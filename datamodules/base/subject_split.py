@@ -14,7 +14,8 @@ from datamodules.storage.store import ClipStore
 class SubjectSplitDataModule(PublishedDataModule, ABC):
     """Published clips of people: a person's clips share face, clothes and background, so they stay in one split.
 
-    A subclass stores the `person` of each recording in `about`, and defines what `PublishedDataModule` requires.
+    A subclass stores the `person` of each recording in `about` and as its `source`, and defines what
+    `PublishedDataModule` requires.
 
     Args:
         val_people: the people of the val split, by the names in the recordings' `about`.

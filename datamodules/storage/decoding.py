@@ -23,6 +23,8 @@ class Recording(NamedTuple):
     """Its frames and their times; called in a thread. A VideoError, OSError or ValueError leaves the clip out."""
     label: int = -1
     about: Mapping[str, Any] = MappingProxyType({})
+    source: str = ""
+    """The person where people act, or what else it shares with other clips; see `Origin.source`."""
 
 
 def decode_recordings(recordings: Sequence[Recording], item_bytes: int) -> Generator[StoredClip, None, None]:
@@ -40,7 +42,9 @@ def decode_recordings(recordings: Sequence[Recording], item_bytes: int) -> Gener
     with closing(prefetch_streams(films, item_bytes=item_bytes)) as streams, Progress(transient=True) as progress:
         task = progress.add_task("Decoding", total=len(recordings))
         for recording, stream in zip(recordings, streams, strict=True):
-            origin = Origin(recording.name, "")  # an empty digest is replaced by the sha256 of the pixels
+            origin = Origin(
+                recording.name, "", recording.source
+            )  # an empty digest is replaced by the sha256 of the pixels
             yield StoredClip(_named(stream, recording.name), ALL, origin, recording.label, recording.about)
             progress.advance(task)
 

@@ -48,9 +48,9 @@ class StoredClip(NamedTuple):
 class ClipStore:
     """A folder of decoded clips. Read it with `open`, create it with `write` or `prepare`; its splits are sources.
 
-    `index.json` holds the size, `about` (decoder, settings), and for each clip its split, label, origin, number of
-    frames and the sha256 of its pixels; `frames.u8` holds all frames one after another, `times.f64` their times.
-    Measured fields (winds, pressure) are float32 in `frames.f32`, in their own units, NaN where there is no value.
+    `index.json` holds the size, `about` (decoder, settings), and for each clip its split, label, origin (name, digest,
+    source), number of frames and the sha256 of its pixels; `frames.u8` holds all frames one after another, `times.f64`
+    their times. Measured fields (winds, pressure) are float32 in `frames.f32`, in their own units, NaN without a value.
     """
 
     def __init__(self, path: Path, index: dict[str, Any], remote: RemoteFolder | None = None) -> None:
@@ -249,7 +249,7 @@ class StoreSplit:
 
     def origins(self) -> Sequence[Origin]:
         """The files (or people) that the clips come from."""
-        return [Origin(*entry["origin"]) for entry in self._entries]
+        return [_origin_of(entry) for entry in self._entries]
 
     def labels(self) -> Int64[np.ndarray, " clips"]:
         """The class of each clip, -1 where there is none."""
@@ -267,6 +267,12 @@ class StoreSplit:
                 f"Frames {frames.min()} to {frames.max()} were requested from clips of {self._lengths[clips]} frames."
             )
         return self._frames.take(self._starts[clips][:, None] + frames)
+
+
+def _origin_of(entry: Mapping[str, Any]) -> Origin:
+    """A clip's origin; a store that was written before sources were kept has the person, where people act."""
+    origin = Origin(*entry["origin"])
+    return origin._replace(source=origin.source or str(entry.get("person", "")))
 
 
 def _append(clip: StoredClip, frames: BinaryIO, times: BinaryIO, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:

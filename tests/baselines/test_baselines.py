@@ -32,7 +32,7 @@ def clip(batch: int = 3, frames: int = 7, seed: int = 0) -> VideoClip:
 def as_batch(sample: VideoClip, present: Tensor | None = None) -> Batch:
     count, length = sample.times.shape
     present = torch.ones(count, length, dtype=torch.bool) if present is None else present
-    return Batch(sample, torch.arange(count), torch.full((count,), -1), present)
+    return Batch(sample, torch.arange(count), torch.arange(count), torch.full((count,), -1), present)
 
 
 def without(sample: VideoClip, index: int) -> VideoClip:

@@ -51,7 +51,8 @@ def batch(count: int = 3, frames: int = 10, present: Tensor | None = None) -> Ba
     times = (0.1 * torch.arange(frames)).expand(count, -1)
     there = torch.ones(count, frames, dtype=torch.bool) if present is None else present
     pictures = torch.rand(count, frames, 1, 16, 16, generator=generator) * 2 - 1
-    return Batch(VideoClip(pictures, times), torch.arange(count), torch.full((count,), -1), there)
+    ids = torch.arange(count)
+    return Batch(VideoClip(pictures, times), ids, ids, torch.full((count,), -1), there)
 
 
 @pytest.mark.parametrize("name", MODELS)

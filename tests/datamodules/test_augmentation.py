@@ -19,7 +19,8 @@ def batch(height: int = 33, width: int = 33, count: int = 4) -> Batch:
         torch.rand(count, 2, 3, generator=generator),
     )
     clip = clip._replace(frames=drawn(keypoints, height, width))
-    return Batch(clip, torch.arange(count), torch.zeros(count).long(), torch.ones(count, 2, dtype=torch.bool))
+    ids = torch.arange(count)
+    return Batch(clip, ids, ids, torch.zeros(count).long(), torch.ones(count, 2, dtype=torch.bool))
 
 
 def drawn(keypoints: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ from benchmarks.cli import benchmarks
 from datamodules.bair import BAIR, arrange
 from datamodules.sampling import Regular
 from datamodules.storage.tfrecord import records
+from support.preparing import films_of_each_origin
 
 
 def varint(number: int) -> bytes:
@@ -60,6 +61,7 @@ def test_the_tar_of_records_through_the_command(root: Path, capsys: pytest.Captu
         "train/traj_256_to_511/0",
         "train/traj_1000_to_1255/0",
     ]
+    assert films_of_each_origin(source) == [1] * 6
     ours = source.read(np.arange(6), np.arange(3)[None].repeat(6, 0)).transpose(0, 1, 3, 4, 2)
     theirs = np.stack([frames_of(number) for number in (0, 1, 4, 5, 2, 3)])
     assert (ours == theirs).all()

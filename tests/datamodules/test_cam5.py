@@ -9,11 +9,11 @@ import torch
 import xarray
 
 from datamodules.base.gridded import basins
-from datamodules.cam5 import Cam5
+from datamodules.cam5 import Cam5, Event, shared_sources
 from datamodules.noaa_winds import NoaaWinds
 from datamodules.sampling import IrregularThenRegular, Regular
 from datamodules.storage.store import ClipStore
-from support.preparing import run
+from support.preparing import films_of_each_origin, run
 
 SHOWN = IrregularThenRegular(window=6, inputs=3, outputs=2, start="first")
 
@@ -106,11 +106,32 @@ def test_tiles_of_another_size_are_refused_with_theirs(tiles: Path) -> None:
 def test_the_splits_have_the_published_sizes() -> None:
     module = data(Path())
     for entries in ([{"side": "train"}] * 280 + [{"side": "test"}] * 39, [{"side": ""}] * 319):
-        clips = [{"length": 30, "origin": [f"tc{n:03}", str(n)], **entry} for n, entry in enumerate(entries)]
+        clips = [{"length": 30, "origin": [f"tc{n:03}", str(n), ""], **entry} for n, entry in enumerate(entries)]
         store = ClipStore(Path(), {"channels": 3, "size": [6, 16], "about": {}, "skipped": [], "clips": clips})
         splits = module.splits(store)
         assert [len(splits[split]) for split in ("train", "val", "test")] == [280, 0, 39]
         assert len({piece.clip for pieces in splits.values() for piece in pieces}) == 319
+    del clips[0]["origin"][2]
+    with pytest.raises(ValueError, match=r"does not say which clips share a source.*benchmarks prepare cam5"):
+        module.splits(store)
+
+
+def test_hurricanes_that_share_maps_are_one_origin() -> None:
+    def at(name: str, place: str, start: float, end: float) -> Event:
+        return Event(name, place, start, end)
+
+    events = [at("c", "north", 7, 9), at("a", "north", 0, 4), at("b", "north", 3, 7), at("d", "south", 3, 7)]
+    assert shared_sources([*events, at("e", "north", 9.5, 10)]) == ["a", "a", "a", "d", "e"]
+
+
+@pytest.mark.filterwarnings("ignore:cam5 has:UserWarning")
+def test_tiles_of_one_place_and_time_are_one_origin(tiles: Path) -> None:
+    lat, lon = np.linspace(0, 55, 6), np.linspace(0, 150, 16)
+    maps(11, 9, lat, lon, 99).to_netcdf(tiles / "archives/cam5/cam5/train/tc9.nc", engine="h5netcdf")  # with tc1
+    module = data(tiles)
+    module.prepare_data()
+    assert films_of_each_origin(module.source("train")) == [1, 1, 1, 1, 2]
+    assert films_of_each_origin(module.source("test")) == [1, 1]
 
 
 def test_basins_do_not_overlap() -> None:
@@ -138,6 +159,7 @@ def test_the_real_winds(shared: Path, tmp_path: Path, kind: Any, channels: int, 
     assert module.verify() == []
     batch = next(iter(module.train_dataloader()))
     assert batch.clip.frames.shape == (2, 6, channels, *size)
+    assert max(map(len, map(films_of_each_origin, map(module.source, ("train", "val", "test"))))) <= 4  # basins
     assert batch.clip.frames.abs().max() <= 1
     assert (batch.valid is None) == (kind == "navy")
     if batch.valid is not None:

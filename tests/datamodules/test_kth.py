@@ -8,6 +8,7 @@ from benchmarks.cli import benchmarks
 from datamodules.kth import ACTIONS, KTH, VID_ODE_ACTIONS, arrange, read_sequences
 from datamodules.sampling import Regular
 from datamodules.storage.video import write_video
+from support.preparing import films_of_each_origin
 
 LIST = "Training:  person11, 12\n\nperson{:02}_{}_d1\t\tframes\t1-10, 12-33\nperson13_handclapping_d3\t*missing*\n"
 
@@ -74,9 +75,11 @@ def test_the_owners_zips_through_the_command(root: Path, capsys: pytest.CaptureF
     loading = {"root": str(root), "size": 16, "sampling": Regular(num_frames=5)}
     pieces = KTH(protocol="inbetweening", **loading).source("test")
     assert [len(pieces.times(i)) for i in range(len(pieces))] == [16] * 12
+    assert films_of_each_origin(pieces) == [12]  # all of person 17
     with pytest.warns(UserWarning, match="255 were published"):
         colour = KTH(channels=3, **loading).source("train")  # the same store
     assert len(colour) == 8
+    assert films_of_each_origin(colour) == [4, 4]
     frames = colour.read(np.array([0, 5]), np.array([[0, 33], [1, 2]]))
     assert frames.shape == (2, 2, 3, 16, 16)
     assert (frames == frames[:, :, :1]).all()

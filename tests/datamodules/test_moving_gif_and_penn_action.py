@@ -15,7 +15,7 @@ from datamodules.moving_gif import MovingGif
 from datamodules.penn_action import PennAction
 from datamodules.sampling import Regular
 from datamodules.storage.store import ClipStore
-from support.preparing import film, run
+from support.preparing import film, films_of_each_origin, run
 
 LOADING: dict[str, Any] = {"sampling": Regular(num_frames=5), "size": 16}
 
@@ -68,6 +68,7 @@ def test_the_gifs_through_the_command(gifs: Path, capsys: pytest.CaptureFixture[
         assert [len(data.source(split)) for split in ("train", "val", "test")] == [6, 2, 2]
     assert np.allclose(data.source("test").times(0), np.arange(8) / 10)
     assert [origin.name for origin in data.source("test").origins()] == ["test/00008", "test/00009"]
+    assert films_of_each_origin(data.source("train")) == [1] * 6
     own = MovingGif(root=str(gifs), assumed_rate=None, **LOADING)
     own.prepare_data()
     with pytest.warns(UserWarning, match="do not compare"):

@@ -10,7 +10,7 @@ from PIL import Image
 from datamodules.mug import EXPRESSIONS, MUG
 from datamodules.sampling import Regular
 from datamodules.uva_nemo import UvANEMO
-from support.preparing import film, run
+from support.preparing import film, films_of_each_origin, run
 
 LOADING: dict[str, Any] = {"sampling": Regular(num_frames=4), "size": 16}
 
@@ -49,6 +49,7 @@ def test_mug_through_the_command(mug: Path, capsys: pytest.CaptureFixture[str]) 
     assert len(source.source("train").times(0)) == 17  # 20 / 19 s at 16 a second
     whole = MUG(root=str(mug), **LOADING)
     assert [len(whole.source(split)) for split in ("train", "val", "test")] == [18, 0, 0]
+    assert films_of_each_origin(whole.source("train")) == [6, 6, 6]
     pixels = whole.source("train").read(*_all(21))
     assert (pixels[0, 1:, 0].astype(int) > pixels[0, :-1, 0]).all()  # img_10 follows img_9
 
@@ -59,6 +60,7 @@ def test_uva_nemo_through_the_command(nemo: Path, capsys: pytest.CaptureFixture[
     data = UvANEMO(root=str(nemo), val_people=["002"], test_people=["003"], **LOADING)
     assert [len(data.source(split)) for split in ("train", "val", "test")] == [2, 2, 2]
     assert data.source("test").labels().tolist() == [0, 1]
+    assert films_of_each_origin(data.source("test")) == [2]
     with pytest.raises(ValueError, match=r"009.* 001, 002, 003"):
         UvANEMO(root=str(nemo), test_people=["009"], **LOADING).setup()
     with pytest.raises(ValueError, match="001 is in val_people and in test_people"):

@@ -37,6 +37,8 @@ def root(tmp_path: Path) -> Path:
     for number in range(12):
         kind = "Archery" if number % 2 else "Biking"
         name = f"{kind}/v_{kind}_g{number:02}_c01.avi"
+        if number == 3:  # another clip of the first's group
+            name = "Archery/v_Archery_g01_c02.avi"
         write_video(tmp_path / "film.mp4", np.full((8, 3, 12, 16), 20 * number, dtype=np.uint8), 25)
         videos[f"UCF-101/{name}"] = (tmp_path / "film.mp4").read_bytes()
         if number < 10:
@@ -48,6 +50,10 @@ def root(tmp_path: Path) -> Path:
         packed.writestr("ucfTrainTestlist/trainlist01.txt", train)
         packed.writestr("ucfTrainTestlist/testlist01.txt", test)
     return tmp_path
+
+
+def numbers(data: UCF101) -> list[int]:
+    return [origin.number for origin in data.source("train").origins()]
 
 
 def test_the_rar_and_its_lists_through_the_command(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +71,9 @@ def test_the_rar_and_its_lists_through_the_command(root: Path, capsys: pytest.Ca
     assert len({data.data_id("train") for data in (whole, carved, other)}) == 3
     assert {data.data_id("test") for data in (whole, carved)} == {whole.data_id("test")}
     assert whole.source("test").labels().tolist() == [0, 1]
+    groups = dict(zip((origin.name for origin in whole.source("train").origins()), numbers(whole), strict=True))
+    assert groups["Archery/v_Archery_g01_c01"] == groups["Archery/v_Archery_g01_c02"]
+    assert len(set(groups.values())) == 9
 
 
 def test_a_video_that_the_lists_name_is_not_left_out_in_silence(root: Path) -> None:

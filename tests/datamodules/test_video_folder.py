@@ -15,6 +15,7 @@ from datamodules.storage import prefetch
 from datamodules.storage.store import ClipStore, StoreError
 from datamodules.storage.video import VideoError, write_video
 from datamodules.video_folder import VideoFolder, find_videos, prepare_folder, split_at_random
+from support.preparing import films_of_each_origin
 
 
 def film(path: Path, grey: int = 100, count: int = 12, rate: float = 25.0) -> Path:
@@ -52,6 +53,7 @@ def test_a_folder_becomes_a_data_set(folder: Path) -> None:
         name = split["train"][clip]
         assert int(label) == name.startswith("wave")
         assert_allclose(pixels.float().mean(), 20 * int(name[5]), atol=4)
+    assert films_of_each_origin(module.source("train")) == [1] * 8
     assert module.data_id("train").startswith("my-films-16px-3ch-train-")
     assert module.path.name.startswith("my-films-16px-3ch-")
 

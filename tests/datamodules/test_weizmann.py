@@ -1,9 +1,11 @@
+import json
 import pickle
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.cli import benchmarks
 from datamodules.sampling import Regular
@@ -11,6 +13,7 @@ from datamodules.storage.archives import MissingData
 from datamodules.storage.clip_views import ClipView
 from datamodules.storage.video import write_video
 from datamodules.weizmann import ACTIONS, PEOPLE, Weizmann, WeizmannStrips, consecutive_views
+from support.preparing import films_of_each_origin
 
 LOADING = {"sampling": Regular(num_frames=4), "batch_size": 2, "size": 16}
 
@@ -42,10 +45,24 @@ def test_the_owners_zips_become_splits_by_person(zips: Path, capsys: pytest.Capt
     data = Weizmann(root=str(zips), **LOADING)
     assert [len(data.source(split)) for split in ("train", "val", "test")] == [10, 10, 10]
     assert {origin.name.partition("_")[0].partition("/")[2] for origin in data.source("test").origins()} == {"shahar"}
+    everybody = Weizmann(root=str(zips), val_people=[], test_people=[], **LOADING)
+    assert films_of_each_origin(everybody.source("train")) == [10, 10, 10]  # three people
     assert not list((zips / "archives" / "weizmann").glob(".*.zip-*"))  # what was unpacked is gone
     resampled = Weizmann(root=str(zips), frame_rate=16.0, **LOADING)
     assert np.allclose(resampled.source("train").times(0), np.arange(6) / 16)
     assert resampled.data_id("train") != data.data_id("train")
+
+
+def test_an_old_store_has_the_people_as_origins(zips: Path) -> None:
+    data = Weizmann(root=str(zips), val_people=[], test_people=[], **LOADING)
+    data.prepare_data()
+    index = json.loads((data.path / "index.json").read_text())
+    for entry in index["clips"]:
+        entry["origin"] = entry["origin"][:2]  # as it was before sources were kept
+    new = data.dataset("train").__getitems__([(0, n) for n in range(30)]).origins
+    (data.path / "index.json").write_text(json.dumps(index))
+    old = Weizmann(root=str(zips), val_people=[], test_people=[], **LOADING).dataset("train")
+    assert torch.equal(old.__getitems__([(0, n) for n in range(30)]).origins, new)
 
 
 def test_what_is_missing_is_named_with_its_place(zips: Path) -> None:
@@ -113,6 +130,8 @@ def test_the_real_strips(shared: Path, tmp_path: Path) -> None:
     assert [len(cut.source(split)) for split in ("train", "val", "test")] == [24, 16, 34]
     assert {len(cut.source("test").times(index)) for index in range(34)} == {16}
     assert len(cut.source("train").times(0)) > 16  # a training sample lies anywhere
+    people = cut.dataset("test")[0, 0].origins, cut.dataset("test").__getitems__([(0, n) for n in range(34)]).origins
+    assert (len(people[0]), len(people[1].unique())) == (1, 2)  # 34 pieces of eight films of two people
 
 
 def test_a_clip_is_cut_into_pieces_and_its_end_is_left() -> None:

@@ -133,7 +133,7 @@ def test_two_batches_of_four_are_one_of_eight(order: str, fakes: str) -> None:
 def _joined(a: Batch, b: Batch) -> Batch:
     frames, times = (torch.cat(fields) for fields in zip(a.clip, b.clip, strict=True))
     ids, labels, present = (torch.cat(fields) for fields in zip(a[1:4], b[1:4], strict=True))
-    return Batch(VideoClip(frames, times), ids, labels, present)
+    return Batch(VideoClip(frames, times), ids, ids, labels, present)
 
 
 def test_the_last_update_of_an_epoch_takes_what_is_left() -> None:

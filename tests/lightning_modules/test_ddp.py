@@ -31,7 +31,7 @@ class Share(LightningDataModule):
         rank, world = self.trainer.global_rank, self.trainer.world_size
         whole = vid_ode_maker.batch(CLIPS, 6)
         clip = VideoClip(*(field[rank::world] for field in whole.clip))
-        return DataLoader([Batch(clip, *(field[rank::world] for field in whole[1:4]))], batch_size=None)
+        return DataLoader([Batch(clip, *(field[rank::world] for field in whole[1:5]))], batch_size=None)
 
 
 class Witness(Callback):

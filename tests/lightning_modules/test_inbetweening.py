@@ -54,7 +54,8 @@ def system_of(**arguments: Any) -> Inbetweening:
 def batch_of(clips: int = 3, frames: int = 8, **fields: Any) -> Batch:
     times = (torch.arange(frames) / 25).expand(clips, -1).clone()
     clip = VideoClip(torch.rand(clips, frames, 1, 16, 16) * 2 - 1, times)
-    batch = Batch(clip, torch.arange(clips), torch.full((clips,), -1), torch.ones(clips, frames, dtype=torch.bool))
+    ids = torch.arange(clips)
+    batch = Batch(clip, ids, ids, torch.full((clips,), -1), torch.ones(clips, frames, dtype=torch.bool))
     return batch._replace(**fields)
 
 

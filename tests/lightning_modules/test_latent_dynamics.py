@@ -83,7 +83,7 @@ def moving(clips: int, frames: int = 16) -> Batch:
     torch.manual_seed(1)
     clip = VideoClip(torch.rand(clips, frames, 3, SIZE, SIZE) * 2 - 1, torch.arange(frames).expand(clips, -1) / 16)
     index = torch.arange(clips)
-    return Batch(clip, index, torch.full_like(index, -1), torch.ones(clips, frames, dtype=torch.bool))
+    return Batch(clip, index, index, torch.full_like(index, -1), torch.ones(clips, frames, dtype=torch.bool))
 
 
 def real_frames(data: Batch) -> Tensor:

@@ -51,7 +51,8 @@ def balls(count: int = 3, frames: int = FRAMES) -> KeypointClip:
 
 def batch(clip: KeypointClip) -> Batch:
     count, length = clip.times.shape
-    return Batch(clip, torch.arange(count), torch.full((count,), -1), torch.ones(count, length, dtype=torch.bool))
+    ids = torch.arange(count)
+    return Batch(clip, ids, ids, torch.full((count,), -1), torch.ones(count, length, dtype=torch.bool))
 
 
 def test_the_generator_is_that_of_table_4_and_grows_by_one_block() -> None:

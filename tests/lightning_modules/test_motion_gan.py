@@ -54,10 +54,8 @@ def pendulum_gan(dynamics: Dynamics | None = None) -> MotionGAN:
 
 
 def batch(clip: KeypointClip | Trajectory) -> Batch:
-    count = len(clip.times)
-    return Batch(
-        clip, torch.arange(count), torch.full((count,), -1), torch.ones(count, clip.times.shape[1], dtype=torch.bool)
-    )
+    ids = torch.arange(len(clip.times))
+    return Batch(clip, ids, ids, torch.full_like(ids, -1), torch.ones(clip.times.shape, dtype=torch.bool))
 
 
 def balls(count: int = 3) -> KeypointClip:

@@ -43,7 +43,7 @@ class Marked(TwoCriticGAN):
 def batch() -> Batch:
     values = torch.arange(5.0)[None, :, None].expand(3, 5, 2).contiguous()
     there = torch.ones(3, 5, dtype=torch.bool)
-    return Batch(Trajectory(values, TIMES), torch.arange(3), torch.full((3,), -1), there)
+    return Batch(Trajectory(values, TIMES), torch.arange(3), torch.arange(3), torch.full((3,), -1), there)
 
 
 def gan(**arguments: Any) -> Marked:

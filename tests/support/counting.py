@@ -22,7 +22,8 @@ class CountingSource:
         return len(self.numbers)
 
     def origins(self) -> list[Origin]:
-        return [Origin(f"clip {n}", hashlib.sha256(bytes([n])).hexdigest()) for n in self.numbers]
+        """Two clips of each person, but of the first, who has one."""
+        return [Origin(f"clip {n}", hashlib.sha256(bytes([n])).hexdigest(), f"{(n + 1) // 2}") for n in self.numbers]
 
     def labels(self) -> np.ndarray:
         return np.array(self.numbers, dtype=np.int64) % 2

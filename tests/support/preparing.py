@@ -1,6 +1,7 @@
 """What the tests of data share: the real command, films to put into archives, and a server of files."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.cli import benchmarks
+from datamodules.base.clip_source import Source
 from datamodules.storage.video import write_video
 
 
@@ -19,6 +21,11 @@ def run(*words: str) -> int:
     with pytest.raises(SystemExit) as end:
         benchmarks(list(words))
     return int(end.value.code or 0)
+
+
+def films_of_each_origin(source: Source) -> list[int]:
+    """How many clips of a split each independent source has, in rising order."""
+    return sorted(Counter(origin.number for origin in source.origins()).values())
 
 
 def film(path: Path, grey: int, frames: int = 8, rate: float = 25.0) -> Path:

@@ -74,7 +74,7 @@ def batch(
     pixels = 2 * torch.rand(clips, frames, channels, size, size, generator=generator, dtype=torch.float64) - 1
     times = (interval * torch.arange(frames, dtype=torch.float64)).expand(clips, -1)
     present = torch.ones(clips, frames, dtype=torch.bool)
-    return Batch(VideoClip(pixels, times), torch.arange(clips), torch.full((clips,), -1), present)
+    return Batch(VideoClip(pixels, times), torch.arange(clips), torch.arange(clips), torch.full((clips,), -1), present)
 
 
 def _instance(value: Any) -> Any:

@@ -23,9 +23,8 @@ def batch(frames: torch.Tensor, points: torch.Tensor) -> Batch:
     count, time = frames.shape[:2]
     times = torch.arange(time).expand(count, time) / 10
     clip = KeypointClip(frames, times, points, torch.ones(points.shape[:-1]))
-    return Batch(
-        clip, torch.arange(count), torch.zeros(count, dtype=torch.int64), torch.ones(count, time, dtype=torch.bool)
-    )
+    ids = torch.arange(count)
+    return Batch(clip, ids, ids, torch.zeros_like(ids), torch.ones(count, time, dtype=torch.bool))
 
 
 def test_a_sheet_and_a_film_are_written_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,7 +115,7 @@ def collate(samples: list[tuple[Tensor, int]]) -> Batch:
     times = (torch.arange(7) / 25.0).expand(len(frames), -1)
     present = torch.ones(frames.shape[:2], dtype=torch.bool)
     ids = torch.tensor([index for _, index in samples])
-    return Batch(VideoClip(frames, times), ids, torch.full_like(ids, -1), present)
+    return Batch(VideoClip(frames, times), ids, ids, torch.full_like(ids, -1), present)
 
 
 class TinyData(LightningDataModule):

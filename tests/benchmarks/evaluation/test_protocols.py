@@ -122,7 +122,8 @@ def batch(frames: int, rate: float = 16, clips: int = 3) -> Batch:
     pictures = torch.rand(clips, frames, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
     times = (torch.arange(frames) / rate).expand(clips, -1)
     ids = torch.tensor([sample_id(number, 0) for number in range(clips)])
-    return Batch(VideoClip(pictures, times), ids, torch.full((clips,), -1), torch.ones(clips, frames, dtype=torch.bool))
+    present = torch.ones(clips, frames, dtype=torch.bool)
+    return Batch(VideoClip(pictures, times), ids, ids, torch.full((clips,), -1), present)
 
 
 def test_generated_and_real_frames_show_the_same_seconds_at_the_same_rate() -> None:
@@ -164,9 +165,8 @@ def test_a_perfect_model_is_as_good_at_every_rate() -> None:
         return (1 + speeds) * times[..., None]
 
     times = (torch.arange(49) / 48).expand(2000, -1)
-    real = Batch(
-        Trajectory(motion(times, 0), times), torch.arange(2000), torch.full((2000,), -1), torch.ones(2000, 49).bool()
-    )
+    ids = torch.arange(2000)
+    real = Batch(Trajectory(motion(times, 0), times), ids, ids, torch.full((2000,), -1), torch.ones(2000, 49).bool())
     distances = {}
     for rate in (16.0, 20.0, 24.0):
         query = Generate(fps=rate, frames=16).make_query(real, Trajectory)

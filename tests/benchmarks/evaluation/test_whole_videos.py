@@ -18,7 +18,7 @@ torch.set_num_threads(1)
 def batch() -> Batch:
     frames = torch.arange(6.0)[:, None, None, None].expand(2, 6, 1, 4, 4) / 6
     clip = VideoClip(frames, torch.arange(6.0).expand(2, -1))
-    return Batch(clip, torch.arange(2), torch.full((2,), -1), torch.ones(2, 6, dtype=torch.bool))
+    return Batch(clip, torch.arange(2), torch.arange(2), torch.full((2,), -1), torch.ones(2, 6, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -94,6 +94,15 @@ def test_ids_of_splits_differ_and_do_not_move_when_another_split_grows() -> None
     assert_close(first >> 24, second >> 24)
 
 
+def test_a_batch_says_which_samples_share_an_origin() -> None:
+    data = module(train=10, windows_per_clip=2, batch_size=20)
+    batch = next(iter(data.train_dataloader()))
+    person = ((batch.ids >> 24) + 1) // 2
+    assert torch.equal(batch.origins[:, None] == batch.origins, person[:, None] == person)
+    assert len(batch.origins.unique()) == 6
+    assert torch.equal(data.on_after_batch_transfer(batch, 0).origins, batch.origins)
+
+
 def test_splits_that_share_a_clip_are_refused() -> None:
     data = module()
     data.clips["test"] = range(9, 15)

@@ -26,7 +26,8 @@ def _gradients(system: VidODE) -> list[torch.Tensor]:
     torch.manual_seed(1)
     times = (torch.arange(4.0) / 10).expand(2, -1)
     present = torch.ones(2, 4, dtype=torch.bool)
-    batch = Batch(VideoClip(torch.rand(2, 4, 1, 16, 16), times), torch.arange(2), -torch.ones(2).long(), present)
+    ids = torch.arange(2)
+    batch = Batch(VideoClip(torch.rand(2, 4, 1, 16, 16), times), ids, ids, -torch.ones(2).long(), present)
     critic, generator = system.joint_losses(batch, system.generate_fakes(batch))
     torch.stack([*critic.values(), *generator.values()]).sum().backward()
     return [parameter.grad for parameter in system.parameters() if parameter.grad is not None]

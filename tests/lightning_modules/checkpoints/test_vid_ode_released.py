@@ -96,7 +96,8 @@ def test_frames_losses_and_gradients_are_the_released_ones(mode: str, phase: str
     theirs: dict[str, Any] = GOLDEN["cases"][f"{mode}-{phase}"]
     system = ours(mode).train(phase == "train")
     frames, times = video() if mode == "extrapolate" else (field[:, ::2] for field in video())
-    batch = Batch(VideoClip(frames, times), torch.arange(2), torch.tensor([-1, -1]), torch.ones(times.shape) > 0)
+    ids = torch.arange(2)
+    batch = Batch(VideoClip(frames, times), ids, ids, torch.tensor([-1, -1]), torch.ones(times.shape) > 0)
     decoded: dict[str, Tensor] = {}
     hook = system.generator.register_forward_hook(lambda _, __, output: decoded.update(_tensors(output)))
     fakes = system.generate_fakes(batch)

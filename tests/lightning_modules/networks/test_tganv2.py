@@ -43,7 +43,7 @@ def system_of(dynamics: Dynamics) -> LatentDynamicsGAN:
 def moving() -> Batch:
     clip = VideoClip(torch.rand(2, 16, 3, 48, 48) * 2 - 1, TIMES)
     index = torch.arange(2)
-    return Batch(clip, index, torch.full_like(index, -1), torch.ones(2, 16, dtype=torch.bool))
+    return Batch(clip, index, index, torch.full_like(index, -1), torch.ones(2, 16, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("name", MEMBERS)
