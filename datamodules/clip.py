@@ -69,6 +69,9 @@ TIME_AXIS = {"frames": -4, "times": -1, "keypoints": -3, "confidence": -2, "valu
 
 _START_BITS = 24
 
+SEED_STEP = 2**48
+"""The distance between the seeds of two samples of one clip; every sample id is smaller."""
+
 
 def sample_id(source: int, start: int) -> int:
     """The stable id of the window that starts at frame `start` of the data set's clip number `source`."""
@@ -80,6 +83,16 @@ def sample_id(source: int, start: int) -> int:
 def source_of(ids: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
     """The data set's clip that each id was cut from: its film, where nothing is known of `Batch.origins`."""
     return ids >> _START_BITS
+
+
+def start_of(ids: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+    """The frame of the source clip at which the window of each id starts."""
+    return ids & ((1 << _START_BITS) - 1)
+
+
+def id_and_draw(seeds: Int[Tensor, " batch"]) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
+    """The id of the clip that each seed of a query was made from, and which sample of that clip it is, from 0."""
+    return seeds % SEED_STEP, seeds // SEED_STEP
 
 
 def take_times(sample: AnySample, index: Int[Tensor, " k"] | Bool[Tensor, " time"]) -> AnySample:

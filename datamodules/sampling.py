@@ -1,7 +1,7 @@
 """Sampling: which frames of a source clip make up a sample; pure functions of (seed, epoch, index)."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -53,6 +53,10 @@ class Sampling(ABC):
         """False where a pixel of these samples is missing; None when no pixel is."""
         return None
 
+    def at_random(self) -> "Sampling":
+        """The same frames of windows that lie anywhere in the clip; itself if it has no choice of where."""
+        return self
+
     def batch(self, lengths: Lengths, *, seed: int, epoch: int, indices: Indices) -> Positions:
         """The frames of samples `indices` in `epoch`, of clips that have `lengths` frames.
 
@@ -77,6 +81,10 @@ class _Window(Sampling, ABC):
     """A window at random, at the start or at the centre of the clip, with no frame missing."""
 
     start: Start = field(default="random", kw_only=True)
+
+    def at_random(self) -> Sampling:
+        """See `Sampling`."""
+        return replace(self, start="random")
 
     def window_start(self, room: Lengths, *, seed: int, epoch: int, indices: Indices) -> Lengths:
         """Random, 0, or such that the window is centred."""

@@ -21,11 +21,9 @@ from benchmarks.evaluation.query import (
 )
 from benchmarks.evaluation.query import Query as Query
 from benchmarks.utils.errors import UserError
+from datamodules.clip import SEED_STEP as SEED_STEP
 from datamodules.clip import Batch, Sample, take_times
 from datamodules.masks import Mask, ends, every, first, split
-
-SEED_STEP = 2**48
-"""The distance between the seeds of two samples of one clip; every sample id is smaller."""
 
 
 @dataclass(frozen=True)

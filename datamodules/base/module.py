@@ -4,19 +4,21 @@ import hashlib
 import os
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int, Int64
 from lightning import LightningDataModule
 
 from datamodules.augmentation import Augmentation
 from datamodules.base.clip_source import Source
 from datamodules.base.dataloader import ClipDataset, ClipLoader, eval_order, train_order
+from datamodules.base.other_clips import OtherClips, WholeClip, whole_clips
 from datamodules.base.rng import seed_of_run
-from datamodules.clip import Batch, KeypointClip, VideoClip
+from datamodules.clip import Batch, KeypointClip, VideoClip, source_of, start_of
 from datamodules.errors import UserError
 from datamodules.sampling import Sampling
 
@@ -24,7 +26,7 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 EVAL_SEED = 0
 """Of the samples of val, test and predict, whatever the run's seed."""
-_FIRST_NUMBER = {"train": 0, "val": 1 << 22, "test": 2 << 22}
+_FIRST_NUMBER: dict[Split, int] = {"train": 0, "val": 1 << 22, "test": 2 << 22}
 
 
 class ClipDataModule(LightningDataModule, ABC):
@@ -165,6 +167,31 @@ class ClipDataModule(LightningDataModule, ABC):
             seed=self.train_seed if training else EVAL_SEED,
             first_number=_FIRST_NUMBER[split],
         )
+
+    def used_clips(self, split: Split) -> Int64[np.ndarray, " used"]:
+        """The indices of a split's clips that are long enough for a sample."""
+        self.setup()
+        return self._used[split]
+
+    def first_number(self, split: Split) -> int:
+        """What is added to a clip's index in the ids of a split, so that the ids of two splits differ."""
+        return _FIRST_NUMBER[split]
+
+    def other_clips(self, split: Split) -> OtherClips:
+        """Real clips of a split that are not those evaluated, for baselines."""
+        return OtherClips(self, split, EVAL_SEED)
+
+    def whole_clips(self, split: Split) -> Iterator[WholeClip]:
+        """Every frame of a split's clips, in parts of at most 64 frames."""
+        return whole_clips(self, split)
+
+    def start_seconds(self, ids: Int[torch.Tensor, " batch"]) -> Float64[np.ndarray, " batch"]:
+        """When the window of each sample id starts, in seconds since the first frame of its source clip."""
+        starts = []
+        for number, frame in zip(source_of(ids).tolist(), start_of(ids).tolist(), strict=True):
+            split = max((split for split in SPLITS if _FIRST_NUMBER[split] <= number), key=_FIRST_NUMBER.__getitem__)
+            starts.append(self.source(split).times(number - _FIRST_NUMBER[split])[frame])
+        return np.array(starts, dtype=np.float64)
 
     def data_id(self, split: Split) -> str:
         """A readable name and a short hash of the content, for records: equal ids mean equal clips.

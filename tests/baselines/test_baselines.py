@@ -10,13 +10,14 @@ from baselines.constant import Constant
 from baselines.linear_blend import LinearBlend
 from baselines.mean_frame import MeanFrame
 from baselines.nearest_frame import NearestFrame
+from baselines.previous_frame import PreviousFrame
 from baselines.repeat_last import RepeatLast
 from benchmarks.evaluation.tasks import Inbetween, Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import Batch, VideoClip
 from datamodules.errors import UserError
 
 PREDICT = [RepeatLast(), MeanFrame(), Constant()]
-INTERPOLATE = [MeanFrame(), Constant(), LinearBlend(), NearestFrame()]
+INTERPOLATE = [MeanFrame(), Constant(), LinearBlend(), NearestFrame(), PreviousFrame()]
 
 
 def name(system: object) -> str:
@@ -41,8 +42,8 @@ def without(sample: VideoClip, index: int) -> VideoClip:
 
 
 def test_capabilities_are_structural() -> None:
-    assert [isinstance(s, Predicts) for s in (*PREDICT, *INTERPOLATE)] == [True] * 5 + [False] * 2
-    assert [isinstance(s, Interpolates) for s in (*PREDICT, *INTERPOLATE)] == [False] + [True] * 6
+    assert [isinstance(s, Predicts) for s in (*PREDICT, *INTERPOLATE)] == [True] * 5 + [False] * 3
+    assert [isinstance(s, Interpolates) for s in (*PREDICT, *INTERPOLATE)] == [False] + [True] * 7
 
 
 @pytest.mark.parametrize("system", PREDICT, ids=name)
@@ -119,7 +120,7 @@ def test_linear_blend_equals_numpy_interp_pixel_by_pixel() -> None:
         assert_close(ours[b, :, c, y, x], torch.from_numpy(theirs).float(), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("system", [LinearBlend(), NearestFrame()], ids=name)
+@pytest.mark.parametrize("system", [LinearBlend(), NearestFrame(), PreviousFrame()], ids=name)
 def test_observed_times_give_the_observed_frames(system: Interpolates) -> None:
     whole = clip()
     assert_close(system.interpolate(whole, whole.times).frames, whole.frames)
@@ -168,3 +169,17 @@ def test_constant_mean_says_what_it_needs() -> None:
     system.training_step(as_batch(clip()), 0)
     with pytest.raises(ValueError, match="Fit it to this data"):
         system.predict(VideoClip(torch.zeros(3, 2, 1, 4, 5), torch.ones(3, 2)), torch.ones(3, 2))
+
+
+def test_previous_frame_holds_the_start_between_two_ends_and_skips_missing_frames() -> None:
+    sample = clip(batch=2, frames=5)
+    query = Inbetween().make_query(as_batch(sample), VideoClip)
+    answer = Inbetween().run(PreviousFrame(), query)
+    assert isinstance(answer, VideoClip)
+    assert torch.equal(answer.frames, sample.frames[:, :1].expand(-1, 3, -1, -1, -1))
+    present = torch.tensor([[True, False, True]] * 2)
+    observed = VideoClip(sample.frames[:, :3], sample.times[:, :3])
+    held = PreviousFrame().interpolate(observed, sample.times[:, [1, 3]], present=present)
+    assert torch.equal(held.frames, sample.frames[:, [0, 2]])
+    early = PreviousFrame().interpolate(observed, sample.times[:, :1], present=~present)
+    assert torch.equal(early.frames, sample.frames[:, 1:2])

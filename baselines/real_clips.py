@@ -1,0 +1,45 @@
+"""Real clips: other real clips than those evaluated, as if they were generated: what a perfect model would score."""
+
+from typing import Literal
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from datamodules.clip import Sample
+from lightning_modules.real_data import RealClips as Clips
+from lightning_modules.real_data import at_times
+from lightning_modules.system import System
+
+
+class RealClips(System):
+    """Shows a real clip for each seed, whatever was observed.
+
+    Args:
+        split: whose clips are shown; see `datamodules.base.other_clips`.
+        sample: what is shown: frames, keypoints or a state space.
+    """
+
+    def __init__(
+        self,
+        split: Literal["train", "val", "test"] = "train",
+        sample: Literal["VideoClip", "KeypointClip", "Trajectory"] = "VideoClip",
+    ) -> None:
+        super().__init__()
+        self.clips = Clips(split, sample)
+        self.sample_type = self.clips.sample_type
+
+    def generate(
+        self,
+        times: Float[Tensor, "batch time"],
+        *,
+        seeds: Int[Tensor, " batch"],
+        labels: Int[Tensor, " batch"] | None = None,
+    ) -> Sample:
+        """The clips at `times`, in seconds."""
+        return at_times(self.clips.read(self, seeds), times)
+
+    def inbetween(
+        self, observed: Sample, times: Float[Tensor, "batch time"], *, seeds: Int[Tensor, " batch"]
+    ) -> Sample:
+        """The clips at `times`, in seconds; their ends are not the observed ones."""
+        return self.generate(times, seeds=seeds)

@@ -1,0 +1,101 @@
+"""Real data for baselines that show them: read through the data module of the run, whatever data set that is."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Int
+from torch import Tensor
+
+from datamodules.clip import KeypointClip, Sample, Trajectory, VideoClip, take_times
+from datamodules.errors import UserError
+from lightning_modules.dynamics.base import OffGridError
+from lightning_modules.system import System
+
+SAMPLE_TYPES: dict[str, type[Sample]] = {
+    "VideoClip": VideoClip,
+    "KeypointClip": KeypointClip,
+    "Trajectory": Trajectory,
+}
+"""By the names that configurations give them."""
+
+
+@runtime_checkable
+class OtherClips(Protocol):
+    """Real clips of a split, none of them among those that are evaluated."""
+
+    def read(self, seeds: Int[Tensor, " batch"]) -> Sample:
+        """One clip for each seed of a query, on the CPU."""
+        ...
+
+
+@runtime_checkable
+class WholeClip(Protocol):
+    """Consecutive frames of a source clip: in [-1, 1], NaN where nothing was measured; seconds since its first."""
+
+    frames: Float32[np.ndarray, "time channel height width"]
+    times: Float64[np.ndarray, " time"]
+
+
+@runtime_checkable
+class RealData(Protocol):
+    """What a data module offers to baselines."""
+
+    def other_clips(self, split: Any) -> OtherClips:
+        """Real clips of a split that are not those evaluated."""
+        ...
+
+    def whole_clips(self, split: Any) -> Iterator[WholeClip]:
+        """Every frame of a split's clips."""
+        ...
+
+    def start_seconds(self, ids: Int[Tensor, " batch"]) -> Float64[np.ndarray, " batch"]:
+        """When the window of each sample starts, in seconds since the first frame of its source clip."""
+        ...
+
+
+def data_of(system: System) -> RealData:
+    """The data that the system is evaluated on; raises UserError if it has none."""
+    data = getattr(system._trainer, "datamodule", None)
+    if data is None:
+        raise UserError(
+            f"{type(system).__name__} shows real data, which it takes from the data module of its run. Use `lightning "
+            "test`, or `Trainer.test` with a ClipDataModule."
+        )
+    return cast(RealData, data)
+
+
+class RealClips:
+    """The real clips that a baseline shows instead of its own.
+
+    Args:
+        split: whose clips: `train`, or any split but the evaluated one; the evaluated one if nothing is held out.
+        sample: what the system generates: VideoClip, KeypointClip or Trajectory.
+    """
+
+    def __init__(self, split: str, sample: str) -> None:
+        if sample not in SAMPLE_TYPES:
+            raise UserError(f"`sample` is one of {', '.join(SAMPLE_TYPES)}; got {sample}.")
+        self.split = split
+        self.sample_type = SAMPLE_TYPES[sample]
+        self._clips: OtherClips | None = None
+
+    def read(self, system: System, seeds: Int[Tensor, " batch"]) -> Sample:
+        """One whole clip for each seed, on the system's device."""
+        if self._clips is None:
+            self._clips = data_of(system).other_clips(self.split)
+        clip = self._clips.read(seeds)
+        return self.sample_type(**{name: getattr(clip, name).to(seeds.device) for name in self.sample_type._fields})
+
+
+def at_times(clip: Sample, times: Float[Tensor, "batch time"]) -> Sample:
+    """The clip's frames at these times, in seconds; raises OffGridError where the clip has none."""
+    distance = (times[:, :, None] - clip.times[:, None]).abs().amax(dim=0)  # asked own
+    error, index = distance.min(dim=1)
+    step = clip.times.diff(dim=1).min() if clip.times.shape[1] > 1 else clip.times.new_ones(())
+    if bool((error > 1e-3 * step).any()):
+        raise OffGridError(
+            f"Real clips are known at their own frames only; the query is {float(error.max()):.3g} s off them. Ask for "
+            "the data's own frame rate and no more frames than they have."
+        )
+    return take_times(clip, index)._replace(times=times)
