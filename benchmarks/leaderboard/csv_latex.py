@@ -3,14 +3,15 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from benchmarks.leaderboard.formatting import arrow, format_cell, format_published
 from benchmarks.leaderboard.metric_names import display_name
-from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell
 from benchmarks.leaderboard.sections import Ranking, Section
+from benchmarks.leaderboard.sources import marks_of, notes_on
+from benchmarks.runs.published import Published
 from benchmarks.runs.standing import RETIRED, Retired
 
 HEADINGS = [
@@ -115,8 +116,8 @@ def _published_line(benchmark: str, number: Published) -> dict[str, object]:
         "high": repr(high),
         "interval_over": "" if number.interval is None else "seeds",
         "comparable": number.comparable,
-        "measured_by": number.ours,
-        "note": f"{number.paper}, {number.table}",
+        "measured_by": number.ours or "",
+        "note": number.source + (f"; none of ours: {number.not_measured}" if number.ours is None else ""),
     }
 
 
@@ -140,6 +141,7 @@ def _retired_comment(part: Section) -> str:
 
 def _tabular(ranking: Ranking) -> str:
     columns = []
+    marks = marks_of(ranking.published_columns())
     for name in ranking.metrics:
         columns.append(
             (
@@ -147,8 +149,8 @@ def _tabular(ranking: Ranking) -> str:
                 [_ours_cell(*one) for one in ranking.cells(name)],
             )
         )
-        columns += _published(ranking.published_beside(name))
-    columns += _published(ranking.published_beside(None))
+        columns += _published(ranking.published_beside(name), marks)
+    columns += _published(ranking.published_beside(None), marks)
     headings = ["", *(heading for heading, _ in columns)]
     lines = [
         r"\begin{table}",
@@ -162,7 +164,10 @@ def _tabular(ranking: Ranking) -> str:
         entries = [_escaped(row.label + "‡" * row.mixed)]
         entries += [column[index] for _, column in columns]
         lines.append(" & ".join(entries) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    for mark, text in notes_on(ranking.published_columns()):
+        lines.append(rf"\par\footnotesize {_superscript(mark)}{_escaped(text)}.")
+    lines += [r"\end{table}", ""]
     return "\n".join(lines)
 
 
@@ -171,14 +176,21 @@ def _ours_cell(cell: Cell, best: bool) -> str:
     return rf"\textbf{{{text}}}" if best else text
 
 
-def _published(columns: dict[str, list[Published | None]]) -> list[tuple[str, list[str]]]:
+def _published(
+    columns: Mapping[str, Sequence[Published | None]], marks: Mapping[str, str]
+) -> list[tuple[str, list[str]]]:
+    def cell(number: Published | None) -> str:
+        if number is None:
+            return ""
+        return rf"\textit{{{_escaped(format_published(number))}}}" + _superscript(marks[number.source])
+
     return [
-        (
-            f"published {display_name(metric)}",
-            [rf"\textit{{{_escaped(format_published(number))}}}" if number else "" for number in column],
-        )
-        for metric, column in columns.items()
+        (f"published {display_name(metric)}", [cell(number) for number in column]) for metric, column in columns.items()
     ]
+
+
+def _superscript(mark: str) -> str:
+    return rf"\textsuperscript{{{mark}}}" if mark else ""
 
 
 def _escaped(text: str) -> str:

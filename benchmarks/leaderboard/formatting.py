@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking
 from benchmarks.records.record import Record
+from benchmarks.runs.published import Published
 
 NOT_AVAILABLE = "n/a"
 

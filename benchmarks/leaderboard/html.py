@@ -17,11 +17,12 @@ from benchmarks.leaderboard.formatting import (
     format_setting,
 )
 from benchmarks.leaderboard.metric_names import display_name, footnote
-from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking, Section, columns_of
+from benchmarks.leaderboard.sources import marks_of, notes_on
 from benchmarks.records.parts import Number
 from benchmarks.records.record import Record
+from benchmarks.runs.published import Published
 from benchmarks.runs.standing import RETIRED
 from benchmarks.utils.errors import UserError
 
@@ -81,12 +82,13 @@ def _section(part: Section) -> str:
 
 def _ranking(ranking: Ranking) -> str:
     columns: list[tuple[str, list[str]]] = []
+    letters = marks_of(ranking.published_columns())
     for index, name in enumerate(ranking.metrics):
         first = ("descending" if ranking.higher_is_better[name] else "ascending") if index == 0 else ""
         heading = _heading(f"{ranking.names[name]} {arrow(ranking.higher_is_better[name])}", "measure", first)
         columns.append((heading, [_number(*one) for one in ranking.cells(name)]))
-        columns += _published(ranking.published_beside(name))
-    columns += _published(ranking.published_beside(None))
+        columns += _published(ranking.published_beside(name), letters)
+    columns += _published(ranking.published_beside(None), letters)
     for heading, entries in cost_columns(ranking.rows):
         columns.append(
             (_heading(heading, "text" if heading == "device" else "measure"), [_cost(one) for one in entries])
@@ -104,9 +106,9 @@ def _ranking(ranking: Ranking) -> str:
         cells = [f'<th scope="row" data-sort="{escape(row.label)}">{escape(row.label)}{marks}</th>']
         cells += [entries[index] for _, entries in columns]
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return "\n".join(
-        [f"<h4>{escape(ranking.title)}</h4>", *lines, _table(f"{ranking.benchmark.title}: {ranking.title}", head, rows)]
-    )
+    table = _table(f"{ranking.benchmark.title}: {ranking.title}", head, rows)
+    notes = _notes(ranking.published_columns())
+    return "\n".join([f"<h4>{escape(ranking.title)}</h4>", *lines, table, *notes])
 
 
 def _retired(part: Section) -> list[str]:
@@ -126,15 +128,16 @@ def _printed(part: Section) -> list[str]:
         numbers = [number for number in part.published if (number.group, number.task) == (group, task)]
         rows = list(dict.fromkeys(number.row for number in numbers))
         columns = columns_of(numbers, [(row, group) for row in rows])
-        filled = _published(columns)
+        filled = _published(columns, marks_of(columns))
         head = [_heading("row", "text"), *(heading for heading, _ in filled)]
         body = [
             f'<tr><th scope="row">{escape(row)}</th>' + "".join(entries[index] for _, entries in filled) + "</tr>"
             for index, row in enumerate(rows)
         ]
         name = ", ".join([*([group] if group else []), task])
-        caption = f"{name}, as published in {numbers[0].table}"
+        caption = f"{name}, as published"
         lines += [f"<h4>{escape(caption)}</h4>", _table(f"{part.benchmark.title}: {caption}", head, body)]
+        lines += _notes(columns)
     return lines
 
 
@@ -158,19 +161,28 @@ def _number(cell: Cell, best: bool) -> str:
     return f'<td data-sort="{_key(cell.value)}"{note}>{f"<strong>{text}</strong>" if best else text}{said}</td>'
 
 
-def _published(columns: Mapping[str, Sequence[Published | None]]) -> list[tuple[str, list[str]]]:
+def _notes(columns: Mapping[str, Sequence[Published | None]]) -> list[str]:
+    """The sources of published numbers, and why some stand beside no metric of ours."""
+    marked = [f"<sup>{mark}</sup> {escape(text)}." if mark else f"{escape(text)}." for mark, text in notes_on(columns)]
+    return [f"<p>{'<br>'.join(marked)}</p>"] if marked else []
+
+
+def _published(
+    columns: Mapping[str, Sequence[Published | None]], marks: Mapping[str, str]
+) -> list[tuple[str, list[str]]]:
     """A heading and its cells for each published metric."""
     return [
-        (_heading(_published_title(metric, column), "measure"), [_published_cell(number) for number in column])
+        (_heading(_published_title(metric, column), "measure"), [_published_cell(number, marks) for number in column])
         for metric, column in columns.items()
     ]
 
 
-def _published_cell(number: Published | None) -> str:
+def _published_cell(number: Published | None, marks: Mapping[str, str]) -> str:
     if number is None:
         return '<td class="published" data-sort="nan"><span class="unseen">not published</span></td>'
-    source = escape(f"{number.paper}, {number.table}. {number.protocol}")
-    text = escape(format_published(number))
+    source = escape(f"{number.source}. {number.protocol}")
+    mark = marks[number.source]
+    text = escape(format_published(number)) + (f" <sup>{mark}</sup>" if mark else "")
     return f'<td class="published" data-sort="{_key(number.value)}" title="{source}">{text}</td>'
 
 

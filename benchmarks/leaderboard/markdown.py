@@ -1,7 +1,7 @@
 """Markdown: LEADERBOARD.md, and the tables that README.md includes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.leaderboard.formatting import (
@@ -13,9 +13,10 @@ from benchmarks.leaderboard.formatting import (
     format_setting,
 )
 from benchmarks.leaderboard.metric_names import display_name, footnote
-from benchmarks.leaderboard.published import Published
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking, Section, columns_of
+from benchmarks.leaderboard.sources import marks_of, notes_on
+from benchmarks.runs.published import Published
 from benchmarks.runs.standing import RETIRED
 from benchmarks.utils.errors import UserError, unknown_name_error
 
@@ -30,7 +31,7 @@ ranks them. Trivial baselines learn nothing and stand in every table. n/a: not a
 Rows that are retired until they are trained again (the code has changed, the training ended early or never began,
 another checkpoint was measured) show no numbers. `‡`: the row's seeds were run with different settings.
 *Italic*: published numbers, beside our metric of the same definition and never ranked; `≁`: measured differently, or
-the paper does not say how; `°`: reported elsewhere, not checked against the paper.
+the paper does not say how; `°`: reported elsewhere, not checked against the paper. A letter: its own source.
 """
 
 
@@ -116,13 +117,15 @@ def _ranking(ranking: Ranking) -> list[str]:
         lines += [f"**Not this benchmark's protocol**, which asks for {asked}.", ""]
     notes: dict[str, int] = {}
     columns = []
+    marks = marks_of(ranking.published_columns())
     for name in ranking.metrics:
         columns.append(
             (f"{ranking.names[name]} {arrow(ranking.higher_is_better[name])}", _column(ranking.cells(name), notes))
         )
-        columns += _published(ranking.published_beside(name))
-    columns += [*_published(ranking.published_beside(None)), *cost_columns(ranking.rows)]
+        columns += _published(ranking.published_beside(name), marks)
+    columns += [*_published(ranking.published_beside(None), marks), *cost_columns(ranking.rows)]
     lines += _table(ranking.rows, columns, notes)
+    lines += _notes(ranking.published_columns())
     if ids := footnote(ranking.metrics, lambda metric: f"`{metric}`"):
         lines += [f"Metrics: {ids}.", ""]
     for name, frames in ranking.benchmark.per_frame.items():
@@ -157,14 +160,28 @@ def _column(cells: Sequence[tuple[Cell, bool]], notes: dict[str, int]) -> list[s
     return texts
 
 
-def _published(columns: dict[str, list[Published | None]]) -> list[tuple[str, list[str]]]:
+def _published(
+    columns: Mapping[str, Sequence[Published | None]], marks: Mapping[str, str]
+) -> list[tuple[str, list[str]]]:
+    def cell(number: Published | None) -> str:
+        if number is None:
+            return ""
+        mark = marks[number.source]
+        return f"*{format_published(number)}*" + (f" <sup>{mark}</sup>" if mark else "")
+
     return [
         (
             f"*published {display_name(metric)}* {arrow(next(one for one in column if one).higher_is_better)}",
-            [f"*{format_published(one)}*" if one else "" for one in column],
+            [cell(number) for number in column],
         )
         for metric, column in columns.items()
     ]
+
+
+def _notes(columns: Mapping[str, Sequence[Published | None]]) -> list[str]:
+    """The sources of published numbers, a line each, and why some stand beside no metric of ours."""
+    lines = [f"<sup>{mark}</sup> {text}.  " if mark else f"{text}.  " for mark, text in notes_on(columns)]
+    return lines + [""] * bool(lines)
 
 
 def _printed(part: Section) -> list[str]:
@@ -173,13 +190,14 @@ def _printed(part: Section) -> list[str]:
     for group, task in dict.fromkeys((number.group, number.task) for number in part.published):
         numbers = [number for number in part.published if (number.group, number.task) == (group, task)]
         rows = list(dict.fromkeys(number.row for number in numbers))
-        columns = _published(columns_of(numbers, [(row, group) for row in rows]))
+        found = columns_of(numbers, [(row, group) for row in rows])
+        columns = _published(found, marks_of(found))
         name = ", ".join([*([group] if group else []), task])
-        lines += [f"{name}, as published in {numbers[0].table}:", ""]
+        lines += [f"{name}, as published:", ""]
         lines += _head(["row", *(heading for heading, _ in columns)], 1)
         for index, row in enumerate(rows):
             lines.append("| " + " | ".join([_escaped(row), *(entries[index] for _, entries in columns)]) + " |")
-        lines.append("")
+        lines += ["", *_notes(found)]
     return lines
 
 

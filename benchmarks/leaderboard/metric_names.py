@@ -10,6 +10,8 @@ _EXACT = {
     "fid": "FID",
     "fvd": "FVD",
     "is": "IS",
+    "largest_is": "largest IS of a training",
+    "last_ten_is": "mean of its last ten IS",
     "lpips": "LPIPS",
     "lpips_alex": "LPIPS",
     "lpips_vgg": "LPIPS (VGG)",

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.leaderboard.metric_names import column_names
-from benchmarks.leaderboard.published import Published, read_table
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of, leaderboard_rows, ranked
 from benchmarks.records.parts import Protocol
 from benchmarks.records.record import Record
+from benchmarks.runs.published import Published, read_table
 from benchmarks.runs.spec import BenchmarkSpec
 from benchmarks.runs.standing import Retired, results_and_retired
 from benchmarks.utils.errors import UserError

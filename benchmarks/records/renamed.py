@@ -12,7 +12,7 @@ MODULES: dict[str, str] = {
     "benchmarks.board.clips": "benchmarks.leaderboard.clips",
     "benchmarks.board.html": "benchmarks.leaderboard.html",
     "benchmarks.board.markdown": "benchmarks.leaderboard.markdown",
-    "benchmarks.board.published": "benchmarks.leaderboard.published",
+    "benchmarks.board.published": "benchmarks.runs.published",
     "benchmarks.board.ranking": "benchmarks.leaderboard.ranking",
     "benchmarks.board.tables": "benchmarks.leaderboard.csv_latex",
     "benchmarks.board.text": "benchmarks.leaderboard.formatting",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.config.resolve import full_class_paths, read_yaml
+from benchmarks.runs.columns import check_columns
 from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.hashing import slug
 
@@ -99,13 +100,19 @@ class BenchmarkSpec:
 
 
 def read_benchmark(path: Path) -> BenchmarkSpec:
-    """The spec in a file; raises UserError that names the file, the key and the nearest right one."""
+    """The spec in a file.
+
+    Raises:
+        UserError: that names the file, the key and the nearest right one, or a column that nothing measures.
+    """
     if not path.is_file():
         files = list(path.parent.glob("*.yaml")) if path.parent != Path() else []
         files = files or list(Path("configs/benchmark").glob("*.yaml"))
         raise unknown_name_error("benchmark file", str(path), map(str, files))
     try:
-        return _spec(path.stem, full_class_paths(read_yaml(path)))
+        spec = _spec(path.stem, full_class_paths(read_yaml(path)))
+        check_columns(spec)
+        return spec
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

@@ -15,10 +15,10 @@ from baselines.repeat_last import RepeatLast
 from benchmarks.cli import benchmarks
 from benchmarks.figures.base import Trained
 from benchmarks.figures.inbetweening import DecodedBlocks, Examples, MeanOfSamples
-from benchmarks.leaderboard.published import read_table
 from benchmarks.metrics.features import i3d
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.record import read_records
+from benchmarks.runs.published import read_table
 from benchmarks.runs.spec import BenchmarkSpec, read_benchmark
 from benchmarks.utils.errors import UserError
 from datamodules.storage.video import read_video

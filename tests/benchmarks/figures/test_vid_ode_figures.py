@@ -10,8 +10,8 @@ import yaml
 
 from benchmarks.config.resolve import full_class_paths, resolve
 from benchmarks.figures.base import Trained, build_figure
-from benchmarks.leaderboard.published import read_table
 from benchmarks.records.parts import Measurement
+from benchmarks.runs.published import read_table
 from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.errors import UserError
 from support.record_maker import make_record

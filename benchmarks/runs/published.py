@@ -13,6 +13,7 @@ import yaml
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 FOLDER = Path(__file__).parents[1] / "published"
+_SAYS = ("measured_by", "not_measured")
 _DIRECTIONS = {"higher": True, "lower": False}
 _NUMBER = re.compile(r"(?P<value>-?\d+(?:\.\d+)?)(?: \[(?P<low>-?\d+(?:\.\d+)?), (?P<high>-?\d+(?:\.\d+)?)\])?")
 
@@ -29,7 +30,8 @@ class Published:
         data: the data set, as `benchmarks prepare` calls it.
         task: generate, predict, interpolate or inbetween.
         metric: its short name, the paper's.
-        ours: the name of our metric that measures the same.
+        ours: the name of our metric of the same definition; None where none is.
+        not_measured: why no metric of ours has its definition; empty where one has.
         printed: as the paper prints it, its interval included.
         value: the number, in the metric's own unit.
         interval: 95 %, where one is printed.
@@ -46,7 +48,8 @@ class Published:
     data: str
     task: str
     metric: str
-    ours: str
+    ours: str | None
+    not_measured: str
     printed: str
     value: float
     interval: tuple[float, float] | None
@@ -54,6 +57,11 @@ class Published:
     protocol: str
     comparable: bool
     reported: bool
+
+    @property
+    def source(self) -> str:
+        """Where the number was read: the paper, and the table or the other place."""
+        return f"{self.paper}, {self.table}"
 
     def belongs_to(self, row: str, group: str) -> bool:
         """Whether a table's row is this number's: letters and digits agree, as in ODE²VAE and ODE2 VAE.
@@ -84,7 +92,7 @@ def read_table(reference: str, folder: Path = FOLDER) -> list[Published]:
 def read_file(path: Path) -> dict[str, list[Published]]:
     """Every table of a file by name; raises UserError that says what is wrong with it."""
     # BaseLoader makes texts of everything, so that 0.730 stays as it is printed; it builds nothing else
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
     try:
         return {name: _table(content, table) for name, table in content["tables"].items()}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -94,9 +102,7 @@ def read_file(path: Path) -> dict[str, list[Published]]:
 def _table(file: Mapping[str, Any], table: Mapping[str, Any]) -> list[Published]:
     numbers = []
     units = table.get("units", {})
-    ours = {**file.get("measured_by", {}), **table.get("measured_by", {})}
-    if lost := set(table.get("measured_by", {})) - set(table["metrics"]):
-        raise ValueError(f"`measured_by` names {', '.join(sorted(lost))}, which the table does not print")
+    ours, reasons = _definitions(file, table)
     for block in table["blocks"]:
         settings = [level["protocol"] for level in (file, table, block) if "protocol" in level]
         for row, cells in block["rows"].items():
@@ -117,17 +123,38 @@ def _table(file: Mapping[str, Any], table: Mapping[str, Any]) -> list[Published]
                         data=block["data"],
                         task=block["task"],
                         metric=metric,
-                        ours=ours.get(metric, metric),
+                        ours=ours.get(metric),
+                        not_measured=reasons.get(metric, ""),
                         printed=printed,
                         value=float(match["value"]) * unit,
                         interval=ends,
                         higher_is_better=_DIRECTIONS[direction],
                         protocol="; ".join(settings),
                         comparable=block.get("comparable", file.get("comparable", "true")) == "true",
-                        reported=file.get("reported", "false") == "true",
+                        reported=block.get("reported", file.get("reported", "false")) == "true",
                     )
                 )
     return numbers
+
+
+def _definitions(file: Mapping[str, Any], table: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """Our metric of the same definition, or why there is none, for every metric of a table; nothing is guessed."""
+    found: list[dict[str, str]] = []
+    for key in _SAYS:
+        if lost := set(table.get(key, {})) - set(table["metrics"]):
+            raise ValueError(f"`{key}` names {', '.join(sorted(lost))}, which the table does not print")
+        found.append({**file.get(key, {}), **table.get(key, {})})
+    for metric in table["metrics"]:
+        # what a table says of a metric goes before what its file says of all
+        said = [key for key in _SAYS if metric in table.get(key, {})]
+        said = said or [key for key in _SAYS if metric in file.get(key, {})]
+        if len(said) != 1:
+            raise ValueError(
+                f"'{metric}' of {table['location']} needs our metric of the same definition in `measured_by`, or in "
+                f"`not_measured` the reason why there is none; it has {' and '.join(said) or 'neither'}"
+            )
+        found[1 if said == ["measured_by"] else 0].pop(metric, None)
+    return found[0], found[1]
 
 
 def _letters(text: str) -> str:
