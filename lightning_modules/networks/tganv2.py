@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, avg_pool3d, interpolate
+from torch.nn.functional import avg_pool2d, avg_pool3d, interpolate, pad
 
 from datamodules.errors import UserError
 from lightning_modules import noise
@@ -21,7 +21,8 @@ class TGANv2Generator(VideoGenerator):
 
     In training every level is rendered, with each level after the first keeping every `stride`-th frame of the one
     before from a random offset, one for the batch. In evaluation all frames go through to the last level, which alone
-    is rendered. The public code of latent neural differential equations has a stride of 4, TGANv2's own of 2.
+    is rendered. The public code of latent neural differential equations has a stride of 4, TGANv2's own of 2. Initial
+    weights are those of that code: Xavier's in the blocks, PyTorch's elsewhere.
 
     Args:
         dynamics: of latent feature maps with `channels` channels.
@@ -94,25 +95,40 @@ class TGANv2Generator(VideoGenerator):
 class TGANv2Critic(nn.Module):
     """One residual network over time and space for each level; the scores of all levels have the same weight.
 
-    The features are summed over space and time after a ReLU (TGANv2's code; the public code of latent neural
-    differential equations leaves the ReLU out). An axis of length 1 is not padded; both codes pad it with zeros to 3.
+    A block has as many hidden channels as it gets, the first one as many as it gives (116,077,060 parameters at the
+    published sizes), and Xavier's initial weights, as in both public codes: TGANv2's, and that of latent neural
+    differential equations.
 
     Args:
         channels: of a frame.
         levels: of the generator.
         width: features of the first block; each next one has twice as many.
         blocks: number of blocks.
+        last_relu: whether a ReLU comes before the sum over space and time, as in TGANv2's code; the other has none.
+        pad_single: whether an axis of length 1 is padded with zeros to 3, as in both codes, which pad every odd axis
+            but take no mean over this one. False leaves it alone.
     """
 
-    def __init__(self, channels: int = 3, levels: int = 4, width: int = 64, blocks: int = 5) -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        levels: int = 4,
+        width: int = 64,
+        blocks: int = 5,
+        last_relu: bool = True,
+        pad_single: bool = True,
+    ) -> None:
         super().__init__()
         self.channels = channels
+        self.last_relu = last_relu
         widths = [channels, *(width << k for k in range(blocks))]
         self.levels = nn.ModuleList(
-            nn.ModuleList(_Shrink(a, b, first=not k) for k, (a, b) in enumerate(pairwise(widths)))
+            nn.ModuleList(
+                _Shrink(a, b, first=not k, pad_single=pad_single) for k, (a, b) in enumerate(pairwise(widths))
+            )
             for _ in range(levels)
         )
-        self.last = nn.ModuleList(nn.Linear(widths[-1], 1) for _ in range(levels))
+        self.last = nn.ModuleList(_xavier(nn.Linear(widths[-1], 1), 1.0) for _ in range(levels))
 
     def forward(self, *levels: Frames) -> Float[Tensor, "batch level"]:
         """Scores (B, levels)."""
@@ -124,7 +140,7 @@ class TGANv2Critic(nn.Module):
             assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
                 x = block(x)
-            scores.append(last(x.relu().sum(dim=(2, 3, 4))))
+            scores.append(last((x.relu() if self.last_relu else x).sum(dim=(2, 3, 4))))
         return torch.cat(scores, dim=1)
 
 
@@ -147,10 +163,12 @@ class _Grow(nn.Module):
 class _Shrink(nn.Module):
     """A residual block that halves a clip's axes; the first one keeps the time axis and starts without a ReLU."""
 
-    def __init__(self, before: int, after: int, first: bool) -> None:
+    def __init__(self, before: int, after: int, first: bool, pad_single: bool) -> None:
         super().__init__()
         self.first = first
-        self.convolutions = nn.ModuleList(_xavier(nn.Conv3d(a, after, 3, padding=1), 2**0.5) for a in (before, after))
+        self.pad_single = pad_single
+        widths = (before, after if first else before, after)
+        self.convolutions = nn.ModuleList(_xavier(nn.Conv3d(a, b, 3, padding=1), 2**0.5) for a, b in pairwise(widths))
         self.shortcut = _xavier(nn.Conv3d(before, after, 1), 1.0)
 
     def forward(self, x: Volume) -> Float[Tensor, "batch _ _ _ _"]:
@@ -162,16 +180,17 @@ class _Shrink(nn.Module):
         return self._halve(main) + self._halve(self.shortcut(x))
 
     def _halve(self, x: Volume) -> Float[Tensor, "batch channel _ _ _"]:
-        sides = [1 if self.first and axis == 0 else min(2, side) for axis, side in enumerate(x.shape[2:])]
-        padding = [side % 2 if kernel == 2 else 0 for side, kernel in zip(x.shape[2:], sides, strict=True)]
-        return avg_pool3d(x, sides, sides, padding)
+        kernel = [1 if self.first and axis == 0 else min(2, side) for axis, side in enumerate(x.shape[2:])]
+        if not self.first:
+            odd = [side % 2 * int(side > 1 or self.pad_single) for side in x.shape[2:]]
+            x = pad(x, [width for width in reversed(odd) for _ in range(2)])
+        return avg_pool3d(x, kernel)
 
 
 def _render(width: int, channels: int) -> nn.Sequential:
-    last = _xavier(nn.Conv2d(width, channels, 3, padding=1), 2**0.5)
-    return nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), last, nn.Tanh())
+    return nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1), nn.Tanh())
 
 
-def _xavier(layer: nn.Conv2d | nn.Conv3d, gain: float) -> nn.Module:
+def _xavier(layer: nn.Conv2d | nn.Conv3d | nn.Linear, gain: float) -> nn.Module:
     nn.init.xavier_uniform_(layer.weight, gain=gain)
     return layer

@@ -1,9 +1,11 @@
-"""TGAN's and MoCoGAN's networks give what the public code gives with the same weights and the same noise.
+"""TGAN's, TGANv2's and MoCoGAN's networks give what the public code gives with the same weights and the same noise.
 
-The golden numbers were taken down from sergeytulyakov/mocogan at 937a99d and pfnet-research/tgan at 09aa105 (Chainer
-7.8.1, batch norms with shifts and PyTorch's epsilon), run outside this repository with weights and noise from
-numpy's legacy generator, whose streams never change: the k-th parameter's come from seed `first + k`. Weights of a
-batch norm are 1 + 0.1 r, vectors 0.1 r, all others 1.5 r / sqrt(inputs).
+The golden numbers were taken down from sergeytulyakov/mocogan at 937a99d, pfnet-research/tgan at 09aa105 (Chainer
+7.8.1, batch norms with shifts and PyTorch's epsilon), pfnet-research/tgan2 at f892bc4 (Chainer 7.8.1; the critic) and
+Zasder3/Latent-Neural-Differential-Equations-for-Video-Generation at 0717f48 (TGANv2's generator and critic), run
+outside this repository with weights and noise from numpy's legacy generator, whose streams never change: the k-th
+parameter's come from seed `first + k`. Weights of a batch norm are 1 + 0.1 r, vectors 0.1 r, all others
+1.5 r / sqrt(inputs).
 """
 
 import json
@@ -17,9 +19,11 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from lightning_modules import noise
-from lightning_modules.dynamics import Deconvolution1d, NoisyGRU
+from lightning_modules.dynamics import ConvLSTM, Deconvolution1d, NoisyGRU
+from lightning_modules.dynamics.matched import count
 from lightning_modules.networks.mocogan import MoCoGANGenerator, MoCoGANImageCritic, MoCoGANVideoCritic
 from lightning_modules.networks.tgan import TGANCritic, TGANGenerator
+from lightning_modules.networks.tganv2 import TGANv2Critic, TGANv2Generator
 
 GOLDEN: dict[str, dict[str, Any]] = json.loads((Path(__file__).parents[1] / "golden" / "public_gans.json").read_text())
 BATCH, TIME = 2, 16
@@ -105,3 +109,54 @@ def test_tgans_critic(clips: Tensor) -> None:
     critic = TGANCritic(width=8)
     fill(200, critic)
     agree(critic(clips), "tgan_critic")
+
+
+LEVELS = ((24, 16), (48, 8), (96, 4), (192, 2))
+"""The side and the frames of each level of a pyramid of 16 frames, by TGANv2's own stride."""
+
+
+@pytest.mark.parametrize(("last_relu", "name"), [(True, "tganv2_critic"), (False, "tganv2_critic_latent_nde")])
+def test_tganv2s_critic(last_relu: bool, name: str) -> None:
+    """Both public critics, at all four levels: they differ in the ReLU before the sum alone."""
+    critic = TGANv2Critic(width=4, last_relu=last_relu)
+    parts = [[*blocks, last] for blocks, last in zip(critic.levels, critic.last, strict=True)]  # type: ignore[misc]
+    fill(400, *(part for level in parts for part in level))
+    frames = [drawn(910 + k, BATCH, time, 3, side, side).tanh() for k, (side, time) in enumerate(LEVELS)]
+    with torch.no_grad():
+        agree(critic(*frames), name, atol=2e-4)  # sums over up to 50 positions: the two public codes differ by 4e-6
+        untouched = TGANv2Critic(width=4, last_relu=last_relu, pad_single=False)
+        untouched.load_state_dict(critic.state_dict())
+        difference = (untouched(*frames) - critic(*frames)).abs()
+    # the third and fourth level have axes of length 1 on the way
+    assert torch.equal(difference > 0.01, torch.tensor([False, False, True, True]).expand(BATCH, -1))
+
+
+def test_tganv2s_critic_has_the_parameters_and_the_initial_weights_of_the_public_code() -> None:
+    with torch.device("meta"):
+        assert count(TGANv2Critic()) == 116_077_060
+    torch.manual_seed(0)
+    last = TGANv2Critic(levels=1).last[0]
+    assert isinstance(last, nn.Linear)
+    assert float(last.weight.std()) == pytest.approx((2 / 1025) ** 0.5, rel=0.1)  # .044; 1,024 draws: 2 % each
+    render = TGANv2Generator(ConvLSTM(8), channels=8).renders[0]
+    assert isinstance(render, nn.Sequential)
+    assert float(render[2].weight.std()) == pytest.approx((3 * 9 * 128) ** -0.5, rel=0.1)  # .017; 3,456 draws
+
+
+def test_tganv2s_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pyramid of a training step, and the clips of an evaluation with the statistics that the step has left."""
+    generator = TGANv2Generator(ConvLSTM(8, 1 / 15), code=6, channels=8, widths=(8, 6, 4, 4, 2, 2), stride=4)
+    parts: list[nn.Module] = [generator.first, generator.dynamics]
+    for block in generator.blocks:
+        (norm, second_norm), (convolution, second) = block.norms, block.convolutions  # type: ignore[misc]
+        parts += [norm, convolution, second_norm, second, block.shortcut]  # type: ignore[list-item]
+    fill(500, *parts, *generator.renders)
+    code = drawn(920, BATCH, 6).tanh()
+    monkeypatch.setattr(noise, "normal", lambda *_, **__: torch.special.ndtri((code + 1) / 2))
+    monkeypatch.setattr(torch, "randint", lambda high, *_, **__: torch.tensor(min(high - 1, 1)))
+    with torch.no_grad():
+        levels = generator(TIMES)
+        assert [level.shape[1] for level in levels] == [16, 4, 1, 1]
+        agree(torch.cat([level.flatten() for level in levels]), "tganv2_levels", atol=1e-4)  # as for TGAN
+        (clips,) = generator.eval()(TIMES)
+    agree(clips, "tganv2_clips", atol=1e-4)
