@@ -5,7 +5,7 @@ from typing import Literal
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from datamodules.clip import Sample
+from datamodules.clip import Sample, nearest_frames
 from lightning_modules.real_data import RealClips as Clips
 from lightning_modules.real_data import at_times
 from lightning_modules.system import System
@@ -17,14 +17,18 @@ class RealClips(System):
     Args:
         split: whose clips are shown; see `datamodules.base.other_clips`.
         sample: what is shown: frames, keypoints or a state space.
+        nearest: at times between the clips' own frames, show the nearest one, as the real clips of an evaluation at
+            another frame rate are chosen (`Generate(fps=...)`); else such times are refused.
     """
 
     def __init__(
         self,
         split: Literal["train", "val", "test"] = "train",
         sample: Literal["VideoClip", "KeypointClip", "Trajectory"] = "VideoClip",
+        nearest: bool = False,
     ) -> None:
         super().__init__()
+        self.nearest = nearest
         self.clips = Clips(split, sample)
         self.sample_type = self.clips.sample_type
 
@@ -36,7 +40,8 @@ class RealClips(System):
         labels: Int[Tensor, " batch"] | None = None,
     ) -> Sample:
         """The clips at `times`, in seconds."""
-        return at_times(self.clips.read(self, seeds), times)
+        clips = self.clips.read(self, seeds)
+        return nearest_frames(clips, times) if self.nearest else at_times(clips, times)
 
     def inbetween(
         self, observed: Sample, times: Float[Tensor, "batch time"], *, seeds: Int[Tensor, " batch"]

@@ -12,14 +12,12 @@ from torch import Tensor
 from benchmarks.evaluation.capabilities import Seeds, Times
 from benchmarks.utils.errors import UserError
 from datamodules.base.rng import MISSING_FRAMES, uniforms
-from datamodules.clip import AnySample, Sample
+from datamodules.clip import AnySample, Sample, nearest_frames
 
 GAPS = ", where observed frames are missing"
 """Ends the message about a capability that takes no `present` mask."""
 _RATE_TOLERANCE = 1e-3
 """Of a frame: times are rounded to float32."""
-_EARLIER = 1e-6
-"""Seconds: of two frames that are as near, the earlier one is taken, whatever their times' last digits."""
 _EMPTY = {"frames": -1.0, "keypoints": 0.0, "confidence": 0.0, "values": 0.0}
 """The content of a dropped frame, so that nothing can be read off it by mistake."""
 
@@ -108,10 +106,7 @@ def at_rate(clip: AnySample, fps: float, frames: int | None = None) -> AnySample
             f"{count} frames at {fps:g} per second last {float(grid[-1]):.4g} s, but the real clips last {end:.4g} s. "
             "Lengthen the evaluation sampling or lower `frames`."
         )
-    nearest = (own[:, None, :] - grid[:, None] + _EARLIER).abs().argmin(dim=2)
-    rows = torch.arange(len(own), device=own.device)[:, None]
-    fields = {name: value[rows, nearest] for name, value in clip._asdict().items() if name != "times"}
-    return type(clip)(**fields, times=grid.to(clip.times.dtype).expand(len(own), -1))
+    return nearest_frames(clip, grid.to(clip.times.dtype).expand(len(own), -1))
 
 
 def merge_observed(observed: Sample, predicted: Sample) -> Sample:

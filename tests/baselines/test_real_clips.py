@@ -185,6 +185,19 @@ def test_real_clips_at_other_frame_rates_are_refused() -> None:
         on(RealClips(), data).generate(times, seeds=torch.arange(4))  # type: ignore[operator]
 
 
+def test_at_other_frame_rates_the_nearest_real_frames_are_shown_if_asked() -> None:
+    data = balls()
+    batch = evaluated(data)
+    times = batch.clip.times[:, 1:3] + torch.tensor([0.4, -0.5]) * batch.clip.times[:, 1:2]
+    system = on(RealClips(nearest=True), data)
+    found = system.generate(times, seeds=batch.ids)
+    whole = system.generate(batch.clip.times, seeds=batch.ids)
+    assert isinstance(found, VideoClip)
+    assert isinstance(whole, VideoClip)
+    assert torch.equal(found.frames, whole.frames[:, [1, 1]])  # the earlier one of two that are as near
+    assert torch.equal(found.times, times)
+
+
 def test_between_two_ends_a_real_window_is_shown() -> None:
     data = balls()
     query = Inbetween().make_query(evaluated(data), VideoClip)
