@@ -1,7 +1,7 @@
 """Latent ODE (Rubanova et al., 2019) on frames, as Vid-ODE compares with it (Park et al., 2021, Tables 1 and 5)."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -47,6 +47,7 @@ class FrameLatentODE(InterpolatingSystem):
         warm_up: epochs without the KL term.
         optimizer: Adamax, 1e-2.
         schedule: 0.999 per update with a floor of 0.1.
+        schedule_interval: see `ManualOptimizationSystem`.
         supervised: see `SupervisedSystem`.
     """
 
@@ -66,12 +67,15 @@ class FrameLatentODE(InterpolatingSystem):
         warm_up: int = 10,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.Adamax(parameters, lr=1e-2),
         schedule: LRSchedulerCallable | None = lambda optimizer: FlooredExponentialLR(optimizer, decay=0.999),
+        schedule_interval: Literal["epoch", "update"] = "update",
         **supervised: Any,
     ) -> None:
         if not (noise > 0 and samples >= 1):
             raise UserError(f"noise must be positive and samples at least 1; got noise {noise}, samples {samples}.")
         network = LatentODENetwork(channels, size, width, downs, latent, state, hidden, encoder_step, max_step)
-        super().__init__(network, optimizer=optimizer, schedule=schedule, **supervised)
+        super().__init__(
+            network, optimizer=optimizer, schedule=schedule, schedule_interval=schedule_interval, **supervised
+        )
         self.latent = latent
         self.noise = noise
         self.samples = samples

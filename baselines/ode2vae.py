@@ -57,6 +57,7 @@ class ODE2VAE(InterpolatingSystem):
         curriculum: whether epoch e trains on the first max(min(T, T // 5 + e // 2), amortised + 1) of T frames.
         optimizer: Adam, 8e-4.
         schedule: 0.995 every 200 updates.
+        schedule_interval: see `ManualOptimizationSystem`.
         supervised: see `SupervisedSystem`.
     """
 

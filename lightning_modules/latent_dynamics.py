@@ -45,8 +45,8 @@ class LatentDynamicsGAN(AdversarialSystem):
         label_weight: weight of the video critic's cross-entropy with the labels of real clips ("use categories").
         infogan_weight: weight of the generator's cross-entropy with the categories it was given; the public code
             does not train the critic's category logits on fakes.
-        generator_optimizer: Adam, 2e-4.
-        critic_optimizer: Adam, 2e-4, one for all critics.
+        generator_optimizer: MoCoGAN's, Adam at 2e-4 with weight decay 1e-5; TGAN's and TGANv2's are in their files.
+        critic_optimizer: the same, one for all critics.
         schedule: of both learning rates.
         adversarial: see `AdversarialSystem`.
 
@@ -65,8 +65,8 @@ class LatentDynamicsGAN(AdversarialSystem):
         penalty_weight: float = 0.0,
         label_weight: float = 0.0,
         infogan_weight: float = 0.0,
-        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
-        critic_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, 2e-4, (0.5, 0.999), weight_decay=1e-5),
+        critic_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, 2e-4, (0.5, 0.999), weight_decay=1e-5),
         schedule: LRSchedulerCallable | None = None,
         **adversarial: Any,
     ) -> None:
