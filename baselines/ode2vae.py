@@ -1,7 +1,5 @@
 """ODE2VAE (Yildiz et al., 2019): position and velocity, a Bayesian network as the force, the density along the path."""
 
-import math
-from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -14,13 +12,19 @@ from datamodules.clip import Batch
 from datamodules.errors import UserError
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.manual_optimization import Losses
+from lightning_modules.networks.ode2vae_parts import (
+    BayesianForce,
+    DensityFlow,
+    State,
+    Values,
+    normal_log_density,
+    released_decoder,
+    strided_encoder,
+    widening_decoder,
+)
 from lightning_modules.noise import normal
 from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times, lowered
 from lightning_modules.training_example import ObservedFrames, TrainingExample
-
-State = Float[Tensor, "batch state"]
-Force = Float[Tensor, "batch force"]
-Values = Float[Tensor, " batch"]
 
 
 class ODE2VAE(InterpolatingSystem):
@@ -54,7 +58,10 @@ class ODE2VAE(InterpolatingSystem):
             channels and has 5x5 kernels, beta counts one layer too many, and the instant term is log q at every
             frame, less log q_enc at all but the last `amortised`. False: the encoders end at the decoder's first size,
             deviations are softplus, and both parts of the instant term are over the same frames (the paper's KL).
-        curriculum: whether epoch e trains on the first max(min(T, T // 5 + e // 2), amortised + 1) of T frames.
+        curriculum: whether training starts with the first max(T // 5, amortised + 1) of T frames, and reaches all.
+        curriculum_updates: the update from which on whole clips are trained on, after an even growth; None: one frame
+            more every two epochs, as the public code, which is 3 % of its 1,000 epochs. A training that ends by updates
+            or seconds names it, a quarter of its length or less: else it may never see the frames that it is asked for.
         optimizer: Adam, 8e-4.
         schedule: 0.995 every 200 updates.
         schedule_interval: see `ManualOptimizationSystem`.
@@ -79,6 +86,7 @@ class ODE2VAE(InterpolatingSystem):
         noise: float = 0.1,
         released: bool = False,
         curriculum: bool = True,
+        curriculum_updates: int | None = None,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.Adam(parameters, lr=8e-4),
         schedule: LRSchedulerCallable | None = lambda optimizer: torch.optim.lr_scheduler.StepLR(
             optimizer, step_size=200, gamma=0.995
@@ -86,6 +94,11 @@ class ODE2VAE(InterpolatingSystem):
         schedule_interval: Literal["epoch", "update"] = "update",
         **supervised: Any,
     ) -> None:
+        if curriculum_updates is not None and not (curriculum and curriculum_updates >= 1):
+            raise UserError(
+                f"curriculum_updates is how long the curriculum lasts, at least 1; got {curriculum_updates} with "
+                f"`curriculum: {str(curriculum).lower()}`. Set `curriculum: true`, or leave it out."
+            )
         network = ODE2VAENetwork(
             channels, size, latent, BayesianForce(latent, hidden, layers, deviation), amortised, encoder_width,
             decoder_width, downs, max_step, released,
@@ -99,6 +112,7 @@ class ODE2VAE(InterpolatingSystem):
         self.noise = noise
         self.released = released
         self.curriculum = curriculum
+        self.curriculum_updates = curriculum_updates
 
     @property
     def function_evaluations(self) -> int:
@@ -120,6 +134,17 @@ class ODE2VAE(InterpolatingSystem):
         generated = network.draw(positions)
         return generated.sigmoid() if self.likelihood == "bernoulli" else generated
 
+    def training_length(self, frames: int) -> int:
+        """How many of so many frames the curriculum trains on at this point of the training."""
+        if not self.curriculum:
+            return frames
+        shortest = frames // 5
+        if self.curriculum_updates is None:
+            grown = self.current_epoch // 2
+        else:
+            grown = (frames - shortest) * self.generator_updates // self.curriculum_updates
+        return max(min(frames, shortest + grown), min(self.network.amortised + 1, frames))
+
     def training_output(self, batch: Batch) -> "TrainingOutput":
         """Every frame of the batch (or of the curriculum's share), from one sample of start and weights."""
         example = self.training_example(batch)
@@ -130,10 +155,7 @@ class ODE2VAE(InterpolatingSystem):
             frames, times = torch.cat([frames, example.target], dim=1), torch.cat([times, example.target_times], dim=1)
             present = batch.present
             known = None if known is None else _known(batch)
-        length = frames.shape[1]
-        if self.curriculum:
-            network = self.network
-            length = max(min(length, length // 5 + self.current_epoch // 2), min(network.amortised + 1, length))
+        length = self.training_length(frames.shape[1])
         example = TrainingExample(
             ObservedFrames(frames[:, :length], times[:, :length], present[:, :length], "first"),
             times[:, :length],
@@ -189,66 +211,6 @@ class TrainingOutput(NamedTuple):
     guess: Guess
 
 
-class BayesianForce(nn.Module):
-    """f_W(s, v): ReLU layers whose weights are Gaussian, each with its own mean, all with one variance.
-
-    Args:
-        latent: length of s, of v and of the answer.
-        hidden: width of the layers between.
-        layers: hidden-to-hidden layers.
-        deviation: of every weight, at the start.
-    """
-
-    def __init__(self, latent: int, hidden: int, layers: int, deviation: float) -> None:
-        super().__init__()
-        widths = [2 * latent, *[hidden] * (layers + 1), latent]
-        self.shapes = [(after, before) for before, after in pairwise(widths)]
-        self.latent = latent
-        parts = []
-        for after, before in self.shapes:
-            bound = math.sqrt(6 / (before + after))
-            parts += [(2 * torch.rand(after * before) - 1) * bound, torch.zeros(after)]
-        self.mean = nn.Parameter(torch.cat(parts))
-        self.log_variance = nn.Parameter(torch.tensor(2 * math.log(deviation)))
-
-    @property
-    def count(self) -> int:
-        """Number of weights."""
-        return self.mean.numel()
-
-    @property
-    def deeper_count(self) -> int:
-        """Number of weights with one more hidden layer."""
-        hidden = self.shapes[0][0]
-        return self.count + hidden * (hidden + 1)
-
-    def sample(self, draw: Float[Tensor, "draws weight"]) -> Float[Tensor, "draws weight"]:
-        """Weights from standard normal noise, one row each."""
-        return self.mean + (0.5 * self.log_variance).exp() * draw
-
-    def divergence(self) -> Float[Tensor, ""]:
-        """KL divergence of the weights' posterior from N(0, 1), summed over the weights."""
-        variance = self.log_variance.exp()
-        return 0.5 * (self.mean.square().sum() + self.count * (variance - 1 - self.log_variance))
-
-    def forward(self, state: State, weights: Float[Tensor, "draws weight"]) -> tuple[Force, Values]:
-        """The acceleration at (s, v), and its exact divergence by v; `weights` has a row per clip, or one for all."""
-        (matrix, bias), *others = self._layers(weights)
-        value = matrix @ state[:, :, None] + bias
-        tangent = matrix[:, :, self.latent :].expand(len(state), -1, -1)  # the derivative of the layer's values by v
-        for matrix, bias in others:
-            slope = (value > 0).to(value.dtype)
-            tangent = matrix @ (slope * tangent)
-            value = matrix @ value.relu() + bias
-        return value[:, :, 0], tangent.diagonal(dim1=1, dim2=2).sum(dim=1)
-
-    def _layers(self, weights: Float[Tensor, "draws weight"]) -> list[tuple[Tensor, Tensor]]:
-        parts = iter(
-            weights.split([length for after, before in self.shapes for length in (after * before, after)], dim=1)
-        )
-        return [(next(parts).unflatten(1, shape), next(parts)[:, :, None]) for shape in self.shapes]
-
-
 class ODE2VAENetwork(nn.Module):
     """Two encoders, the flow of (s, v, log density), a decoder; for the arguments see `ODE2VAE`."""
 
@@ -274,9 +236,9 @@ class ODE2VAENetwork(nn.Module):
         self.latent = latent
         self.evaluations = 0
         self.released = released
-        self.position = _encoder(channels, encoder_width, halvings, smallest, 2 * latent)
-        self.velocity = _encoder(channels * amortised, encoder_width, halvings, smallest, 2 * latent)
-        make = _released_decoder if released else _decoder
+        self.position = strided_encoder(channels, encoder_width, halvings, smallest, 2 * latent)
+        self.velocity = strided_encoder(channels * amortised, encoder_width, halvings, smallest, 2 * latent)
+        make = released_decoder if released else widening_decoder
         self.decoder = make(latent, decoder_width, downs, lowered(size, downs), channels)
 
     def first_frames(
@@ -314,7 +276,7 @@ class ODE2VAENetwork(nn.Module):
         self, start: State, weights: Float[Tensor, "draws weight"], times: Times
     ) -> tuple[Float[Tensor, "batch time state"], Float[Tensor, "batch time"]]:
         """States (s beside v) at `times` from the start at 0, and the change of their log density."""
-        along = LatentODE(_Flow(self.force, weights), max_step=self.max_step)
+        along = LatentODE(DensityFlow(self.force, weights), max_step=self.max_step)
         path = along(torch.cat([start, torch.zeros_like(start[:, :1])], dim=1), times)
         self.evaluations = along.function_evaluations
         return path[..., :-1], path[..., -1]
@@ -338,55 +300,6 @@ class ODE2VAENetwork(nn.Module):
         return TrainingOutput(example, self.draw(states[..., : self.latent]), states, density, guess)
 
 
-class _Flow(nn.Module):
-    """d(s, v, log q) = (v, f_W(s, v), -tr df/dv), for fixed weights."""
-
-    def __init__(self, force: BayesianForce, weights: Float[Tensor, "draws weight"]) -> None:
-        super().__init__()
-        self.force = force
-        self.weights = weights
-
-    def forward(self, state: State) -> State:
-        latent = self.force.latent
-        acceleration, trace = self.force(state[:, : 2 * latent], self.weights)
-        return torch.cat([state[:, latent : 2 * latent], acceleration, -trace[:, None]], dim=1)
-
-
-def _encoder(channels: int, width: int, downs: int, low: tuple[int, int], outputs: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    before = channels
-    for number in range(downs):
-        after = width * 2**number
-        layers += [nn.Conv2d(before, after, 5, stride=2, padding=2), nn.BatchNorm2d(after), nn.ReLU()]
-        before = after
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * low[0] * low[1], outputs))
-
-
-def _decoder(latent: int, width: int, downs: int, low: tuple[int, int], channels: int) -> nn.Sequential:
-    widest = width * 2 ** (downs - 1)
-    layers: list[nn.Module] = [nn.Linear(latent, widest * low[0] * low[1]), nn.Unflatten(1, (widest, *low))]
-    layers += [nn.BatchNorm2d(widest), nn.ReLU()]
-    for before, after in pairwise([widest // 2**number for number in range(downs)] + [width]):
-        layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Conv2d(width, channels, 5, padding=2))
-
-
-def _released_decoder(latent: int, width: int, downs: int, low: tuple[int, int], channels: int) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Linear(latent, 8 * low[0] * low[1]), nn.Unflatten(1, (8, *low))]
-    for before, after in pairwise([8] + [width * 2**number for number in reversed(range(downs))]):
-        double = nn.ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1)
-        layers += [double, nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 5, padding=2))
-
-
 def _known(batch: Batch) -> Bool[Tensor, "batch time 1 _ _"]:
     known = batch.present[:, :, None, None, None]
     return known if batch.valid is None else known & batch.valid
-
-
-def normal_log_density(
-    value: Float[Tensor, "*shape state"], mean: Float[Tensor, "*shape state"], deviation: Float[Tensor, "*shape state"]
-) -> Float[Tensor, "*shape"]:
-    """Log density of a Gaussian with independent values, summed over the last axis."""
-    standard = (value - mean) / deviation
-    return (-0.5 * standard**2 - deviation.log() - 0.5 * math.log(2 * math.pi)).sum(dim=-1)

@@ -12,12 +12,13 @@ from baselines.conv_gru import Cell, ConvGRU
 from baselines.conv_gru_decay import ConvGRUDecay, DecayCell
 from baselines.conv_gru_dt import ConvGRUDt, IntervalCell
 from baselines.latent_ode import FrameLatentODE, LatentODENetwork, MeanDeviationGRU, normal_divergence
-from baselines.ode2vae import ODE2VAE, BayesianForce, ODE2VAENetwork, normal_log_density
+from baselines.ode2vae import ODE2VAE, ODE2VAENetwork
 from baselines.ode_conv import ODEConv
 from baselines.ode_fc import ODEFC
 from benchmarks.evaluation.tasks import Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.dynamics.ode import LatentODE
+from lightning_modules.networks.ode2vae_parts import BayesianForce, normal_log_density
 from lightning_modules.supervised import SupervisedSystem
 from lightning_modules.training_example import ObservedFrames
 
@@ -364,6 +365,19 @@ def test_the_curriculum_grows_with_the_epochs() -> None:
         made._trainer = type("Clock", (), {"current_epoch": epoch})()  # type: ignore[assignment]
         lengths.append(made.training_output(batch()).generated.shape[1])
     assert lengths == [4, 5, 6, 10]
+
+
+def test_the_curriculum_ends_where_it_is_told_to() -> None:
+    made = ODE2VAE(
+        size=16, latent=4, hidden=6, encoder_width=2, decoder_width=2, downs=2, amortised=1, curriculum_updates=40
+    )
+    lengths = []
+    for made.generator_updates in (0, 5, 20, 39, 40, 10_000):
+        lengths.append(made.training_output(batch()).generated.shape[1])
+    assert lengths == [2, 3, 6, 9, 10, 10]
+    for wrong in ({"curriculum_updates": 0}, {"curriculum": False, "curriculum_updates": 10}):
+        with pytest.raises(ValueError, match="how long the curriculum lasts"):
+            ODE2VAE(**wrong)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
