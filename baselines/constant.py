@@ -8,6 +8,7 @@ from torch import Tensor
 
 from datamodules.clip import Batch, Trajectory, VideoClip
 from datamodules.errors import UserError
+from lightning_modules.observed_clip import check_after_last, check_from_first, observed_clip
 from lightning_modules.system import System
 
 
@@ -46,7 +47,25 @@ class Constant(System):
         seeds: Int[Tensor, " batch"] | None = None,
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """The image, at every target time."""
+        """The image, at every target time after the observed frames."""
+        observed, there = observed_clip(observed, present, "Constant")
+        check_after_last(times, observed.times, there, "Constant")
+        return self._repeated(observed, times)
+
+    def interpolate(
+        self,
+        observed: VideoClip,
+        times: Float[Tensor, "batch time"],
+        *,
+        seeds: Int[Tensor, " batch"] | None = None,
+        present: Bool[Tensor, "batch observed"] | None = None,
+    ) -> VideoClip:
+        """As `predict`: the image does not depend on the time."""
+        observed, there = observed_clip(observed, present, "Constant")
+        check_from_first(times, observed.times, there, "Constant")
+        return self._repeated(observed, times)
+
+    def _repeated(self, observed: VideoClip, times: Float[Tensor, "batch time"]) -> VideoClip:
         frames = observed.frames
         shape = (len(frames), times.shape[1], *frames.shape[-3:])
         if self.value == "black":
@@ -62,17 +81,6 @@ class Constant(System):
             )
         mean = self.total / self.count.clamp(min=1)
         return VideoClip(mean.to(frames.dtype).expand(shape).contiguous(), times)
-
-    def interpolate(
-        self,
-        observed: VideoClip,
-        times: Float[Tensor, "batch time"],
-        *,
-        seeds: Int[Tensor, " batch"] | None = None,
-        present: Bool[Tensor, "batch observed"] | None = None,
-    ) -> VideoClip:
-        """As `predict`: the image does not depend on the time."""
-        return self.predict(observed, times)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Add the batch's frames to the running sum."""

@@ -15,8 +15,9 @@ from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.manual_optimization import Losses
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
 from lightning_modules.noise import normal
+from lightning_modules.observed_clip import FrameFormat
 from lightning_modules.schedules import FlooredExponentialLR
-from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times, lowered
+from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times, lowered, sides
 from lightning_modules.training_example import ObservedFrames, TrainingExample
 
 Vector = Float[Tensor, "batch vector"]
@@ -159,6 +160,7 @@ class LatentODENetwork(nn.Module):
         max_step: float,
     ) -> None:
         super().__init__()
+        self.frame_format = FrameFormat(channels, size=sides(size))
         self.shape = (width * 2**downs, *lowered(size, downs))
         values = self.shape[0] * self.shape[1] * self.shape[2]
         self.image_encoder = ConvEncoder(channels, width, downs)

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from datamodules.clip import VideoClip, check_times
-from datamodules.errors import UserError
+from datamodules.clip import VideoClip
+from lightning_modules.observed_clip import check_from_first, observed_clip
 from lightning_modules.system import System
 
 
@@ -20,11 +20,9 @@ class LinearBlend(System):
         seeds: Int[Tensor, " batch"] | None = None,
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """The blend of the present frames around each target time; before the first or after the last, that frame."""
-        check_times(observed.times, times)
-        known = torch.ones_like(observed.times, dtype=torch.bool) if present is None else present
-        if not bool(known.any(dim=1).all()):
-            raise UserError("LinearBlend blends present frames; a clip of this batch has none. Drop it.")
+        """The blend of the present frames around each target time; after the last, that frame."""
+        observed, known = observed_clip(observed, present, "LinearBlend")
+        check_from_first(times, observed.times, known, "LinearBlend")
         position = torch.arange(known.shape[1], device=known.device)
         before = known[:, None] & (observed.times[:, None] <= times[:, :, None])  # batch target observed
         after = known[:, None] & (observed.times[:, None] >= times[:, :, None])

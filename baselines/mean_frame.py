@@ -4,7 +4,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from datamodules.clip import VideoClip
-from datamodules.errors import UserError
+from lightning_modules.observed_clip import check_after_last, check_from_first, observed_clip
 from lightning_modules.system import System
 
 
@@ -19,16 +19,10 @@ class MeanFrame(System):
         seeds: Int[Tensor, " batch"] | None = None,
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """The mean of the present frames of each clip, at every target time."""
-        frames = observed.frames
-        if present is None:
-            mean = frames.mean(dim=1)
-        else:
-            if not bool(present.any(dim=1).all()):
-                raise UserError("MeanFrame averages the present frames; a clip of this batch has none. Drop it.")
-            weight = present[:, :, None, None, None].to(frames.dtype)
-            mean = frames.mul(weight).sum(dim=1) / weight.sum(dim=1)
-        return VideoClip(mean[:, None].expand(-1, times.shape[1], -1, -1, -1).contiguous(), times)
+        """The mean of the present frames of each clip, at every target time after them."""
+        observed, there = observed_clip(observed, present, "MeanFrame")
+        check_after_last(times, observed.times, there, "MeanFrame")
+        return _repeated_mean(observed, there, times)
 
     def interpolate(
         self,
@@ -39,4 +33,14 @@ class MeanFrame(System):
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
         """As `predict`: the mean does not depend on the time."""
-        return self.predict(observed, times, seeds=seeds, present=present)
+        observed, there = observed_clip(observed, present, "MeanFrame")
+        check_from_first(times, observed.times, there, "MeanFrame")
+        return _repeated_mean(observed, there, times)
+
+
+def _repeated_mean(
+    observed: VideoClip, there: Bool[Tensor, "batch observed"], times: Float[Tensor, "batch time"]
+) -> VideoClip:
+    weight = there[:, :, None, None, None].to(observed.frames.dtype)
+    mean = observed.frames.mul(weight).sum(dim=1) / weight.sum(dim=1)
+    return VideoClip(mean[:, None].expand(-1, times.shape[1], -1, -1, -1).contiguous(), times)

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from datamodules.clip import VideoClip, check_times
-from datamodules.errors import UserError
+from datamodules.clip import VideoClip
+from lightning_modules.observed_clip import check_from_first, observed_clip
 from lightning_modules.system import System
 
 
@@ -21,12 +21,10 @@ class NearestFrame(System):
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
         """The present frame nearest to each target time."""
-        check_times(observed.times, times)
+        observed, there = observed_clip(observed, present, "NearestFrame")
+        check_from_first(times, observed.times, there, "NearestFrame")
         distance = (times[:, :, None] - observed.times[:, None]).abs()  # batch target observed
-        if present is not None:
-            if not bool(present.any(dim=1).all()):
-                raise UserError("NearestFrame repeats a present frame; a clip of this batch has none. Drop it.")
-            distance = distance.masked_fill(~present[:, None], torch.inf)
+        distance = distance.masked_fill(~there[:, None], torch.inf)
         # The midpoint between two frames, as in interpolation at stride 2, is a tie only up to rounding.
         tie = distance <= distance.amin(dim=2, keepdim=True) + 1e-5 * (1 + times[:, :, None].abs())
         position = torch.arange(distance.shape[2], device=distance.device)

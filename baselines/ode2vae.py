@@ -23,7 +23,8 @@ from lightning_modules.networks.ode2vae_parts import (
     widening_decoder,
 )
 from lightning_modules.noise import normal
-from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times, lowered
+from lightning_modules.observed_clip import FrameFormat
+from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times, lowered, sides
 from lightning_modules.training_example import ObservedFrames, TrainingExample
 
 
@@ -228,6 +229,7 @@ class ODE2VAENetwork(nn.Module):
         released: bool,
     ) -> None:
         super().__init__()
+        self.frame_format = FrameFormat(channels, size=sides(size))
         halvings = downs + released
         smallest = lowered(size, halvings)
         self.force = force

@@ -7,6 +7,7 @@ from torch import nn
 from lightning_modules.dynamics.fields import ConvField
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
+from lightning_modules.observed_clip import FrameFormat
 from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times
 from lightning_modules.training_example import ObservedFrames
 
@@ -60,6 +61,7 @@ class ODEConvNetwork(nn.Module):
         super().__init__()
         state = width * 2**downs
         self.observe = observe
+        self.frame_format = FrameFormat(channels, 2**downs)
         self.image_encoder = ConvEncoder(channels * observe, width, downs)
         self.dynamics = LatentODE(ConvField(state, hidden), max_step=max_step)
         self.image_decoder = ConvDecoder(state, channels, downs)

@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import nn
 
-from datamodules.errors import UserError
 from lightning_modules.dynamics.mlp import MLP
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
-from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times, lowered
+from lightning_modules.observed_clip import FrameFormat
+from lightning_modules.supervised import Frames, InterpolatingSystem, Seeds, Times, lowered, sides
 from lightning_modules.training_example import ObservedFrames
 
 
@@ -73,6 +73,7 @@ class ODEFCNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.observe = observe
+        self.frame_format = FrameFormat(channels, size=sides(size))
         self.shape = (width * 2**downs, *lowered(size, downs))
         values = self.shape[0] * self.shape[1] * self.shape[2]
         self.image_encoder = ConvEncoder(channels * observe, width, downs)
@@ -84,11 +85,6 @@ class ODEFCNetwork(nn.Module):
     def forward(self, observed: ObservedFrames, times: Times) -> Frames:
         """The frames at `times`; missing observed frames are zero."""
         maps = self.image_encoder(observed.side_by_side(self.observe, "ODE-FC"))
-        if tuple(maps.shape[1:]) != self.shape:
-            raise UserError(
-                f"ODE-FC was built for images that its encoder reduces to {self.shape[1]}x{self.shape[2]} and got "
-                f"{observed.frames.shape[-2]}x{observed.frames.shape[-1]} pixels. Set `size` to the data's."
-            )
         states = self.dynamics(self.flatten(maps.flatten(1)), times - observed.anchor[:, None])
         generated = self.unflatten(states).unflatten(-1, self.shape)
         return self.image_decoder(generated.flatten(0, 1)).unflatten(0, times.shape)

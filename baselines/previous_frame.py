@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from datamodules.clip import VideoClip
-from datamodules.errors import UserError
+from lightning_modules.observed_clip import check_from_first, observed_clip
 from lightning_modules.system import System
 
 
@@ -20,13 +20,11 @@ class PreviousFrame(System):
         seeds: Int[Tensor, " batch"] | None = None,
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """The last present frame at or before each target time; before the first one, that one."""
-        known = torch.ones_like(observed.times, dtype=torch.bool) if present is None else present
-        if not bool(known.any(dim=1).all()):
-            raise UserError("PreviousFrame holds a present frame; a clip of this batch has none. Drop it.")
+        """The last present frame at or before each target time."""
+        observed, known = observed_clip(observed, present, "PreviousFrame")
+        check_from_first(times, observed.times, known, "PreviousFrame")
         position = torch.arange(known.shape[1], device=known.device)
         before = known[:, None] & (observed.times[:, None] <= times[:, :, None])  # batch target observed
-        first = torch.where(known, position, len(position)).amin(dim=1, keepdim=True)
         index = torch.where(before, position, -1).amax(dim=2)
         clip = torch.arange(len(times), device=times.device)[:, None]
-        return VideoClip(observed.frames[clip, torch.where(index < 0, first, index)], times)
+        return VideoClip(observed.frames[clip, index], times)

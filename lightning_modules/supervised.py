@@ -8,11 +8,12 @@ from jaxtyping import Bool, Float, Int
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from datamodules.clip import Batch, VideoClip, check_times
+from datamodules.clip import Batch, VideoClip
 from datamodules.errors import UserError
 from lightning_modules.losses.reconstruction import frame_error
 from lightning_modules.manual_optimization import Losses, ManualOptimizationSystem
 from lightning_modules.networks.vid_ode import Start
+from lightning_modules.observed_clip import FrameFormat, check_after_last, check_from_first, observed_clip
 from lightning_modules.schedules import FlooredExponentialLR
 from lightning_modules.training_example import (
     ObservedFrames,
@@ -53,6 +54,7 @@ class SupervisedSystem(ManualOptimizationSystem, ABC):
         **optimization: Any,
     ) -> None:
         super().__init__(network, schedule=schedule, **optimization)
+        self.frame_format: FrameFormat | None = getattr(network, "frame_format", None)
         self.optimizer = optimizer
         self.mode = training
         self.observe = observe
@@ -70,14 +72,20 @@ class SupervisedSystem(ManualOptimizationSystem, ABC):
         seeds: Seeds | None = None,
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """Frames at `times` after the last observed one."""
+        """Frames at `times` after the last observed one; raises UserError at others (see `check_after_last`)."""
         return self._predict_from("last", observed, times, seeds, present)
 
     def training_example(self, batch: Batch) -> TrainingExample:
         """What training observes and targets of a batch; see the function of this name for errors."""
         times = self.model_time(batch.clip.times)
         return training_example(
-            batch, times, mode=self.mode, observe=self.observe, pixels=self.pixels, model=type(self).__name__
+            batch,
+            times,
+            mode=self.mode,
+            observe=self.observe,
+            pixels=self.pixels,
+            model=type(self).__name__,
+            frame_format=self.frame_format,
         )
 
     def training_output(self, batch: Batch) -> Any:
@@ -108,9 +116,12 @@ class SupervisedSystem(ManualOptimizationSystem, ABC):
         seeds: Seeds | None,
         present: Bool[Tensor, "batch observed"] | None,
     ) -> VideoClip:
-        check_times(observed.times, times)
-        if present is None:
-            present = torch.ones_like(observed.times, dtype=torch.bool)
+        model = type(self).__name__
+        observed, present = observed_clip(observed, present, model, self.frame_format)
+        check = check_after_last if start == "last" else check_from_first
+        check(times, observed.times, present, model)
+        if not times.numel():
+            return VideoClip(observed.frames.new_zeros(*times.shape, *observed.frames.shape[2:]), times)
         frames = to_loss_range(observed.frames, self.pixels)
         context = ObservedFrames(frames, self.model_time(observed.times), present, start)
         prediction = self.predict_frames(context, self.model_time(times), seeds)
@@ -128,8 +139,13 @@ class InterpolatingSystem(SupervisedSystem, ABC):
         seeds: Seeds | None = None,
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """Frames at `times` from the first observed one on."""
+        """Frames at `times` from the first observed one on; raises UserError at earlier ones."""
         return self._predict_from("first", observed, times, seeds, present)
+
+
+def sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width of an image of `size`: one side, or both."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def lowered(size: int | tuple[int, int], downs: int) -> tuple[int, int]:
@@ -138,7 +154,7 @@ def lowered(size: int | tuple[int, int], downs: int) -> tuple[int, int]:
     Raises:
         UserError: if a side cannot be halved so often.
     """
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = sides(size)
     if height % 2**downs or width % 2**downs:
         raise UserError(f"The sides of the image must be multiples of 2**downs = {2**downs}; got {height}x{width}.")
     return height // 2**downs, width // 2**downs

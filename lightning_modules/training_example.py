@@ -9,6 +9,7 @@ from torch import Tensor
 from datamodules.clip import Batch, KeypointClip, VideoClip
 from datamodules.errors import UserError
 from lightning_modules.networks.vid_ode import Start, start_index
+from lightning_modules.observed_clip import BLACK, FrameFormat
 
 Frames = Float[Tensor, "batch time channel height width"]
 Times = Float[Tensor, "batch time"]
@@ -46,7 +47,7 @@ class ObservedFrames(NamedTuple):
                 f"{model} was built for {count} frames side by side and got {self.frames.shape[1]}. Set `observe` to "
                 "the number of observed frames, or use a recurrent encoder, which takes any number."
             )
-        return (self.frames * self.present[:, :, None, None, None]).flatten(1, 2)
+        return torch.where(self.present[:, :, None, None, None], self.frames, 0).flatten(1, 2)
 
 
 class TrainingExample(NamedTuple):
@@ -59,9 +60,16 @@ class TrainingExample(NamedTuple):
 
 
 def training_example(
-    batch: Batch, times: Times, *, mode: str | None, observe: int, pixels: Pixels, model: str
+    batch: Batch,
+    times: Times,
+    *,
+    mode: str | None,
+    observe: int,
+    pixels: Pixels,
+    model: str,
+    frame_format: FrameFormat | None = None,
 ) -> TrainingExample:
-    """Split a batch into observed and target frames; missing frames and pixels are zero in both.
+    """Split a batch into observed and target frames; missing frames and pixels are black in both.
 
     Args:
         batch: of clips with frames.
@@ -71,17 +79,21 @@ def training_example(
         observe: frames observed in extrapolation.
         pixels: see `to_loss_range`.
         model: the name that error messages use.
+        frame_format: of the frames that the model accepts; None: any.
 
     Raises:
-        UserError: if the data have no pixels, or too few frames for `observe`.
+        UserError: if the data have no pixels, or frames of another format, or too few frames for `observe`.
     """
     if not isinstance(batch.clip, VideoClip | KeypointClip):
         raise UserError(f"{model} predicts frames; this data has trajectories, without pixels. Choose other data.")
-    frames, known = to_loss_range(batch.clip.frames, pixels), None
+    if frame_format is not None:
+        frame_format.check(batch.clip.frames, model)
+    frames, known = batch.clip.frames, None
     if not bool(batch.present.all()) or batch.valid is not None:
         known = batch.present[:, :, None, None, None]
         known = known if batch.valid is None else known & batch.valid
-        frames = torch.where(known, frames, 0)
+        frames = torch.where(known, frames, BLACK)
+    frames = to_loss_range(frames, pixels)
     if mode == "interpolate":
         return TrainingExample(ObservedFrames(frames, times, batch.present, "first"), times, frames, known)
     k = observe

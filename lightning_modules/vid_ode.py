@@ -14,6 +14,7 @@ from lightning_modules.losses.reconstruction import difference_error, frame_erro
 from lightning_modules.manual_optimization import Losses
 from lightning_modules.networks.vid_ode import Start, VidODENetwork, start_index
 from lightning_modules.networks.vid_ode_frames import Decoded
+from lightning_modules.observed_clip import check_after_last, check_from_first, observed_clip
 from lightning_modules.schedules import FlooredExponentialLR
 from lightning_modules.shared_pass import shared_critic_losses
 from lightning_modules.training_example import to_clip_range, to_loss_range, training_example
@@ -117,7 +118,10 @@ class VidODE(AdversarialSystem):
         seeds: Int[Tensor, " batch"] | None = None,
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """Frames at `times` after the last observed one. The model is deterministic, so seeds have no effect."""
+        """Frames at `times` after the last observed one; raises UserError at others (see `check_after_last`).
+
+        The model is deterministic, so seeds have no effect.
+        """
         return self._predict_from(observed, times, "last", present)
 
     def interpolate(
@@ -128,13 +132,17 @@ class VidODE(AdversarialSystem):
         seeds: Int[Tensor, " batch"] | None = None,
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """Frames at `times` from the first observed one on. The model is deterministic, so seeds have no effect."""
+        """Frames at `times` from the first observed one on; raises UserError at earlier ones.
+
+        The model is deterministic, so seeds have no effect.
+        """
         return self._predict_from(observed, times, "first", present)
 
     def decode(
         self, observed: VideoClip, times: Times, start: Start, present: Bool[Tensor, "batch observed"] | None = None
     ) -> Decoded:
         """Frames at `times` with the flow, difference and mask they were composed of (Fig. 3), in the losses' range."""
+        observed, present = observed_clip(observed, present, type(self).__name__, self.network.frame_format)
         grid = None if self.decode_interval is None else self.decode_interval / self.seconds_per_unit
         check_times(observed.times, times)
         observed_times, target_times = self.model_time(observed.times), self.model_time(times)
@@ -145,7 +153,13 @@ class VidODE(AdversarialSystem):
         """Predicted (or reconstructed) frames with their real counterparts."""
         times = self.model_time(batch.clip.times)
         example = training_example(
-            batch, times, mode=self.mode, observe=self.observe, pixels=self.pixels, model=type(self).__name__
+            batch,
+            times,
+            mode=self.mode,
+            observe=self.observe,
+            pixels=self.pixels,
+            model=type(self).__name__,
+            frame_format=self.network.frame_format,
         )
         frames, observed_times, present, start = example.observed
         decoded = self.generator(frames, observed_times, example.target_times, start=start, present=present)
@@ -195,9 +209,9 @@ class VidODE(AdversarialSystem):
     def _critic_inputs(self, fakes: "VidODEFakes") -> list[tuple[str, nn.Module, Tensor, Tensor]]:
         """Each critic with its real and fake inputs, frames of a window concatenated in channels.
 
-        Missing frames and pixels are zero in both, so that critics cannot tell real from fake by them.
+        Missing frames and pixels are the same in both, so that critics cannot tell real from fake by them.
         """
-        predicted = fakes.predicted if fakes.known is None else torch.where(fakes.known, fakes.predicted, 0)
+        predicted = fakes.predicted if fakes.known is None else torch.where(fakes.known, fakes.predicted, fakes.target)
         views = []
         for name, critic in self.critics.items():
             if name == "image":
@@ -216,6 +230,12 @@ class VidODE(AdversarialSystem):
     def _predict_from(
         self, observed: VideoClip, times: Times, start: Start, present: Bool[Tensor, "batch observed"] | None
     ) -> VideoClip:
+        model = type(self).__name__
+        observed, present = observed_clip(observed, present, model, self.network.frame_format)
+        check = check_after_last if start == "last" else check_from_first
+        check(times, observed.times, present, model)
+        if not times.numel():
+            return VideoClip(observed.frames.new_zeros(*times.shape, *observed.frames.shape[2:]), times)
         frames = self.decode(observed, times, start, present).frames
         return VideoClip(to_clip_range(frames, self.pixels), times)
 

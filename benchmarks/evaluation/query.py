@@ -18,7 +18,9 @@ GAPS = ", where observed frames are missing"
 """Ends the message about a capability that takes no `present` mask."""
 _RATE_TOLERANCE = 1e-3
 """Of a frame: times are rounded to float32."""
-_EMPTY = {"frames": -1.0, "keypoints": 0.0, "confidence": 0.0, "values": 0.0}
+BLACK = -1.0
+"""What a system is shown where a frame or a pixel is missing."""
+_EMPTY = {"frames": BLACK, "keypoints": 0.0, "confidence": 0.0, "values": 0.0}
 """The content of a dropped frame, so that nothing can be read off it by mistake."""
 
 

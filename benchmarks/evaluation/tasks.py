@@ -11,6 +11,7 @@ from benchmarks.evaluation.capabilities import Inbetweens as Inbetweens
 from benchmarks.evaluation.capabilities import Interpolates as Interpolates
 from benchmarks.evaluation.capabilities import Predicts as Predicts
 from benchmarks.evaluation.query import (
+    BLACK,
     GAPS,
     accepts_present_mask,
     at_rate,
@@ -22,7 +23,7 @@ from benchmarks.evaluation.query import (
 from benchmarks.evaluation.query import Query as Query
 from benchmarks.utils.errors import UserError
 from datamodules.clip import SEED_STEP as SEED_STEP
-from datamodules.clip import Batch, Sample, take_times
+from datamodules.clip import Batch, Sample, Trajectory, take_times
 from datamodules.masks import Mask, ends, every, first, split
 
 
@@ -85,6 +86,9 @@ class Task(ABC):
         seeds = batch.ids + seed * SEED_STEP
         hidden = (~mask).nonzero().flatten().to(present.device)
         valid = None if batch.valid is None else batch.valid.index_select(1, hidden)
+        if batch.valid is not None and not isinstance(observed, Trajectory):
+            shown = batch.valid.index_select(1, mask.nonzero().flatten().to(present.device))
+            observed = observed._replace(frames=torch.where(shown, observed.frames, BLACK))
         return Query(observed, target, observed_present, batch.ids, batch.labels, seeds, target.times, valid)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_modules.networks.vid_ode import start_index
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder
+from lightning_modules.observed_clip import FrameFormat
 
 Observed = Float[Tensor, "batch observed channel height width"]
 Predicted = Float[Tensor, "batch target channel height width"]
@@ -29,6 +30,7 @@ class RecurrentFrames(nn.Module):
 
     def __init__(self, cell: Callable[[int], nn.Module], channels: int = 3, width: int = 32, downs: int = 2) -> None:
         super().__init__()
+        self.frame_format = FrameFormat(channels, 2**downs)
         state = width * 2**downs
         self.image_encoder = ConvEncoder(channels, width, downs)
         self.reader = cell(state)

@@ -21,6 +21,7 @@ from lightning_modules.networks.vid_ode_frames import (
     stack,
 )
 from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder, Latent, Latents, Present, Times
+from lightning_modules.observed_clip import FrameFormat
 
 Start = Literal["first", "last"]
 
@@ -64,6 +65,7 @@ class VidODENetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.channels = channels
+        self.frame_format = FrameFormat(channels, 2**downs)
         self.image_encoder = ConvEncoder(channels, width, downs)
         self.encoder = encoder
         self.dynamics = dynamics

@@ -97,7 +97,7 @@ class FrameStack(nn.Module):
                 f"FrameStack was built for {self.frames} observed frames and got {embeddings.shape[1]}. "
                 "Set `frames` to the number of observed frames, or use ODEConvGRU, which takes any number."
             )
-        return self.mix((embeddings * present[:, :, None, None, None]).flatten(1, 2))
+        return self.mix(torch.where(present[:, :, None, None, None], embeddings, 0).flatten(1, 2))
 
 
 class ConvEncoder(nn.Sequential):

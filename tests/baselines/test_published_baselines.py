@@ -1,39 +1,24 @@
 """Laws of the models that Vid-ODE is compared to: what all keep, and what makes each the method it is named for."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 from torch.testing import assert_close
 
-from baselines.conv_gru import Cell, ConvGRU
-from baselines.conv_gru_decay import ConvGRUDecay, DecayCell
-from baselines.conv_gru_dt import ConvGRUDt, IntervalCell
+from baselines.conv_gru import Cell
+from baselines.conv_gru_decay import DecayCell
+from baselines.conv_gru_dt import IntervalCell
 from baselines.latent_ode import FrameLatentODE, LatentODENetwork, MeanDeviationGRU, normal_divergence
 from baselines.ode2vae import ODE2VAE, ODE2VAENetwork
-from baselines.ode_conv import ODEConv
-from baselines.ode_fc import ODEFC
 from benchmarks.evaluation.tasks import Interpolate, Interpolates, Predict, Predicts
 from datamodules.clip import Batch, VideoClip
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.ode2vae_parts import BayesianForce, normal_log_density
 from lightning_modules.supervised import SupervisedSystem
 from lightning_modules.training_example import ObservedFrames
+from support.observing_systems import MODELS
 
-MODELS: dict[str, Callable[..., SupervisedSystem]] = {
-    "conv_gru": lambda **k: ConvGRU(channels=1, width=2, interval=0.1, **k),
-    "conv_gru_dt": lambda **k: ConvGRUDt(channels=1, width=2, **k),
-    "conv_gru_decay": lambda **k: ConvGRUDecay(channels=1, width=2, **k),
-    "ode_conv": lambda **k: ODEConv(channels=1, width=2, hidden=4, **k),
-    "ode_fc": lambda **k: ODEFC(channels=1, size=16, width=2, latent=6, hidden=8, **k),
-    "latent_ode": lambda **k: FrameLatentODE(channels=1, size=16, width=2, latent=6, state=5, hidden=7, **k),
-    "ode2vae": lambda **k: ODE2VAE(size=16, latent=4, hidden=6, encoder_width=2, decoder_width=2, downs=2, **k),
-    "ode2vae_released": lambda **k: ODE2VAE(
-        size=16, latent=4, hidden=6, layers=1, encoder_width=2, decoder_width=2, downs=2, released=True, **k
-    ),
-}
 CONTINUOUS = ["ode_conv", "ode_fc", "latent_ode", "ode2vae", "ode2vae_released"]
 RECURRENT = ["conv_gru", "conv_gru_dt", "conv_gru_decay"]
 ANY_TIME = [name for name in MODELS if name != "conv_gru"]

@@ -125,7 +125,7 @@ def test_on_its_training_times_the_base_grid_changes_nothing() -> None:
 def test_the_base_grid_refuses_times_before_its_first_frame() -> None:
     system = make(decode_interval=INTERVAL)
     with pytest.raises(ValueError, match=r"last observed frame.* before it"):
-        ask(system, "predict", shown(), after(-2, 1))
+        system.decode(shown(), after(-2, 1), "last")
 
 
 def test_frames_beyond_the_horizon_are_finite() -> None:
