@@ -10,7 +10,15 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from benchmarks.evaluation.checks import check_target, check_times, check_types, fill_invalid_pixels, task_labels
+from benchmarks.evaluation.checks import (
+    check_frames,
+    check_target,
+    check_times,
+    check_types,
+    fill_invalid_pixels,
+    task_labels,
+)
+from benchmarks.evaluation.failures import reason_of
 from benchmarks.evaluation.gallery import Gallery
 from benchmarks.evaluation.run_info import device_name, protocol_of, run_info
 from benchmarks.evaluation.task_evaluator import TaskEvaluator
@@ -117,7 +125,12 @@ class Evaluation(Callback):
                 metric.prepare()
             except WeightsUnavailable as error:
                 self._unavailable[metric.name] = str(error)
-                self._say(f"{metric.name}: n/a ({error})")
+            except UserError:
+                raise
+            except Exception as error:
+                self._unavailable[metric.name] = reason_of(metric.name, error)
+            if metric.name in self._unavailable:
+                self._say(f"{metric.name}: n/a ({self._unavailable[metric.name]})")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Copy the metrics to the device for every task."""
@@ -219,6 +232,7 @@ class Evaluation(Callback):
             prediction = type(prediction)(*(value.float() for value in prediction))
             check_times(system, evaluator.label, query, prediction)
             prediction = fill_invalid_pixels(query, prediction)
+            check_frames(query, prediction)
             for name, reason in evaluator.update(system, query, prediction, batch, sample).items():
                 self._say(f"{evaluator.label}/{name}: n/a ({reason})")
             if sample == 0:

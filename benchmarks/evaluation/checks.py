@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmarks.evaluation.query import Query
 from benchmarks.evaluation.tasks import Task
 from benchmarks.metrics.base import ClipMetric
+from benchmarks.metrics.reference import check_pair
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Batch, KeypointClip, Sample, Trajectory, VideoClip
 
@@ -60,6 +61,14 @@ def check_times(system: Any, label: str, query: Query, prediction: Sample) -> No
             f"{type(system).__name__} was queried for the task '{label}' at {_few(query.times)} s and predicted "
             f"{_few(prediction.times)} s. A capability must return exactly the times of its query."
         )
+
+
+def check_frames(query: Query, prediction: Sample) -> None:
+    """Raise a UserError if the frames of prediction and target differ in size, or in the range of their values."""
+    if isinstance(prediction, Trajectory) or isinstance(query.target, Trajectory):
+        return
+    if prediction.frames.shape[2] and query.target.frames.shape[2]:  # clips of keypoints may have no channels
+        check_pair(prediction, query.target, query.ids)
 
 
 def check_target(batch: Batch, task: Task) -> None:

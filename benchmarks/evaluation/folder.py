@@ -10,12 +10,12 @@ from jaxtyping import Float
 from rich.progress import track
 from torch import Tensor
 
+from benchmarks.evaluation.failures import reason_of
 from benchmarks.evaluation.feature_cache import cached_features, key_of
 from benchmarks.evaluation.video_files import ClipFile, content_of, read_clip
 from benchmarks.metrics.distribution import DistributionMetric, rows_of
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.reference import ReferenceMetric
-from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
@@ -40,6 +40,38 @@ class Reading:
         """The clip's frames in [-1, 1]."""
         pictures = read_clip(clip, frames=self.frames, size=self.size, fps=self.fps)
         return from_pixels(np.array(pictures))
+
+
+class _NetworkError(Exception):
+    """A network failed on the clips."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def check_sides(generated: Sequence[ClipFile], reference: Sequence[ClipFile], reading: Reading) -> None:
+    """Raise a UserError if two sets of clips differ in the size or in the range of their frames.
+
+    A distance between them would be one of sizes or of ranges. The first frame of each clip is looked at.
+    """
+    found = []
+    for clips in (generated, reference):
+        firsts = [read_clip(clip, frames=1, size=reading.size)[0] for clip in clips]
+        found.append(({first.shape[-2:] for first in firsts}, max(int(first.max()) for first in firsts)))
+    (mine, brightest), (theirs, other) = found
+    if mine != theirs:
+        sizes = [", ".join(f"{width} x {height}" for height, width in sorted(one)[:4]) for one in (mine, theirs)]
+        raise UserError(
+            f"Sets of clips are compared at one size; the generated frames are {sizes[0]}, those of the reference "
+            f"{sizes[1]}. Give --size to resize both, or make both at one size."
+        )
+    for whose, own, others in (("generated", brightest, other), ("reference", other, brightest)):
+        if own == 1 and others > 1:
+            raise UserError(
+                f"Frames are uint8 from 0 to 255; the brightest pixel of the {whose} clips is 1 and that of the others "
+                f"{others}: they seem to be floats in [0, 1], cut off. Save (255 * x).round().astype(uint8)."
+            )
 
 
 @dataclass(frozen=True)
@@ -86,23 +118,36 @@ class FolderEvaluation:
     _reference_features: dict[tuple[str, bool], Tensor] = field(default_factory=dict)
 
     def measure(self, metrics: Sequence[ReferenceMetric | DistributionMetric]) -> dict[str, Measurement]:
-        """The measurement of each metric; n/a with its reason if the weights cannot be had.
+        """The measurement of each metric; n/a with its reason if it cannot be had.
 
         Raises:
-            UserError: if clips that are compared one by one differ in shape, or are too small for a metric.
+            UserError: if clips of the two sides differ in size, or those of one hold values of another range.
         """
         unavailable: dict[str, str] = {}
         for metric in metrics:
             try:
                 metric.prepare()
-            except WeightsUnavailable as error:
-                unavailable[metric.name] = str(error)
+            except UserError:
+                raise
+            except Exception as error:
+                unavailable[metric.name] = reason_of(metric.name, error)
         ready = [metric.to(self.device) for metric in metrics if metric.name not in unavailable]
         by_frame = [metric for metric in ready if isinstance(metric, ReferenceMetric)]
-        self._compare(by_frame)
-        self._compute_features([metric for metric in ready if isinstance(metric, DistributionMetric)])
-        self.per_clip = {metric.name: metric.per_clip() for metric in by_frame}
-        found = {metric.name: metric.measurement() for metric in ready}
+        of_sets = [metric for metric in ready if isinstance(metric, DistributionMetric)]
+        if of_sets:
+            check_sides(self.generated, self.reference, self.reading)
+        self._compare(by_frame, unavailable)
+        self._compute_features(of_sets, unavailable)
+        found: dict[str, Measurement] = {}
+        for metric in ready:
+            if metric.name not in unavailable:
+                try:
+                    found[metric.name] = metric.measurement()
+                    if isinstance(metric, ReferenceMetric):
+                        self.per_clip[metric.name] = metric.per_clip()
+                except Exception as error:  # one metric's failure is not the end of the others
+                    unavailable[metric.name] = reason_of(metric.name, error)
+                    found.pop(metric.name, None)
         return {
             metric.name: found.get(metric.name)
             or Measurement.missing(unavailable[metric.name], higher_is_better=metric.higher_is_better)
@@ -141,7 +186,7 @@ class FolderEvaluation:
     def _noise(frames: Frames) -> Frames:
         return torch.rand(frames.shape, generator=torch.Generator().manual_seed(len(frames))) * 2 - 1
 
-    def _compare(self, metrics: Sequence[ReferenceMetric]) -> None:
+    def _compare(self, metrics: Sequence[ReferenceMetric], unavailable: dict[str, str]) -> None:
         """Clip by clip; two clips of a name must have one shape."""
         if not metrics:
             return
@@ -156,30 +201,43 @@ class FolderEvaluation:
             times = torch.arange(self.reading.frames, dtype=torch.float32)[None]
             ids = torch.tensor([sample_id(number, 0)])
             for metric in metrics:
-                metric.update(VideoClip(prediction, times), VideoClip(reference, times), ids)
+                if metric.name not in unavailable:
+                    try:
+                        metric.update(VideoClip(prediction, times), VideoClip(reference, times), ids)
+                    except Exception as error:
+                        unavailable[metric.name] = reason_of(metric.name, error)
 
-    def _compute_features(self, metrics: Sequence[DistributionMetric]) -> None:
+    def _compute_features(self, metrics: Sequence[DistributionMetric], unavailable: dict[str, str]) -> None:
         """Every network once; the reference's features are cached for the next evaluation."""
         ids = torch.tensor([sample_id(number, 0) for number in range(len(self.generated))])
         networks = {(metric.network.name, metric.each_frame): metric.network for metric in metrics}
         for (name, each), network in networks.items():
+            mine = [one for one in metrics if (one.network.name, one.each_frame) == (name, each)]
             reading = {"frames": self.reading.frames, "size": self.reading.size, "fps": self.reading.fps}
             key = key_of(content_of(self.reference), reading | ({"each_frame": True} if each else {}), network)
             make = partial(self._features, network, each, self.reference, "Reference")
-            reference, how = cached_features(key, len(self.reference), make)
+            try:
+                reference, how = cached_features(key, len(self.reference), make)
+                prediction = self._features(network, each, self.generated, "Generated")
+            except _NetworkError as error:
+                unavailable |= {metric.name: reason_of(metric.name, error.cause) for metric in mine}
+                continue
             self._reference_features[name, each] = reference
             self.notes.append(f"Features of the reference, {name}: {how}.")
-            prediction = self._features(network, each, self.generated, "Generated")
-            for metric in metrics:
-                if (metric.network.name, metric.each_frame) == (name, each):
-                    for side in metric.sides:
-                        metric.keep(side, ids, prediction if side == "prediction" else reference)
+            for metric in mine:
+                for side in metric.sides:
+                    metric.keep(side, ids, prediction if side == "prediction" else reference)
 
     def _features(
         self, network: Extractor, each_frame: bool, clips: Sequence[ClipFile], what: str
     ) -> Float[Tensor, "_clips _features"]:
-        batches = track(self._batches(clips), description=what, total=len(clips) / AT_ONCE, transient=True)
-        return torch.cat([rows_of(network, frames.to(self.device), each_frame).cpu() for frames in batches])
+        found = []
+        for frames in track(self._batches(clips), description=what, total=len(clips) / AT_ONCE, transient=True):
+            try:
+                found.append(rows_of(network, frames.to(self.device), each_frame).cpu())
+            except Exception as error:  # what a file has wrong is raised as it is; a network's failure is its metrics'
+                raise _NetworkError(error) from error
+        return torch.cat(found)
 
     def _batches(self, clips: Sequence[ClipFile]) -> Iterator[Frames]:
         """The clips in their order, in batches of one size."""

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from lightning import Trainer
 
+from benchmarks.evaluation.failures import gathered_reasons, misfits, reason_of
 from benchmarks.evaluation.query import Query
 from benchmarks.evaluation.tasks import Task
 from benchmarks.metrics.base import ClipMetric
+from benchmarks.metrics.gathered import GatheredMetric
 from benchmarks.metrics.reference import ReferenceMetric
-from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.parts import Measurement, Throughput
 from datamodules.clip import Batch, Sample
@@ -47,6 +48,7 @@ class TaskEvaluator:
     evaluations: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     per_clip: dict[str, PerClip] = field(default_factory=dict)
+    _processes: int = field(default=1, init=False, repr=False)
     _target: Sample | None = field(default=None, init=False, repr=False)
     _pace: list[tuple[int, float]] = field(default_factory=list, init=False, repr=False)
     """Samples of a batch, and the seconds that they took."""
@@ -73,10 +75,9 @@ class TaskEvaluator:
         for metric in self.metrics:
             try:
                 metric.update(clip, self._target, query.ids)
-            except WeightsUnavailable as error:
-                new[metric.name] = str(error)
-        self.unavailable |= new
-        self.metrics = [metric for metric in self.metrics if metric.name not in new]  # `==` of metrics is arithmetic
+            except Exception as error:  # one metric's failure is not the end of the others
+                new[metric.name] = reason_of(metric.name, error)
+        self._drop(new)
         self.clips += 0 if sample else len(query.ids)
         self.batches += 1
         self.evaluations += int(getattr(system, "function_evaluations", None) or 0)
@@ -94,19 +95,31 @@ class TaskEvaluator:
         mine = next((copy for copy in self.metrics if copy.name == metric.name), None)
         if mine is None:
             return Measurement.missing(self.unavailable[metric.name], higher_is_better=metric.higher_is_better)
-        return mine.measurement()
+        found: Measurement | None = None
+        failed: dict[str, str] = {}
+        try:
+            found = mine.measurement()
+        except Exception as error:
+            failed = {metric.name: reason_of(metric.name, error)}
+        self._drop(gathered_reasons(failed, self._processes))
+        if metric.name in self.unavailable or found is None:
+            return Measurement.missing(self.unavailable[metric.name], higher_is_better=metric.higher_is_better)
+        return found
 
     def collect_per_clip(self) -> None:
         """Keep the score of each clip, for paired tests with other systems. Every process must call it."""
         self.per_clip = {one.name: one.per_clip() for one in self.metrics if isinstance(one, ReferenceMetric)}
 
+    def _drop(self, failed: dict[str, str]) -> None:
+        """Make metrics unavailable, each with its reason."""
+        self.unavailable |= failed
+        self.metrics = [metric for metric in self.metrics if metric.name not in failed]  # `==` of metrics is arithmetic
+
     def reduce(self, trainer: Trainer, device: torch.device) -> None:
         """Sum the counts over all processes, and drop metrics that any process could not compute."""
-        if trainer.world_size > 1:
-            everyone: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(everyone, self.unavailable)
-            self.unavailable = {name: reason for reasons in everyone for name, reason in reasons.items()}
-            self.metrics = [metric for metric in self.metrics if metric.name not in self.unavailable]
+        self._processes = trainer.world_size
+        self._drop(gathered_reasons(self.unavailable, self._processes))
+        self._drop(misfits([one for one in self.metrics if isinstance(one, GatheredMetric)], self._processes))
         counts = torch.tensor([self.clips, self.batches, self.evaluations], device=device)
         counts = trainer.strategy.reduce(counts, reduce_op="sum")
         self.clips, self.batches, self.evaluations = (int(count) for count in counts)

@@ -24,6 +24,7 @@ _EXACT = {
     "ssim_vid_ode": "SSIM (Vid-ODE's)",
 }
 _NETWORKS = {
+    "i3d_logits_stylegan_v": "StyleGAN-V's resize",
     "i3d_logits": "",
     "shape_path": "shape paths",
     "motion_histograms": "motion histograms",

@@ -16,6 +16,7 @@ from benchmarks.utils.errors import UserError
 
 Rows = Float[Tensor, "clip width"]
 Ids = Int[Tensor, " clip"]
+Layout = dict[str, str | None]
 
 _DTYPES = (torch.float32, torch.float64, torch.int64)
 
@@ -37,6 +38,7 @@ class GatheredMetric(ClipMetric, ABC):
         # torchmetrics' own gathering fails on a process without clips, whose missing rows it takes for a float32 vector
         super().__init__(**{"dist_sync_fn": gather_rows, **kwargs})
         self.repeated = repeated
+        self.kinds = kinds
         for kind in kinds:
             self.add_state(f"{kind}_ids", default=[], dist_reduce_fx="cat")
             self.add_state(f"{kind}_rows", default=[], dist_reduce_fx="cat")
@@ -69,6 +71,14 @@ class GatheredMetric(ClipMetric, ABC):
             return unique, rows[order[count.cumsum(0) - count]]
         sums = torch.zeros(len(unique), rows.shape[1], dtype=torch.float64).index_add_(0, index, rows.double())
         return unique, (sums / count[:, None]).to(rows.dtype)
+
+    def layout(self) -> Layout:
+        """Width and type of the rows of each kind that this process holds, None where it has none.
+
+        Rows can be gathered only where all processes that have some agree.
+        """
+        held = {kind: getattr(self, f"{kind}_rows") for kind in self.kinds}
+        return {kind: f"{rows[0].shape[1]} x {rows[0].dtype}" if len(rows) else None for kind, rows in held.items()}
 
     @contextmanager
     def gathered(self) -> Iterator[None]:

@@ -36,6 +36,7 @@ SETS: dict[str, Config] = {
     "fvd": _through(_FVD, _I3D),
     "fvd_mixed5c": _through(_FVD, _I3D, {"output": "mixed5c"}),
     "fvd_ddof0": _through(_FVD, _I3D, ddof=0),
+    "fvd_stylegan_v": _through(_FVD, _I3D, {"resize": "stylegan-v"}, ddof=0),
     "fvd_infinity": _through("fvd.FVDInfinity", _I3D),
     "video_fid": _through(_FVD, "resnext3d.ResNeXt3DFeatures"),
     "fid": _through(_FID, "inception.InceptionFeatures"),

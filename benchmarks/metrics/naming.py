@@ -49,7 +49,10 @@ WITH_ARGUMENTS: dict[str, Callable[[Arguments], str | None]] = {
     ),
 }
 _NETWORKS: dict[str, Callable[[Arguments], str]] = {
-    "I3DFeatures": lambda given: f"i3d_{given.get('output', 'logits')}",
+    "I3DFeatures": lambda given: (
+        f"i3d_{given.get('output', 'logits')}"
+        + ("" if given.get("resize", "antialiased") == "antialiased" else "_stylegan_v")
+    ),
     "SmallI3DFeatures": lambda given: f"i3d_logits_at_{given.get('size', 32)}px",
     "C3DFeatures": lambda given: (
         f"c3d_ucf101_{given.get('output', 'logits')}"

@@ -19,6 +19,8 @@ PerFrame = Float[Tensor, "batch time"]
 PEAK = 100.0
 """The PSNR of frames that agree exactly, in dB: the mean squared error is taken to be 1e-10 at least."""
 _CELLS = 1 << 16
+_SAME_RANGE = 0.25
+"""How far two ranges of frames may be apart, at both ends together, to be taken for one."""
 
 
 class ReferenceMetric(GatheredMetric, ABC):
@@ -183,6 +185,12 @@ def _grey(sample: Sample) -> Float[Tensor, "batch time 1 height width"]:
 def check_pair(sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
     """Raise unless the frames can be compared; one device synchronisation for the limits of both ranges."""
     prediction, reference = sample.frames, target.frames  # type: ignore[union-attr]
+    for whose, frames in (("prediction", prediction), ("target", reference)):
+        if not frames.is_floating_point():
+            raise UserError(
+                f"Frames must be floats in [-1, 1]; those of the {whose} are {frames.dtype}. uint8 frames become "
+                "x / 127.5 - 1."
+            )
     if prediction.shape != reference.shape or len(ids) != len(reference):
         raise UserError(
             f"Prediction, target and ids must fit together; got frames of {tuple(prediction.shape)} and "
@@ -196,4 +204,22 @@ def check_pair(sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> No
             raise UserError(
                 f"Frames must lie in [-1, 1]; those of the {whose} reach from {low:.4g} to {high:.4g}. "
                 "Frames in [0, 1] become 2 * x - 1, uint8 frames x / 127.5 - 1."
+            )
+    check_same_range((ends[0], ends[1]), (ends[2], ends[3]))
+
+
+def check_same_range(prediction: tuple[float, float], target: tuple[float, float]) -> None:
+    """Raise if one side seems to be in [0, 1] where the other is in [-1, 1].
+
+    That is so where one side lies in [0, 1], the other goes well below 0, and both would have about the same darkest
+    and brightest value if the first were 2 * x - 1. A plain grey or a bright clip is none such: its range would not be
+    the other's.
+    """
+    sides = {"prediction": (prediction, target), "target": (target, prediction)}
+    for whose, ((low, high), (other_low, other_high)) in sides.items():
+        apart = abs(2 * low - 1 - other_low) + abs(2 * high - 1 - other_high)
+        if low >= 0 and other_low < -0.5 and apart < _SAME_RANGE:
+            raise UserError(
+                f"Frames must lie in [-1, 1]; those of the {whose} reach from {low:.4g} to {high:.4g}, which is the "
+                f"other side's range, {other_low:.4g} to {other_high:.4g}, as frames in [0, 1]. They become 2 * x - 1."
             )

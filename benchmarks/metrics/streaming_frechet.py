@@ -19,22 +19,24 @@ from benchmarks.utils.errors import UserError
 from datamodules.clip import source_of
 
 CAP = 50_000
-"""The number of clips whose features a process keeps: 80 MB a side for I3D's logits."""
+"""The rows of features that a process keeps: of clips, or of frames where a metric looks at each. 80 MB a side for
+I3D's logits, 410 MB for Inception's."""
 
 
 class FrechetMetric(DistributionMetric, ABC):
     """The Fréchet distance between the features of predictions and targets.
 
-    With more than `cap` clips per process, features are accumulated into float64 moments (of ten groups of source
-    videos, for the jackknife) and discarded, so that memory does not grow with the number of clips. The result is the
-    same up to rounding, except that a clip repeated after its features were discarded counts twice. A metric with a
-    fixed number of `clips` keeps all features, because it selects among all clips.
+    With more than `cap` rows per process (of clips or, for a distance of single frames, of frames), features are
+    accumulated into float64 moments (of ten groups of source videos, for the jackknife) and discarded, so that memory
+    does not grow with the number of clips. The result is the same up to rounding, except that a clip repeated after its
+    features were discarded counts twice. A metric with a fixed number of `clips` keeps all features, because it selects
+    among all clips.
 
     Args:
         measure: the first part of the metric's name.
         network: the feature extractor; None: I3D's logits.
         ddof: 1 for unbiased covariances; 0 as in StyleGAN-V's code, which is then part of the name.
-        cap: the number of clips for which each process keeps features.
+        cap: the rows of features that each process keeps: one per clip, or one per frame.
         num_samples: the number of samples per clip. The distance of each set of samples is computed and averaged, as in
             the inbetweening paper (100 samples); part of the name (`fvd_16f_i3d_logits_mean_of_100`). All features are
             kept, and clips with fewer samples are left out.
@@ -79,7 +81,9 @@ class FrechetMetric(DistributionMetric, ABC):
         count = int(fresh.sum())
         if not count:
             return
-        if self.clips is None and self.num_samples == 1 and known and sum(map(len, known)) + count > self.cap:
+        per_clip = self.frames if self.each_frame else 1
+        rows_kept = (sum(map(len, known)) + count) * per_clip
+        if self.clips is None and self.num_samples == 1 and known and rows_kept > self.cap:
             moments = packed(self._moments(kind))
             setattr(self, f"{kind}_moments", [moments.to(rows.device)])
             setattr(self, f"{kind}_rows", [])

@@ -5,7 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from benchmarks.utils.errors import UserError
 
 Frames = Float[Tensor, "batch time channel height width"]
 Rows = Float[Tensor, "batch feature"]
+Resize = Literal["antialiased", "stylegan-v"]
 
 
 class Extractor(ABC):
@@ -54,22 +55,27 @@ class Extractor(ABC):
 
 
 class I3DFeatures(Extractor):
-    """I3D trained on Kinetics-400. Frames are resized once, to 224 x 224, bilinear with antialiasing.
+    """I3D trained on Kinetics-400. Frames are resized once, to 224 x 224, bilinear.
 
     Args:
         output: "logits", on which FVD is defined, or "mixed5c".
+        resize: "antialiased", or "stylegan-v" for the field's other convention, StyleGAN-V's: without antialiasing,
+            which skips pixels of frames above 224; part of the name. Smaller frames are the same in both.
     """
 
     trained: ClassVar[bool] = True
     fewest_frames: ClassVar[int] = FEWEST_FRAMES
 
-    def __init__(self, output: Output = "logits") -> None:
+    def __init__(self, output: Output = "logits", resize: Resize = "antialiased") -> None:
+        if resize not in get_args(Resize):
+            raise UserError(f"`resize` must be {' or '.join(get_args(Resize))}; got {resize!r}.")
         self.output: Output = output
+        self.resize: Resize = resize
 
     @property
     def name(self) -> str:
-        """i3d_logits or i3d_mixed5c."""
-        return f"i3d_{self.output}"
+        """i3d_logits or i3d_mixed5c, followed by another resize than the default."""
+        return f"i3d_{self.output}" + ("" if self.resize == "antialiased" else "_stylegan_v")
 
     @property
     def protocol(self) -> dict[str, str]:
@@ -77,7 +83,7 @@ class I3DFeatures(Extractor):
         return {
             "extractor": self.name,
             "sha256": str(SOURCES["i3d_kinetics400"].sha256),
-            "resize": f"{SIZE}x{SIZE} bilinear antialiased",
+            "resize": f"{SIZE}x{SIZE} bilinear {'antialiased' if self.resize == 'antialiased' else 'not antialiased'}",
         }
 
     def prepare(self) -> None:
@@ -86,7 +92,11 @@ class I3DFeatures(Extractor):
 
     def __call__(self, frames: Frames) -> Rows:
         """See `Extractor`; computed in small batches, so that memory is bounded."""
-        return in_parts(_i3d(self.output), frames, _seen_by_i3d, on_cpu=1, elsewhere=16)
+        return in_parts(_i3d(self.output), frames, self._seen, on_cpu=1, elsewhere=16)
+
+    def _seen(self, frames: Frames) -> Float[Tensor, "batch 3 time 224 224"]:
+        smooth = self.resize == "antialiased"
+        return resized(coloured(frames), (SIZE, SIZE), "bilinear", antialias=smooth).transpose(1, 2)
 
 
 class UntrainedFeatures(Extractor):
@@ -160,19 +170,15 @@ def coloured(frames: Frames) -> Float[Tensor, "batch time 3 height width"]:
 
 
 def resized(
-    frames: Frames, size: tuple[int, int], mode: Literal["bilinear", "bicubic"]
+    frames: Frames, size: tuple[int, int], mode: Literal["bilinear", "bicubic"], *, antialias: bool = True
 ) -> Float[Tensor, "batch time channel new_height new_width"]:
-    """Each frame resized once, with antialiasing (PIL's kernels); frames of that size are returned unchanged."""
+    """Each frame resized once, by default with antialiasing (PIL's kernels); frames of that size are unchanged."""
     if frames.shape[-2:] == size:
         return frames
-    flat = interpolate(frames.flatten(0, 1), size, mode=mode, antialias=True, align_corners=False)
+    flat = interpolate(frames.flatten(0, 1), size, mode=mode, antialias=antialias, align_corners=False)
     return flat.unflatten(0, frames.shape[:2])
 
 
 @cache
 def _i3d(output: Output) -> nn.Module:
     return I3D.pretrained(output)
-
-
-def _seen_by_i3d(frames: Frames) -> Float[Tensor, "batch 3 time 224 224"]:
-    return resized(coloured(frames), (SIZE, SIZE), "bilinear").transpose(1, 2)

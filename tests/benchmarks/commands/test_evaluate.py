@@ -1,7 +1,9 @@
 """`benchmarks evaluate` through the front door, on tiny generated videos and arrays."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,6 +213,42 @@ def test_places_that_do_not_fit_are_refused(
     assert evaluate(tmp_path / "empty", real) == 2
     assert "There are no videos in" in capsys.readouterr().err
     assert evaluate(tmp_path / "nowhere", real) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda clips: clips[..., :8, :8], "the generated frames are 8 x 8, those of the reference 16 x 16"),
+        (lambda clips: clips.repeat(2, axis=-1), "the generated frames are 32 x 16, those of the reference 16 x 16"),
+        (lambda clips: (clips / 255).round().astype(np.uint8), "the brightest pixel of the generated clips is 1"),
+        (lambda clips: (clips / 255).astype(np.float32), "must hold uint8 videos"),
+    ],
+    ids=["size", "shape", "cut off", "floats"],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_sets_of_other_sizes_or_ranges_are_refused(
+    change: Any, message: str, swapped: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "a.npy", change(videos(0)))
+    np.save(tmp_path / "b.npy", videos(1))
+    sides = [tmp_path / "a.npy", tmp_path / "b.npy"][:: -1 if swapped else 1]
+    assert evaluate(*sides, "--metrics", "no_fvd", "--frames", "6") == 2
+    heard = capsys.readouterr().err
+    assert swapped or message in heard
+    assert heard.count("\n") == 1
+
+
+def test_a_metric_that_fails_is_not_available_and_the_others_are_measured(
+    arrays: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(self: UntrainedFeatures, frames: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(UntrainedFeatures, "__call__", broken)
+    assert evaluate(*arrays, "--metrics", "no_fvd", "temporal", "--frames", "6") == 0
+    said = capsys.readouterr().out
+    assert "no_fvd12_6f_untrained_seed0: n/a (it failed with RuntimeError: out of memory" in said
+    assert re.search(r"temporal12_6f_motion_histograms: [0-9.]+", said)
 
 
 def test_every_distribution_metric_has_a_short_name() -> None:

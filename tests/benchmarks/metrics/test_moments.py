@@ -113,3 +113,21 @@ def test_processes_that_stream_and_processes_that_keep_agree(tmp_path: Path) -> 
     alone = torch.load(tmp_path / "1-0.pt", weights_only=True)
     for rank in range(3):
         torch.testing.assert_close(torch.load(tmp_path / f"3-{rank}.pt", weights_only=True), alone, rtol=1e-9, atol=0)
+
+
+def test_the_cap_of_a_distance_of_frames_counts_frames() -> None:
+    """At 16 frames a clip, 50,000 kept clips would be 6.5 GB a side for Inception's features."""
+    prediction, target, ids = pair(12)
+    fid = FrechetInceptionDistance(Tiny(), frames=4, cap=16)
+    fvd = FrechetVideoDistance(Tiny(), frames=4, cap=16)
+    for at in range(0, 12, 2):
+        index = list(range(at, at + 2))
+        for metric in (fid, fvd):
+            metric.update(rows(prediction, index), rows(target, index), ids[index])
+        held = sum(part.shape[0] * part.shape[1] // fid.network.width for part in fid.prediction_rows)
+        assert held <= 16
+    assert len(fid.prediction_moments)
+    assert not len(fvd.prediction_moments)
+    whole = FrechetInceptionDistance(Tiny(), frames=4)
+    whole.update(prediction, target, ids)
+    assert float(fid.compute()) == pytest.approx(float(whole.compute()), rel=1e-9)

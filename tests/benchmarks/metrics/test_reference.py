@@ -12,7 +12,17 @@ from torch import Tensor
 from torch.testing import assert_close
 from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetrics_psnr
 
-from benchmarks.metrics.reference import MSE, PSNR, SSIM, PooledPSNR, ReferenceMetric, VidODESSIM, squared_error
+from benchmarks.metrics.reference import (
+    MSE,
+    PSNR,
+    SSIM,
+    PooledPSNR,
+    ReferenceMetric,
+    VidODESSIM,
+    check_pair,
+    squared_error,
+)
+from benchmarks.utils.errors import UserError
 from datamodules.clip import VideoClip, sample_id
 
 ALL = [MSE, PSNR, PooledPSNR, SSIM, VidODESSIM]
@@ -220,3 +230,25 @@ def test_what_does_not_fit_together_is_refused() -> None:
     metric.update(clip(frames), clip(frames), ids_of(2))
     with pytest.raises(ValueError, match="same number of frames"):
         metric.update(clip(frames[:, :2]), clip(frames[:, :2]), ids_of(2))
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_one_side_in_zero_to_one_is_named(swapped: bool) -> None:
+    """Intensities in [0, 1] against the same ones in [-1, 1], and uint8, are errors; a plain or bright clip is not."""
+    frames = torch.rand(2, 3, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    times = torch.arange(3.0).expand(2, -1)
+    ids = torch.arange(2)
+
+    def check(prediction: torch.Tensor, target: torch.Tensor) -> None:
+        sides = (target, prediction) if swapped else (prediction, target)
+        check_pair(*(VideoClip(side, times) for side in sides), ids)
+
+    target = 2 * frames - 1
+    whose = "target" if swapped else "prediction"
+    with pytest.raises(UserError, match=rf"those of the {whose} reach from .* They become 2 \* x - 1"):
+        check(frames, target)
+    with pytest.raises(UserError, match=r"are torch\.uint8"):
+        check((255 * frames).to(torch.uint8), target)
+    check(torch.zeros_like(target), target)
+    check(0.4 + frames / 2, target)
+    check(target.abs().clamp(max=0.6), target)
