@@ -39,7 +39,8 @@ class LatentDynamicsGAN(AdversarialSystem):
         video_critic: called with the levels of a clip; with categories, their logits follow the score.
         image_critic: scores one frame of each clip; its fakes come from separate clips. None: no image critic.
         loss: `non_saturating` (cross-entropy with logits) or `wasserstein`.
-        clip_every: clip the critics' singular values and gains after every n generator updates; 0: never.
+        clip_every: clip the critics' singular values and gains after the first generator update and every n-th one from
+            there on, as the public code does; 0: never.
         penalty_weight: weight of the squared gradient of the video critic's score at real clips, mean over clips.
             TGANv2's code sums over them: its 0.5 at a batch of 32 is 16 here.
         label_weight: weight of the video critic's cross-entropy with the labels of real clips ("use categories").
@@ -105,6 +106,11 @@ class LatentDynamicsGAN(AdversarialSystem):
         """The generator, with its own type."""
         assert isinstance(self.generator, VideoGenerator)
         return self.generator
+
+    @property
+    def knows_labels(self) -> bool:
+        """Whether its categories are the data's classes: only `label_weight` makes them so."""
+        return bool(self.label_weight)
 
     @property
     def function_evaluations(self) -> int:
@@ -173,7 +179,7 @@ class LatentDynamicsGAN(AdversarialSystem):
 
     def after_generator_update(self) -> None:
         """Clip the critics' singular values every `clip_every` updates (TGAN)."""
-        if self.clip_every and self.generator_updates % self.clip_every == 0:
+        if self.clip_every and (self.generator_updates - 1) % self.clip_every == 0:
             clip_singular_values(self.critics)
 
     def _real(self, scores: Tensor) -> Float[Tensor, ""]:

@@ -48,6 +48,10 @@ ABLATION_SIZES = {  # of the temporal generators in the public code
     "mocogan_ode1_single": 2400,
     "mocogan_ode1_deep": 2672,
 }
+RELEASED_SIZES = {"mocogan_ode2_released": 2177, "tgan_sde_released": 648_524}
+"""Of the temporal generators as the public code has them, without matching the original's number of parameters."""
+OF_MOCOGAN = "mocogan_interpolated"
+"""MODE-GAN's baseline, with the sizes of MoCoGAN's own code; the others have those of latent NDEs' code."""
 IMAGE_SIZES = {"tgan": 3_622_691, "mocogan": 3_298_176}
 
 
@@ -67,7 +71,8 @@ class Name(NamedTuple):
 
 def name_of(stem: str) -> Name:
     found = re.fullmatch(
-        r"(mocogan|tganv2|tgan)(?:_(original|ode[123]|sde))?(?:_(single|deep))?(?:_interpolated|_64)?(_small)?", stem
+        r"(mocogan|tganv2|tgan)(?:_(original|ode[123]|sde))?(?:_(single|deep))?(?:_interpolated|_64|_released)?(_small)?",
+        stem,
     )
     assert found, f"{stem} does not say which member of which family it is"
     family, member, f, small = found.groups(default="")
@@ -118,12 +123,18 @@ def test_a_configuration_is_what_its_name_says(path: Path) -> None:
         assert isinstance(dynamics, Interpolated)
         dynamics = dynamics.dynamics
     assert type(dynamics) is (MEMBERS | {"": ORIGINALS[name.family], "original": ORIGINALS[name.family]})[name.member]
+    released = path.stem.endswith("_released")
     if isinstance(dynamics, LatentODE):
         assert dynamics.order == int(name.member.removeprefix("ode"))
-        assert dynamics.field_input == "all_derivatives"
+        assert dynamics.field_input == ("highest" if released and dynamics.order > 1 else "all_derivatives")
+    if isinstance(dynamics, LatentSDE):  # of the public code
+        assert dynamics.step == (0.05 if name.family == "tganv2" else 0.025)
     if name.family in ORIGINAL_SIZES:
         size = ABLATION_SIZES[name.model] if name.f else ORIGINAL_SIZES[name.family]
-        assert count(dynamics) == pytest.approx(size, rel=0 if name.f else 0.01)
+        size = RELEASED_SIZES[path.stem] if released else size
+        if isinstance(system.generator, MoCoGANGenerator) and system.generator.motion == 10:
+            size = 660
+        assert count(dynamics) == pytest.approx(size, rel=0 if name.f or released else 0.01)
         if isinstance(dynamics, LatentODE):
             assert isinstance(dynamics.field, VectorField)
             assert len(dynamics.field.layers) == (2 if name.f == "single" else 3)
@@ -138,7 +149,8 @@ def test_no_member_is_missing() -> None:
     members, ablation = {"original", *MEMBERS}, {"ode1_single", "ode1_deep"}
     for family, expected in {"mocogan": members | ablation, "tgan": members | ablation, "tganv2": members}.items():
         files = {path.stem.partition("_")[2] for path in MODELS.glob(f"{family}_*.yaml")}
-        assert files - {"small", "interpolated", "64"} == expected
+        assert {file for file in files if not file.endswith("_released")} - {"small", "interpolated", "64"} == expected
+        assert sum(file.endswith("_released") for file in files) == 1
         dynamics = {path.stem.partition("_")[2] for path in (MODELS / "dynamics").glob(f"{family}_*.yaml")}
         assert dynamics == expected - {"original"}
     assert {f"generate_{data}/{name}" for data, name in (
@@ -204,6 +216,28 @@ def test_dynamics_are_those_of_the_model_of_their_name(file: Path) -> None:
     assert model["init_args"]["generator"]["init_args"]["dynamics"] == full_class_paths(read_config(file))
 
 
+def test_tganv2s_sde_has_plain_relus_and_its_ode_leaky_ones() -> None:
+    sde, ode = (system_of(MODELS / f"tganv2_{member}.yaml").network.dynamics for member in ("sde", "ode1"))
+    assert isinstance(sde, LatentSDE)
+    assert isinstance(ode, LatentODE)
+    slopes = [field.layers[-1].negative_slope for field in (sde.drift, sde.diffusion, ode.field)]  # type: ignore
+    assert slopes == [0, 0, 0.2]
+
+
+def test_the_released_pyramid_takes_every_fourth_frame_and_its_critic_ends_without_a_relu() -> None:
+    system = system_of(MODELS / "tganv2_ode1_released.yaml")
+    generator, critic = system.generator, system.critics["video"]
+    assert isinstance(generator, TGANv2Generator)
+    assert isinstance(critic, TGANv2Critic)
+    assert (generator.stride, critic.last_relu, count(critic)) == (4, False, 116_077_060)
+
+
+def test_the_tganv2_that_mode_gan_compares_is_updated_as_in_tganv2s_code() -> None:
+    system = system_of(MODELS / "tganv2_64.yaml")
+    assert (system.order, system.fakes) == ("generator_first", "shared")
+    assert {player["optimizer"].param_groups[0]["eps"] for player in system.configure_optimizers()} == {8e-8}
+
+
 @pytest.mark.parametrize("path", paper_sized("tgan"), ids=lambda path: path.stem)
 def test_tgan_is_clipped_and_moved_by_rmsprop(path: Path) -> None:
     system = system_of(path)
@@ -224,7 +258,10 @@ def test_tgan_is_clipped_and_moved_by_rmsprop(path: Path) -> None:
 def test_mocogan_has_two_critics_and_is_moved_by_adam(path: Path) -> None:
     system = system_of(path)
     assert isinstance(system.generator, MoCoGANGenerator)
-    assert (system.generator.content, system.generator.motion, system.generator.categories) == (50, 16, 0)
+    sizes = (system.generator.content, system.generator.motion, system.generator.categories)
+    assert sizes == ((50, 10, 6) if path.stem == OF_MOCOGAN else (50, 16, 0))
+    assert system.infogan_weight == (1.0 if path.stem == OF_MOCOGAN else 0.0)
+    assert system.label_weight == 0
     assert isinstance(system.critics["video"], MoCoGANVideoCritic)
     assert isinstance(system.critics["image"], MoCoGANImageCritic)
     assert count(system.critics["image"]) == 663_296

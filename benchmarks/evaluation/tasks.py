@@ -133,7 +133,9 @@ class Generate(Task):
 
     def run(self, system: Any, query: Query) -> Sample:
         """The system's prediction at the query's times."""
-        return system.generate(query.times, seeds=query.seeds, labels=query.labels)
+        # categories that were learned without labels are not the data's classes
+        labels = query.labels if getattr(system, "knows_labels", True) else None
+        return system.generate(query.times, seeds=query.seeds, labels=labels)
 
 
 @dataclass(frozen=True)

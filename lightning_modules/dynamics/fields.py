@@ -67,14 +67,15 @@ class LeakyConvField(nn.Module):
     Args:
         channels: of the state, and of the output.
         order: of the equation: the input has `order` times as many channels, the state and its derivatives.
+        slope: of the ReLU below 0: 0.2 for the ODE, 0 (a plain ReLU) for the SDE's drift and diffusion.
     """
 
-    def __init__(self, channels: int, order: int = 1) -> None:
+    def __init__(self, channels: int, order: int = 1, slope: float = 0.2) -> None:
         super().__init__()
         check_order(order)
         convolution = nn.Conv2d(order * channels, channels, 3, padding=1)
         nn.init.xavier_uniform_(convolution.weight, gain=2**0.5)
-        self.layers = nn.Sequential(convolution, nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(convolution, nn.LeakyReLU(slope))
 
     def forward(self, jet: Float[Tensor, "batch jet height width"]) -> Float[Tensor, "batch state height width"]:
         """The highest derivative by model time."""

@@ -32,7 +32,7 @@ def parameter_matched_ode(
 
 
 def parameter_matched_sde(
-    size: int, parameters: int, encoder_width: int | None = None, step: float = 1 / 30
+    size: int, parameters: int, encoder_width: int | None = None, step: float = 0.025
 ) -> LatentSDE:
     """A LatentSDE of vectors with a given number of parameters, to 1 %; drift and diffusion have half each."""
     initial = JetEncoder(size, 1, encoder_width)
