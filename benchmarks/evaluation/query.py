@@ -118,6 +118,33 @@ def merge_observed(observed: Sample, predicted: Sample) -> Sample:
     return type(observed)(*parts)
 
 
+def with_neighbours(query: Query, clip: AnySample) -> AnySample:
+    """The predicted frames, or their targets, with the observed frame right before and after each run of them.
+
+    A missing neighbour repeats the predicted frame next to it. All clips of a batch have their times in the same order.
+    """
+    count = query.observed.times.shape[1]
+    if not count:
+        return clip
+    order = torch.cat([query.observed.times[0], clip.times[0]]).argsort()
+    seen = order < count
+    beside = torch.zeros_like(seen)
+    beside[:-1] |= ~seen[1:]
+    beside[1:] |= ~seen[:-1]
+    kept = order[~seen | beside]
+    parts = {
+        name: torch.cat([part, getattr(clip, name)], 1)[:, kept] for name, part in query.observed._asdict().items()
+    }
+    for place in (kept < count).nonzero().flatten().tolist():
+        near = place + 1 if place + 1 < len(kept) and kept[place + 1] >= count else place - 1
+        there = query.present[:, kept[place], None]
+        for name, part in parts.items():
+            if name != "times":
+                own, other = part[:, [place]], part[:, [near]]
+                part[:, [place]] = torch.where(_broadcast(there, own), own, other)
+    return type(clip)(**parts)
+
+
 def _broadcast(present: Bool[Tensor, "batch time"], field: Tensor) -> Tensor:
     """`present` with as many axes as the field of a sample."""
     return present.reshape(*present.shape, *[1] * (field.ndim - 2))

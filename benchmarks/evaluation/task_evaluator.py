@@ -11,11 +11,10 @@ import torch
 from lightning import Trainer
 
 from benchmarks.evaluation.failures import gathered_reasons, misfits, reason_of
-from benchmarks.evaluation.query import Query
+from benchmarks.evaluation.query import Query, with_neighbours
 from benchmarks.evaluation.tasks import Task
-from benchmarks.metrics.base import ClipMetric
+from benchmarks.metrics.base import ClipMetric, ScoresClips
 from benchmarks.metrics.gathered import GatheredMetric
-from benchmarks.metrics.reference import ReferenceMetric
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.parts import Measurement, Throughput
 from datamodules.clip import Batch, Sample
@@ -72,9 +71,13 @@ class TaskEvaluator:
         if sample == 0 or self._target is None:  # one tensor for all samples, so that its features are computed once
             self._target = self.task.compose_full_clip(query, query.target)
         clip = self.task.compose_full_clip(query, prediction)
+        bounded: tuple[Sample, Sample] | None = None
         for metric in self.metrics:
+            pair = clip, self._target
+            if metric.with_neighbours:
+                pair = bounded = bounded or (with_neighbours(query, prediction), with_neighbours(query, query.target))
             try:
-                metric.update(clip, self._target, query.ids)
+                metric.update(*pair, query.ids)
             except Exception as error:  # one metric's failure is not the end of the others
                 new[metric.name] = reason_of(metric.name, error)
         self._drop(new)
@@ -108,7 +111,7 @@ class TaskEvaluator:
 
     def collect_per_clip(self) -> None:
         """Keep the score of each clip, for paired tests with other systems. Every process must call it."""
-        self.per_clip = {one.name: one.per_clip() for one in self.metrics if isinstance(one, ReferenceMetric)}
+        self.per_clip = {one.name: one.per_clip() for one in self.metrics if isinstance(one, ScoresClips)}
 
     def _drop(self, failed: dict[str, str]) -> None:
         """Make metrics unavailable, each with its reason."""

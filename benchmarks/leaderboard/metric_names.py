@@ -72,6 +72,8 @@ def display_name(metric: str) -> str:
         return f"{display_name(deviation[1])}, deviation over {deviation[2]}"
     if metric == "frechet_step_distance":
         return "FD of steps"
+    if re.fullmatch(r"motion_course_distance\d*_\d+f", metric):
+        return "motion course"
     found = _FEATURES.fullmatch(metric)
     if found is None or found["measure"] not in _MEASURES:
         return metric.replace("_", " ")

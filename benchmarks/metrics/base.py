@@ -2,14 +2,24 @@
 
 from abc import ABC, abstractmethod
 from math import isfinite
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics import Metric
 
+from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.parts import Measurement
 from datamodules.clip import Sample, VideoClip
+
+
+@runtime_checkable
+class ScoresClips(Protocol):
+    """A metric that has a value for each clip, for paired tests of two systems."""
+
+    def per_clip(self) -> PerClip:
+        """The value of each clip. Every process must call it."""
+        ...
 
 
 class ClipMetric(Metric, ABC):
@@ -17,6 +27,8 @@ class ClipMetric(Metric, ABC):
 
     higher_is_better: bool
     full_state_update: bool = False
+    with_neighbours: bool = False
+    """Whether clips come with the observed frames right before and after the predicted ones."""
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (VideoClip, VideoClip)
     """Types of prediction and target; a KeypointClip also serves as a VideoClip."""
 

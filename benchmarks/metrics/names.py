@@ -51,6 +51,7 @@ SETS: dict[str, Config] = {
     "is_i3d": _through(_IS, _I3D),
     "is_i3d_real": _through(_IS, _I3D, of="target"),
     "temporal": _metric("temporal.TemporalDistance"),
+    "motion_course": _metric("motion_course.MotionCourseDistance"),
     "no_fvd": _through(_FVD, _UNTRAINED),
     "no_fid": _through(_FID, _UNTRAINED),
     "no_precision": _through(_PR, _UNTRAINED, which="precision"),

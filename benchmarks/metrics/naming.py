@@ -38,6 +38,7 @@ WITH_ARGUMENTS: dict[str, Callable[[Arguments], str | None]] = {
     "ShapePathDistance": lambda given: _of_features("distance", {**given, "network": "ShapePath"}, _frechet(given)),
     "FVDInfinity": lambda given: _of_features("fvd_infinity", given),
     "MaximumMeanDiscrepancy": lambda given: _of_features("mmd", given),
+    "MotionCourseDistance": lambda given: _of_clips("motion_course_distance", given),
     "Diversity": lambda given: _of_features("diversity", given),
     "PrecisionRecall": lambda given: _of_features(
         given.get("which", "precision"), given, "" if given.get("neighbours", 3) == 3 else f"_k{given['neighbours']}"
@@ -103,6 +104,10 @@ def _of_features(measure: str, given: Arguments, suffix: str = "") -> str | None
     if kind not in _NETWORKS:
         return None
     none = "no_" if kind == "UntrainedFeatures" else ""
+    return none + _of_clips(measure, given, f"_{_NETWORKS[kind](arguments)}{suffix}")
+
+
+def _of_clips(measure: str, given: Arguments, suffix: str = "") -> str:
     clips = "" if given.get("clips") is None else str(given["clips"])
     start = "" if given.get("start") is None else f"_from{given['start']}"
-    return f"{none}{measure}{clips}_{given.get('frames', 16)}f_{_NETWORKS[kind](arguments)}{suffix}{start}"
+    return f"{measure}{clips}_{given.get('frames', 16)}f{suffix}{start}"

@@ -53,6 +53,15 @@ def test_the_tables_ask_what_the_paper_asks() -> None:
         assert {(group, label) for group in ("BAIR", "KTH", "UCF101") for label in ("Vid-ODE", "Linear blend")} <= ours
 
 
+@pytest.mark.parametrize("data", ["weizmann", "moving_shapes"])
+def test_the_small_boards_have_the_papers_ablation_and_a_metric_that_sees_a_jump(data: str) -> None:
+    spec = benchmark_of(data)
+    asked = {row.label: row.overrides for row in spec.rows}
+    assert asked["Without fusion"] == ["model.init_args.generator.init_args.variant=without_fusion"]
+    assert not asked["Inbetweening"]  # the same in all else
+    assert "motion_course_distance_16f" in spec.metrics
+
+
 def small(variant: str = "fusion") -> dict[str, Any]:
     parts = "lightning_modules.networks"
     frames: dict[str, Any] = {"channels": 3, "size": SIZE, "width": 2}

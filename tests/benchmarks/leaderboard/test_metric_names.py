@@ -23,6 +23,7 @@ from benchmarks.leaderboard.metric_names import column_names, display_name, foot
         ("no_fvd_4f_untrained_seed0", "untrained FVD"),
         ("ssim_best_of_10", "SSIM (best of 10)"),
         ("distance_16f_shape_path", "FD (shape paths)"),
+        ("motion_course_distance_16f", "motion course"),
         ("shuffled_standardised_frechet_step_distance", "FD of steps, standardised of shuffled data"),
         ("data_roughness", "roughness of the data"),
         ("fvd_16f_my_network", "fvd 16f my network"),

@@ -20,6 +20,7 @@ ODD: list[dict[str, Any]] = [
     {"class_path": "FrechetVideoDistance", "init_args": {"ddof": 0, "num_samples": 3, "start": 4, "clips": 99}},
     {"class_path": "FrechetVideoDistance", "init_args": {"network": {"class_path": "UntrainedFeatures"}}},
     {"class_path": "TemporalDistance", "init_args": {"frames": 9}},
+    {"class_path": "MotionCourseDistance", "init_args": {"frames": 9, "start": 2, "clips": 30}},
     {"class_path": "ShapePathDistance", "init_args": {"start": 0}},
     {"class_path": "MaximumMeanDiscrepancy", "init_args": {"network": I3D}},
     {"class_path": "PrecisionRecall", "init_args": {"which": "recall", "neighbours": 5}},

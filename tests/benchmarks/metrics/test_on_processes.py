@@ -7,9 +7,11 @@ import torch
 from torch import distributed
 from torch.multiprocessing import start_processes
 
+from benchmarks.metrics.base import ScoresClips
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
-from benchmarks.metrics.reference import SSIM, PooledPSNR, ReferenceMetric
+from benchmarks.metrics.motion_course import MotionCourseDistance
+from benchmarks.metrics.reference import SSIM, PooledPSNR
 from benchmarks.records.parts import Measurement
 from datamodules.clip import VideoClip, sample_id
 
@@ -29,13 +31,18 @@ def _rank(rank: int, world: int, folder: str) -> None:
     workers = 2 if world == 3 else world
     prediction, target = _pair()
     summaries = []
-    for metric in (SSIM(), PooledPSNR(), FrechetVideoDistance(UntrainedFeatures(), frames=4)):
+    for metric in (
+        SSIM(),
+        PooledPSNR(),
+        FrechetVideoDistance(UntrainedFeatures(), frames=4),
+        MotionCourseDistance(frames=4),
+    ):
         mine = range(rank, CLIPS, workers) if rank < workers else range(0)
         for index in mine:
             metric.update(
                 *(VideoClip(*(field[[index]] for field in case)) for case in (prediction, target)), IDS[[index]]
             )
-        kept = metric.per_clip().values if isinstance(metric, ReferenceMetric) else IDS
+        kept = metric.per_clip().values if isinstance(metric, ScoresClips) else IDS
         summaries.append((metric.measurement(), float(metric.compute()), kept))
     torch.save(summaries, f"{folder}/{world}-{rank}.pt")
     distributed.destroy_process_group()
