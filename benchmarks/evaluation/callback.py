@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from benchmarks.evaluation.checks import (
     check_frames,
+    check_sides,
     check_target,
     check_times,
     check_types,
@@ -20,9 +21,11 @@ from benchmarks.evaluation.checks import (
 )
 from benchmarks.evaluation.failures import reason_of
 from benchmarks.evaluation.gallery import Gallery
+from benchmarks.evaluation.own_clips import FIRST_SOURCE, OwnClips, check_own_clips
+from benchmarks.evaluation.query import Query
 from benchmarks.evaluation.run_info import device_name, protocol_of, run_info
 from benchmarks.evaluation.task_evaluator import TaskEvaluator
-from benchmarks.evaluation.tasks import SEED_STEP, Task
+from benchmarks.evaluation.tasks import SEED_STEP, Generate, Task
 from benchmarks.loggers.results import log_measurements, log_records
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.pretrained.registry import WeightsUnavailable
@@ -30,10 +33,13 @@ from benchmarks.records.clip_scores import write_per_clip
 from benchmarks.records.parts import Measurement, TaskResult
 from benchmarks.records.record import Record
 from benchmarks.utils.errors import UserError
-from datamodules.clip import Batch
+from datamodules.clip import Batch, Sample
 from lightning_modules.callbacks.budget import updates_of
 from lightning_modules.callbacks.rng_state import State, capture_random_state, restore_random_state
 from lightning_modules.dynamics.base import OffGridError
+
+_AT_ONCE = 16
+"""Clips of a task's own that are generated at once when all reference clips have been seen."""
 
 
 class Evaluation(Callback):
@@ -120,6 +126,10 @@ class Evaluation(Callback):
         if not self.tasks:
             return
         check_types(pl_module, self.metrics, None)
+        for task in self.tasks:
+            if isinstance(task, Generate) and task.clips is not None:
+                for metric in self.metrics:
+                    check_own_clips(metric, task.clips)
         for metric in self.metrics:
             try:
                 metric.prepare()
@@ -201,7 +211,11 @@ class Evaluation(Callback):
         for task, label in zip(self.tasks, self._labels, strict=True):
             if task.supported_by(system):
                 copies = [deepcopy(metric).to(system.device) for metric in available if not trainer.predicting]
-                self._evaluators.append(TaskEvaluator(task, label, copies, dict(self._unavailable)))
+                evaluator = TaskEvaluator(task, label, copies, dict(self._unavailable))
+                if isinstance(task, Generate) and task.clips is not None:
+                    source = FIRST_SOURCE["test" if trainer.testing else "val"]
+                    evaluator.own = OwnClips(task.clips, source, trainer.global_rank, trainer.world_size)
+                self._evaluators.append(evaluator)
             else:
                 reason = task.unsupported_reason(system)
                 reasons = {metric.name: reason for metric in self.metrics}
@@ -220,29 +234,62 @@ class Evaluation(Callback):
         check_types(system, self.metrics, type(batch.clip))
         first = task.make_query(batch, system.sample_type, self.seed * self.num_samples)
         check_target(batch, task)
+        if evaluator.own is not None:
+            evaluator.own.see(first)
+            self._note(evaluator, evaluator.update_side("target", first.target, first, batch))
+            self._generate(evaluator, trainer, system, len(first.ids))
+            return
         for sample in range(self.num_samples):
             query = first._replace(seeds=first.seeds + sample * SEED_STEP)
-            try:
-                with trainer.precision_plugin.forward_context(), evaluator.timed(len(query.ids), system.device):
-                    prediction = task.run(system, query)
-            except OffGridError as error:
-                evaluator.skip(str(error))
-                self._say(f"{evaluator.label}: n/a ({error})")
+            prediction = self._predict(evaluator, trainer, system, query)
+            if prediction is None:
                 return
-            prediction = type(prediction)(*(value.float() for value in prediction))
-            check_times(system, evaluator.label, query, prediction)
             prediction = fill_invalid_pixels(query, prediction)
             check_frames(query, prediction)
-            for name, reason in evaluator.update(system, query, prediction, batch, sample).items():
-                self._say(f"{evaluator.label}/{name}: n/a ({reason})")
+            self._note(evaluator, evaluator.update(system, query, prediction, batch, sample))
             if sample == 0:
                 self._gallery.show(evaluator.label, query, prediction)
 
+    def _generate(self, evaluator: TaskEvaluator, trainer: Trainer, system: Any, at_most: int) -> None:
+        """The next clips of the task's own, once for each sample."""
+        assert evaluator.own is not None
+        first = evaluator.own.next_query(at_most, self.seed * self.num_samples)
+        if first is None:
+            return
+        for sample in range(self.num_samples):
+            query = first._replace(seeds=first.seeds + sample * SEED_STEP)
+            prediction = self._predict(evaluator, trainer, system, query)
+            if prediction is None:
+                return
+            check_sides(query, prediction)
+            self._note(evaluator, evaluator.update_side("prediction", prediction, query))
+            evaluator.count_evaluations(system)
+
+    def _predict(self, evaluator: TaskEvaluator, trainer: Trainer, system: Any, query: Query) -> Sample | None:
+        """The system's prediction; None if it cannot answer at these times."""
+        try:
+            with trainer.precision_plugin.forward_context(), evaluator.timed(len(query.ids), system.device):
+                prediction = evaluator.task.run(system, query)
+        except OffGridError as error:
+            evaluator.skip(str(error))
+            self._say(f"{evaluator.label}: n/a ({error})")
+            return None
+        prediction = type(prediction)(*(value.float() for value in prediction))
+        check_times(system, evaluator.label, query, prediction)
+        return prediction
+
+    def _note(self, evaluator: TaskEvaluator, reasons: Mapping[str, str]) -> None:
+        for name, reason in reasons.items():
+            self._say(f"{evaluator.label}/{name}: n/a ({reason})")
+
+    @torch.no_grad()
     def _finish(self, trainer: Trainer, system: LightningModule) -> None:
         stage = "test" if trainer.testing else "val"
         if self._evaluators:
             self.results = {}
         for evaluator in self._evaluators:
+            while evaluator.own is not None and evaluator.own.left and not evaluator.skipped:
+                self._generate(evaluator, trainer, system, _AT_ONCE)
             evaluator.reduce(trainer, system.device)
             entries = {metric.name: evaluator.measure(metric) for metric in self.metrics}
             self.results[evaluator.label] = entries

@@ -71,6 +71,14 @@ def check_frames(query: Query, prediction: Sample) -> None:
         check_pair(prediction, query.target, query.ids)
 
 
+def check_sides(query: Query, prediction: Sample) -> None:
+    """As `check_frames`, of generated clips and as many of the reference, which are not the same clips."""
+    number = min(len(prediction.times), len(query.target.times))
+    kept = (type(side)(*(value[:number] for value in side)) for side in (prediction, query.target))
+    prediction, target = kept
+    check_frames(query._replace(target=target, ids=query.ids[:number]), prediction)
+
+
 def check_target(batch: Batch, task: Task) -> None:
     """Raise a UserError if a target frame is missing from the data."""
     mask = task.mask(task.frames or batch.present.shape[-1])

@@ -51,7 +51,10 @@ def protocol_of(evaluator: TaskEvaluator, evaluation: "Evaluation") -> Protocol:
         "selection": evaluation.selection,
         **({"metrics": extractors} if extractors else {}),
     }
+    if evaluator.own is not None:
+        settings |= {"n": evaluator.own.count, "n_reference": evaluator.clips}
     name = f"{evaluator.label}-{settings['context_frames']}to{settings['target_frames']}"
+    name += "" if evaluator.own is None else f"-{evaluator.own.count}vs{evaluator.clips}"
     return Protocol.create(name + (f"-gen{count}" if count > 1 else ""), settings)
 
 

@@ -11,9 +11,11 @@ import torch
 from lightning import Trainer
 
 from benchmarks.evaluation.failures import gathered_reasons, misfits, reason_of
+from benchmarks.evaluation.own_clips import OwnClips
 from benchmarks.evaluation.query import Query, with_neighbours
 from benchmarks.evaluation.tasks import Task
 from benchmarks.metrics.base import ClipMetric, ScoresClips
+from benchmarks.metrics.distribution import Side
 from benchmarks.metrics.gathered import GatheredMetric
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.parts import Measurement, Throughput
@@ -35,6 +37,7 @@ class TaskEvaluator:
         evaluations: function evaluations of the dynamics, over all batches.
         settings: what the protocol says of the clips.
         per_clip: the score of each clip, by metric, for metrics that have one.
+        own: the clips that the task generates, where it says how many; `clips` then counts the reference.
     """
 
     task: Task
@@ -47,6 +50,7 @@ class TaskEvaluator:
     evaluations: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     per_clip: dict[str, PerClip] = field(default_factory=dict)
+    own: OwnClips | None = None
     _processes: int = field(default=1, init=False, repr=False)
     _target: Sample | None = field(default=None, init=False, repr=False)
     _pace: list[tuple[int, float]] = field(default_factory=list, init=False, repr=False)
@@ -82,10 +86,28 @@ class TaskEvaluator:
                 new[metric.name] = reason_of(metric.name, error)
         self._drop(new)
         self.clips += 0 if sample else len(query.ids)
-        self.batches += 1
-        self.evaluations += int(getattr(system, "function_evaluations", None) or 0)
+        self.count_evaluations(system)
         self.settings = self.settings or _clip_settings(query, batch)
         return new
+
+    def update_side(self, side: Side, clips: Sample, query: Query, batch: Batch | None = None) -> dict[str, str]:
+        """As `update`, of a batch of reference clips, or of clips of the task's own, which have no target."""
+        new = {}
+        for metric in self.metrics:
+            try:
+                metric.update_side(side, clips, query.ids)  # type: ignore[operator]
+            except Exception as error:
+                new[metric.name] = reason_of(metric.name, error)
+        self._drop(new)
+        if batch is not None:
+            self.clips += len(query.ids)
+            self.settings = self.settings or _clip_settings(query, batch)
+        return new
+
+    def count_evaluations(self, system: Any) -> None:
+        """Add the function evaluations of a batch of predictions."""
+        self.batches += 1
+        self.evaluations += int(getattr(system, "function_evaluations", None) or 0)
 
     def skip(self, reason: str) -> None:
         """Make all metrics unavailable: the system cannot run this task."""

@@ -104,14 +104,18 @@ class Generate(Task):
         fps: frames per second to generate, from time 0 on; None: at the data's own times. The evaluated clips must
             have at least so many frames per second: of each the frames nearest in time are compared.
         frames: how many frames are generated and compared; None: all, or at `fps` as many as the real clips last.
+        clips: how many clips are generated, from seeds of their own, against all real clips, however many there are
+            (2,048 against a whole train set is the field's protocol). Metrics then compare sets, with
+            `reference_clips`. None: a clip for each real one.
     """
 
     fps: float | None = None
+    clips: int | None = None
     capability: ClassVar[str] = "generate"
 
     def __post_init__(self) -> None:
-        if not all(value is None or value > 0 for value in (self.fps, self.frames)):
-            raise UserError(f"fps and frames must be positive; got {self.fps} and {self.frames}.")
+        if not all(value is None or value > 0 for value in (self.fps, self.frames, self.clips)):
+            raise UserError(f"fps, frames and clips must be positive; got {self.fps}, {self.frames} and {self.clips}.")
 
     def mask(self, num_frames: int) -> Mask:
         """True where a frame is observed."""

@@ -48,7 +48,7 @@ _MEASURES = {
     "recall": "recall",
 }
 _FEATURES = re.compile(
-    r"(?P<measure>[a-z_]+?)(?P<clips>\d*)_(?P<frames>\d+)f_"
+    r"(?P<measure>[a-z_]+?)(?P<clips>\d*(?:vs(?:\d+|all))?)_(?P<frames>\d+)f_"
     rf"(?P<network>untrained_seed\d+|{'|'.join(_NETWORKS)})"
     r"(?:_at_(?P<size>\d+)px)?(?:_from(?P<start>\d+))?(?:_mean_of_(?P<samples>\d+))?(?P<rest>(?:_[a-z0-9]+)*)"
 )

@@ -12,7 +12,7 @@ from torchmetrics.utilities import rank_zero_warn
 
 from benchmarks.metrics.features.extractor import Extractor, I3DFeatures
 from benchmarks.metrics.gathered import GatheredMetric
-from benchmarks.metrics.jackknife import delete_group_jackknife
+from benchmarks.metrics.jackknife import GROUPS, delete_group_jackknife, jackknife_interval, source_groups
 from benchmarks.metrics.reference import check_pair
 from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
@@ -97,7 +97,19 @@ class FeatureMetric(GatheredMetric, ABC):
             WeightsUnavailable: if the network's weights cannot be fetched.
         """
         check_pair(sample, target, ids)
-        length = target.times.shape[-1]
+        for side in self.sides:
+            self.update_side(side, sample if side == "prediction" else target, ids)
+
+    def update_side(self, side: Side, clips: Sample, ids: Int[Tensor, " batch"]) -> None:
+        """Extract and keep the features of a batch of one side; a side that the metric does not look at is left out.
+
+        Raises:
+            UserError: if the clips have the wrong number of frames.
+            WeightsUnavailable: if the network's weights cannot be fetched.
+        """
+        if side not in self.sides:
+            return
+        length = clips.times.shape[-1]
         if self.start is None and length != self.frames:
             raise UserError(
                 f"{self.name} compares clips of {self.frames} frames; these have {length}. Set the metric's `frames` "
@@ -109,9 +121,8 @@ class FeatureMetric(GatheredMetric, ABC):
                 f"{length} frames. Lower `start`, or let the task predict more frames."
             )
         window = slice(self.start, (self.start or 0) + self.frames)
-        for side in self.sides:
-            frames = (sample if side == "prediction" else target).frames  # type: ignore[union-attr]
-            self.keep(side, ids, features_of(self.network, frames, each_frame=self.each_frame, window=window))
+        frames = clips.frames  # type: ignore[union-attr]
+        self.keep(side, ids, features_of(self.network, frames, each_frame=self.each_frame, window=window))
 
 
 class DistributionMetric(FeatureMetric, ABC):
@@ -123,6 +134,8 @@ class DistributionMetric(FeatureMetric, ABC):
         sides: which clips to extract features of.
         clips: the number of clips to evaluate, spread evenly over the ids; part of the name
             (`fvd2048_16f_i3d_logits`). None: all.
+        reference_clips: the number of targets, where they are other clips than those that were asked for, or "all";
+            part of the name (`fvd2048vsall_16f_i3d_logits`), and needs `clips`. None: the target of each prediction.
         least: the smallest number of clips for which the statistic is defined.
         kwargs: settings of `FeatureMetric`.
     """
@@ -134,13 +147,24 @@ class DistributionMetric(FeatureMetric, ABC):
         sides: tuple[Side, ...] = ("prediction", "target"),
         *,
         clips: int | None = None,
+        reference_clips: int | Literal["all"] | None = None,
         least: int = 2,
         **kwargs: Any,
     ) -> None:
-        super().__init__(measure + ("" if clips is None else str(clips)), network, sides, **kwargs)
+        against = "" if reference_clips is None else f"vs{reference_clips}"
+        super().__init__(measure + ("" if clips is None else str(clips)) + against, network, sides, **kwargs)
+        if reference_clips is not None and (clips is None or len(sides) < 2):
+            raise UserError(
+                f"`reference_clips` is the number of targets of a metric of two sets, beside `clips`, the number of "
+                f"predictions; '{measure}' got clips={clips} and reference_clips={reference_clips}, and looks at the "
+                f"{' and the '.join(sides)}. Give both, or leave it out."
+            )
+        if isinstance(reference_clips, int) and reference_clips < least:
+            raise UserError(f"'{measure}' needs at least {least} clips; got reference_clips={reference_clips}.")
         if clips is not None and clips < least:
             raise UserError(f"'{measure}' needs at least {least} clips; got clips={clips}.")
         self.clips = clips
+        self.reference_clips: int | Literal["all"] | None = reference_clips
         self.least = least
 
     @abstractmethod
@@ -153,6 +177,8 @@ class DistributionMetric(FeatureMetric, ABC):
 
     def measurement(self) -> Measurement:
         """The statistic, its interval and the number of clips. Every process must call it."""
+        if self.reference_clips is not None:
+            return self._measured_apart()
         with self.gathered():
             ids, sets = self._selected()
         value = self._value(sets)
@@ -166,7 +192,35 @@ class DistributionMetric(FeatureMetric, ABC):
     def _needed(self) -> int:
         return max(self.least, self.clips or 0)
 
+    def _measured_apart(self) -> Measurement:
+        """As `measurement`, of sides whose clips do not belong together: a tenth of either is left out at a time."""
+        with self.gathered():
+            sides = [self._spread(side) for side in self.sides]
+        sets = [rows for _, rows in sides]
+        value = self._value(sets)
+        groups = [source_groups(source_of(ids)) for ids, _ in sides]
+        interval = None
+        if isfinite(value) and all(group is not None for group in groups):
+            left = [
+                self.statistic(*(rows[group != index] for rows, group in zip(sets, groups, strict=True)))
+                for index in range(GROUPS)
+            ]
+            interval = jackknife_interval(value, left) if all(map(isfinite, left)) else None
+        return self._measured(value, len(sets[0]), interval)
+
+    def _spread(self, side: Side) -> tuple[Tensor, Tensor]:
+        """The ids and rows of as many clips of a side as are asked for, spread evenly over the ids."""
+        ids, rows = self.kept(side)
+        wanted = self.clips if side == "prediction" else self.reference_clips
+        if not isinstance(wanted, int) or len(ids) <= wanted:
+            return ids, rows
+        spread = torch.arange(wanted) * len(ids) // wanted
+        return ids[spread], rows[spread]
+
     def _selected(self) -> tuple[Tensor, list[Tensor]]:
+        if self.reference_clips is not None:
+            sides = [self._spread(side) for side in self.sides]
+            return sides[0][0], [rows for _, rows in sides]
         found = [self.kept(side) for side in self.sides]
         ids = found[0][0]
         sets = [rows if len(own) == len(ids) else rows[torch.isin(own, ids)] for own, rows in found]
@@ -178,6 +232,12 @@ class DistributionMetric(FeatureMetric, ABC):
     def _value(self, sets: list[Tensor]) -> float:
         if len(sets[0]) < self._needed:
             rank_zero_warn(f"{self.name} needs {self._needed} clips but got {len(sets[0])}; it is n/a.", UserWarning)
+            return float("nan")
+        fewest = self.reference_clips if isinstance(self.reference_clips, int) else self.least
+        if len(sets[-1]) < fewest:
+            rank_zero_warn(
+                f"{self.name} needs {fewest} reference clips but got {len(sets[-1])}; it is n/a.", UserWarning
+            )
             return float("nan")
         return self.statistic(*sets)
 

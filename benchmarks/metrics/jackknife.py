@@ -28,12 +28,19 @@ def delete_group_jackknife(
     Returns:
         The interval, or None for fewer than 10 sources.
     """
+    group = source_groups(sources)
+    if group is None:
+        return None
+    return jackknife_interval(value, [without(group != index) for index in range(GROUPS)])
+
+
+def source_groups(sources: Int[Tensor, " clip"]) -> Int[Tensor, " clip"] | None:
+    """Which of the ten groups each clip leaves with, as all clips of its source do; None for too few sources."""
     unique, place = sources.unique(return_inverse=True)
     if len(unique) < GROUPS:
         return None
     order = torch.randperm(len(unique), generator=torch.Generator().manual_seed(0))
-    group = (order % GROUPS)[place]
-    return jackknife_interval(value, [without(group != index) for index in range(GROUPS)])
+    return (order % GROUPS)[place]
 
 
 def jackknife_interval(value: float, left_out: list[float]) -> tuple[float, float]:

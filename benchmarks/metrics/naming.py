@@ -109,5 +109,6 @@ def _of_features(measure: str, given: Arguments, suffix: str = "") -> str | None
 
 def _of_clips(measure: str, given: Arguments, suffix: str = "") -> str:
     clips = "" if given.get("clips") is None else str(given["clips"])
+    clips += "" if given.get("reference_clips") is None else f"vs{given['reference_clips']}"
     start = "" if given.get("start") is None else f"_from{given['start']}"
     return f"{measure}{clips}_{given.get('frames', 16)}f{suffix}{start}"

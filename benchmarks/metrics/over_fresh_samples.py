@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from benchmarks.metrics.base import ClipMetric
+from benchmarks.metrics.distribution import Side
 from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import Sample
@@ -76,6 +77,18 @@ class OverFreshSamples(ClipMetric):
         self._asked = ids.clone()
         if self._draw < len(self.parts):
             self.parts[self._draw].update(sample, target, ids)  # type: ignore[operator]
+
+    def update_side(self, side: Side, clips: Sample, ids: Int[Tensor, " batch"]) -> None:
+        """As `update`, of one side; targets belong to every set."""
+        if side == "target":
+            for part in self.parts:
+                part.update_side(side, clips, ids)  # type: ignore[operator]
+            return
+        again = self._asked is not None and torch.equal(self._asked, ids)
+        self._draw = self._draw + 1 if again else 0
+        self._asked = ids.clone()
+        if self._draw < len(self.parts):
+            self.parts[self._draw].update_side(side, clips, ids)  # type: ignore[operator]
 
     def compute(self) -> Float[Tensor, ""]:
         """The mean or the deviation over the sets."""

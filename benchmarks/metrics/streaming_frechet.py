@@ -2,14 +2,14 @@
 
 from abc import ABC, abstractmethod
 from math import isqrt
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from benchmarks.metrics.distribution import DistributionMetric, Features
+from benchmarks.metrics.distribution import DistributionMetric, Features, Side
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance, frechet_distance_of_moments
 from benchmarks.metrics.jackknife import GROUPS, jackknife_interval
@@ -83,7 +83,8 @@ class FrechetMetric(DistributionMetric, ABC):
             return
         per_clip = self.frames if self.each_frame else 1
         rows_kept = (sum(map(len, known)) + count) * per_clip
-        if self.clips is None and self.num_samples == 1 and known and rows_kept > self.cap:
+        chosen_later = isinstance(self.clips if kind == "prediction" else self._targets, int)
+        if not chosen_later and self.num_samples == 1 and known and rows_kept > self.cap:
             moments = packed(self._moments(kind))
             setattr(self, f"{kind}_moments", [moments.to(rows.device)])
             setattr(self, f"{kind}_rows", [])
@@ -123,6 +124,8 @@ class FrechetMetric(DistributionMetric, ABC):
             predictions, targets = (self._moments(side) if streams else {} for side in self.sides)
         if not streams:
             return super().measurement()
+        if sum(part.clips for part in predictions.values()) < self._needed:
+            return self._measured(float("nan"), sum(part.clips for part in predictions.values()))
         value = self._distance(predictions, targets)
         interval = None
         if len(predictions) == GROUPS:
@@ -133,7 +136,12 @@ class FrechetMetric(DistributionMetric, ABC):
 
     @property
     def _streams(self) -> bool:
-        return bool(len(getattr(self, f"{self.sides[0]}_moments")))
+        return any(len(getattr(self, f"{side}_moments")) for side in self.sides)
+
+    @property
+    def _targets(self) -> int | Literal["all"] | None:
+        """How many targets are compared: as many as predictions unless the metric says otherwise."""
+        return self.clips if self.reference_clips is None else self.reference_clips
 
     def _each(self, rows: Features) -> Features:
         """One row per input of the network: a clip, or a frame."""
@@ -143,7 +151,7 @@ class FrechetMetric(DistributionMetric, ABC):
         """The moments of all features, discarded and kept ones."""
         state = getattr(self, f"{kind}_moments")
         streamed = torch.cat(state) if isinstance(state, list) and state else state
-        ids, rows = self.kept(kind)
+        ids, rows = self.kept(kind) if self.reference_clips is None else self._spread(cast(Side, kind))
         groups: Grouped = {}
         if len(ids):
             sources = source_of(ids).repeat_interleave(self.frames if self.each_frame else 1)

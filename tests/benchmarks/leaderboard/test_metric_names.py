@@ -14,6 +14,8 @@ from benchmarks.leaderboard.metric_names import column_names, display_name, foot
         ("ball_position_error", "ball error (px)"),
         ("fvd_16f_i3d_logits", "FVD"),
         ("fvd2048_16f_i3d_logits", "FVD"),
+        ("fvd2048vsall_16f_i3d_logits", "FVD"),
+        ("fvd2048vs9537_16f_i3d_logits_stylegan_v_ddof0", "FVD (StyleGAN-V's resize, ddof0)"),
         ("fvd512_16f_i3d_logits_at_32px", "FVD (32 px)"),
         ("fvd_infinity512_16f_i3d_logits_at_32px", "FVD∞ (32 px)"),
         ("fvd_14f_i3d_logits_mean_of_100", "FVD (mean of 100)"),

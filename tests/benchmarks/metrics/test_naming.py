@@ -19,6 +19,8 @@ I3D, C3D = {"class_path": "I3DFeatures", "init_args": {"output": "mixed5c"}}, {"
 ODD: list[dict[str, Any]] = [
     {"class_path": "FrechetVideoDistance", "init_args": {"ddof": 0, "num_samples": 3, "start": 4, "clips": 99}},
     {"class_path": "FrechetVideoDistance", "init_args": {"network": {"class_path": "UntrainedFeatures"}}},
+    {"class_path": "FrechetVideoDistance", "init_args": {"clips": 99, "reference_clips": "all"}},
+    {"class_path": "MaximumMeanDiscrepancy", "init_args": {"clips": 99, "reference_clips": 40}},
     {"class_path": "TemporalDistance", "init_args": {"frames": 9}},
     {"class_path": "MotionCourseDistance", "init_args": {"frames": 9, "start": 2, "clips": 30}},
     {"class_path": "ShapePathDistance", "init_args": {"start": 0}},

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.config.resolve import read_config
+from benchmarks.metrics.naming import metric_name
 from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.errors import UserError
 
@@ -23,6 +25,31 @@ def test_vid_odes_tables_measure_what_the_paper_measured(number: int, monkeypatc
     monkeypatch.chdir(ROOT)
     spec = read_benchmark(ROOT / "configs" / "benchmark" / f"vid_ode_table{number}.yaml")
     assert spec.metrics == ["ssim_vid_ode", "lpips_alex", "psnr_pooled"]
+
+
+EXPERIMENTS = [
+    path
+    for path in sorted((ROOT / "configs" / "experiment").rglob("*.yaml"))
+    if (read_config(path).get("checkpoints") or {}).get("monitor")
+]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_weights_are_selected_by_what_the_experiment_measures(path: Path) -> None:
+    config = read_config(path)
+    stage, task, metric = config["checkpoints"]["monitor"].split("/")
+    evaluation = config["evaluation"]
+    assert stage == "val"
+    assert [one["class_path"].rpartition(".")[2].lower() for one in evaluation["tasks"]] == [task]
+    assert metric in [metric_name(one) for one in evaluation["metrics"]]
+
+
+def test_ucf101s_weights_are_selected_by_the_score_of_2048_clips() -> None:
+    """As the paper says; 5 % of the train list, which is the validation, has 476 clips."""
+    for path in (ROOT / "configs" / "experiment" / "generate_ucf101").glob("*.yaml"):
+        evaluation = read_config(path)["evaluation"]
+        assert evaluation["tasks"][0]["init_args"] == {"clips": 2048}
+        assert evaluation["selection"] == "best:is@train-seeds"
 
 
 ROW = {"label": "Vid-ODE", "group": "KTH Action, extrapolation", "experiment": "predict_kth/vid_ode"}
