@@ -51,12 +51,16 @@ class ObservedFrames(NamedTuple):
 
 
 class TrainingExample(NamedTuple):
-    """Observed frames, target times and target frames of a batch; `known` is False where a target is missing."""
+    """Observed frames, target times and target frames of a batch.
+
+    `known` is False where a pixel of the target is missing, `observed_known` where one of the observed frames is.
+    """
 
     observed: ObservedFrames
     target_times: Float[Tensor, "batch target"]
     target: Float[Tensor, "batch target channel height width"]
     known: Bool[Tensor, "batch target 1 _ _"] | None
+    observed_known: Bool[Tensor, "batch observed 1 _ _"] | None = None
 
 
 def training_example(
@@ -95,7 +99,7 @@ def training_example(
         frames = torch.where(known, frames, BLACK)
     frames = to_loss_range(frames, pixels)
     if mode == "interpolate":
-        return TrainingExample(ObservedFrames(frames, times, batch.present, "first"), times, frames, known)
+        return TrainingExample(ObservedFrames(frames, times, batch.present, "first"), times, frames, known, known)
     k = observe
     if not 0 < k < frames.shape[1]:
         raise UserError(
@@ -103,7 +107,8 @@ def training_example(
             f"be from 1 to {frames.shape[1] - 1}. Change `observe` or the number of frames of the data's sampling."
         )
     observed = ObservedFrames(frames[:, :k], times[:, :k], batch.present[:, :k], "last")
-    return TrainingExample(observed, times[:, k:], frames[:, k:], None if known is None else known[:, k:])
+    before, after = (None, None) if known is None else (known[:, :k], known[:, k:])
+    return TrainingExample(observed, times[:, k:], frames[:, k:], after, before)
 
 
 def to_loss_range(frames: Frames, pixels: Pixels) -> Frames:

@@ -164,7 +164,9 @@ class VidODE(AdversarialSystem):
         frames, observed_times, present, start = example.observed
         decoded = self.generator(frames, observed_times, example.target_times, start=start, present=present)
         differences = decoded.parts.get("differences")
-        return VidODEFakes(decoded.frames, differences, frames, example.target, batch.present, example.known)
+        return VidODEFakes(
+            decoded.frames, differences, frames, example.target, batch.present, example.known, example.observed_known
+        )
 
     def critic_losses(self, batch: Batch, fakes: "VidODEFakes") -> Losses:
         """LSGAN for each critic, weighted (eqs 3, 4, 8; the code's factor is in `critic_weight`)."""
@@ -201,8 +203,11 @@ class VidODE(AdversarialSystem):
         losses = {"reconstruction": frame_error(fakes.predicted, fakes.target, fakes.known)}
         if fakes.differences is not None:
             rows = torch.arange(len(fakes.observed), device=fakes.observed.device)
-            before = fakes.observed[rows, start_index(fakes.present[:, : fakes.observed.shape[1]], self.start)]
-            error = difference_error(fakes.differences, fakes.target, before, fakes.known)
+            start = start_index(fakes.present[:, : fakes.observed.shape[1]], self.start)
+            before_known = None if fakes.observed_known is None else fakes.observed_known[rows, start]
+            error = difference_error(
+                fakes.differences, fakes.target, fakes.observed[rows, start], fakes.known, before_known
+            )
             losses["difference"] = self.difference_weight * error
         return losses
 
@@ -249,6 +254,7 @@ class VidODEFakes(NamedTuple):
     target: Frames
     present: Bool[Tensor, "batch time"]
     known: Bool[Tensor, "batch target 1 _ _"] | None
+    observed_known: Bool[Tensor, "batch observed 1 _ _"] | None = None
 
 
 def sliding_windows(observed: Frames, context: Frames, final: Frames) -> Float[Tensor, "windows channels height width"]:

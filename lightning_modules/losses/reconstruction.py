@@ -23,12 +23,28 @@ def difference_error(
     target: Frames,
     before: Float[Tensor, "batch channel height width"],
     known: Known | None = None,
+    before_known: Bool[Tensor, "batch #channel #height #width"] | None = None,
 ) -> Scalar:
     """Mean absolute error of predicted differences against X_i - X_(i-1), with X_0 = `before` (Vid-ODE eq. 6).
 
-    A difference is known where both of its frames are.
+    A difference counts at the pixels that are known in both of its frames. A frame of which nothing is known is passed
+    over: the difference after it is to the last frame that is there.
+
+    Args:
+        differences: as predicted.
+        target: the true frames X_1 to X_T.
+        before: the frame that the first difference is to.
+        known: False where a pixel of the target is missing; None: none is.
+        before_known: the same of `before`.
     """
     previous = torch.cat([before[:, None], target[:, :-1]], dim=1)
-    if known is not None:
-        known = known & torch.cat([torch.ones_like(known[:, :1]), known[:, :-1]], dim=1)
-    return frame_error(differences, target - previous, known)
+    if known is None:
+        return frame_error(differences, target - previous, None if before_known is None else before_known[:, None])
+    there = torch.ones_like(known[:, 0]) if before_known is None else before_known.expand_as(known[:, 0])
+    frames, both, last = [], [], before
+    for frame, here in zip(target.unbind(1), known.unbind(1), strict=True):
+        frames.append(last)
+        both.append(here & there)
+        arrived = here.flatten(1).any(dim=1)[:, None, None, None]
+        last, there = torch.where(arrived, frame, last), torch.where(arrived, here, there)
+    return frame_error(differences, target - torch.stack(frames, dim=1), torch.stack(both, dim=1))

@@ -59,6 +59,32 @@ def test_1_the_encoder_takes_one_euler_step_or_solves(solver: str) -> None:
     assert_close(ours(embeddings(), TIMES, present()), theirs, rtol=tolerance, atol=tolerance)
 
 
+def test_1_on_irregular_times_the_encoder_takes_a_step_per_slot_of_the_window() -> None:
+    """The code walks over all slots, 1/20 apart, and leaves the state alone where no frame was sampled."""
+    ours = encoder(euler_step=0.05)
+    slots, sampled = torch.arange(20, dtype=DOUBLE) / 20, [[0, 3, 7, 14, 19], [0, 1, 2, 18, 19]]
+    times = slots[torch.tensor(sampled)]
+    given = torch.randn(2, 5, 4, 3, 3, generator=torch.Generator().manual_seed(3), dtype=DOUBLE)
+    theirs = []
+    for row, places in enumerate(sampled):
+        state, before = torch.zeros(1, 4, 3, 3, dtype=DOUBLE), slots[-1] + 0.01
+        for slot in reversed(range(20)):
+            state = state + (slots[slot] - before) * ours.field(state)  # type: ignore[misc]
+            if slot in places:
+                state = ours.cell(given[row, places.index(slot)][None], state)
+            before = slots[slot]
+        theirs.append(ours.head(state)[:, :4])  # type: ignore[misc]
+    code = ours(given, times, torch.ones(2, 5, dtype=torch.bool))
+    assert_close(code, torch.cat(theirs))
+    one_per_gap = encoder()(given, times, torch.ones(2, 5, dtype=torch.bool))
+    assert float((one_per_gap - code).detach().abs().max()) > 1e-6  # of another method: in double precision far apart
+    regular, every = slots[None, ::2][:, :4], torch.ones(1, 4, dtype=torch.bool)
+    assert torch.equal(encoder(euler_step=0.1)(embeddings(), regular, every), encoder()(embeddings(), regular, every))
+    for wrong in ({"euler_step": 0.0}, {"euler_step": 0.1, "solver": "rk4"}):
+        with pytest.raises(ValueError, match="longest step of `solver: euler`"):
+            encoder(**wrong)
+
+
 def test_1_the_first_step_of_0_01_is_an_argument() -> None:
     assert encoder().first_step == 0.01
     without = encoder(first_step=0.0, head=False)(embeddings()[:, :1], TIMES[:, 1:2], present()[:, :1])

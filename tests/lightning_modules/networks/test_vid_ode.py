@@ -185,6 +185,39 @@ def test_the_first_difference_is_to_the_frame_that_the_chain_starts_from() -> No
 
 
 @pytest.mark.parametrize("mode", ["extrapolate", "interpolate"])
+def test_a_difference_counts_where_both_frames_are_known_and_passes_over_missing_ones(mode: str) -> None:
+    """Against a loop over pixels: holes in the last (or first) shown frame, in targets, and frames that are missing."""
+    system, whole = make(mode, frames=10), batch()
+    assert isinstance(whole.clip, VideoClip)
+    present = torch.ones(2, 10, dtype=torch.bool)
+    present[0, [0, 4, 7]] = False
+    present[1, [6, 7]] = False
+    valid = torch.ones(2, 10, 1, 16, 16, dtype=torch.bool)
+    for frame, place in ((0, 1), (1, 3), (3, 2), (4, 5), (6, 7), (8, 9)):
+        valid[:, frame, :, place : place + 4, 3:9] = False
+    known = present[..., None, None, None] & valid
+    clip = VideoClip(torch.where(known, whole.clip.frames, torch.nan), whole.clip.times)
+    fakes = system.generate_fakes(whole._replace(clip=clip, present=present, valid=valid))
+    assert fakes.differences is not None
+    true = (whole.clip.frames + 1) / 2
+    targets = range(5, 10) if mode == "extrapolate" else range(10)
+    exact, total, count = torch.full_like(fakes.differences, 77.0), 0.0, 0
+    for row in range(2):
+        there = [frame for frame in range(10) if present[row, frame]]
+        before = there[0] if mode == "interpolate" else max(frame for frame in there if frame < 5)
+        for index, frame in enumerate(targets):
+            if not present[row, frame]:
+                continue
+            both = valid[row, frame, 0] & valid[row, before, 0]
+            exact[row, index, 0][both] = (true[row, frame] - true[row, before])[0][both]
+            total += float((fakes.differences[row, index, 0] - exact[row, index, 0])[both].detach().abs().sum())
+            count += int(both.sum())
+            before = frame
+    assert_close(system._reconstruction(fakes._replace(differences=exact))["difference"].item(), 0.0)
+    assert_close(system._reconstruction(fakes)["difference"].item(), total / count)
+
+
+@pytest.mark.parametrize("mode", ["extrapolate", "interpolate"])
 def test_every_parameter_that_trains_gets_a_gradient(mode: str) -> None:
     system, clips = make(mode).train(), batch(frames=10 if mode == "extrapolate" else 5)
     critic, generator = system.joint_losses(clips, system.generate_fakes(clips))
