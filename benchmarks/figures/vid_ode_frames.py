@@ -1,4 +1,4 @@
-"""Vid-ODE's figures of frames: model comparison (4, 21), parts (3), unseen times (8), frame rates (17 to 20)."""
+"""Vid-ODE's figures of frames: models compared (4, 5, 11 to 16), parts (3), unseen times (8), rates (1, 17 to 20)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ from benchmarks.utils.errors import UserError
 from benchmarks.utils.hashing import slug
 from benchmarks.utils.pixels import to_pictures
 from datamodules.clip import VideoClip
+from lightning_modules.networks.vid_ode import Start
 from lightning_modules.vid_ode import VidODE
 
 Strip = Float[Tensor, "_ channel height width"]  # of any length: the lines of a figure differ
@@ -23,7 +24,7 @@ Line = tuple[str, Strip, list[str]]
 
 
 class FrameStrips(Figure):
-    """Every row's frames below the true ones, one image for each group, seed and clip (Figs 4 and 21).
+    """Every row's frames below the true ones, one image for each group, seed and clip (Figs 4, 5, 11 to 16, 21, 22).
 
     Args:
         context: observed frames in extrapolation.
@@ -43,7 +44,7 @@ class FrameStrips(Figure):
         files = []
         for group, seed in dict.fromkeys((row.group, row.seed) for row in rows):
             chosen = [row for row in rows if (row.group, row.seed) == (group, seed)]
-            query = query_of_row(chosen[0], self.clips, self._task(chosen[0], self.clips))
+            query = query_of_row(chosen[0], self.clips, task_of(self.capability, self.context, chosen[0], self.clips))
             observed, target = frames_of(query)
             predictions = {row.label: self._predicted(row, query) for row in chosen}
             for clip in range(self.clips):
@@ -58,12 +59,6 @@ class FrameStrips(Figure):
                 files.append(write_lines(folder / f"{name}.png", lines))
         return files
 
-    def _task(self, row: Trained, clips: int) -> Predict | Interpolate:
-        if self.capability == "predict":
-            return Predict(context=self.context)
-        count = int(whole_clips(row, clips).times.shape[1])
-        return Interpolate(stride=2, frames=count - (count - 1) % 2)
-
     def _predicted(self, row: Trained, query: Query) -> Float[Tensor, "clip time channel height width"]:
         task: Predict | Interpolate = Predict(context=self.context) if self.capability == "predict" else Interpolate()
         return predicted_frames(task, row.system(), query)
@@ -73,25 +68,31 @@ class Composition(Figure):
     """The parts of Vid-ODE's frames: the warped frame, the difference, the mask, and their composition (Fig. 3).
 
     Args:
-        context: number of observed frames.
+        context: number of observed frames in extrapolation.
         clips: how many test clips.
+        capability: as of `FrameStrips`; the paper shows interpolation.
     """
 
-    def __init__(self, context: int = 5, clips: int = 2) -> None:
+    def __init__(
+        self, context: int = 5, clips: int = 2, capability: Literal["predict", "interpolate"] = "interpolate"
+    ) -> None:
         self.context = context
         self.clips = clips
+        self.capability = capability
 
     def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
         """`<row>-s<seed>-clip<number>.png`; grey is no difference, a white mask keeps the warped frame."""
         files = []
         for row in rows:
-            system, query = row.system(), query_of_row(row, self.clips, Predict(context=self.context))
+            system = row.system()
+            query = query_of_row(row, self.clips, task_of(self.capability, self.context, row, self.clips))
             if not isinstance(system, VidODE) or not isinstance(query.observed, VideoClip):
                 raise UserError(
                     f"This figure shows the parts of Vid-ODE's frames; '{row.label}' is a {type(system).__name__}."
                 )
             with torch.inference_mode():
-                decoded = system.decode(query.observed, query.times, "last")
+                start: Start = "last" if self.capability == "predict" else "first"
+                decoded = system.decode(query.observed, query.times, start)
             parts = decoded.parts
             if not {"warped", "differences", "masks"} <= parts.keys():
                 raise UserError(f"'{row.label}' composes no frames (`composition: {system.network.composition}`).")
@@ -155,15 +156,15 @@ class UnseenTimes(Figure):
 
 
 class FrameRateStrips(Figure):
-    """The same part of a video at several frame rates, from observed frames at nominally 5 per second (17 to 20).
+    """The same part of a video at several frame rates, from observed frames at nominally 5 per second (1, 17 to 20).
 
     The paper takes its model's unit of time as one second: five observed frames one fifth of a unit apart are "5 FPS".
 
     Args:
         capability: `interpolate` covers the time from the first observed frame to the last, `predict` the same duration
-            after the last.
+            after the last, below the true frames there, as far as the test clips go (Figs 19 and 20).
         context: how many frames are observed.
-        stride: of the observed frames in the test clips.
+        stride: of the observed frames in the test clips, and of the true ones.
         context_rate: the nominal rate of the observed frames, in frames per second.
         rates: the frame rates of the predictions.
         clips: how many test clips.
@@ -206,10 +207,27 @@ class FrameRateStrips(Figure):
                 blocks.append((f"{rate:g} fps", _between(row, observed, times, self.capability)))
             for clip in range(self.clips):
                 lines: list[Line] = [(f"input, {self.context_rate:g} fps", observed.frames[clip], [])]
+                if self.capability == "predict" and len(true := self._after(row)[clip]):
+                    lines.append(("target", true, []))
                 lines += [(label, frames[clip], []) for label, frames in blocks]
                 name = slug(f"{row.group} {row.label} seed{row.seed} clip{clip}".strip())
                 files.append(write_lines(folder / f"{name}.png", lines, width=0.6))
         return files
+
+    def _after(self, row: Trained) -> Float[Tensor, "clip time channel height width"]:
+        """The true frames of the predicted seconds, at the interval of the observed ones."""
+        frames = whole_clips(row, self.clips).frames[:, :: self.stride]
+        return frames[:, self.context : 2 * self.context - 1]
+
+
+def task_of(
+    capability: Literal["predict", "interpolate"], context: int, row: Trained, clips: int
+) -> Predict | Interpolate:
+    """Extrapolation from the first `context` frames, or interpolation of every second frame of the row's test clips."""
+    if capability == "predict":
+        return Predict(context=context)
+    count = int(whole_clips(row, clips).times.shape[1])
+    return Interpolate(stride=2, frames=count - (count - 1) % 2)
 
 
 def whole_clips(row: Trained, clips: int) -> VideoClip:

@@ -11,6 +11,7 @@ import yaml
 from benchmarks.config.resolve import full_class_paths, resolve
 from benchmarks.figures.base import Trained, build_figure
 from benchmarks.records.parts import Measurement
+from benchmarks.runs.job import Job
 from benchmarks.runs.published import read_table
 from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.errors import UserError
@@ -76,10 +77,55 @@ def test_frames_of_rows_stand_below_the_true_ones(tmp_path: Path) -> None:
 
 
 def test_vid_ode_is_taken_apart_and_nothing_else_is(tmp_path: Path) -> None:
-    figure = build_figure({"class_path": f"{FRAMES}Composition", "init_args": {"context": 10, "clips": 1}})
+    figure = build_figure(
+        {"class_path": f"{FRAMES}Composition", "init_args": {"capability": "predict", "context": 10, "clips": 1}}
+    )
     drawn(figure.draw([trained("predict_bouncing_balls/vid_ode_small", "Vid-ODE", "vid_ode")], tmp_path), 1)
     with pytest.raises(UserError, match="ConvGRU"):
         figure.draw([trained(BALLS, "ConvGRU", "conv_gru", "model=configs/model/conv_gru_small.yaml")], tmp_path)
+
+
+FIGURES = {int(path.stem.removeprefix("vid_ode_fig")): path for path in BENCHMARKS if "vid_ode_fig" in path.stem}
+INTERPOLATED = {1, 3, 8, 11, 12, 13, 17, 18, 21}
+"""The figures that the paper's captions and text call interpolation; the others that it draws of frames extrapolate."""
+DATA = {
+    "kth": {1, 3, 5, 8, 11, 14, 18, 19},
+    "moving_gif": {3, 12, 15, 17},
+    "penn_action": {3, 13, 16, 20, 21, 22},
+    "bouncing_balls": {4},
+    "cam5": {6, 7},
+}
+
+
+def test_every_figure_of_frames_or_numbers_has_a_plan() -> None:
+    """Figs 2, 9 and 10 are drawings of networks."""
+    assert set(FIGURES) == set(range(1, 23)) - {2, 9, 10}
+
+
+@pytest.mark.parametrize("number", FIGURES)
+def test_a_figures_plan_is_of_its_task_and_data(number: int) -> None:
+    spec = read_benchmark(FIGURES[number])
+    assert f"Fig. {number}" in spec.title
+    assert spec.figure is not None
+    verb = "interpolate" if number in INTERPOLATED else "predict"
+    assert {str(row.experiment).split("_")[0] for row in spec.rows} == {verb}
+    asked = {str(row.experiment).split("/")[0].split("_", 1)[1] for row in spec.rows}
+    assert asked == {name for name, numbers in DATA.items() if number in numbers}
+    figure = build_figure(spec.figure)
+    assert getattr(figure, "capability", verb) == verb
+
+
+def test_figure_6_is_regular_at_100_per_cent() -> None:
+    """Of a window's 20 frames, which the trainings see 5 of, all are shown, then ever fewer."""
+    spec = read_benchmark(FIGURES[6])
+    job = Job(spec, spec.rows[0], 0, Path("runs"), Path("results"))
+    sampling = resolve([CONFIGS / "data" / "cam5.yaml"], [])["init_args"]["eval_sampling"]["init_args"]
+    assert spec.test_overrides == [f"data.init_args.eval_sampling.init_args.inputs={sampling['window']}"]
+    assert [task["init_args"]["context"] for task in spec.tasks] == [sampling["window"]] * 5
+    assert [task["init_args"]["rate"] for task in spec.tasks] == [1.0, 0.8, 0.6, 0.4, 0.2]
+    table5 = read_benchmark(CONFIGS / "benchmark" / "vid_ode_table5.yaml")
+    shared = Job(table5, table5.rows[0], 0, Path("runs"), Path("results"))
+    assert job.training_request == shared.training_request
 
 
 def test_unseen_times_and_other_rates_are_asked(tmp_path: Path) -> None:
