@@ -6,6 +6,7 @@ from torch import Tensor
 
 Frames = Float[Tensor, "batch time channel height width"]
 Known = Bool[Tensor, "batch time #channel #height #width"]
+KnownBefore = Bool[Tensor, "batch #channel #height #width"]
 Scalar = Float[Tensor, ""]
 
 
@@ -23,7 +24,7 @@ def difference_error(
     target: Frames,
     before: Float[Tensor, "batch channel height width"],
     known: Known | None = None,
-    before_known: Bool[Tensor, "batch #channel #height #width"] | None = None,
+    before_known: KnownBefore | None = None,
 ) -> Scalar:
     """Mean absolute error of predicted differences against X_i - X_(i-1), with X_0 = `before` (Vid-ODE eq. 6).
 
