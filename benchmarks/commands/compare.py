@@ -4,20 +4,16 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmarks.metrics.paired_test import Difference, ends_of, paired_difference, same_clips
+from benchmarks.records.clip_scores import PerClip, read_per_clip
 from benchmarks.records.parts import Measurement, RecordError
 from benchmarks.records.record import read_record
 from benchmarks.runs.standing import retired_because
+from benchmarks.utils.arrays import PerClipError
+from benchmarks.utils.by_source import FEWEST_SOURCES
 from benchmarks.utils.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-    from benchmarks.metrics.paired_test import Difference
-    from benchmarks.records.clip_scores import PerClip
 
 EVALUATION = "chronoreel evaluation"
 """The `kind` in the output of `benchmarks evaluate --json`."""
@@ -33,9 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """For each shared metric, print the two values, their difference with its interval, and p."""
-    from benchmarks.records.clip_scores import read_per_clip
-    from benchmarks.utils.arrays import PerClipError
-
     first, second = _read(args.first), _read(args.second)
     _check_same("protocol", first.protocol, second.protocol, "n, frames, rate, size, networks or selection differ")
     _check_same("data", first.data, second.data, "the clips differ")
@@ -63,27 +56,27 @@ def main(args: argparse.Namespace) -> int:
         found = True
         result = difference(name, ours[name], theirs[name])
         print(_line(name, result, first.metrics[name], second.metrics[name], len(ours[name].ids)))
-    print("\nA - B with a 95 % bootstrap interval over source videos; p: permutation test by source.")
+    print(
+        "\nA - B with a 95 % interval over sources (people, films); p: permutation test that exchanges whole sources."
+    )
     return 0 if found else 1
 
 
-def difference(name: str, first: "PerClip", second: "PerClip") -> "Difference":
+def difference(name: str, first: PerClip, second: PerClip) -> Difference:
     """The paired test of one metric.
 
     Raises:
-        UserError: if the clips differ.
+        UserError: if the clips or their sources differ.
     """
-    from benchmarks.metrics.paired_test import paired_difference
-    from datamodules.clip import source_of
-
-    if first.ids.tolist() != second.ids.tolist():
+    if not same_clips(first, second):
         only = set(first.ids.tolist()) ^ set(second.ids.tolist())
+        what = f"of which {len(only)} are in one record only" if only else "whose sources are not the same"
         raise UserError(
-            f"{name} was measured on different clips: {len(first.ids)} and {len(second.ids)}, of which {len(only)} are "
-            "in one record only. Evaluate both systems on the same clips."
+            f"{name} was measured on different clips: {len(first.ids)} and {len(second.ids)}, {what}. Evaluate both "
+            "systems on the same clips."
         )
-    undo, finish = _ends(name)
-    return paired_difference(undo(first.values), undo(second.values), source_of(first.ids), finish)
+    undo, finish = ends_of(name)
+    return paired_difference(undo(first.values), undo(second.values), first.origins, finish)
 
 
 @dataclass(frozen=True)
@@ -131,7 +124,7 @@ def _check_same(what: str, first: str, second: str, meaning: str) -> None:
 
 
 def _why_not(
-    name: str, first: Measurement, second: Measurement, ours: dict[str, "PerClip"], theirs: dict[str, "PerClip"]
+    name: str, first: Measurement, second: Measurement, ours: dict[str, PerClip], theirs: dict[str, PerClip]
 ) -> str | None:
     if first.reason or second.reason:
         return "; ".join(f"{who}: {entry.reason}" for who, entry in (("A", first), ("B", second)) if entry.reason)
@@ -140,21 +133,12 @@ def _why_not(
     return None
 
 
-def _ends(name: str) -> tuple["Callable[[Tensor], Tensor]", "Callable[[Tensor], Tensor]"]:
-    """Functions from a clip's value to what is averaged, and from the average to what is reported."""
-    from benchmarks.metrics.reference import PooledPSNR, decibel
-
-    if name == PooledPSNR.name:
-        return lambda decibels: 10 ** (-decibels / 10), decibel
-    return lambda value: value, lambda mean: mean
-
-
-def _line(name: str, result: "Difference", first: Measurement, second: Measurement, clips: int) -> str:
+def _line(name: str, result: Difference, first: Measurement, second: Measurement, clips: int) -> str:
     numbers = f"A {first.value:.5g}  B {second.value:.5g}  A - B {result.value:+.4g}"
     count = f"n = {clips} clips, {result.sources} source{'s' if result.sources != 1 else ''}"
     if result.interval is None or result.p is None:
-        return f"{name}: {numbers}  ({count}: no interval from a single source)"
-    low, high = result.interval
+        return f"{name}: {numbers}  ({count})  interval and p: n/a, they need {FEWEST_SOURCES} sources"
+    low, high, _ = result.interval
     better = "A" if (result.value > 0) == first.higher_is_better else "B"
-    verdict = f"{better} is better" if not low <= 0 <= high else "no significant difference"
+    verdict = f"{better} is better" if result.p < 0.05 else "no significant difference"
     return f"{name}: {numbers} [{low:+.4g}, {high:+.4g}]  p = {result.p:.4f}  ({count})  {verdict}"

@@ -55,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, help="crop and resize clips to squares of this size (default: unchanged)")
     parser.add_argument("--fps", type=float, help="resample video files to this frame rate")
     parser.add_argument(
+        "--sources",
+        metavar="PATTERN",
+        help="a regular expression whose first group, in a reference clip's name, is the person or film that the clip "
+        "is cut from, as '^(person\\d+)': intervals resample these (default: every clip is a source of its own)",
+    )
+    parser.add_argument(
         "--gates",
         action="store_true",
         help="also score half of the reference, and noise, against the other half; code 2 if a metric does not "
@@ -75,7 +81,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json is not None and args.json.suffix != ".json":
         raise UserError(f"--json must name a file that ends in .json; got '{args.json.name}'.")
     from benchmarks.evaluation.folder import FolderEvaluation, Reading
-    from benchmarks.evaluation.video_files import content_of, find_clips
+    from benchmarks.evaluation.video_files import content_of, find_clips, sources_of
 
     compared = [name for name in names if _compares_sets(configs[name])]
     for name in names:
@@ -88,7 +94,8 @@ def main(args: argparse.Namespace) -> int:
     number = _number(len(generated), len(reference), args, least)
     generated, reference = _chosen(generated, number), _chosen(reference, number)
     reading = Reading(args.frames or FRAMES, args.size, args.fps)
-    evaluation = FolderEvaluation(generated, reference, reading, _device(args.device))
+    sources = sources_of(reference, args.sources)
+    evaluation = FolderEvaluation(generated, reference, reading, sources, _device(args.device))
     metrics = [build_metric(configs[name], reading.frames, number) for name in names]
     results = evaluation.measure(metrics)
     half = number // 2
@@ -201,14 +208,21 @@ def _compares_sets(config: Mapping[str, Any]) -> bool:
 
 
 def _show(results: dict[str, Measurement], protocol: str, data: str, notes: Sequence[str]) -> None:
+    from benchmarks.metrics.jackknife import FEWEST_SOURCES as JACKKNIFE_SOURCES
+    from benchmarks.utils.by_source import FEWEST_SOURCES
+
     for name, entry in results.items():
         if entry.value is None:
             print(f"{name}: n/a ({entry.reason})")
             continue
-        low_high = f" [{entry.interval[0]:.5g}, {entry.interval[1]:.5g}]" if entry.interval else ""
+        low_high = f" [{entry.interval[0]:.5g}, {entry.interval[1]:.5g}]" if entry.interval else " [n/a]"
         better = "higher" if entry.higher_is_better else "lower"
-        print(f"{name}: {entry.value:.5g}{low_high}  n = {entry.n}  ({better} is better)")
-    print(f"protocol {protocol}, reference {data}; intervals are 95 %")
+        count = f"n = {entry.n} of {entry.sources} source{'s' if entry.sources != 1 else ''}"
+        print(f"{name}: {entry.value:.5g}{low_high}  {count}  ({better} is better)")
+    print(
+        f"protocol {protocol}, reference {data}; intervals are 95 % over sources, of which a mean needs "
+        f"{FEWEST_SOURCES} and a distance of sets {JACKKNIFE_SOURCES}"
+    )
     for note in notes:
         print(note)
 

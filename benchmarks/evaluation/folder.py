@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from rich.progress import track
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from benchmarks.utils.pixels import from_pixels
+from datamodules.base.clip_source import number_of
 from datamodules.clip import VideoClip, sample_id
 
 AT_ONCE = 16
@@ -104,6 +105,7 @@ class FolderEvaluation:
         generated: the clips that are scored.
         reference: in the same order, where clips are compared one by one.
         reading: which frames of each clip are read.
+        sources: the source of each reference clip, which may share it; empty: each clip is one.
         device: where metrics and networks run.
         per_clip: the score of each clip, by metric, once measured.
         notes: for the user: where the reference's features came from.
@@ -112,6 +114,7 @@ class FolderEvaluation:
     generated: Sequence[ClipFile]
     reference: Sequence[ClipFile]
     reading: Reading
+    sources: Sequence[str] = ()
     device: str = "cpu"
     per_clip: dict[str, PerClip] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -182,6 +185,11 @@ class FolderEvaluation:
         metric.keep("target", ids, reference)
         return float(metric.compute())
 
+    @property
+    def _origins(self) -> Int[Tensor, " clip"]:
+        names = self.sources or [clip.name for clip in self.reference]
+        return torch.tensor([number_of(name) for name in names])
+
     @staticmethod
     def _noise(frames: Frames) -> Frames:
         return torch.rand(frames.shape, generator=torch.Generator().manual_seed(len(frames))) * 2 - 1
@@ -203,6 +211,7 @@ class FolderEvaluation:
             for metric in metrics:
                 if metric.name not in unavailable:
                     try:
+                        metric.know_origins(ids, self._origins[number : number + 1])
                         metric.update(VideoClip(prediction, times), VideoClip(reference, times), ids)
                     except Exception as error:
                         unavailable[metric.name] = reason_of(metric.name, error)
@@ -225,6 +234,7 @@ class FolderEvaluation:
             self._reference_features[name, each] = reference
             self.notes.append(f"Features of the reference, {name}: {how}.")
             for metric in mine:
+                metric.know_origins(ids, self._origins)
                 for side in metric.sides:
                     metric.keep(side, ids, prediction if side == "prediction" else reference)
 

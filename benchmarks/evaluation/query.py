@@ -31,6 +31,7 @@ class Query(NamedTuple):
     target: Sample
     present: Bool[Tensor, "batch context"]
     ids: Int[Tensor, " batch"]
+    origins: Int[Tensor, " batch"]
     labels: Int[Tensor, " batch"]
     seeds: Seeds
     times: Times

@@ -76,6 +76,8 @@ class TaskEvaluator:
             self._target = self.task.compose_full_clip(query, query.target)
         clip = self.task.compose_full_clip(query, prediction)
         bounded: tuple[Sample, Sample] | None = None
+        for metric in self.metrics if sample == 0 else ():
+            metric.know_origins(query.ids, query.origins)
         for metric in self.metrics:
             pair = clip, self._target
             if metric.with_neighbours:

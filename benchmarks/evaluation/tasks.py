@@ -89,7 +89,9 @@ class Task(ABC):
         if batch.valid is not None and not isinstance(observed, Trajectory):
             shown = batch.valid.index_select(1, mask.nonzero().flatten().to(present.device))
             observed = observed._replace(frames=torch.where(shown, observed.frames, BLACK))
-        return Query(observed, target, observed_present, batch.ids, batch.labels, seeds, target.times, valid)
+        return Query(
+            observed, target, observed_present, batch.ids, batch.origins, batch.labels, seeds, target.times, valid
+        )
 
 
 @dataclass(frozen=True)

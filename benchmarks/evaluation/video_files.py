@@ -1,5 +1,6 @@
 """Clips in files of any origin: folders of videos, .npy and .npz arrays, read as uint8 RGB frames."""
 
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -57,6 +58,25 @@ def find_clips(root: Path) -> list[ClipFile]:
     if twice:
         raise UserError(f"Two files of {root} are named '{twice[0]}' and differ only in extension. Keep one of them.")
     return sorted(clips, key=lambda clip: clip.name)
+
+
+def sources_of(clips: Sequence[ClipFile], pattern: str | None) -> list[str]:
+    """The source of each clip: the first group of the pattern (or its whole match) in its name; None: the clip itself.
+
+    Raises:
+        UserError: if it is no regular expression, or a name does not match.
+    """
+    if pattern is None:
+        return [clip.name for clip in clips]
+    try:
+        found = [re.search(pattern, clip.name) for clip in clips]
+    except re.error as error:
+        raise UserError(f"--sources must be a regular expression; '{pattern}' is none ({error}).") from error
+    if strange := [clip.name for clip, match in zip(clips, found, strict=True) if match is None]:
+        raise UserError(
+            f"--sources '{pattern}' must match the name of every reference clip; it does not match '{strange[0]}'."
+        )
+    return [match[1 if match.re.groups else 0] for match in found if match]
 
 
 def read_clip(

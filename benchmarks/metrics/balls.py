@@ -1,5 +1,6 @@
 """Ball-position error: the distance between predicted and true ball centres, in pixels."""
 
+from math import inf
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -38,6 +39,7 @@ class BallPositionError(ReferenceMetric):
     """
 
     name: ClassVar[str] = "ball_position_error"
+    value_range: ClassVar[tuple[float, float]] = (0.0, inf)
     higher_is_better: bool = False
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (VideoClip, KeypointClip)
 

@@ -1,7 +1,7 @@
 """The contract of a metric: update, compute, and the direction in which better lies, as data."""
 
 from abc import ABC, abstractmethod
-from math import isfinite
+from math import inf, isfinite
 from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.parts import Measurement
+from benchmarks.utils.by_source import Interval
 from datamodules.clip import Sample, VideoClip
 
 
@@ -31,6 +32,8 @@ class ClipMetric(Metric, ABC):
     """Whether clips come with the observed frames right before and after the predicted ones."""
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (VideoClip, VideoClip)
     """Types of prediction and target; a KeypointClip also serves as a VideoClip."""
+    value_range: ClassVar[tuple[float, float]] = (-inf, inf)
+    """The smallest and the largest value that the metric can have, which no interval leaves; every metric states it."""
 
     @property
     @abstractmethod
@@ -49,6 +52,9 @@ class ClipMetric(Metric, ABC):
             WeightsUnavailable: when pretrained weights cannot be had: the metric is then n/a with that reason.
         """
 
+    def know_origins(self, ids: Int[Tensor, " batch"], origins: Int[Tensor, " batch"]) -> None:
+        """Before `update`: the independent source of each clip (`Batch.origins`), by which intervals resample."""
+
     @abstractmethod
     def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
         """Add a batch of predictions and targets."""
@@ -65,10 +71,23 @@ class ClipMetric(Metric, ABC):
         self,
         value: float,
         n: int,
-        interval: tuple[float, float] | None = None,
+        interval: Interval | None = None,
         per_frame: list[float] | None = None,
+        sources: int | None = None,
     ) -> Measurement:
-        """A measurement of this metric; n/a if any number is not finite."""
-        if all(map(isfinite, (value, *(interval or ()), *(per_frame or ())))):
-            return Measurement(value, n, interval, per_frame, higher_is_better=self.higher_is_better)
-        return Measurement.missing(f"not finite ({value})", higher_is_better=self.higher_is_better)
+        """A measurement of this metric, whose interval stays in the metric's range; n/a if a number is not finite."""
+        ends = None
+        if interval is not None:
+            low, high = self.value_range
+            ends = min(max(interval.low, low), high), max(min(interval.high, high), low)
+        if not all(map(isfinite, (value, *(ends or ()), *(per_frame or ())))):
+            return Measurement.missing(f"not finite ({value})", higher_is_better=self.higher_is_better)
+        return Measurement(
+            value,
+            n,
+            ends,
+            per_frame,
+            higher_is_better=self.higher_is_better,
+            sources=sources,
+            interval_method=interval and interval.method,
+        )

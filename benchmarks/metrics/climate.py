@@ -1,5 +1,6 @@
 """Metrics of climate fields: on min-max scaled images as in Vid-ODE, and in physical units over measured pixels."""
 
+from math import inf
 from typing import ClassVar
 
 import torch
@@ -16,6 +17,7 @@ class MinMaxError(ReferenceMetric):
     """
 
     name: ClassVar[str] = "mse_minmax_e3"
+    value_range: ClassVar[tuple[float, float]] = (0.0, 1000.0)
     higher_is_better: bool = False
 
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
@@ -37,6 +39,7 @@ class FieldError(ReferenceMetric):
         unit: the physical unit, for the protocol.
     """
 
+    value_range: ClassVar[tuple[float, float]] = (0.0, inf)
     higher_is_better: bool = False
 
     def __init__(self, variable: str, channel: int, low: float, high: float, unit: str) -> None:

@@ -16,7 +16,7 @@ from benchmarks.metrics.jackknife import GROUPS, delete_group_jackknife, jackkni
 from benchmarks.metrics.reference import check_pair
 from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
-from datamodules.clip import Sample, source_of
+from datamodules.clip import Sample
 
 Side = Literal["prediction", "target"]
 Features = Float[Tensor, "_row _width"]
@@ -126,7 +126,7 @@ class FeatureMetric(GatheredMetric, ABC):
 
 
 class DistributionMetric(FeatureMetric, ABC):
-    """A statistic of sets of features, with a delete-group jackknife interval over source videos.
+    """A statistic of sets of features, with a delete-group jackknife interval over sources.
 
     Args:
         measure: the first part of the metric's name.
@@ -181,12 +181,21 @@ class DistributionMetric(FeatureMetric, ABC):
             return self._measured_apart()
         with self.gathered():
             ids, sets = self._selected()
+            origins, count = self.origins_of(ids), self.sources_of(ids)
+        reason = self.undefined(*sets) if len(ids) >= self._needed else None
+        if reason is not None:
+            return Measurement(None, len(ids), higher_is_better=self.higher_is_better, reason=reason, sources=count)
         value = self._value(sets)
         if len(ids) < self._needed:
-            return self._measured(value, len(ids))
-        interval = delete_group_jackknife(value, source_of(ids), lambda kept: self._without(sets, kept))
+            return self._measured(value, len(ids), sources=count)
+        interval = delete_group_jackknife(value, origins, lambda kept: self._without(sets, kept))
         # a tenth less may be too few clips for the statistic
-        return self._measured(value, len(ids), interval if interval and all(map(isfinite, interval)) else None)
+        interval = interval if interval and all(map(isfinite, interval[:2])) else None
+        return self._measured(value, len(ids), interval, sources=count)
+
+    def undefined(self, *sets: Features) -> str | None:
+        """Why the statistic of these sets, which are large enough, would be wrong; None if it would not."""
+        return None
 
     @property
     def _needed(self) -> int:
@@ -196,9 +205,11 @@ class DistributionMetric(FeatureMetric, ABC):
         """As `measurement`, of sides whose clips do not belong together: a tenth of either is left out at a time."""
         with self.gathered():
             sides = [self._spread(side) for side in self.sides]
+            origins = [self.origins_of(ids) for ids, _ in sides]
         sets = [rows for _, rows in sides]
+        count = min(len(one.unique()) for one in origins) or None
         value = self._value(sets)
-        groups = [source_groups(source_of(ids)) for ids, _ in sides]
+        groups = [source_groups(one) for one in origins]
         interval = None
         if isfinite(value) and all(group is not None for group in groups):
             left = [
@@ -206,7 +217,7 @@ class DistributionMetric(FeatureMetric, ABC):
                 for index in range(GROUPS)
             ]
             interval = jackknife_interval(value, left) if all(map(isfinite, left)) else None
-        return self._measured(value, len(sets[0]), interval)
+        return self._measured(value, len(sets[0]), interval, sources=count)
 
     def _spread(self, side: Side) -> tuple[Tensor, Tensor]:
         """The ids and rows of as many clips of a side as are asked for, spread evenly over the ids."""
@@ -239,7 +250,7 @@ class DistributionMetric(FeatureMetric, ABC):
                 f"{self.name} needs {fewest} reference clips but got {len(sets[-1])}; it is n/a.", UserWarning
             )
             return float("nan")
-        return self.statistic(*sets)
+        return float("nan") if self.undefined(*sets) else self.statistic(*sets)
 
     def _without(self, sets: list[Tensor], kept: Tensor) -> float:
         return self.statistic(*(rows[kept] for rows in sets)) if int(kept.sum()) >= self.least else float("nan")

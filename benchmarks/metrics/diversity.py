@@ -1,6 +1,6 @@
 """Several samples of one query: how much they differ, and how good the best of them is."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -8,21 +8,21 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torchmetrics.utilities import rank_zero_warn
 
-from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.distribution import FeatureMetric
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.reference import PerFrame, ReferenceMetric
 from benchmarks.metrics.ssim import structural_similarity
 from benchmarks.records.parts import Measurement
+from benchmarks.utils.by_source import mean_interval
 from benchmarks.utils.errors import UserError
-from datamodules.clip import Sample, source_of
+from datamodules.clip import Sample
 
 
 class Diversity(FeatureMetric):
     """The mean over clips of the average pairwise cosine distance between the features of their samples.
 
     As in the latent inbetweening paper (Li et al., 2019, Table 2), in FVD's embedding. A clip's samples are the
-    predictions with its id; clips with one sample are left out. The interval is a bootstrap over source videos.
+    predictions with its id; clips with one sample are left out. The interval is over sources.
 
     Args:
         network: the feature extractor; None: I3D's logits.
@@ -30,6 +30,7 @@ class Diversity(FeatureMetric):
     """
 
     higher_is_better: bool = True
+    value_range: ClassVar[tuple[float, float]] = (0.0, 2.0)
 
     def __init__(self, network: Extractor | None = None, **kwargs: Any) -> None:
         super().__init__("diversity", network, ("prediction",), repeated="all", **kwargs)
@@ -42,9 +43,9 @@ class Diversity(FeatureMetric):
         """The mean, its interval, and the number of clips with two or more samples. Every process must call it."""
         with self.gathered():
             ids, values = self._of_clips()
-        return self._measured(
-            float(values.mean()), len(ids), bootstrap_mean(values, source_of(ids)) if len(ids) else None
-        )
+            origins, sources = self.origins_of(ids), self.sources_of(ids)
+        interval = mean_interval(values.double()[:, None].numpy(), origins.numpy())
+        return self._measured(float(values.mean()), len(ids), interval, sources=sources)
 
     def _of_clips(self) -> tuple[Tensor, Tensor]:
         ids, rows = self.kept("prediction")
@@ -80,6 +81,7 @@ class BestOfSSIM(ReferenceMetric):
     """
 
     higher_is_better: bool = True
+    value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def __init__(self, num_samples: int = 100, **kwargs: Any) -> None:
         if num_samples < 2:

@@ -9,8 +9,8 @@ from benchmarks.metrics.streaming_frechet import FrechetMetric
 class FrechetInceptionDistance(FrechetMetric):
     """The Fréchet distance over frames (Heusel et al., 2017): appearance of single frames, regardless of their order.
 
-    All frames of each clip are used. The jackknife leaves out whole source videos, because the frames of one video are
-    not independent.
+    All frames of each clip are used. The jackknife leaves out whole sources, because the frames of one film are not
+    independent.
 
     Args:
         network: an image network (`fewest_frames` 1); with Inception-2015's pooled features this is the standard FID.

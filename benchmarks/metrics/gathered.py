@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 
 from benchmarks.metrics.base import ClipMetric
 from benchmarks.utils.errors import UserError
+from datamodules.clip import source_of
 
 Rows = Float[Tensor, "clip width"]
 Ids = Int[Tensor, " clip"]
@@ -39,9 +40,36 @@ class GatheredMetric(ClipMetric, ABC):
         super().__init__(**{"dist_sync_fn": gather_rows, **kwargs})
         self.repeated = repeated
         self.kinds = kinds
+        self.add_state("origins", default=[], dist_reduce_fx="cat")
         for kind in kinds:
             self.add_state(f"{kind}_ids", default=[], dist_reduce_fx="cat")
             self.add_state(f"{kind}_rows", default=[], dist_reduce_fx="cat")
+
+    def know_origins(self, ids: Ids, origins: Ids) -> None:
+        """Keep the sources of these clips: 16 bytes each."""
+        self.origins.append(torch.stack([ids, origins], dim=1).long())  # type: ignore[union-attr, operator]
+
+    def origins_of(self, ids: Ids) -> Ids:
+        """The source of each of these clips; its film, as the id says, where `know_origins` was not told.
+
+        Inside `gathered`, clips of all processes are known.
+        """
+        known = _joined(self.origins).cpu().reshape(-1, 2).long()  # type: ignore[arg-type]
+        films = source_of(ids)
+        if not len(known):
+            return films
+        known = known[known[:, 0].argsort(stable=True)]
+        place = torch.searchsorted(known[:, 0].contiguous(), ids).clamp(max=len(known) - 1)
+        return torch.where(known[place, 0] == ids, known[place, 1], films)
+
+    def sources_of(self, ids: Ids) -> int | None:
+        """The number of sources of these clips; None without clips."""
+        return len(self.origins_of(ids).unique()) or None
+
+    def known_sources(self) -> int | None:
+        """The number of sources that `know_origins` was told; None without any."""
+        known = _joined(self.origins).reshape(-1, 2)  # type: ignore[arg-type]
+        return len(known[:, 1].unique()) or None
 
     def keep(self, kind: str, ids: Ids, rows: Rows) -> None:
         """Append one row for each of these clips; raises UserError if their width differs from the rows before."""

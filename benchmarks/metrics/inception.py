@@ -1,7 +1,7 @@
 """Inception score: confidence of a classifier on each clip, and diversity of its classes over all clips."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,7 @@ class InceptionScore(DistributionMetric):
     """
 
     higher_is_better: bool = True
+    value_range: ClassVar[tuple[float, float]] = (1.0, math.inf)
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """LPIPS as a metric of frames: the perceptual distance between each predicted and target frame."""
 
 from functools import cache
-from typing import Any
+from math import inf
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ class LPIPS(ReferenceMetric):
     """
 
     higher_is_better: bool = False
+    value_range: ClassVar[tuple[float, float]] = (0.0, inf)
 
     def __init__(self, backbone: Backbone = "alex", **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,6 +1,7 @@
 """MMD: the unbiased squared discrepancy of two sets of features under a cubic kernel, as in KID."""
 
-from typing import Any
+from math import inf
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -26,6 +27,7 @@ class MaximumMeanDiscrepancy(DistributionMetric):
     """
 
     higher_is_better: bool = False
+    value_range: ClassVar[tuple[float, float]] = (-inf, inf)
 
     def __init__(self, network: Extractor | None = None, **kwargs: Any) -> None:
         super().__init__("mmd", network, **kwargs)

@@ -50,7 +50,7 @@ class Moments(NamedTuple):
 
 
 Grouped = dict[int, Moments]
-"""Moments of ten groups of source videos, of which the jackknife leaves out one at a time."""
+"""Moments of ten groups of sources, of which the jackknife leaves out one at a time."""
 
 
 def grouped(rows: Float[Tensor, "_row _width"], sources: Int[Tensor, " _row"]) -> Grouped:

@@ -1,6 +1,7 @@
 """Fréchet distances between the distributions of generated and real motions: keypoints or trajectories."""
 
 from abc import ABC
+from math import inf
 from typing import Any, ClassVar
 
 import torch
@@ -22,6 +23,7 @@ class _PathDistance(GatheredMetric, ABC):
     """
 
     higher_is_better: bool = False
+    value_range: ClassVar[tuple[float, float]] = (0.0, inf)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("sample", "target", repeated="first", **kwargs)
@@ -37,9 +39,10 @@ class _PathDistance(GatheredMetric, ABC):
             return torch.tensor(self._distance()[0], dtype=torch.float64)
 
     def measurement(self) -> Measurement:
-        """The distance and the number of clips on each side; no interval."""
+        """The distance and the numbers of clips on each side and of sources; no interval."""
         with self.gathered():
-            return self._measured(*self._distance())
+            ids, _ = self.kept("sample")
+            return self._measured(*self._distance(), sources=self.sources_of(ids))
 
     def _distance(self) -> tuple[float, int]:
         (_, made), (_, real) = self.kept("sample"), self.kept("target")
@@ -67,6 +70,7 @@ class FrechetStepDistance(GatheredMetric):
     """
 
     higher_is_better: bool = False
+    value_range: ClassVar[tuple[float, float]] = (0.0, inf)
     accepts: ClassVar[tuple[type[Sample], type[Sample]]] = (KeypointClip, KeypointClip)
 
     def __init__(self, shuffled: bool = False, standardised: bool = False, **kwargs: Any) -> None:
@@ -98,9 +102,10 @@ class FrechetStepDistance(GatheredMetric):
             return torch.tensor(self._distance()[0], dtype=torch.float64)
 
     def measurement(self) -> Measurement:
-        """The distance and the number of clips on each side; no interval."""
+        """The distance and the numbers of clips on each side and of sources; no interval."""
         with self.gathered():
-            return self._measured(*self._distance())
+            ids, _ = self.kept("sample")
+            return self._measured(*self._distance(), sources=self.sources_of(ids))
 
     def _distance(self) -> tuple[float, int]:
         ids, made = self.kept("sample")

@@ -69,6 +69,7 @@ class MotionCourseDistance(DistributionMetric):
     """
 
     higher_is_better: bool = False
+    value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     with_neighbours: bool = True
 
     def __init__(self, **kwargs: Any) -> None:
@@ -91,7 +92,8 @@ class MotionCourseDistance(DistributionMetric):
         """
         with self.gathered():
             ids, (x, y) = self._selected()
-        return PerClip(ids, pseudo_values(x, y))
+            origins = self.origins_of(ids)
+        return PerClip(ids.numpy(), origins.numpy(), pseudo_values(x, y).numpy())
 
 
 def energy_distance(x: Courses, y: Float[Tensor, "other step"]) -> float:

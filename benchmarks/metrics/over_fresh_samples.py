@@ -2,6 +2,7 @@
 
 import statistics
 from copy import deepcopy
+from math import inf
 from typing import Any, Literal
 
 import torch
@@ -70,6 +71,16 @@ class OverFreshSamples(ClipMetric):
         """Load what the metric needs."""
         self._first.prepare()
 
+    @property
+    def value_range(self) -> tuple[float, float]:  # type: ignore[override]
+        """The metric's own; a deviation is at least 0."""
+        return self._first.value_range if self.report == "mean" else (0.0, inf)
+
+    def know_origins(self, ids: Int[Tensor, " batch"], origins: Int[Tensor, " batch"]) -> None:
+        """Every set has the same clips."""
+        for part in self.parts:
+            part.know_origins(ids, origins)  # type: ignore[operator]
+
     def update(self, sample: Sample, target: Sample, ids: Int[Tensor, " batch"]) -> None:
         """Add the predictions to their set: consecutive batches with the same ids are further samples."""
         again = self._asked is not None and torch.equal(self._asked, ids)
@@ -99,10 +110,10 @@ class OverFreshSamples(ClipMetric):
         """The mean or the deviation, and the number of clips per set. Every process must call it."""
         found: list[Measurement] = [part.measurement() for part in self.parts]  # type: ignore[operator]
         values = [float("nan") if one.value is None else float(one.value) for one in found]
-        count = min(one.n for one in found)
+        count, sources = min(one.n for one in found), found[0].sources
         if self.report == "deviation":
-            return self._measured(_deviation(values), count)
-        return self._measured(sum(values) / len(values), count)
+            return self._measured(_deviation(values), count, sources=sources)
+        return self._measured(sum(values) / len(values), count, sources=sources)
 
     def reset(self) -> None:
         """Reset every set."""

@@ -1,18 +1,19 @@
 """Physical plausibility of motions: roughness, and the residual of a pendulum's equation of motion."""
 
 from abc import abstractmethod
+from math import inf
 from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.gathered import GatheredMetric
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.parts import Measurement
+from benchmarks.utils.by_source import mean_interval
 from benchmarks.utils.errors import UserError
-from datamodules.clip import Sample, Trajectory, source_of
+from datamodules.clip import Sample, Trajectory
 
 PerMotion = Float[Tensor, " batch"]
 
@@ -54,17 +55,19 @@ class _OfMotion(GatheredMetric):
         return self.kept("values")[1].mean()
 
     def measurement(self) -> Measurement:
-        """The mean with a bootstrap interval over motions."""
+        """The mean with its interval over sources. Every process must call it."""
         with self.gathered():
             ids, values = self.kept("values")
-        interval = bootstrap_mean(values[:, 0], source_of(ids), lambda mean: mean)
-        return self._measured(float(values.mean()), len(ids), interval)
+            origins, sources = self.origins_of(ids), self.sources_of(ids)
+        interval = mean_interval(values.double().numpy(), origins.numpy())
+        return self._measured(float(values.mean()), len(ids), interval, sources=sources)
 
     def per_clip(self) -> PerClip:
         """The value of each motion alone."""
         with self.gathered():
             ids, values = self.kept("values")
-        return PerClip(ids, values[:, 0])
+            origins = self.origins_of(ids)
+        return PerClip(ids.numpy(), origins.numpy(), values[:, 0].double().numpy())
 
 
 class Roughness(_OfMotion):
@@ -75,6 +78,7 @@ class Roughness(_OfMotion):
     """
 
     quantity: ClassVar[str] = "roughness"
+    value_range: ClassVar[tuple[float, float]] = (0.0, inf)
 
     def measure(self, motion: Trajectory) -> PerMotion:
         """The mean over all inner time steps and all values."""
@@ -95,6 +99,7 @@ class PendulumResidual(_OfMotion):
     """
 
     quantity: ClassVar[str] = "pendulum_residual"
+    value_range: ClassVar[tuple[float, float]] = (0.0, 2.0)
 
     def measure(self, motion: Trajectory) -> PerMotion:
         """The residual fraction of the best-fitting pendulum."""

@@ -1,6 +1,6 @@
 """Precision and recall of generated clips: the share that looks real, and the share of real clips they cover."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -29,6 +29,7 @@ class PrecisionRecall(DistributionMetric):
     """
 
     higher_is_better: bool = True
+    value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __init__(
         self,

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from benchmarks.metrics.bootstrap import bootstrap_mean
 from benchmarks.metrics.gathered import GatheredMetric
 from benchmarks.metrics.ssim import structural_similarity
 from benchmarks.records.clip_scores import PerClip
 from benchmarks.records.parts import Measurement
+from benchmarks.utils.by_source import mean_interval
 from benchmarks.utils.errors import UserError
-from datamodules.clip import Sample, source_of
+from datamodules.clip import Sample
 
 PerFrame = Float[Tensor, "batch time"]
 PEAK = 100.0
@@ -27,7 +27,7 @@ class ReferenceMetric(GatheredMetric, ABC):
     """The mean over clips and frames of a value per frame.
 
     Every value is kept in float64 with its clip's id, so the result depends neither on the order of the clips nor on
-    the number of processes, and has an interval: a percentile bootstrap over source videos.
+    the number of processes, and has an interval over sources (`benchmarks.utils.by_source.mean_interval`).
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -55,24 +55,28 @@ class ReferenceMetric(GatheredMetric, ABC):
         return self._mean(self.kept("values")[1])
 
     def measurement(self) -> Measurement:
-        """The value, its 95 % bootstrap interval over source videos, and its values per frame.
+        """The value, its 95 % interval over sources, and its values per frame.
 
         Every process must call it.
         """
         with self.gathered():
             ids, values = self.kept("values")
+            origins, sources = self.origins_of(ids).numpy(), self.sources_of(ids)
+        means = values.double().mean(1, keepdim=True).numpy()
         return self._measured(
             value=float(self._mean(values)),
             n=len(ids),
-            interval=bootstrap_mean(values.mean(1), source_of(ids), self.finish) if len(ids) else None,
+            interval=mean_interval(means, origins, lambda found: self.finish(torch.from_numpy(found[..., 0])).numpy()),
             per_frame=self.finish(values.mean(0)).tolist() if len(ids) else None,
+            sources=sources,
         )
 
     def per_clip(self) -> PerClip:
         """The value of each clip alone. Every process must call it."""
         with self.gathered():
             ids, values = self.kept("values")
-        return PerClip(ids, self.finish(values.mean(1)))
+            origins = self.origins_of(ids)
+        return PerClip(ids.numpy(), origins.numpy(), self.finish(values.mean(1)).double().numpy())
 
     def _mean(self, values: Float[Tensor, "clip time"]) -> Float[Tensor, ""]:
         return self.finish(values.mean(1).mean())
@@ -82,6 +86,7 @@ class MSE(ReferenceMetric):
     """Mean squared error of intensities in [0, 1]."""
 
     name: ClassVar[str] = "mse"
+    value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     higher_is_better: bool = False
 
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
@@ -96,6 +101,7 @@ class PSNR(ReferenceMetric):
     """
 
     name: ClassVar[str] = "psnr_frames"
+    value_range: ClassVar[tuple[float, float]] = (0.0, PEAK)
     higher_is_better: bool = True
 
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
@@ -110,6 +116,7 @@ class PooledPSNR(ReferenceMetric):
     """
 
     name: ClassVar[str] = "psnr_pooled"
+    value_range: ClassVar[tuple[float, float]] = (0.0, PEAK)
     higher_is_better: bool = True
 
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
@@ -125,6 +132,7 @@ class SSIM(ReferenceMetric):
     """Structural similarity with Wang's window, on intensities in [0, 1]; colour: the mean over channels."""
 
     name: ClassVar[str] = "ssim"
+    value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     higher_is_better: bool = True
 
     def measure(self, sample: Sample, target: Sample) -> PerFrame:
@@ -139,6 +147,7 @@ class VidODESSIM(ReferenceMetric):
     """
 
     name: ClassVar[str] = "ssim_vid_ode"
+    value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     higher_is_better: bool = True
 
     def measure(self, sample: Sample, target: Sample) -> PerFrame:

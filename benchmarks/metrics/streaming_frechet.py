@@ -1,8 +1,8 @@
 """Fréchet metrics: features are kept up to a cap and accumulated into moments beyond it."""
 
 from abc import ABC, abstractmethod
-from math import isqrt
-from typing import Any, Literal, cast
+from math import inf, isqrt
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +12,7 @@ from torchmetrics.utilities import rank_zero_warn
 from benchmarks.metrics.distribution import DistributionMetric, Features, Side
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance, frechet_distance_of_moments
-from benchmarks.metrics.jackknife import GROUPS, jackknife_interval
+from benchmarks.metrics.jackknife import FEWEST_SOURCES, GROUPS, jackknife_interval
 from benchmarks.metrics.moments import Grouped, grouped, merged, merged_groups, packed, unpacked
 from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
@@ -27,10 +27,10 @@ class FrechetMetric(DistributionMetric, ABC):
     """The Fréchet distance between the features of predictions and targets.
 
     With more than `cap` rows per process (of clips or, for a distance of single frames, of frames), features are
-    accumulated into float64 moments (of ten groups of source videos, for the jackknife) and discarded, so that memory
-    does not grow with the number of clips. The result is the same up to rounding, except that a clip repeated after its
-    features were discarded counts twice. A metric with a fixed number of `clips` keeps all features, because it selects
-    among all clips.
+    accumulated into float64 moments (of ten groups of sources, for the jackknife) and discarded, so that memory grows
+    by 16 bytes a clip only, for its source. The result is the same up to rounding, except that a clip repeated after
+    its features were discarded counts twice. A metric with a fixed number of `clips` keeps all features, because it
+    selects among all clips.
 
     Args:
         measure: the first part of the metric's name.
@@ -44,6 +44,7 @@ class FrechetMetric(DistributionMetric, ABC):
     """
 
     higher_is_better: bool = False
+    value_range: ClassVar[tuple[float, float]] = (0.0, inf)
 
     @abstractmethod
     def __init__(
@@ -73,6 +74,8 @@ class FrechetMetric(DistributionMetric, ABC):
 
         So consecutive samples of one batch count once, whatever the cap.
         """
+        if not self.origins or not torch.equal(self.origins[-1][:, 0], ids):  # type: ignore[index]
+            self.know_origins(ids, source_of(ids))  # ids are discarded with their features, their sources are not
         if self.num_samples > 1 and kind == "prediction":
             super().keep(kind, ids, rows)
             return
@@ -122,17 +125,18 @@ class FrechetMetric(DistributionMetric, ABC):
         with self.gathered():
             streams = self._streams
             predictions, targets = (self._moments(side) if streams else {} for side in self.sides)
+            sources = self.known_sources()
         if not streams:
             return super().measurement()
         if sum(part.clips for part in predictions.values()) < self._needed:
             return self._measured(float("nan"), sum(part.clips for part in predictions.values()))
         value = self._distance(predictions, targets)
         interval = None
-        if len(predictions) == GROUPS:
+        if len(predictions) == GROUPS and (sources or 0) >= FEWEST_SOURCES:
             left = [self._distance(_less(predictions, index), _less(targets, index)) for index in predictions]
             interval = jackknife_interval(value, left)
         rows = merged(predictions.values()).clips
-        return self._measured(value, rows // self.frames if self.each_frame else rows, interval)
+        return self._measured(value, rows // self.frames if self.each_frame else rows, interval, sources=sources)
 
     @property
     def _streams(self) -> bool:
@@ -154,7 +158,7 @@ class FrechetMetric(DistributionMetric, ABC):
         ids, rows = self.kept(kind) if self.reference_clips is None else self._spread(cast(Side, kind))
         groups: Grouped = {}
         if len(ids):
-            sources = source_of(ids).repeat_interleave(self.frames if self.each_frame else 1)
+            sources = self.origins_of(ids).repeat_interleave(self.frames if self.each_frame else 1)
             groups = grouped(self._each(rows), sources)
         if not len(streamed):
             return groups

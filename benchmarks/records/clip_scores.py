@@ -1,18 +1,16 @@
-"""What each clip got under a metric: a .safetensors file beside a record, from which `benchmarks compare` tests."""
+"""What each clip got under a metric: a .safetensors file beside a record, from which systems are tested. No torch."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64
 
 from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays
 from benchmarks.utils.hashing import content_hash
 from datamodules.files import write_bytes
-
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float, Int
-    from torch import Tensor
 
 SUFFIX = ".clips.safetensors"
 
@@ -20,8 +18,10 @@ SUFFIX = ".clips.safetensors"
 class PerClip(NamedTuple):
     """A value for every clip, by rising id: what a paired test of two systems compares."""
 
-    ids: "Int[Tensor, ' clip']"
-    values: "Float[Tensor, ' clip']"
+    ids: Int64[np.ndarray, " clip"]
+    origins: Int64[np.ndarray, " clip"]
+    """The independent source of each clip, by which the test resamples."""
+    values: Float64[np.ndarray, " clip"]
 
 
 def beside(record: Path) -> Path:
@@ -36,16 +36,15 @@ def write_per_clip(record: Path, values: Mapping[str, PerClip]) -> Path | None:
 
     Args:
         record: the JSON file.
-        values: ids and values of the clips, by metric.
+        values: of the clips, by metric.
     """
     path = beside(record)
     if not values:
         path.unlink(missing_ok=True)
         return None
     arrays: dict[str, np.ndarray] = {}
-    for name, (ids, numbers) in values.items():
-        arrays[f"{name}/ids"] = ids.long().cpu().numpy()
-        arrays[f"{name}/values"] = numbers.double().cpu().numpy()
+    for name, one in values.items():
+        arrays |= {f"{name}/{part}": array for part, array in one._asdict().items()}
     write_arrays(path, arrays, {"record": _hash_of(record)})
     return path
 
@@ -54,21 +53,18 @@ def read_per_clip(record: Path) -> dict[str, PerClip]:
     """The values beside a record, by metric.
 
     Raises:
-        PerClipError: when they are missing, damaged, or another record's.
+        PerClipError: when they are missing, damaged, another record's, or without the sources of the clips.
     """
-    import torch
-
     path, way_out = beside(record), "Make the record again with `lightning test` or `benchmarks evaluate --paired`."
     if not path.is_file():
         raise PerClipError(f"{record} has no values of its clips: {path.name} is not beside it. {way_out}")
     arrays, metadata = read_arrays(path)
     if metadata.get("record") != _hash_of(record):
         raise PerClipError(f"{path} belongs to another record than {record.name}, or one was changed. {way_out}")
-    names = [key.removesuffix("/ids") for key in arrays if key.endswith("/ids")]
-    return {
-        name: PerClip(torch.from_numpy(arrays[f"{name}/ids"]), torch.from_numpy(arrays[f"{name}/values"]))
-        for name in sorted(names)
-    }
+    names = sorted(key.removesuffix("/ids") for key in arrays if key.endswith("/ids"))
+    if any(f"{name}/origins" not in arrays for name in names):
+        raise PerClipError(f"{path} does not say which clips share a source (a person, a film). {way_out}")
+    return {name: PerClip(**{part: arrays[f"{name}/{part}"] for part in PerClip._fields}) for name in names}
 
 
 def copy_per_clip(record: Path, copy: Path) -> None:

@@ -23,10 +23,12 @@ class Measurement:
     Args:
         value: the number, or None where it is n/a, which needs a `reason`.
         n: the number of clips.
-        interval: a 95 % interval, or None if unknown.
+        interval: a 95 % interval, or None if there are too few sources for one, or if unknown.
         per_frame: the value at each target frame, for a metric that has one.
         higher_is_better: the direction in which better lies.
         reason: why the value is n/a.
+        sources: the number of independent sources (people, films) of the clips; None if unknown, as in older records.
+        interval_method: how the interval was made.
     """
 
     value: Number | None
@@ -35,6 +37,8 @@ class Measurement:
     per_frame: list[Number] | None = None
     higher_is_better: bool = field(kw_only=True)
     reason: str | None = field(default=None, kw_only=True)
+    sources: int | None = field(default=None, kw_only=True)
+    interval_method: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if (self.value is None) != (self.reason is not None):

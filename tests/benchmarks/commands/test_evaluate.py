@@ -59,13 +59,34 @@ def test_fvd_of_arrays_is_the_frechet_distance_of_their_features(
     entry = content["metrics"]["no_fvd12_5f_untrained_seed0"]
     assert entry["value"] == pytest.approx(theirs, rel=1e-5)
     assert entry["n"] == 12
-    assert entry["interval"][0] < theirs < entry["interval"][1]
+    assert (entry["sources"], entry["interval"]) == (12, None)  # an interval of a distance of sets needs 20
     assert content["protocol"]["id"].startswith("evaluate-unpaired-12x5f-")
     shown = capsys.readouterr().out
-    assert f"no_fvd12_5f_untrained_seed0: {theirs:.5g} [" in shown
-    assert "n = 12  (lower is better)" in shown
+    assert f"no_fvd12_5f_untrained_seed0: {theirs:.5g} [n/a]  n = 12 of 12 sources  (lower is better)" in shown
     assert content["protocol"]["id"] in shown
     assert str(tmp_path) not in out.read_text()
+
+
+def test_clips_of_few_films_have_no_interval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for side, seed in (("mine", 0), ("real", 1)):
+        (tmp_path / side).mkdir()
+        for number, one in enumerate(videos(seed)):
+            np.save(tmp_path / side / f"film{number % 4}_{number}.npy", one[None])
+    paths = tmp_path / "mine", tmp_path / "real", "--paired", "--metrics", "mse", "--frames", 5
+    out = tmp_path / "out.json"
+    assert evaluate(*paths, "--json", out) == 0
+    every = json.loads(out.read_text())["metrics"]["mse"]
+    assert every["sources"] == 12
+    assert every["interval"][0] < every["value"] < every["interval"][1]
+    assert every["interval_method"].startswith("studentised bootstrap over sources")
+    assert evaluate(*paths, "--sources", r"^(film\d)", "--json", out) == 0
+    few = json.loads(out.read_text())["metrics"]["mse"]
+    assert (few["value"], few["sources"], few["interval"]) == (every["value"], 4, None)
+    assert "[n/a]  n = 12 of 4 sources" in capsys.readouterr().out
+    assert evaluate(*paths, "--sources", "^person") == 2
+    assert "does not match 'film0_0" in capsys.readouterr().err
+    assert evaluate(*paths, "--sources", "(") == 2
+    assert "must be a regular expression" in capsys.readouterr().err
 
 
 def test_real_against_real_is_near_its_floor_and_noise_is_far(arrays: tuple[Path, Path], tmp_path: Path) -> None:
@@ -155,7 +176,7 @@ def test_paired_clips_are_compared_by_name_and_two_models_with_each_other(
     capsys.readouterr()
     assert run("compare", *outs) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum("A is better" in line for line in lines) == 3
+    assert sum("4 sources)  interval and p: n/a" in line for line in lines) == 3
     assert lines[0].startswith("A  near-")
 
 

@@ -13,7 +13,7 @@ from torchmetrics.image.kid import poly_mmd
 from benchmarks.metrics.distribution import DistributionMetric
 from benchmarks.metrics.fid import FrechetInceptionDistance
 from benchmarks.metrics.frechet import frechet_distance
-from benchmarks.metrics.fvd import FrechetVideoDistance, FVDInfinity, extrapolated_distance
+from benchmarks.metrics.fvd import FrechetVideoDistance, FVDInfinity, extrapolated_distance, rank_of
 from benchmarks.metrics.inception import InceptionScore, inception_score
 from benchmarks.metrics.mmd import MaximumMeanDiscrepancy, polynomial_mmd
 from benchmarks.metrics.precision_recall import PrecisionRecall, within_reach
@@ -116,6 +116,51 @@ def test_fid_is_the_distance_of_single_frames() -> None:
     assert float(backwards.compute()) == pytest.approx(0, abs=1e-6)  # blind to the order of frames
     with pytest.raises(ValueError, match="image network"):
         FrechetInceptionDistance(Long(), frames=16)
+
+
+@pytest.mark.parametrize(
+    ("clips", "width", "true", "defined"),
+    [
+        (512, 50, 7.37, True),  # a quarter, 128 clips, has more clips than the features have dimensions
+        (256, 400, 7.37, False),
+        (200, 50, 7.37, False),  # a quarter has as many
+    ],
+)
+def test_fvd_infinity_is_available_where_its_parts_have_more_clips_than_the_features_rank(
+    clips: int, width: int, true: float, defined: bool
+) -> None:
+    apart = (true / width) ** 0.5  # of each of the means
+    estimates = [
+        extrapolated_distance(gaussian(clips, width, seed), apart + gaussian(clips, width, 50 + seed))
+        for seed in range(4)
+    ]
+    metric = FVDInfinity(Tiny(width), frames=4)
+    ids = ids_of(clips)
+    metric.keep("prediction", ids, gaussian(clips, width, 0))
+    metric.keep("target", ids, apart + gaussian(clips, width, 50))
+    measured = metric.measurement()
+    assert measured.sources == clips
+    if defined:
+        assert np.mean(estimates) == pytest.approx(true, rel=0.1)
+        assert measured.value == pytest.approx(estimates[0])
+        assert measured.interval is not None
+        assert measured.interval[0] < true < measured.interval[1]
+        return
+    assert measured.value is None
+    assert measured.interval is None
+    rank = min(width, clips - 1)
+    assert f"smallest subset has {clips // 4} clips, no more than the features' rank of {rank}" in str(measured.reason)
+    assert f"needs {4 * (rank + 1)} clips or more" in str(measured.reason)
+    assert np.isnan(float(metric.compute()))
+    if width > clips // 2:
+        assert np.mean(estimates) > 2 * true  # what it would have said
+
+
+def test_the_rank_is_that_of_the_features_that_vary() -> None:
+    rows = gaussian(60, 8, 0)
+    assert rank_of(rows) == 8
+    assert rank_of(torch.cat([rows, rows, torch.ones(60, 5).double()], 1)) == 8
+    assert rank_of(rows[:5]) == 4
 
 
 def test_fvd_infinity_finds_the_distance_that_a_finite_number_of_clips_exaggerates() -> None:

@@ -42,7 +42,7 @@ def _rank(rank: int, world: int, folder: str) -> None:
             metric.update(
                 *(VideoClip(*(field[[index]] for field in case)) for case in (prediction, target)), IDS[[index]]
             )
-        kept = metric.per_clip().values if isinstance(metric, ScoresClips) else IDS
+        kept = torch.from_numpy(metric.per_clip().values) if isinstance(metric, ScoresClips) else IDS
         summaries.append((metric.measurement(), float(metric.compute()), kept))
     torch.save(summaries, f"{folder}/{world}-{rank}.pt")
     distributed.destroy_process_group()

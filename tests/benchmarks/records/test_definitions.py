@@ -276,7 +276,7 @@ def test_an_experiment_reaches_all_that_makes_its_numbers_and_nothing_that_files
     names = {name for _, name in reached}
     assert {"VidODE", "VidODENetwork", "LatentODE", "Solver", "SSIM", "structural_similarity", "Predict"} <= names
     assert {"least_squares_generator", "simulate", "BouncingBallsSource", "Evaluation", "EMAWeights"} <= names
-    assert {"bootstrap_mean", "philox", "AdversarialSystem", "split"} <= names
+    assert {"mean_interval", "philox", "AdversarialSystem", "split"} <= names
     assert not any(module.startswith(("benchmarks.records", "benchmarks.loggers")) for module, _ in reached)
     training = code_of_training([CONFIG], found)
     assert "lightning_modules.callbacks.budget" in training.modules
