@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from datamodules.clip import KeypointClip, Sample, Trajectory
-from lightning_modules.real_data import RealClips
+from lightning_modules.real_data import ShownClips
 from lightning_modules.system import System
 
 
@@ -19,7 +19,7 @@ class BlackClips(System):
 
     def __init__(self, split: Literal["train", "val", "test"] = "train") -> None:
         super().__init__()
-        self.clips = RealClips(split, "VideoClip")
+        self.clips = ShownClips(split, "VideoClip")
 
     def generate(
         self,

@@ -9,7 +9,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from datamodules.clip import KeypointClip, Sample, Trajectory
 from datamodules.errors import UserError
-from lightning_modules.real_data import RealClips, at_times
+from lightning_modules.real_data import ShownClips, at_times
 from lightning_modules.system import System
 
 
@@ -26,7 +26,7 @@ class BlurredClips(System):
         if not sigma > 0:
             raise UserError(f"sigma is the width of the blur in pixels, above 0; got {sigma}.")
         self.sigma = sigma
-        self.clips = RealClips(split, "VideoClip")
+        self.clips = ShownClips(split, "VideoClip")
 
     def generate(
         self,

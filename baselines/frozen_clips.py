@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from datamodules.clip import Sample, take_times
-from lightning_modules.real_data import RealClips
+from lightning_modules.real_data import ShownClips
 from lightning_modules.system import System
 
 
@@ -25,7 +25,7 @@ class FrozenClips(System):
         sample: Literal["VideoClip", "KeypointClip", "Trajectory"] = "VideoClip",
     ) -> None:
         super().__init__()
-        self.clips = RealClips(split, sample)
+        self.clips = ShownClips(split, sample)
         self.sample_type = self.clips.sample_type
 
     def generate(

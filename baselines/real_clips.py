@@ -6,8 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from datamodules.clip import Sample, nearest_frames
-from lightning_modules.real_data import RealClips as Clips
-from lightning_modules.real_data import at_times
+from lightning_modules.real_data import ShownClips, at_times
 from lightning_modules.system import System
 
 
@@ -29,7 +28,7 @@ class RealClips(System):
     ) -> None:
         super().__init__()
         self.nearest = nearest
-        self.clips = Clips(split, sample)
+        self.clips = ShownClips(split, sample)
         self.sample_type = self.clips.sample_type
 
     def generate(

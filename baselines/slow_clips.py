@@ -8,7 +8,7 @@ from torch import Tensor
 
 from datamodules.clip import TIME_AXIS, Sample
 from datamodules.errors import UserError
-from lightning_modules.real_data import RealClips
+from lightning_modules.real_data import ShownClips
 from lightning_modules.system import System
 
 
@@ -33,7 +33,7 @@ class SlowClips(System):
         if not 0 < speed <= 1:
             raise UserError(f"speed is above 0 and at most 1, that of the data; got {speed}.")
         self.speed = speed
-        self.clips = RealClips(split, sample)
+        self.clips = ShownClips(split, sample)
         self.sample_type = self.clips.sample_type
 
     def generate(

@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Float64, Int
 from torch import Tensor
 
-from datamodules.clip import KeypointClip, Sample, Trajectory, VideoClip, take_times
+from datamodules.clip import KeypointClip, Sample, Trajectory, VideoClip
 from datamodules.errors import UserError
 from lightning_modules.dynamics.base import OffGridError
 from lightning_modules.system import System
+
+_TOLERANCE = 1e-3
+"""Of times, as a share of the gap between frames: they are float32."""
 
 SAMPLE_TYPES: dict[str, type[Sample]] = {
     "VideoClip": VideoClip,
@@ -65,7 +69,7 @@ def data_of(system: System) -> RealData:
     return cast(RealData, data)
 
 
-class RealClips:
+class ShownClips:
     """The real clips that a baseline shows instead of its own.
 
     Args:
@@ -89,13 +93,22 @@ class RealClips:
 
 
 def at_times(clip: Sample, times: Float[Tensor, "batch time"]) -> Sample:
-    """The clip's frames at these times, in seconds; raises OffGridError where the clip has none."""
-    distance = (times[:, :, None] - clip.times[:, None]).abs().amax(dim=0)  # asked own
-    error, index = distance.min(dim=1)
-    step = clip.times.diff(dim=1).min() if clip.times.shape[1] > 1 else clip.times.new_ones(())
-    if bool((error > 1e-3 * step).any()):
+    """The clip at these times, in seconds: of each moment the frame that is nearest in time.
+
+    Raises:
+        OffGridError: if moments are closer to one another than the clip's frames are, or lie beyond its ends.
+    """
+    own = clip.times.double()
+    asked = times.double()
+    gap = float(own.diff(dim=1).max()) if own.shape[1] > 1 else 0.0
+    denser = asked.shape[1] > 1 and float(asked.diff(dim=1).min()) < gap * (1 - _TOLERANCE)
+    # the earlier of two frames that are equally near
+    distance, index = (asked[:, :, None] - own[:, None] - gap * _TOLERANCE).abs().min(dim=2)
+    if denser or float(distance.max()) > gap * (0.5 + 2 * _TOLERANCE):
         raise OffGridError(
-            f"Real clips are known at their own frames only; the query is {float(error.max()):.3g} s off them. Ask for "
-            "the data's own frame rate and no more frames than they have."
+            f"Real clips are known at their own frames only, {gap:.3g} s apart and up to {float(own.max()):.3g} s; the "
+            f"query goes to {float(asked.max()):.3g} s. Ask for no higher frame rate and no longer clips than theirs."
         )
-    return take_times(clip, index)._replace(times=times)
+    rows = torch.arange(len(own), device=own.device)[:, None]
+    fields = {name: value[rows, index] for name, value in clip._asdict().items() if name != "times"}
+    return type(clip)(times=times, **fields)

@@ -99,7 +99,7 @@ def _jobs(spec: BenchmarkSpec, args: argparse.Namespace) -> list[Job]:
         for index, seed in enumerate(seeds)
         for row in rows
         if (not args.only or {row.label, row.name, row.group} & set(args.only))
-        and (index == 0 or row.checkpoint is None or "{seed}" in row.checkpoint)
+        and (index == 0 or not (row.scale or (row.checkpoint is not None and "{seed}" not in row.checkpoint)))
     ]
     for job in jobs:
         job.check()

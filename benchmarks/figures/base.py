@@ -57,6 +57,9 @@ class Trained:
 class Figure(ABC):
     """One figure of a paper."""
 
+    shows_scale: bool = False
+    """Whether the rows that learn nothing are drawn too: in curves of metrics, not among samples of models."""
+
     @abstractmethod
     def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
         """Plot the rows into files of an existing folder.
@@ -79,7 +82,7 @@ def draw_figure(spec: BenchmarkSpec, jobs: Sequence[Job], folder: Path) -> list[
         raise UserError(f"{spec.name} has no `figure`.")
     figure = build_figure(spec.figure)
     folder.mkdir(parents=True, exist_ok=True)
-    return figure.draw([trained(job) for job in jobs], folder)
+    return figure.draw([trained(job) for job in jobs if figure.shows_scale or not job.row.scale], folder)
 
 
 def build_figure(config: dict[str, Any]) -> Figure:

@@ -17,6 +17,8 @@ class RateCurves(Figure):
         label: of the x axis.
     """
 
+    shows_scale = True
+
     def __init__(
         self,
         metrics: Sequence[str] = ("lpips_alex", "mse"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.config.resolve import full_class_paths, read_yaml
+from benchmarks.runs import scale
 from benchmarks.runs.columns import check_columns
 from benchmarks.utils.errors import UserError, unknown_name_error
 from benchmarks.utils.hashing import slug
@@ -42,6 +43,8 @@ class Row:
             without it one network is all there is, and only the first seed is run.
         group: the block of the table that the row stands in, such as a data set; labels differ within a group.
         join: the two trainings, `motion` and `video`, whose networks are joined and evaluated as `experiment` says.
+        scale: `trivial` for a baseline that learns nothing, `real` for the data's own clips, by which the numbers of
+            the others are read (see `benchmarks.runs.scale`); empty for a competitor. Such a row is run once.
     """
 
     label: str
@@ -50,6 +53,7 @@ class Row:
     checkpoint: str | None = None
     group: str = ""
     join: dict[str, Stage] = field(default_factory=dict)
+    scale: str = ""
 
     @property
     def name(self) -> str:
@@ -79,6 +83,8 @@ class BenchmarkSpec:
         figure: `class_path` and `init_args` of the benchmarks.figures.base.Figure that is drawn when the rows are done.
         published: where the numbers that the paper printed are: `<file>#<table>`.
         interval: of a mean over seeds: `t` (Student's) or `bootstrap` (percentiles), where a paper has that.
+
+    In a file, `scale` names further rows: see `benchmarks.runs.scale`.
     """
 
     name: str
@@ -124,6 +130,7 @@ def read_benchmarks(folder: Path) -> dict[str, BenchmarkSpec]:
 
 def _spec(name: str, content: dict[str, Any]) -> BenchmarkSpec:
     content = dict(content)
+    named = content.pop("scale", [])
     if "task" in content:
         content["tasks"] = [content.pop("task")]
     _check_keys(content, [known.name for known in fields(BenchmarkSpec) if known.name != "name"], ("title", "rows"))
@@ -148,6 +155,7 @@ def _spec(name: str, content: dict[str, Any]) -> BenchmarkSpec:
         content, "rows", "a list with at least one `{label: ..., experiment: ...}`", lambda value: _all(_is_row, value)
     )
     rows = [_row(row) for row in content.pop("rows")]
+    rows += scale.scale_rows(rows, named)
     seen: set[str] = set()
     for row in rows:
         if slug(row.name) in seen:
@@ -160,6 +168,7 @@ def _row(content: dict[str, Any]) -> Row:
     _check_keys(content, [known.name for known in fields(Row)], ("label",))
     _check(content, "label", "a text", _is_text)
     _check(content, "group", "a text", _is_text)
+    _check(content, "scale", " or ".join(scale.KINDS), lambda value: value in scale.KINDS)
     _check_training(content)
     _check(content, "checkpoint", "a file", _is_text)
     if "experiment" not in content and len(content) > 1 + ("group" in content):

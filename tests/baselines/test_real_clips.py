@@ -178,9 +178,10 @@ def test_black_clips_have_the_size_of_the_data() -> None:
     assert float(frames.max()) == -1
 
 
-def test_real_clips_at_other_frame_rates_are_refused() -> None:
+@pytest.mark.parametrize("pace", [0.7, 1.3])
+def test_real_clips_at_higher_rates_or_beyond_their_end_are_refused(pace: float) -> None:
     data = balls()
-    times = evaluated(data).clip.times * 0.7
+    times = evaluated(data).clip.times * pace
     with pytest.raises(OffGridError, match="own frames"):
         on(RealClips(), data).generate(times, seeds=torch.arange(4))  # type: ignore[operator]
 
@@ -196,6 +197,13 @@ def test_at_other_frame_rates_the_nearest_real_frames_are_shown_if_asked() -> No
     assert isinstance(whole, VideoClip)
     assert torch.equal(found.frames, whole.frames[:, [1, 1]])  # the earlier one of two that are as near
     assert torch.equal(found.times, times)
+
+
+def test_real_clips_at_lower_rates_show_the_nearest_frame() -> None:
+    data = balls()
+    batch = evaluated(data)
+    answer = on(RealClips(), data).generate(batch.clip.times[:, :3] * 1.4, seeds=batch.ids)  # type: ignore[operator]
+    assert_close(answer.frames, training_clips(data)[:4, [0, 1, 3]])
 
 
 def test_between_two_ends_a_real_window_is_shown() -> None:
