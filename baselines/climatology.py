@@ -15,12 +15,13 @@ YEAR = 365.2425 * 86400
 
 
 class Climatology(System):
-    """Predicts what the training data show on average at this time of the period, whatever was observed.
+    """Predicts what the training data show on average, at this place and time of the period, whatever was observed.
 
-    The mean is over all frames of all training clips, pixel by pixel, missing pixels left out; it is computed at the
-    first prediction from the run's own data and needs no training. The forecast of a meteorologist without a model:
-    `Climatology(parts=12)` on monthly winds. It takes the first frames of all source clips to be of one time of the
-    period (NOAA's begin in January).
+    The mean is over all frames of the training clips, pixel by pixel, missing pixels left out; it is computed at the
+    first prediction from the run's own data and needs no training. With several parts it is the forecast of a
+    meteorologist without a model, `Climatology(parts=12)` on monthly winds: the mean of the training frames of the same
+    origin (NOAA's basin) in the same part, or, for an origin that was not trained on, of all origins. It takes the
+    first frames of all source clips to be of one time of the period (NOAA's begin in January).
 
     Args:
         parts: of the period, each with a mean of its own; 1 is the mean of all training frames.
@@ -33,7 +34,8 @@ class Climatology(System):
             raise UserError(f"parts must be at least 1 and period above 0 s; got {parts} and {period}.")
         self.parts = parts
         self.period = period
-        self._means: Tensor | None = None
+        self._means: dict[int | None, Tensor] = {}
+        """Part by channel, height and width, for each origin; None: for all together."""
 
     def predict(
         self,
@@ -43,21 +45,24 @@ class Climatology(System):
         seeds: Int[Tensor, " batch"] | None = None,
         present: Bool[Tensor, "batch observed"] | None = None,
     ) -> VideoClip:
-        """The mean of each target time's part of the period; the seeds say where in its source a clip starts."""
-        if self._means is None:
-            self._means = self._training_means()
-        if self._means.shape[1:] != observed.frames.shape[-3:]:
+        """The mean of each target time's part of the period; the seeds say which clips these are."""
+        self._means = self._means or self._training_means()
+        size = self._means[None].shape[1:]
+        if size != observed.frames.shape[-3:]:
             raise UserError(
-                f"The training frames are {tuple(self._means.shape[1:])} (channel, height, width), the observed ones "
+                f"The training frames are {tuple(size)} (channel, height, width), the observed ones "
                 f"{tuple(observed.frames.shape[-3:])}. Evaluate on frames of the training size."
             )
-        part = torch.zeros(times.shape, dtype=torch.int64)
-        if self.parts > 1:
-            if seeds is None:
-                raise UserError("A climatology by parts of a period needs `seeds`, which say where a clip starts.")
-            starts = data_of(self).start_seconds(id_and_draw(seeds.cpu())[0])
-            part = torch.from_numpy(self._part(starts[:, None] + times.double().cpu().numpy()))
-        return VideoClip(self._means.to(times.device)[part.to(times.device)], times)
+        if self.parts == 1:
+            mean = self._means[None].to(observed.frames.device)
+            return VideoClip(mean.expand(*times.shape, *size).contiguous(), times)
+        if seeds is None:
+            raise UserError("A climatology by parts of a period needs `seeds`, which say where a clip starts.")
+        frames = []
+        for (origin, start), asked in zip(data_of(self).place(id_and_draw(seeds.cpu())[0]), times.cpu(), strict=True):
+            part = self._part(start + asked.double().numpy())
+            frames.append(self._means.get(origin, self._means[None])[torch.from_numpy(part)])
+        return VideoClip(torch.stack(frames).to(times.device), times)
 
     def interpolate(
         self,
@@ -74,20 +79,22 @@ class Climatology(System):
         """The part of the period that each moment is nearest to the start of."""
         return np.rint(seconds / self.period * self.parts).astype(np.int64) % self.parts
 
-    def _training_means(self) -> Float[Tensor, "part channel height width"]:
-        """By part; a part without frames, or a pixel without values, gets the mean of all parts."""
-        total: np.ndarray | None = None
-        count = np.zeros(())
+    def _training_means(self) -> dict[int | None, Tensor]:
+        """A part without frames, or a pixel without values, gets the mean of the origin's other parts."""
+        sums: dict[int | None, tuple[np.ndarray, np.ndarray]] = {}
         for clip in data_of(self).whole_clips("train"):
-            if total is None:
-                total = np.zeros((self.parts, *clip.frames.shape[1:]))
-                count = np.zeros_like(total)
-            part = self._part(clip.times)
-            known = np.isfinite(clip.frames)
-            np.add.at(total, part, np.where(known, clip.frames, 0.0))
-            np.add.at(count, part, known)
-        if total is None:
+            part, known = self._part(clip.times), np.isfinite(clip.frames)
+            values = np.where(known, clip.frames, 0.0)
+            for origin in (None,) if self.parts == 1 else (None, clip.origin):
+                empty = np.zeros((self.parts, *clip.frames.shape[1:]))
+                total, count = sums.setdefault(origin, (empty, empty.copy()))
+                np.add.at(total, part, values)
+                np.add.at(count, part, known)
+        if not sums:
             raise UserError("The data have no training clips to average. Choose data with some.")
-        overall = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1)
-        means = np.where(count > 0, total / np.maximum(count, 1), overall)
-        return torch.from_numpy(means.astype(np.float32))
+        means: dict[int | None, Tensor] = {}
+        for origin, (total, count) in sums.items():
+            whole = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1)
+            mean = np.where(count > 0, total / np.maximum(count, 1), whole)
+            means[origin] = torch.from_numpy(mean.astype(np.float32))
+        return means

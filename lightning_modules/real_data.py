@@ -39,6 +39,7 @@ class WholeClip(Protocol):
 
     frames: Float32[np.ndarray, "time channel height width"]
     times: Float64[np.ndarray, " time"]
+    origin: int
 
 
 @runtime_checkable
@@ -53,8 +54,8 @@ class RealData(Protocol):
         """Every frame of a split's clips."""
         ...
 
-    def start_seconds(self, ids: Int[Tensor, " batch"]) -> Float64[np.ndarray, " batch"]:
-        """When the window of each sample starts, in seconds since the first frame of its source clip."""
+    def place(self, ids: Int[Tensor, " batch"]) -> list[tuple[int, float]]:
+        """Of each sample its origin, and when it starts, in seconds since the first frame of its source clip."""
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int, Int64
+from jaxtyping import Int, Int64
 from lightning import LightningDataModule
 
 from datamodules.augmentation import Augmentation
@@ -185,13 +185,14 @@ class ClipDataModule(LightningDataModule, ABC):
         """Every frame of a split's clips, in parts of at most 64 frames."""
         return whole_clips(self, split)
 
-    def start_seconds(self, ids: Int[torch.Tensor, " batch"]) -> Float64[np.ndarray, " batch"]:
-        """When the window of each sample id starts, in seconds since the first frame of its source clip."""
-        starts = []
+    def place(self, ids: Int[torch.Tensor, " batch"]) -> list[tuple[int, float]]:
+        """Of each sample its origin, and when it starts, in seconds since the first frame of its source clip."""
+        places = []
         for number, frame in zip(source_of(ids).tolist(), start_of(ids).tolist(), strict=True):
             split = max((split for split in SPLITS if _FIRST_NUMBER[split] <= number), key=_FIRST_NUMBER.__getitem__)
-            starts.append(self.source(split).times(number - _FIRST_NUMBER[split])[frame])
-        return np.array(starts, dtype=np.float64)
+            source, clip = self.source(split), number - _FIRST_NUMBER[split]
+            places.append((source.origins()[clip].number, float(source.times(clip)[frame])))
+        return places
 
     def data_id(self, split: Split) -> str:
         """A readable name and a short hash of the content, for records: equal ids mean equal clips.

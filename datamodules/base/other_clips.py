@@ -120,20 +120,24 @@ class OtherClips:
 class WholeClip(NamedTuple):
     """Consecutive frames of a source clip.
 
-    `frames` are in [-1, 1], NaN where nothing was measured; `times` are seconds since the clip's first frame.
+    `frames` are in [-1, 1], NaN where nothing was measured; `times` are seconds since the clip's first frame; `origin`
+    is as in `Batch.origins`.
     """
 
     frames: Float32[np.ndarray, "time channel height width"]
     times: Float64[np.ndarray, " time"]
+    origin: int
 
 
 def whole_clips(data: "ClipDataModule", split: "Split") -> Iterator[WholeClip]:
     """Every frame of a split's clips, in parts of at most 64 frames."""
     source = data.source(split)
+    origins = [origin.number for origin in source.origins()]
     for clip in data.used_clips(split).tolist():
         times = source.times(clip)
         for first in range(0, len(times), _PART):
             frames = np.arange(len(times))[first : first + _PART]
             pixels = source.read(np.array([clip]), frames[None])[0]
             values = pixels.astype(np.float32)
-            yield WholeClip(values / np.float32(127.5) - 1 if pixels.dtype == np.uint8 else values, times[frames])
+            scaled = values / np.float32(127.5) - 1 if pixels.dtype == np.uint8 else values
+            yield WholeClip(scaled, times[frames], origins[clip])

@@ -1,6 +1,7 @@
 """The baselines that show real clips: what they show is real, is not what is evaluated, and fits every sample type."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from baselines.slow_clips import SlowClips
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.evaluation.tasks import SEED_STEP, Generate, Generates, Inbetween, Predict
 from benchmarks.metrics.reference import PSNR
+from datamodules.base.clip_source import Origin
 from datamodules.base.module import ClipDataModule
 from datamodules.bouncing_balls import BouncingBalls
 from datamodules.clip import Batch, KeypointClip, Trajectory, VideoClip
@@ -227,42 +229,40 @@ def test_the_training_mean_is_that_of_all_training_frames() -> None:
 
 
 class Seasons(BouncingBalls):
-    """A frame a month, whose brightness is that of its month; a training clip misses some pixels."""
+    """A frame a month: its brightness is that of its month and place; the first clip misses some pixels in training."""
 
     def open(self, split):  # type: ignore[no-untyped-def]
         source = super().open(split)
         source._times = np.arange(self.length) * 1.0
 
         def read(clips, frames):  # type: ignore[no-untyped-def]
-            maps = np.broadcast_to(((frames % 12) / 12)[..., None, None, None], (*frames.shape, 1, 8, 8)).astype(
-                np.float32
-            )
-            maps = maps.copy()
-            maps[np.asarray(clips) == 0, :, :, :4] = np.nan if split == "train" else 0.0
+            months = (frames % 12) / 24 + 0.5 * np.asarray(clips)[:, None]
+            maps = np.broadcast_to(months[..., None, None, None], (*frames.shape, 1, 8, 8)).astype(np.float32).copy()
+            if split == "train":
+                maps[(np.asarray(clips) == 0)[:, None] & (frames < 12), :, :, :4] = np.nan
             return maps
 
         source.read = read
+        source.origins = lambda: [Origin(f"{split} {k}", f"{split} {k}", f"place {k}") for k in range(len(source))]
         return source
 
 
-def test_climatology_gives_each_month_its_own_mean_wherever_the_window_starts() -> None:
-    data = Seasons(
-        train_clips=2,
-        val_clips=1,
-        test_clips=3,
-        length=40,
-        size=8,
-        sampling=Regular(6),
-        eval_sampling=Regular(6),
-        seed=3,
-    )
+def test_climatology_gives_each_month_of_each_place_its_own_mean_wherever_the_window_starts() -> None:
+    sampling: dict[str, Any] = {"sampling": Regular(6), "eval_sampling": Regular(6)}
+    data = Seasons(train_clips=2, val_clips=1, test_clips=3, length=40, size=8, **sampling)
     data.setup("test")
     batch = evaluated(data)
-    assert len(set((batch.ids & 0xFFFFFF).tolist())) > 1  # windows start in different months
+    starts = batch.ids & 0xFFFFFF
+    assert len(set(starts.tolist())) > 1  # windows start in different months
     query = Predict(context=2).make_query(batch, VideoClip, seed=1)
     answer = Predict(context=2).run(on(Climatology(parts=12, period=12.0), data), query)
-    months = ((batch.ids & 0xFFFFFF)[:, None] + torch.arange(2, 6)) % 12
-    assert_close(answer.frames, (months / 12)[..., None, None, None].expand_as(answer.frames).float())  # type: ignore[union-attr]
+    assert isinstance(answer, VideoClip)
+    months = (starts[:, None] + torch.arange(2, 6)) % 12
+    for place in (0, 1):
+        expected = months[place] / 24 + 0.5 * place
+        assert_close(answer.frames[place], expected[:, None, None, None].expand_as(answer.frames[place]))
+    everywhere = months[2] / 24 + 0.25  # a place that was not trained on: the mean of the two, where both have pixels
+    assert_close(answer.frames[2, ..., 4:], everywhere[:, None, None, None].expand(4, 1, 8, 4))
     with pytest.raises(UserError, match="seeds"):
         on(Climatology(parts=12), data).predict(query.observed, query.times)  # type: ignore[operator]
 

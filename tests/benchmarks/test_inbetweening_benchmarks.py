@@ -185,12 +185,12 @@ def test_a_table_and_a_figure_are_run_by_the_command(tmp_path: Path, monkeypatch
     few += ["budget.generator_updates=2"]
     spec = yaml.safe_load((CONFIGS / "benchmark" / "inbetweening_moving_shapes.yaml").read_text())
     for row in spec["rows"]:
-        row["overrides"] = [*row.get("overrides", []), *few[: 4 if "blend" not in row["label"] else 3]]
+        row["overrides"] = [*row.get("overrides", []), *few]
     files = run(spec, "inbetweening_moving_shapes", tmp_path)
     assert len(files) == 2 * len(spec["rows"])
     assert "inbetweening-s0.png" in files
     records = {record.row: record for record in read_records(tmp_path / "results").values()}
-    assert set(records) == {row["label"] for row in spec["rows"]}
+    assert set(records) == {row["label"] for row in spec["rows"]} | {name.replace("_", " ") for name in spec["scale"]}
     for record in records.values():
         assert record.protocol.id.startswith("inbetween-2to14-gen10-")
         assert record.metrics["ssim_best_of_10"].value is not None
