@@ -35,6 +35,11 @@ class Constant(System):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     @property
+    def learns(self) -> bool:
+        """Only the mean is learnt."""
+        return self.value == "mean"
+
+    @property
     def generator_updates(self) -> int:
         """Number of batches that the mean is over: the x-axis of its log."""
         return int(self.updates)

@@ -2,11 +2,12 @@
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from argparse import ArgumentError
 from collections.abc import Sequence
-from itertools import pairwise
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,20 @@ from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from benchmarks.config.build import import_ours
 from benchmarks.config.errors import mistake_in_command
-from benchmarks.config.resolve import full_class_paths, is_config_file, read_config
+from benchmarks.config.resolve import full_class_paths, read_config
+from benchmarks.config.weights import continues, weights_of, with_model_of_checkpoint
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.loggers.csv_log import CsvLog
 from benchmarks.loggers.progress import ProgressFile
 from benchmarks.loggers.progress_bar import use_budget_bar
 from benchmarks.utils.errors import UserError, run_with_user_errors, unknown_name_error
 from benchmarks.utils.hashing import slug
+from benchmarks.utils.locks import NAME, LockedError, locked
 from datamodules.base.module import ClipDataModule
 from datamodules.errors import user_error_in
 from datamodules.files import write_text
@@ -33,9 +38,13 @@ from lightning_modules.callbacks.budget import Budget, GeneratorStepLogger
 from lightning_modules.callbacks.checkpoint import Checkpoints
 from lightning_modules.callbacks.nan_guard import NaNGuard
 from lightning_modules.callbacks.rng_state import RandomState
+from lightning_modules.callbacks.training_end import reached_its_end
 from lightning_modules.callbacks.weight_averaging import EMAWeights
-from lightning_modules.checkpoints.build import class_paths, load, misfit
+from lightning_modules.checkpoints.build import load, misfit
 from lightning_modules.system import System, with_config
+
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code of a process that SIGTERM ended: 143."""
 
 COMMANDS = ("fit", "validate", "test", "predict")
 GROUPS = {
@@ -49,15 +58,19 @@ GROUPS = {
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command; mistakes are one line on stderr and exit code 2."""
+    """Run the command; mistakes are one line on stderr and exit code 2, and SIGTERM is exit code 143."""
     arguments = sys.argv[1:] if args is None else list(args)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_not_advertising)
     # lightning 2.6 calls a name of torch that torch 2.15 deprecates; nobody who trains can do anything about it
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     import_ours()
 
-    def run() -> None:
-        ChronoReelCLI(arguments)
+    def run() -> int:
+        try:
+            command = ChronoReelCLI(arguments)
+        except SIGTERMException:  # Lightning would exit with 0
+            return TERMINATED
+        return TERMINATED if command.terminated else 0
 
     return run_with_user_errors("lightning", run)
 
@@ -94,6 +107,17 @@ class ChronoReelCLI(LightningCLI):
     def __init__(self, arguments: list[str]) -> None:
         self.arguments = arguments
         self.folder = Path()
+        self.held = ExitStack()
+        with self.held:
+            self._run(arguments)
+
+    @property
+    def terminated(self) -> bool:
+        """Whether SIGTERM came, though too late to stop anything."""
+        trainer = getattr(self, "trainer", None)
+        return bool(trainer is not None and trainer.received_sigterm)
+
+    def _run(self, arguments: list[str]) -> None:
         strict = {"exit_on_error": False, "allow_abbrev": False}
         super().__init__(
             System,
@@ -119,10 +143,15 @@ class ChronoReelCLI(LightningCLI):
         for name, kind in GROUPS.items():
             if kind is not Trainer:
                 parser.add_lightning_class_args(kind, name)
+        parser.add_argument(
+            "--untrained",
+            action="store_true",
+            help="test, validate or predict with weights that were never trained, and label the record so",
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse; a checkpoint brings the configuration of its model, which what is given may add to."""
-        arguments = _with_model_of_checkpoint(self.arguments)
+        arguments = with_model_of_checkpoint(self.arguments)
         command = next((word for word in arguments if word in COMMANDS), None)
         try:
             self.config = parser.parse_args(arguments)
@@ -144,21 +173,36 @@ class ChronoReelCLI(LightningCLI):
         self.folder = Path(config.trainer.default_root_dir or _folder(config))
         last = self.folder / "checkpoints" / "last.ckpt"
         fitting = self.config.subcommand == "fit" and not config.trainer.fast_dev_run
-        if fitting and config.ckpt_path is None:
-            if last.exists():
+        if fitting:
+            self._lock_folder()
+            if last.exists() and not continues(config.ckpt_path, last):
                 raise UserError(
                     f"{self.folder} holds a run already. Continue it with `--ckpt_path last`, start another with "
                     "`--trainer.default_root_dir FOLDER` or `--seed_everything N`, or delete it."
                 )
+        if fitting and config.ckpt_path is None:
             for name in ("metrics.csv", "measurements.csv"):
                 (self.folder / name).unlink(missing_ok=True)  # of a run that died before its first checkpoint
         if "WandbLogger" in str(config.trainer.logger):
             os.environ.setdefault("WANDB_MODE", "offline")
 
+    def _lock_folder(self) -> None:
+        """Keep other trainings out of the run's folder while this process lives; the first of several does."""
+        if rank_zero_only.rank != 0:
+            return
+        try:
+            self.held.enter_context(locked(self.folder / NAME))
+        except LockedError as error:
+            raise UserError(
+                f"Another training writes to {self.folder} ({error}). Wait until it ends, stop it, or train in another "
+                "folder: `--trainer.default_root_dir FOLDER` or `--seed_everything N`."
+            ) from error
+
     def instantiate_classes(self) -> None:
         """Build everything; a constructor's complaint about its arguments is a mistake of the configuration."""
         text = self.parser.dump(self.config, skip_link_targets=False, skip_none=False, format="yaml")
         self.plain: dict[str, Any] = yaml.safe_load(text)[self.config.subcommand]
+        self.plain.pop("untrained")  # the record says it by itself
         _place_loggers(self.config[self.config.subcommand].trainer, self.folder)
         try:
             super().instantiate_classes()
@@ -191,6 +235,16 @@ class ChronoReelCLI(LightningCLI):
         """Say so if there is nothing to fit."""
         if type(self.model).training_step is LightningModule.training_step:
             raise UserError(f"{type(self.model).__name__} has nothing to learn. Use `lightning test`.")
+
+    def after_fit(self) -> None:
+        """Say so if the training has ended early."""
+        early = not self.trainer.fast_dev_run and not reached_its_end(self.trainer, self.model)  # type: ignore[attr-defined]
+        if early and self.trainer.is_global_zero:
+            print(
+                "The training stopped before its epochs, updates or seconds were reached, so its numbers are no result "
+                f"yet. `--ckpt_path last` continues it from {self.folder / 'checkpoints'}.",
+                file=sys.stderr,
+            )
 
     def before_test(self) -> None:
         """Say so if nothing would be measured."""
@@ -226,7 +280,9 @@ class ChronoReelCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         options = super()._prepare_subcommand_kwargs(subcommand)
-        path = options.get("ckpt_path")
+        untrained = self.config[subcommand].untrained
+        path = weights_of(subcommand, options.get("ckpt_path"), self.folder, self.model, untrained)
+        options["ckpt_path"] = path
         if path not in (None, "last", "best") and not Path(path).is_file():
             found = [file for kind in ("ckpt", "safetensors") for file in Path().glob(f"runs/**/*.{kind}")]
             raise unknown_name_error("checkpoint", path, (str(file) for file in found if ".clips." not in file.name))
@@ -242,6 +298,8 @@ class ChronoReelCLI(LightningCLI):
             loaded = load(path)
             self.model.load_state_dict(loaded.state_dict(), strict=True)
             self.model.trained = loaded.trained
+            self.model.checkpoint_sha256 = loaded.checkpoint_sha256
+            self.model.training_finished = loaded.training_finished
             options["ckpt_path"] = None
         if subcommand == "predict":
             options["return_predictions"] = False
@@ -251,32 +309,6 @@ class ChronoReelCLI(LightningCLI):
 def _not_advertising(message: logging.LogRecord) -> bool:
     """Lightning recommends services of its makers once per run."""
     return "Tip: For seamless cloud" not in message.getMessage()
-
-
-def _with_model_of_checkpoint(arguments: list[str]) -> list[str]:
-    """The arguments, preceded by the model that the checkpoint named in them holds, where it is an existing file."""
-    pairs = [word.partition("=")[::2] for word in arguments] + list(pairwise(arguments))
-    paths = [Path(value) for option, value in pairs if option == "--ckpt_path" and Path(value).is_file()]
-    if not paths or arguments[0] not in COMMANDS[1:]:
-        return arguments
-    try:
-        system = load(paths[0], trust=sorted(_named(pairs)))
-    except UserError as error:
-        raise UserError(f"{paths[0]} cannot be used as a checkpoint. {' '.join(str(error).split())[:400]}") from error
-    return [arguments[0], "--config", yaml.safe_dump({"model": system.config}), *arguments[1:]]
-
-
-def _named(pairs: list[tuple[str, str]]) -> set[str]:
-    """The modules of the model's classes that the user names, outright or in files, and so trusts."""
-    named: set[str] = set()
-    for option, value in pairs:
-        model: Any = value if option in ("--model", "--model.class_path") else {}
-        if option in ("--config", "-c", "--model") and is_config_file(value) and Path(value).is_file():
-            content = read_config(Path(value))
-            model = content.get("model", content if option == "--model" else {})
-        paths = [model] if isinstance(model, str) else class_paths(model)
-        named |= {path.rpartition(".")[0] for path in paths}
-    return named - {""}
 
 
 def _folder(config: Namespace) -> Path:

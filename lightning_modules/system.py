@@ -37,12 +37,23 @@ class System(LightningModule):
     trained: TrainingCost | None = None
     """What training the weights cost, if the file they came from says so."""
 
+    checkpoint_sha256: str | None = None
+    """The sha256 of the file that the weights came from; None: of none, or they were trained since."""
+
+    training_finished: bool | None = None
+    """Whether the training of the weights reached its end, if the file they came from says so."""
+
     def __init__(self, *, seconds_per_unit: float = 1.0, first_time: float = 0.0) -> None:
         super().__init__()
         if not seconds_per_unit > 0:
             raise UserError(f"seconds_per_unit must be positive; got {seconds_per_unit}.")
         self.seconds_per_unit = seconds_per_unit
         self.first_time = first_time
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is anything to train. It is a `training_step` that says so, unless a setting makes it idle."""
+        return type(self).training_step is not LightningModule.training_step
 
     def model_time(self, times: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Seconds to model time: `first_time + times / seconds_per_unit`."""

@@ -23,7 +23,7 @@ from benchmarks.evaluation.failures import reason_of
 from benchmarks.evaluation.gallery import Gallery
 from benchmarks.evaluation.own_clips import FIRST_SOURCE, OwnClips, check_own_clips
 from benchmarks.evaluation.query import Query
-from benchmarks.evaluation.run_info import device_name, protocol_of, run_info
+from benchmarks.evaluation.run_info import Weights, device_name, left_out, protocol_of, run_info, weights_of
 from benchmarks.evaluation.task_evaluator import TaskEvaluator
 from benchmarks.evaluation.tasks import SEED_STEP, Generate, Task
 from benchmarks.loggers.results import log_measurements, log_records
@@ -45,6 +45,8 @@ _AT_ONCE = 16
 class Evaluation(Callback):
     """Runs every task on the system, updates the metrics, logs numbers and a gallery, and writes the records of a test.
 
+    A test or validation that `fast_dev_run` or `limit_..._batches` cuts short writes no record and no measurement, and
+    weights that were never trained get a record of their own, labelled so: neither replaces what a whole test wrote.
     What cannot be measured is n/a with its reason: a task that the system does not implement, a metric without its
     pretrained weights, a value that is not finite. The random streams of the training are left as found.
 
@@ -119,6 +121,7 @@ class Evaluation(Callback):
         self._gallery = Gallery(0)
         self._folder = Path()
         self._random_state: State | None = None
+        self._weights = Weights()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a metric that does not fit the system's predictions or the data."""
@@ -148,6 +151,7 @@ class Evaluation(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """As in validation."""
+        self._weights = weights_of(trainer, pl_module)
         self._start(trainer, pl_module)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -206,7 +210,7 @@ class Evaluation(Callback):
             return
         self._random_state = capture_random_state()
         torch.manual_seed(self.seed)
-        self._gallery = Gallery(self.gallery if trainer.is_global_zero and not trainer.sanity_checking else 0)
+        self._gallery = Gallery(self.gallery if trainer.is_global_zero and not _trial(trainer) else 0)
         available = [metric for metric in self.metrics if metric.name not in self._unavailable]
         for task, label in zip(self.tasks, self._labels, strict=True):
             if task.supported_by(system):
@@ -285,6 +289,9 @@ class Evaluation(Callback):
     @torch.no_grad()
     def _finish(self, trainer: Trainer, system: LightningModule) -> None:
         stage = "test" if trainer.testing else "val"
+        whole = trainer.state.fn == "fit" or left_out(trainer) is None
+        counts = whole and not _trial(trainer) and not (trainer.testing and self._weights.trained is False)
+        logged = counts or bool(trainer.sanity_checking)  # the logger must be told the same each time
         if self._evaluators:
             self.results = {}
         for evaluator in self._evaluators:
@@ -298,21 +305,27 @@ class Evaluation(Callback):
             for name, entry in entries.items():
                 if entry.value is not None:
                     # All processes hold the same number; max keeps it exact where a mean of three would round.
-                    system.log(f"{stage}/{evaluator.label}/{name}", entry.value, sync_dist=True, reduce_fx="max")
+                    key = f"{stage}/{evaluator.label}/{name}"
+                    system.log(key, entry.value, logger=logged, sync_dist=True, reduce_fx="max")
         step = updates_of(trainer, system)
         self._gallery.save(self._folder / "samples", stage, step, trainer.loggers)
-        if self._evaluators and trainer.is_global_zero and not trainer.sanity_checking:
+        if self._evaluators and trainer.is_global_zero and counts:
             log_measurements(trainer.loggers, self._folder, stage, step, self.results)
 
     def _write_records(self, trainer: Trainer, system: Any) -> list[Path]:
         """One record for each task that was run, by the first process."""
         if not trainer.is_global_zero:
             return []
-        run, written = run_info(trainer, system, self), []
+        if (reason := left_out(trainer)) is not None:
+            self._say(f"No record is written: {reason}.")
+            return []
+        run, written = run_info(trainer, system, self, self._weights), []
+        untrained = "-untrained" * (self._weights.trained is False)
         device = device_name(system.device, trainer.world_size)
         for evaluator in self._evaluators:
             if evaluator.clips:
-                path = self._folder / ("record.json" if len(self.tasks) == 1 else f"record-{evaluator.label}.json")
+                label = "" if len(self.tasks) == 1 else f"-{evaluator.label}"
+                path = self._folder / f"record{label}{untrained}.json"
                 Record.create(run, self._result(evaluator, device)).write(path)
                 write_per_clip(path, evaluator.per_clip)
                 written.append(path)
@@ -337,3 +350,8 @@ class Evaluation(Callback):
         if self._random_state is not None:
             restore_random_state(self._random_state)
             self._random_state = None
+
+
+def _trial(trainer: Trainer) -> bool:
+    """Whether this is a trial of the code, of which nothing is kept."""
+    return bool(trainer.sanity_checking or trainer.fast_dev_run)  # type: ignore[attr-defined]

@@ -1,7 +1,8 @@
 """Run information: what a record says of the run besides its numbers, read from trainer, system and evaluation."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from lightning import Trainer
@@ -9,14 +10,59 @@ from lightning import Trainer
 from benchmarks.evaluation.task_evaluator import TaskEvaluator
 from benchmarks.records.parts import Protocol, RunInfo
 from datamodules.base.rng import seed_of_run
+from datamodules.files import sha256_of
 from lightning_modules.callbacks.budget import Budget, updates_of
+from lightning_modules.callbacks.training_end import reached_its_end
+from lightning_modules.checkpoints.ending import training_finished
 from lightning_modules.training_cost import TrainingCost
 
 if TYPE_CHECKING:
     from benchmarks.evaluation.callback import Evaluation
 
 
-def run_info(trainer: Trainer, system: Any, evaluation: "Evaluation") -> RunInfo:
+class Weights(NamedTuple):
+    """Where the weights come from that a test measures.
+
+    Args:
+        sha256: of their file; None if they come from none.
+        finished: whether their training reached its end; None if unknown, or if there was none.
+        trained: False for weights that were never trained, though the system learns; None otherwise.
+    """
+
+    sha256: str | None = None
+    finished: bool | None = None
+    trained: bool | None = None
+
+
+def weights_of(trainer: Trainer, system: Any) -> Weights:
+    """Where the system's weights come from, right after they were loaded."""
+    if trainer.ckpt_path:
+        path = Path(trainer.ckpt_path)
+        return Weights(sha256_of(path), training_finished(path))
+    if (digest := getattr(system, "checkpoint_sha256", None)) is not None:
+        return Weights(digest, system.training_finished)
+    if not getattr(system, "learns", True):
+        return Weights()
+    if updates_of(trainer, system) > 0:  # trained in this process
+        return Weights(None, reached_its_end(trainer, system))
+    return Weights(trained=False)
+
+
+def left_out(trainer: Trainer) -> str | None:
+    """Why a test or validation measures a part of its clips only; None if it measures all."""
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return "fast_dev_run looks at a few batches only"
+    which = "test" if trainer.testing else "val"
+    loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
+    counts = trainer.num_test_batches if trainer.testing else trainer.num_val_batches
+    whole = sum(len(loader) for loader in (loaders if isinstance(loaders, list | tuple) else [loaders]))
+    taken = sum(int(count) for count in counts)
+    if taken >= whole:
+        return None
+    return f"limit_{which}_batches leaves out {whole - taken} of {whole} batches"
+
+
+def run_info(trainer: Trainer, system: Any, evaluation: "Evaluation", weights: Weights) -> RunInfo:
     """What all records of a test share."""
     model = system.config or {"class_path": f"{type(system).__module__}.{type(system).__qualname__}"}
     config = evaluation.run_config or {"model": model}
@@ -35,6 +81,9 @@ def run_info(trainer: Trainer, system: Any, evaluation: "Evaluation") -> RunInfo
         budget=system.trained or _cost_of(trainer, system),
         parameters=sum(parameter.numel() for parameter in getattr(system, "generator", system).parameters()),
         deterministic=torch.are_deterministic_algorithms_enabled(),
+        checkpoint_sha256=weights.sha256,
+        training_finished=weights.finished,
+        trained=weights.trained,
     )
 
 

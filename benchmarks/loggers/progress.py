@@ -44,7 +44,7 @@ class ProgressFile(Callback):
 
     def _write(self, trainer: Trainer, pl_module: LightningModule, *, done: bool = False) -> None:
         self._written = time.monotonic()
-        if not trainer.is_global_zero:
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         fraction = 1.0 if done else fraction_of(trainer, pl_module)
         gained = (fraction or 0.0) - self._start_fraction

@@ -1,6 +1,5 @@
 """Filing of a job's files: its valid records, their copies among the results, its folder's lock."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,11 +7,8 @@ from pathlib import Path
 from benchmarks.records.clip_scores import beside, copy_per_clip
 from benchmarks.records.record import Record, read_record
 from benchmarks.runs.job import Job
-
-try:
-    import fcntl
-except ImportError:  # on Windows folders are not locked
-    fcntl = None  # type: ignore[assignment]
+from benchmarks.runs.standing import STALE, retired_because
+from benchmarks.utils.locks import NAME, LockedError, locked
 
 
 class RowError(Exception):
@@ -20,15 +16,18 @@ class RowError(Exception):
 
 
 def valid_records(job: Job, accept_stale: bool) -> list[Record]:
-    """The row's records of this request by the current code; of older code too with `accept_stale`."""
+    """The row's records of this request, if all of them are results: see `standing`.
+
+    Those of older code are accepted too with `accept_stale`.
+    """
     records = [record for record in job.filed().values() if record.request == job.request]
-    return [] if any(record.stale for record in records) and not accept_stale else records
+    return records if all(_counts(job, record, accept_stale) for record in records) else []
 
 
 def collect_records(job: Job, accept_stale: bool) -> list[Path]:
     """Copy the evaluation's records to the results and delete those that they replace; returns the paths."""
     found = {path: read_record(path) for path in sorted(job.evaluation_folder.glob("record*.json"))}
-    if not accept_stale and any(record.stale for record in found.values()):
+    if not all(_counts(job, record, accept_stale) for record in found.values()):
         return []
     folder = job.results / job.spec.name
     written = []
@@ -44,6 +43,11 @@ def collect_records(job: Job, accept_stale: bool) -> list[Path]:
             path.unlink()
             beside(path).unlink(missing_ok=True)
     return written
+
+
+def _counts(job: Job, record: Record, accept_stale: bool) -> bool:
+    why = retired_because(record, job.row)
+    return why is None or (accept_stale and why == STALE)
 
 
 def count_of_records(records: Sequence[Record]) -> str:
@@ -66,17 +70,23 @@ def folder_lock(job: Job) -> Iterator[int | None]:
     Raises:
         RowError: if another process holds the lock.
     """
-    if fcntl is None:
-        yield None
-        return
-    path = job.folder.with_name(f"{job.folder.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RowError(f"Another process uses {job.folder}. Wait until it ends, or stop it.") from error
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        with locked(job.folder.with_name(f"{job.folder.name}.lock")) as descriptor:
+            yield descriptor
+    except LockedError as error:
+        raise RowError(f"Another process uses {job.folder} ({error}). Wait until it ends, or stop it.") from error
+
+
+def move_aside(job: Job) -> Path:
+    """Rename the job's folder, in which a training of other settings or code lies; returns where it is now.
+
+    Raises:
+        RowError: if a training is running in it.
+    """
+    moved = unused_folder(job.folder)
+    try:
+        with locked(job.folder / NAME):
+            job.folder.rename(moved)
+    except LockedError as error:
+        raise RowError(f"`lightning fit` runs in {job.folder} ({error}). Wait until it ends, or stop it.") from error
+    return moved

@@ -21,6 +21,8 @@ def main(motion: str, video: str, out: str) -> int:
     if len(costs) == len(stages):
         devices = ", ".join(sorted({cost.device for cost in costs}))
         joined.trained = TrainingCost(sum(cost.updates for cost in costs), sum(cost.seconds for cost in costs), devices)
+    ends = [stage.training_finished for stage in stages]
+    joined.training_finished = None if None in ends else all(ends)
     save(joined, Path(out))
     return 0
 

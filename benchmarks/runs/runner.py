@@ -13,16 +13,19 @@ from dataclasses import asdict
 
 from benchmarks.records.clip_scores import beside
 from benchmarks.records.provenance import Code
+from benchmarks.records.record import read_record
 from benchmarks.runs.filing import (
     RowError,
     collect_records,
     count_of_records,
     folder_lock,
-    unused_folder,
+    move_aside,
     valid_records,
 )
 from benchmarks.runs.job import Job
+from benchmarks.runs.standing import retired_because
 from datamodules.files import write_text
+from lightning_modules.checkpoints.ending import training_finished
 
 LIGHTNING = (sys.executable, "-c", "from benchmarks.cli import lightning; lightning()")
 """The `lightning` command of this installation."""
@@ -64,8 +67,12 @@ def run_job(job: Job, accept_stale: bool, lock: int | None) -> str:
         beside(old).unlink(missing_ok=True)
     _lightning(job, "test", job.test_command(), lock)
     write_text(marker, job.request)
-    if not collect_records(job, accept_stale=True):
+    found = [read_record(path) for path in sorted(job.evaluation_folder.glob("record*.json"))]
+    if not found:
         print("  no record: the model supports none of the tasks", flush=True)
+    elif not collect_records(job, accept_stale=True):
+        why = sorted({reason for record in found if (reason := retired_because(record, job.row))})
+        raise RowError(f"Its records are no results, so they are not filed: {'; '.join(why)}.")
     return "done"
 
 
@@ -80,11 +87,10 @@ def _train(job: Job, accept_stale: bool, lock: int | None) -> None:
     elif state is not None and not accept_stale and (changed := Code(**state["code"]).difference(code)):
         reason = f"{changed}; --accept-stale would keep it"
     if reason:
-        moved = unused_folder(job.folder)
-        job.folder.rename(moved)
+        moved = move_aside(job)
         print(f"  training from scratch because {reason}; the old run was moved to {moved}", flush=True)
         state = None
-    if state is not None and state["finished"] and job.trained_checkpoint("last"):
+    if state is not None and _ended(job, state["finished"]):
         print("  already trained", flush=True)
         return
     state = state or {"request": job.training_request, "code": asdict(code)}
@@ -94,7 +100,21 @@ def _train(job: Job, accept_stale: bool, lock: int | None) -> None:
     _lightning(job, "fit", job.fit_command(), lock)
     if job.trained_checkpoint("last") is None:
         raise RowError(f"`lightning fit` succeeded but left no last.ckpt in {job.folder}.")
+    if not _ended(job, False):
+        raise RowError(
+            f"The training in {job.folder} stopped before its epochs, updates or seconds were reached. Rerun the "
+            "command to continue it."
+        )
     write_text(path, json.dumps({**state, "finished": True}, indent=1))
+
+
+def _ended(job: Job, otherwise: bool) -> bool:
+    """Whether the training reached its end, as its last checkpoint says; `otherwise` where that does not say."""
+    last = job.trained_checkpoint("last")
+    if last is None:
+        return False
+    found = training_finished(last)
+    return otherwise if found is None else found
 
 
 def _join(job: Job) -> None:

@@ -1,6 +1,5 @@
 """Standing: which records are results, and why the others are retired; every output asks here. Imports no torch."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from benchmarks.records.record import Record
 from benchmarks.records.source_tree import learns
 from benchmarks.runs.spec import BenchmarkSpec, Row
+from datamodules.files import sha256_of
 
 RETIRED = "Retired until trained again"
 """The heading of what a table shows of records that are no results."""
@@ -61,7 +61,7 @@ def retired_because(record: Record, row: Row | None = None) -> str | None:
     if file is not None and file.is_file():
         if record.checkpoint_sha256 is None:
             return f"it does not say that it was measured on {file}"
-        if record.checkpoint_sha256 != file_sha256(file):
+        if record.checkpoint_sha256 != sha256_of(file):
             return f"it was measured on another checkpoint than {file}"
     ours = row is not None and row.experiment is not None and row.checkpoint is None
     if ours and record.training_finished is None and learns(record.model["class_path"]):
@@ -100,12 +100,6 @@ def row_of(benchmark: BenchmarkSpec | None, group: str, label: str) -> Row | Non
 def checkpoint_of(row: Row | None, seed: int) -> Path | None:
     """The checkpoint that a row names instead of training; None if it names none."""
     return Path(row.checkpoint.format(seed=seed)) if row is not None and row.checkpoint else None
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _retired(place: tuple[str, str, str], judged: list[tuple[Record, str | None]]) -> Retired:

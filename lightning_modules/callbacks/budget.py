@@ -7,6 +7,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from datamodules.errors import UserError
+from lightning_modules.system import System
 
 
 def updates_of(trainer: Trainer, pl_module: LightningModule) -> int:
@@ -60,8 +61,20 @@ class Budget(Callback):
         """Seconds of training so far, over all sessions."""
         return self._spent + (time.monotonic() - self._since if self._since is not None else 0.0)
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit."""
+        return self.generator_updates is not None or self.seconds is not None
+
+    def used_up(self, trainer: Trainer, pl_module: LightningModule) -> bool:
+        """Whether the budget has a limit that is reached."""
+        share = self._share(trainer, pl_module)
+        return share is not None and share >= 1
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; a resumed training may have used up its budget already."""
+        if isinstance(pl_module, System):  # from here on its weights are no file's
+            pl_module.checkpoint_sha256, pl_module.training_finished = None, None
         device = pl_module.device
         self._device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         self._since = time.monotonic()
@@ -104,13 +117,17 @@ class Budget(Callback):
 
     def _check(self, trainer: Trainer, pl_module: LightningModule) -> float | None:
         """The used share of the budget, or None without a limit; sets `should_stop` in all processes together."""
+        share = self._share(trainer, pl_module)
+        if share is None:
+            return None
+        if trainer.strategy.reduce_boolean_decision(share >= 1, all=False):
+            trainer.should_stop = True
+        return share
+
+    def _share(self, trainer: Trainer, pl_module: LightningModule) -> float | None:
         shares = []
         if self.generator_updates is not None:
             shares.append(updates_of(trainer, pl_module) / self.generator_updates)
         if self.seconds is not None:
             shares.append(self.elapsed / self.seconds)
-        if not shares:
-            return None
-        if trainer.strategy.reduce_boolean_decision(max(shares) >= 1, all=False):
-            trainer.should_stop = True
-        return max(shares)
+        return max(shares) if shares else None

@@ -11,14 +11,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from datamodules.errors import UserError
 from datamodules.files import replace
 from lightning_modules.callbacks.budget import updates_of
+from lightning_modules.callbacks.training_end import reached_its_end
 
 
 class Checkpoints(ModelCheckpoint):
     """Keeps `last.ckpt`, from which a killed run resumes, and `best.ckpt`.
 
     Lightning's ModelCheckpoint counts optimiser steps, of which a GAN takes two per batch, ignores time intervals under
-    manual optimisation, and saves nothing for a system without optimiser. This one counts generator updates, and writes
-    files atomically.
+    manual optimisation, and saves nothing for a system without optimiser. This one counts generator updates, writes
+    files atomically, and says in `last.ckpt` whether the training has reached its end (`training_finished`).
 
     Args:
         monitor: the metric that selects the best checkpoint, such as `val/predict/ssim`; None: keep no best.
@@ -55,6 +56,10 @@ class Checkpoints(ModelCheckpoint):
         self._saved_updates = -1
         self._saved_time = time.monotonic()
         self._judged_updates = -1
+        self._ended: bool | None = None
+        """What the file that is being written says of the training's end; None: nothing."""
+        self._last_ended: bool | None = None
+        """What `last.ckpt` says of it; None: there is none, or it does not say."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -104,13 +109,26 @@ class Checkpoints(ModelCheckpoint):
             self._save_last(trainer, updates)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the final state in `last.ckpt`."""
+        """Save the final state in `last.ckpt`, and that it is the final one."""
+        if self._idle(trainer):
+            return
         updates = updates_of(trainer, pl_module)
-        if not self._idle(trainer) and updates != self._saved_updates:
+        ended = self._last_ended is False and reached_its_end(trainer, pl_module)
+        ended = trainer.strategy.reduce_boolean_decision(ended, all=False)
+        if ended or updates != self._saved_updates:
             self._save_last(trainer, updates)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """No-op: training cannot resume from a state within a step."""
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Say in `last.ckpt` whether the training has reached its end; `best.ckpt` is written before that is known."""
+        if self._ended is not None:
+            checkpoint["training_finished"] = self._ended
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """What the checkpoint says of the training's end."""
+        self._last_ended = checkpoint.get("training_finished")
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far."""
@@ -140,7 +158,11 @@ class Checkpoints(ModelCheckpoint):
 
     def _save_last(self, trainer: Trainer, updates: int) -> None:
         self.last_model_path = self._path(self.CHECKPOINT_NAME_LAST)
-        self._write(trainer, self.last_model_path)
+        self._ended = reached_its_end(trainer, trainer.lightning_module)
+        try:
+            self._write(trainer, self.last_model_path)
+        finally:
+            self._last_ended, self._ended = self._ended, None
         self._saved_updates, self._saved_time = updates, time.monotonic()
 
     def _write(self, trainer: Trainer, path: str) -> None:

@@ -14,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from datamodules.errors import MissingFileError, UserError, user_error_in
-from datamodules.files import atomic_path
+from datamodules.files import atomic_path, sha256_of
+from lightning_modules.checkpoints.ending import training_finished
 from lightning_modules.checkpoints.renamed import Names
 from lightning_modules.system import System, with_config
 from lightning_modules.training_cost import TrainingCost
@@ -76,10 +77,15 @@ def build_object(kind: type[Built], config: Mapping[str, Any]) -> Built:
     return built
 
 
-def save(system: System, path: Path) -> None:
-    """Save the weights without critics, the configuration and the training cost (`trained`).
+def save(system: System, path: Path, *, exported_from: str | None = None) -> None:
+    """Save the weights without critics, the configuration, the training cost (`trained`) and whether it was finished.
 
     The result is one safetensors file, written atomically.
+
+    Args:
+        system: made by `build`, by `load` or by the command line.
+        path: of the file.
+        exported_from: the sha256 of the file that holds the same weights, if there is one.
     """
     if system.config is None:
         raise UserError("Only a system made by `build` (or by the command line) keeps the configuration to save.")
@@ -87,6 +93,10 @@ def save(system: System, path: Path) -> None:
     metadata = {"config": json.dumps(system.config)}
     if system.trained is not None:
         metadata["trained"] = json.dumps(system.trained._asdict())
+    if system.training_finished is not None:
+        metadata["training_finished"] = json.dumps(system.training_finished)
+    if exported_from is not None:
+        metadata["exported_from"] = exported_from
     with atomic_path(path) as temporary:
         save_file(weights, temporary, metadata=metadata)
 
@@ -120,6 +130,7 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
             f"The weights in {path} do not fit its configuration: missing {missing[:3]}, unexpected {unexpected[:3]}."
         )
     system.trained = trained
+    system.checkpoint_sha256, system.training_finished = sha256_of(path), training_finished(path)
     return system.eval()
 
 

@@ -66,16 +66,19 @@ def from_pretrained(
     return cast(System, system)
 
 
-def save_pretrained(system: System, folder: Path, *, card: str | None = None) -> list[Path]:
+def save_pretrained(
+    system: System, folder: Path, *, card: str | None = None, exported_from: str | None = None
+) -> list[Path]:
     """Write weights, configuration and card; returns the files.
 
     Args:
         system: made by `build`, by `load` or by the command line.
         folder: created if it does not exist.
         card: the text of README.md; None: none is written, and an existing one is kept.
+        exported_from: the sha256 of the checkpoint that holds the same weights, for the file of weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save(system, folder / WEIGHTS)
+    save(system, folder / WEIGHTS, exported_from=exported_from)
     texts = {CONFIG: json.dumps(system.config, indent=2, sort_keys=True) + "\n"}
     texts |= {} if card is None else {CARD: card}
     for name, text in texts.items():

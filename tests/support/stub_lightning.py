@@ -1,16 +1,19 @@
 """Stands in for `lightning` in the tests of `benchmarks run`: counts to ten instead of training. Imports no torch."""
 
-import json
 import os
+import pickle
 import signal
 import sys
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from benchmarks.records.parts import Protocol
+from datamodules.files import sha256_of
+from lightning_modules.checkpoints.ending import about, training_finished
 from support.record_maker import make_record
 
 STEPS, INTERVAL = 10, 2
@@ -30,6 +33,7 @@ def main() -> None:
     evaluation = configs[-1]["evaluation"]
     for task in evaluation["tasks"]:
         name = task["class_path"].rpartition(".")[2].lower()
+        model = configs[0].get("model")  # by path, or as it is
         record = make_record(
             table=evaluation["table"],
             row=evaluation["row"],
@@ -38,13 +42,23 @@ def main() -> None:
             protocol=Protocol.create(name, {"n": 50}),
             request=evaluation["request"],
             config=configs[0],
+            class_path=model["class_path"] if isinstance(model, dict) else "baselines.constant.Constant",
         )
-        record = replace(record, group=evaluation.get("group", ""))
+        weights = Path(values["ckpt_path"]) if "ckpt_path" in values else None
+        ended = training_finished(weights) if weights else None
+        digest = sha256_of(weights) if weights else None
+        record = replace(record, group=evaluation.get("group", ""), checkpoint_sha256=digest, training_finished=ended)
         record.write(Path(evaluation["folder"]) / f"record-{name}.json")
 
 
+def write_checkpoint(path: Path, step: int, finished: bool) -> None:
+    """A file with the plain data of a checkpoint, where torch puts them."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("last/data.pkl", pickle.dumps({"step": step, "training_finished": finished}))
+
+
 def fit(folder: Path, resumed: Path | None, row: str) -> None:
-    step = json.loads(resumed.read_text())["step"] if resumed else 0
+    step = about(resumed)["step"] if resumed else 0
     while step < STEPS:
         step += 1
         time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
@@ -57,7 +71,9 @@ def fit(folder: Path, resumed: Path | None, row: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if step % INTERVAL == 0:
             (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-            (folder / "checkpoints/last.ckpt").write_text(json.dumps({"step": step}))
+            write_checkpoint(folder / "checkpoints/last.ckpt", step, finished=step == STEPS)
+        if os.environ.get("STUB_STOP") == str(step):
+            return  # as a callback that sets `trainer.should_stop`
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`benchmarks run` does what has no valid record, once, and goes on where it was interrupted."""
 
 import dataclasses
+import hashlib
 import json
 import signal
 import subprocess
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cli import benchmarks
-from benchmarks.records.record import read_records
+from benchmarks.records.record import read_record, read_records
 from benchmarks.runs import runner
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.errors import UserError
+from benchmarks.utils.locks import NAME, locked
 from support.tiny_project import BENCHMARK, Run, calls
 
 
@@ -111,6 +113,48 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
     assert steps() == [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]  # one checkpoint interval lost, at most
 
 
+def test_a_training_that_stops_before_its_end_is_not_filed_and_goes_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STUB_STOP", "4")
+    assert run("--seeds=0", "--only=Learns") == 1  # though `lightning fit` ended with 0
+    assert "stopped before its epochs, updates or seconds were reached" in capfd.readouterr().err
+    assert calls() == ["fit learns 0 -"]
+    assert not Path("benchmarks/results").exists()
+    assert not json.loads(Path("runs/shapes/learns/0/training.json").read_text())["finished"]
+    monkeypatch.delenv("STUB_STOP")
+    assert run("--seeds=0", "--only=Learns") == 0
+    assert calls() == [f"fit learns 0 {LAST.format(0)}", f"test evaluation 0 {LAST.format(0)}"]
+    assert steps() == list(range(1, 11))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"training_finished": False}, {"training_finished": None}, {"trained": False}],
+    ids=["unfinished", "unknown end", "untrained"],
+)
+def test_a_record_that_is_no_result_is_made_again(run: Run, change: dict[str, bool | None]) -> None:
+    run("--seeds=0", "--only=Learns")
+    calls()
+    for folder in ("benchmarks/results", "runs"):
+        for path in Path(folder).rglob("*.json"):
+            if path.name != "training.json":
+                dataclasses.replace(read_record(path), **change).write(path)  # type: ignore[arg-type]
+    assert run("--seeds=0", "--only=Learns") == 0
+    assert calls() == [f"test evaluation 0 {LAST.format(0)}"]
+    assert all(record.training_finished for record in read_records(Path("benchmarks/results")).values())
+
+
+def test_a_folder_in_which_a_training_runs_is_not_moved(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    run("--seeds=0", "--only=Learns")
+    Path("configs/smoke/learns.yaml").write_text("trainer: {max_epochs: 1}")
+    Path("configs/model/learns.yaml").write_text("{class_path: baselines.constant.Constant, init_args: {value: black}}")
+    with locked(Path("runs/shapes/learns/0") / NAME):
+        assert run("--seeds=0", "--only=Learns") == 1
+    assert "`lightning fit` runs in runs/shapes/learns/0 (process " in capfd.readouterr().err
+    assert not Path("runs/shapes/learns/0.old-1").exists()
+
+
 def test_a_failed_row_shows_the_end_of_its_log(
     run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,12 +238,12 @@ def test_a_checkpoint_is_tested_not_trained_and_once(run: Run, capfd: pytest.Cap
     spec.write_text(BENCHMARK + "  - {label: Ready, experiment: shapes/learns, checkpoint: ready.safetensors}\n")
     assert run("--only=Ready") == 2
     assert "The checkpoint of the row 'Ready', ready.safetensors, does not exist." in capfd.readouterr().err
-    Path("ready.safetensors").write_bytes(b"weights")
-    assert run("--only=Ready") == 0
-    assert calls() == ["test evaluation 0 ready.safetensors"]
-    Path("ready.safetensors").write_bytes(b"other weights")
-    assert run("--only=Ready") == 0
-    assert calls() == ["test evaluation 0 ready.safetensors"]
+    for weights in (b"weights", b"other weights"):
+        Path("ready.safetensors").write_bytes(weights)
+        assert run("--only=Ready") == 0
+        assert calls() == ["test evaluation 0 ready.safetensors"]
+        (record,) = [one for one in read_records(Path("benchmarks/results")).values() if one.task["name"] == "predict"]
+        assert record.checkpoint_sha256 == hashlib.sha256(weights).hexdigest()
 
 
 def test_overrides_are_part_of_the_experiment(run: Run, tmp_path: Path) -> None:

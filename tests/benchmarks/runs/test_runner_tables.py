@@ -79,7 +79,7 @@ def test_a_row_without_a_model_is_never_run_and_takes_no_settings(run: Run) -> N
 def joins(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for the joining of networks: their texts, one after the other."""
     code = "import sys; from pathlib import Path as P; a, b, o = map(P, sys.argv[1:]); o.parent.mkdir(parents=True, \
-exist_ok=True); o.write_text(a.read_text() + b.read_text())"
+exist_ok=True); o.write_bytes(a.read_bytes() + b.read_bytes())"
     monkeypatch.setattr(runner, "JOIN", (sys.executable, "-c", code))
 
 
@@ -97,7 +97,7 @@ def test_a_joined_row_trains_its_stages_once_and_tests_what_they_make(
     asked = calls()
     assert [line.split()[0] for line in asked] == ["fit", "fit", "test", "test"]  # the last row shares a training
     assert asked[2].endswith(f" {joined}")
-    assert joined.read_text().count("step") == 2
+    assert joined.read_bytes().count(b"step") == 2
     assert run("--seeds=0") == 0
     assert calls() == []
     Path("configs/smoke/learns.yaml").write_text("trainer: {max_epochs: 2}")
