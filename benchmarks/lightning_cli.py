@@ -17,8 +17,8 @@ from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from benchmarks.config.build import import_ours
 from benchmarks.config.errors import mistake_in_command
@@ -188,7 +188,7 @@ class ChronoReelCLI(LightningCLI):
 
     def _lock_folder(self) -> None:
         """Keep other trainings out of the run's folder while this process lives; the first of several does."""
-        if rank_zero_only.rank != 0:
+        if getattr(rank_zero_only, "rank", 0) != 0:
             return
         try:
             self.held.enter_context(locked(self.folder / NAME))

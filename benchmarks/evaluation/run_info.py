@@ -1,6 +1,6 @@
 """Run information: what a record says of the run besides its numbers, read from trainer, system and evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,9 +53,10 @@ def left_out(trainer: Trainer) -> str | None:
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return "fast_dev_run looks at a few batches only"
     which = "test" if trainer.testing else "val"
-    loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
+    loaders: Any = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
     counts = trainer.num_test_batches if trainer.testing else trainer.num_val_batches
-    whole = sum(len(loader) for loader in (loaders if isinstance(loaders, list | tuple) else [loaders]))
+    every: Sequence[Any] = loaders if isinstance(loaders, list | tuple) else [loaders]
+    whole = sum(len(loader) for loader in every)
     taken = sum(int(count) for count in counts)
     if taken >= whole:
         return None

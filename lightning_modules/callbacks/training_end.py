@@ -24,8 +24,9 @@ def reached_its_end(trainer: Trainer, pl_module: LightningModule) -> bool:
     if 0 < trainer.max_steps <= trainer.global_step:
         return True
     epochs = trainer.max_epochs
+    processed = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
     # an epoch that was cut short counts as processed too
-    if epochs and 0 < epochs <= trainer.fit_loop.epoch_progress.current.processed and trainer.is_last_batch:
+    if epochs and 0 < epochs <= processed and trainer.is_last_batch:
         return True
     if any(budget.used_up(trainer, pl_module) for budget in budgets):
         return True

@@ -49,8 +49,8 @@ def record(processes: int, batch_size: int) -> Record:
     words = [f"--trainer.devices={processes}", f"--trainer.default_root_dir={folder}"]
     words += ["--trainer.strategy=ddp_fork"] if processes > 1 else []
     words += [f"--data.batch_size={batch_size}"]
-    assert main(["test", "--config=test.yaml", *words]) == 0
-    return read_record(Path(folder) / "record.json")
+    assert main(["test", "--config=test.yaml", "--untrained", *words]) == 0
+    return read_record(Path(folder) / "record-untrained.json")
 
 
 @pytest.mark.slow

@@ -71,8 +71,8 @@ def lightning_test(model: Any, data: dict[str, Any], **evaluation: Any) -> dict[
     """The records that the command writes, by task."""
     config = {"model": model, "data": data, "evaluation": {"gallery": 0, **evaluation}, "trainer": QUIET}
     Path("test.yaml").write_text(yaml.safe_dump(config))
-    assert main(["test", "--config=test.yaml", "--trainer.default_root_dir=."]) == 0
-    return {path.stem: read_record(path) for path in Path().glob("record*.json")}
+    assert main(["test", "--config=test.yaml", "--untrained", "--trainer.default_root_dir=."]) == 0
+    return {path.stem.removesuffix("-untrained"): read_record(path) for path in Path().glob("record*.json")}
 
 
 def generate(**settings: Any) -> dict[str, Any]:
