@@ -15,7 +15,7 @@ from lightning_modules.losses.adversarial import non_saturating_fake, non_satura
 from lightning_modules.losses.penalties import weighted_logit_penalty
 from lightning_modules.manual_optimization import Losses
 from lightning_modules.networks.inbetweening import InbetweeningNetwork
-from lightning_modules.networks.inbetweening_critics import ImageCritic, VideoCritic
+from lightning_modules.networks.inbetweening_critics import ImageCritic, VideoCritic, exchange_ends, rank_auc
 
 Frames = Float[Tensor, "batch time channel height width"]
 Times = Float[Tensor, "batch time"]
@@ -79,6 +79,8 @@ class Inbetweening(AdversarialSystem):
             **adversarial,
         )
         self.penalty_weight = penalty_weight
+        self._ends_seen = torch.zeros(3)
+        """Sums over the clips of this validation, and their number."""
 
     @property
     def network(self) -> InbetweeningNetwork:
@@ -160,6 +162,33 @@ class Inbetweening(AdversarialSystem):
         """Eq. 9 with a single frame per clip: both critics' losses, without a reconstruction term."""
         judged = zip(self.critics.items(), views(fakes), strict=True)
         return {name: non_saturating_generator(critic(view)) for (name, critic), view in judged}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Note how well the video critic tells real clips from clips with the ends of another clip of the batch.
+
+        The generator learns to fit the given ends from this critic alone: at 0.5 nothing tells it to.
+        """
+        critic, clip = self.critics["video"], batch.clip
+        assert isinstance(critic, VideoCritic)
+        if not isinstance(clip, VideoClip | KeypointClip) or len(batch.ids) < 2:
+            return
+        frames = clip.frames[:, : critic.frames]
+        if frames.shape[1:] == (critic.frames, critic.channels, critic.size, critic.size):
+            own, exchanged = critic(frames), critic(exchange_ends(frames))
+            sums = [rank_auc(own, exchanged) * len(own), (own > exchanged).sum(), own.new_tensor(len(own))]
+            self._ends_seen += torch.stack([one.to(self._ends_seen) for one in sums])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log `val/critic_auc_mismatched_ends` and `val/critic_prefers_own_ends`, over the clips of all processes.
+
+        The first is the area under the ROC curve, over all pairs of a batch: low too where clips differ more in their
+        scores than ends do. The second is the share of clips that score above the same clip with other ends.
+        """
+        auc, preferred, clips = self.trainer.strategy.reduce(self._ends_seen.to(self.device), reduce_op="sum")
+        self._ends_seen = torch.zeros(3)
+        if clips > 0:  # as many on all processes
+            found = {"auc_mismatched_ends": auc / clips, "prefers_own_ends": preferred / clips}
+            self.log_dict({f"val/critic_{k}": v for k, v in found.items()}, sync_dist=True, reduce_fx="max")
 
     def _training_frames(self, batch: Batch) -> Frames:
         clip, length = batch.clip, self.network.frames

@@ -77,6 +77,21 @@ class ImageCritic(nn.Module):
         return self.head(maps.flatten(1)).squeeze(1)
 
 
+def exchange_ends(videos: Video) -> Video:
+    """The videos with the ends of others of the batch, half of it further: neighbours are often of the same film."""
+    others = videos.roll(len(videos) // 2, dims=0)
+    return torch.cat([others[:, :1], videos[:, 1:-1], others[:, -1:]], dim=1)
+
+
+def rank_auc(higher: Logits, lower: Float[Tensor, " other"]) -> Float[Tensor, ""]:
+    """P(a > b) + P(a = b) / 2 for a of `higher` and b of `lower`: the area under the ROC curve.
+
+    1 if a critic scores all of the first above all of the second, 0.5 if it cannot tell them.
+    """
+    difference = higher[:, None] - lower[None, :]
+    return ((difference > 0).float() + (difference == 0).float() / 2).mean()
+
+
 class HalvingBlock(nn.Module):
     """A 3 x 3 convolution, a 4 x 4 one that halves the size, and a shortcut around both: average pooling and 1 x 1.
 

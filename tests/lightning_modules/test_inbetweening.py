@@ -1,12 +1,15 @@
 """The inbetweening system: its verb, its losses, its penalty, and what it refuses."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning import LightningDataModule, Trainer
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 from torch.testing import assert_close
+from torch.utils.data import DataLoader
 
 from benchmarks.evaluation.tasks import Inbetween, Inbetweens
 from datamodules.clip import Batch, Trajectory, VideoClip
@@ -14,6 +17,7 @@ from datamodules.errors import UserError
 from lightning_modules.checkpoints.build import build
 from lightning_modules.inbetweening import Inbetweening, InbetweeningFakes
 from lightning_modules.losses.penalties import weighted_logit_penalty
+from lightning_modules.networks.inbetweening_critics import VideoCritic, exchange_ends, rank_auc
 
 torch.set_num_threads(1)
 
@@ -255,3 +259,63 @@ def test_the_last_blocks_are_decoded_between_the_ends() -> None:
         whole = system.inbetween(ends(batch), batch.clip.times[:, 1:-1], seeds=torch.arange(3)).frames
     assert len(rows) == 2
     assert_close(rows[-1], whole)
+
+
+class Ends(VideoCritic):
+    """Sees whether the ends fit the frames beside them, or nothing but the frames between."""
+
+    sees = True
+
+    def forward(self, video: Tensor) -> Tensor:
+        if self.sees:
+            steps = video.diff(dim=1).abs().flatten(2).mean(2)
+            return -(steps[:, 0] + steps[:, -1])
+        return video[:, 1:-1].flatten(1).mean(1)
+
+
+class Clips(LightningDataModule):
+    """Clips that hardly change, each of its own brightness, in batches of 4, 4 and 1."""
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        batches = []
+        for count in (4, 4, 1):
+            whole = batch_of(count)
+            assert isinstance(whole.clip, VideoClip)
+            shade = torch.rand(count, 1, 1, 1, 1)
+            batches.append(whole._replace(clip=whole.clip._replace(frames=shade + 0.01 * whole.clip.frames)))
+        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("sees", "auc"), [(True, 1.0), (False, 0.5)])
+@pytest.mark.filterwarnings("ignore:The 'val_dataloader' does not have many workers")
+def test_a_validation_says_whether_the_video_critic_sees_the_ends(tmp_path: Path, sees: bool, auc: float) -> None:
+    system = system_of()
+    critic = Ends(channels=1, size=16, frames=8, width=4)
+    critic.sees = sees
+    system.critics["video"] = critic
+    trainer = Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        default_root_dir=tmp_path,
+    )
+    for _ in range(2):  # the second validation starts anew
+        (logged,) = trainer.validate(system, Clips(), verbose=False)
+        assert logged["val/critic_auc_mismatched_ends"] == pytest.approx(auc)
+        assert logged["val/critic_prefers_own_ends"] == float(sees)
+    assert not any("ends" in name for name in system.state_dict())
+
+
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order() -> None:
+    higher, lower = torch.randn(7).round(), torch.randn(5).round()
+    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in higher.tolist() for b in lower.tolist()]
+    assert float(rank_auc(higher, lower)) == pytest.approx(sum(pairs) / 35)
+
+
+def test_exchanged_ends_are_those_of_another_clip() -> None:
+    videos = batch_of(4).clip.frames  # type: ignore[union-attr]
+    exchanged = exchange_ends(videos)
+    assert torch.equal(exchanged[:, 1:-1], videos[:, 1:-1])
+    assert torch.equal(exchanged[:, [0, -1]], videos[[2, 3, 0, 1]][:, [0, -1]])
+    assert torch.equal(exchange_ends(videos[:2])[:, [0, -1]], videos[[1, 0]][:, [0, -1]])
