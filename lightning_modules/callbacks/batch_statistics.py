@@ -2,12 +2,13 @@
 
 import random
 from collections import deque
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
 from lightning import Trainer
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
 from datamodules.clip import Batch
 from lightning_modules.callbacks.rng_state import capture_random_state, restore_random_state
@@ -48,52 +49,77 @@ class LastBatches:
         All batches of all processes count equally. Layers that the forward pass does not use, or that were not in
         training mode, are left out.
         """
-        norms = {name: norm for name, norm in normalisations(system, part).items() if self._modes[norm]}
-        modes = {module: module.training for module in system.modules()}
-        momenta = {norm: norm.momentum for norm in norms.values()}
-        buffers = {name: value.clone() for name, value in system.named_buffers()}
-        streams = capture_random_state()
-        try:
-            random.seed(trainer.global_rank)
-            np.random.seed(trainer.global_rank)  # noqa: NPY002 (other code uses it)
-            torch.manual_seed(trainer.global_rank)
-            for module, training in self._modes.items():
-                module.training = training
-            for norm in norms.values():
-                norm.reset_running_stats()
-                norm.momentum = None  # the mean over the batches
-            with torch.no_grad(), trainer.precision_plugin.forward_context():
-                for batch in self.batches:
-                    system.training_output(batch)
-            reached = {name: norm for name, norm in norms.items() if norm.num_batches_tracked}
-            return {
-                f"{name}.{buffer}": _over_processes(trainer, value)
-                for name, norm in reached.items()
-                for buffer, value in norm.named_buffers()
-            }
-        finally:
-            restore_random_state(streams)
-            with torch.no_grad():
-                for name, value in system.named_buffers():
-                    value.copy_(buffers[name])
-            for norm, momentum in momenta.items():
-                norm.momentum = momentum
-            for module, training in modes.items():
-                module.training = training
+        with trainer.precision_plugin.forward_context():
+            measured = measured_statistics(system, part, self.batches, self._modes, seed=trainer.global_rank)
+        return {name: _over_processes(trainer, value) for name, value in measured.items()}
 
 
-def normalisations(system: nn.Module, part: str) -> dict[str, _BatchNorm]:
+def measured_statistics(
+    system: ManualOptimizationSystem,
+    part: str,
+    batches: Iterable[Batch],
+    modes: Mapping[nn.Module, bool] | None = None,
+    *,
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """Means over batches of the statistics of a part's batch-normalisation layers, by buffer name in the system.
+
+    The system is left as it was.
+
+    Args:
+        system: with the weights that the statistics are for.
+        part: the attribute whose layers are measured.
+        batches: of training.
+        modes: whether each module is in training mode; all are by default. Layers that are not are left out, and so are
+            those that the forward pass does not use.
+        seed: of the draws that training makes.
+    """
+    modes = modes or dict.fromkeys(system.modules(), True)
+    norms = {name: norm for name, norm in normalisations(system, part).items() if modes[norm]}
+    before = {module: module.training for module in system.modules()}
+    momenta = {norm: norm.momentum for norm in norms.values()}
+    buffers = {name: value.clone() for name, value in system.named_buffers()}
+    streams = capture_random_state()
+    try:
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (other code uses it)
+        torch.manual_seed(seed)
+        for module, training in modes.items():
+            module.training = training
+        for norm in norms.values():
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over the batches
+        with torch.no_grad():
+            for batch in batches:
+                system.training_output(batch)
+        return {
+            f"{name}.{buffer}": value.detach().clone()
+            for name, norm in norms.items()
+            if norm.num_batches_tracked is not None and bool(norm.num_batches_tracked.any())
+            for buffer, value in norm.named_buffers()
+        }
+    finally:
+        restore_random_state(streams)
+        with torch.no_grad():
+            for name, value in system.named_buffers():
+                value.copy_(buffers[name])
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum
+        for module, training in before.items():
+            module.training = training
+
+
+def normalisations(system: nn.Module, part: str) -> dict[str, _NormBase]:
     """The batch-normalisation layers with running statistics in a part of the system, by name in the system."""
     inside = set(getattr(system, part).modules())
     return {
         name: module
         for name, module in system.named_modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats and module in inside
+        if isinstance(module, _NormBase) and module.track_running_stats and module in inside
     }
 
 
 def _over_processes(trainer: Trainer, value: Tensor) -> Tensor:
-    value = value.detach().clone()
     if not value.is_floating_point():
         return value
     reduced = trainer.strategy.reduce(value, reduce_op="mean")

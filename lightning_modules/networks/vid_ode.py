@@ -1,5 +1,6 @@
 """Vid-ODE's network (Park et al., 2021): ODE-ConvGRU encoder, latent ODE, frames composed one after another."""
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from datamodules.errors import UserError
 from lightning_modules.dynamics.base import Dynamics
 from lightning_modules.networks.base_grid import BaseGrid, base_grid, solve_for_both
+from lightning_modules.networks.step_norm import Norm, Statistics, StepBatchNorm2d, Steps
 from lightning_modules.networks.vid_ode_frames import (
     COMPOSE,
     Composition,
@@ -45,6 +47,9 @@ class VidODENetwork(nn.Module):
             frame (code) or the `code` z0 (paper, eq. 2 with h_s0).
         code_time: the time of z0 in extrapolation: the first predicted time (`first_query`, code) or the last observed
             one (`last_observed`, paper). In interpolation it is the first observed time.
+        statistics: of batch normalisation in evaluation. `per_step`: running ones, of each step of the decoder's chain
+            (see `StepBatchNorm2d`), and one set for all observed frames, which are encoded in one pass. `batch`: of
+            the batch that is evaluated, and the start frame is encoded in a pass of its own (code).
         copy_last_init: how strongly an untrained network repeats the previous frame: the logit of its mask, beside a
             flow near 0. None is as published: the last convolution is initialised like every other. For short
             trainings, 3 or so.
@@ -61,15 +66,21 @@ class VidODENetwork(nn.Module):
         chain: Literal["warped", "composed"] = "warped",
         previous_latent: Literal["embedding", "code"] = "embedding",
         code_time: Literal["first_query", "last_observed"] = "first_query",
+        statistics: Statistics = "per_step",
         copy_last_init: float | None = None,
     ) -> None:
         super().__init__()
         self.channels = channels
         self.frame_format = FrameFormat(channels, 2**downs)
-        self.image_encoder = ConvEncoder(channels, width, downs)
+        self.statistics = statistics
+        norms: tuple[Norm, Norm] = (nn.BatchNorm2d, StepBatchNorm2d)
+        if statistics == "batch":
+            norms = (partial(StepBatchNorm2d, steps=1, statistics="batch"),) * 2
+        self.image_encoder = ConvEncoder(channels, width, downs, norms[0])
         self.encoder = encoder
         self.dynamics = dynamics
-        self.image_decoder = ConvDecoder(2 * width * 2**downs, output_channels(composition, channels), downs)
+        outputs = output_channels(composition, channels)
+        self.image_decoder = ConvDecoder(2 * width * 2**downs, outputs, downs, norms[1])
         self.composition: Composition = composition
         self.chain = chain
         self.previous_latent = previous_latent
@@ -125,18 +136,20 @@ class VidODENetwork(nn.Module):
         index = start_index(present, start)
         rows = torch.arange(len(observed), device=observed.device)
         image, anchor = observed[rows, index], observed_times[rows, index]
-        embedding = self.image_encoder(image)
-        embeddings = self.image_encoder(observed.flatten(0, 1)).unflatten(0, observed.shape[:2])
+        apart = self.statistics == "batch"
+        embedding = self.image_encoder(image, index.new_zeros(1)) if apart else None
+        embeddings = self.image_encoder(observed.flatten(0, 1), index.new_zeros(1)).unflatten(0, observed.shape[:2])
         code = self.encoder(embeddings, observed_times, present)
-        return _Context(code, anchor, Previous(embedding if self.previous_latent == "embedding" else code, image))
+        latent = code if self.previous_latent == "code" else embeddings[rows, index] if embedding is None else embedding
+        return _Context(code, anchor, Previous(latent, image))
 
     def _code_time(self, context: "_Context", start: Start, first: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """The model time of z0; `first` is the time of the first decoded frame."""
         return first if start == "last" and self.code_time == "first_query" else context.anchor
 
-    def _decode_frame(self, latent: Latent, previous: Previous) -> DecodedFrame:
-        """Psi of eq. 2: one frame from its latent, the previous latent and the previous image."""
-        output = self.image_decoder(torch.cat([latent, previous.latent], dim=1))
+    def _decode_frame(self, latent: Latent, previous: Previous, steps: Steps) -> DecodedFrame:
+        """Psi of eq. 2: a frame from its latent, the previous latent and image; `steps` are its place in the chain."""
+        output = self.image_decoder(torch.cat([latent, previous.latent], dim=1), steps)
         image, parts = COMPOSE[self.composition](output, previous.image)
         return DecodedFrame(image, latent, parts)
 
@@ -148,15 +161,19 @@ class VidODENetwork(nn.Module):
     def _decode_chain(self, latents: Latents, previous: Previous) -> list[DecodedFrame]:
         """Eq. 2 from frame to frame. Each time step is one batch for the decoder's batch norm, as in the code."""
         frames = []
-        for latent in latents.unbind(1):
-            frames.append(self._decode_frame(latent, previous))
+        steps = torch.arange(latents.shape[1], device=latents.device).split(1)
+        for latent, step in zip(latents.unbind(1), steps, strict=True):
+            frames.append(self._decode_frame(latent, previous, step))
             previous = self._as_previous(frames[-1])
         return frames
 
     def _decode_on_grid(
         self, context: "_Context", times: Times, grid: BaseGrid, code_time: Float[Tensor, " batch"]
     ) -> Decoded:
-        """A chain along the base grid, then one hop from the base frame before it to each time between."""
+        """A chain along the base grid, then one hop from the base frame before it to each time between.
+
+        A hop is normalised as the step of the chain that starts at the same base frame.
+        """
         base_latents, latents = solve_for_both(
             self.dynamics, context.code, grid.times - code_time[:, None], times - code_time[:, None]
         )
@@ -173,7 +190,7 @@ class VidODENetwork(nn.Module):
                 frames.append(base.at(parent))
                 continue
             previous = Previous(latents_before[rows, parent + 1], images_before[rows, parent + 1])
-            hop = self._decode_frame(latent, previous)
+            hop = self._decode_frame(latent, previous, parent[:, None] + 1)
             frames.append(hop if base is None else choose(on_grid, base.at(parent.clamp(min=0)), hop))
         return stack(frames)
 

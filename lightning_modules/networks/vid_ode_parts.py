@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from datamodules.errors import UserError
 from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.networks.conv_gru import ConvGRUCell
+from lightning_modules.networks.step_norm import AnyMaps, Norm, Steps, in_sequence, in_step
 
 Latent = Float[Tensor, "batch latent low_height low_width"]
 Latents = Float[Tensor, "batch time latent low_height low_width"]
-Decoding = Float[Tensor, "batch output height width"]
+Decoding = Float[Tensor, "maps output _ _"]
 Times = Float[Tensor, "batch time"]
 Present = Bool[Tensor, "batch time"]
 
@@ -121,20 +122,20 @@ class FrameStack(nn.Module):
 class ConvEncoder(nn.Sequential):
     """Supplement Table 6: a 3x3 convolution and `downs` strided 4x4 ones, each with batch norm and ReLU."""
 
-    def __init__(self, channels: int, width: int, downs: int) -> None:
-        layers: list[nn.Module] = [
-            nn.Conv2d(channels, width, 3, padding=1),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-        ]
+    def __init__(self, channels: int, width: int, downs: int, norm: Norm = nn.BatchNorm2d) -> None:
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), norm(width), nn.ReLU(inplace=True)]
         for _ in range(downs):
             layers += [
                 nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
-                nn.BatchNorm2d(2 * width),
+                norm(2 * width),
                 nn.ReLU(inplace=True),
             ]
             width *= 2
         super().__init__(*layers)
+
+    def forward(self, input: AnyMaps, steps: Steps | None = None) -> AnyMaps:
+        """The embeddings; `steps` are for a norm with statistics by step."""
+        return in_sequence(self, input, steps)
 
 
 class ConvDecoder(nn.Sequential):
@@ -145,25 +146,28 @@ class ConvDecoder(nn.Sequential):
     in training.
     """
 
-    def __init__(self, channels: int, outputs: int, ups: int) -> None:
+    def __init__(self, channels: int, outputs: int, ups: int, norm: Norm = nn.BatchNorm2d) -> None:
         layers: list[nn.Module] = []
         for _ in range(ups):
             layers += [
                 nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
                 nn.Conv2d(channels, channels // 2, 3, padding=1),
-                nn.BatchNorm2d(channels // 2),
+                norm(channels // 2),
                 nn.ReLU(inplace=True),
             ]
             channels //= 2
         super().__init__(*layers, nn.Conv2d(channels, outputs, 3, padding=1))
 
-    def forward(self, input: Float[Tensor, "batch latents low_height low_width"]) -> Decoding:
+    def forward(self, input: AnyMaps, steps: Steps | None = None) -> Decoding:
         """The output channels of every pixel."""
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-            return super().forward(input)
+            return in_sequence(self, input, steps)
         layers = iter(self)
         for layer in layers:
-            input = _upsampled_conv(input, layer, next(layers)) if isinstance(layer, nn.Upsample) else layer(input)
+            if isinstance(layer, nn.Upsample):
+                input = _upsampled_conv(input, layer, next(layers))
+            else:
+                input = in_step(layer, input, steps)
         return input
 
 

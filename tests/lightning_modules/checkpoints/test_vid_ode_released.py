@@ -71,8 +71,9 @@ def of_critic(name: str) -> str:
     return f"{critic}.{PART_OF_CRITIC[layer]}.{kind}"
 
 
-def ours(mode: str) -> VidODE:
-    system = make(mode, channels=3, critic={"width": 8}, dynamics={"solver": "dopri5"})
+def ours(mode: str, statistics: str = "batch") -> VidODE:
+    network = {"statistics": statistics}
+    system = make(mode, channels=3, critic={"width": 8}, dynamics={"solver": "dopri5"}, network=network)
     system.generator.load_state_dict(from_released(released_weights()))
     critics = {of_critic(name): released(name, shape) for name, shape in GOLDEN["critics"][mode].items()}
     system.critics.load_state_dict(critics)
@@ -91,13 +92,31 @@ def assert_like(tensor: Tensor, theirs: list[float], **tolerances: float) -> Non
     assert_close(values, torch.tensor(theirs, dtype=torch.float64), **(tolerances or {"rtol": 1e-6, "atol": 1e-7}))
 
 
+def examples(mode: str) -> Batch:
+    frames, times = video() if mode == "extrapolate" else (field[:, ::2] for field in video())
+    return Batch(
+        VideoClip(frames, times), torch.arange(2), torch.arange(2), torch.tensor([-1, -1]), torch.ones(times.shape) > 0
+    )
+
+
+@pytest.mark.parametrize("mode", ["extrapolate", "interpolate"])
+def test_the_released_tester_uses_batch_statistics(mode: str) -> None:
+    """It never calls `eval()`: its frames are those of training, and its running statistics have no effect."""
+    system = ours(mode).eval()
+    fakes = system.generate_fakes(examples(mode))
+    assert_like(fakes.predicted, GOLDEN["cases"][f"{mode}-train"]["frames"])
+    statistics = {name: value for name, value in system.generator.named_buffers() if "running" in name}
+    for value in statistics.values():
+        value.fill_(3.0)
+    assert torch.equal(system.generate_fakes(examples(mode)).predicted, fakes.predicted)
+
+
 @pytest.mark.parametrize(("mode", "phase"), CASES)
 def test_frames_losses_and_gradients_are_the_released_ones(mode: str, phase: str) -> None:
     theirs: dict[str, Any] = GOLDEN["cases"][f"{mode}-{phase}"]
-    system = ours(mode).train(phase == "train")
-    frames, times = video() if mode == "extrapolate" else (field[:, ::2] for field in video())
-    ids = torch.arange(2)
-    batch = Batch(VideoClip(frames, times), ids, ids, torch.tensor([-1, -1]), torch.ones(times.shape) > 0)
+    # in evaluation, a file's single set of running statistics is the set of every step
+    system = ours(mode, "batch" if phase == "train" else "per_step").train(phase == "train")
+    batch = examples(mode)
     decoded: dict[str, Tensor] = {}
     hook = system.generator.register_forward_hook(lambda _, __, output: decoded.update(_tensors(output)))
     fakes = system.generate_fakes(batch)
@@ -149,7 +168,7 @@ def _our_name(name: str) -> str:
 def test_frames_between_are_the_released_ones() -> None:
     """The released test of interpolation: frames 0, 2, 4, 6, 8 shown, 1, 3, 5, 7 asked."""
     theirs = GOLDEN["cases"]["interpolate-between"]
-    system, (frames, times) = ours("interpolate"), video()
+    system, (frames, times) = ours("interpolate", "per_step"), video()
     with torch.no_grad():
         decoded = system.decode(VideoClip(frames[:, ::2], times[:, ::2]), times[:, 1:9:2], "first")
     tensors = _tensors(decoded)
