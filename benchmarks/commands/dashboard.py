@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.commands.sync import gather
+from benchmarks.leaderboard.formatting import UNBEATEN, WITHOUT_SCALE
+from benchmarks.leaderboard.ranking import learns_nothing, unbeaten
 from benchmarks.records.record import Record
+from benchmarks.runs.scale import TRIVIAL
 from benchmarks.runs.spec import read_benchmarks
 from benchmarks.runs.standing import results_and_retired
 from benchmarks.utils.errors import UserError
@@ -129,11 +132,20 @@ def text(records: Sequence[Record]) -> str:
     metrics = directions(records)
     heads = [f"{name} {'↑' if better else '↓'}" for name, better in metrics.items()]
     lines = [f"| row | seed | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
-    for record in records:
-        found = [record.metrics.get(name) for name in metrics]
-        cells = ["n/a" if entry is None or entry.value is None else f"{entry.value:.4g}" for entry in found]
+    scales = [TRIVIAL if learns_nothing([record]) else "" for record in records]
+    found = {name: [_value(record, name) for record in records] for name in metrics}
+    marks = {name: unbeaten(found[name], scales, better) for name, better in metrics.items()}
+    for index, record in enumerate(records):
+        values = [(found[name][index], marks[name][index]) for name in metrics]
+        cells = ["n/a" if value is None else f"{value:.4g}" + f" {UNBEATEN}" * mark for value, mark in values]
         lines.append(f"| {record.row} | {record.seed} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    legend = f"{UNBEATEN}: not better than the best row that learns nothing." if any(scales) else WITHOUT_SCALE
+    return "\n".join([*lines, "", legend])
+
+
+def _value(record: Record, metric: str) -> float | None:
+    entry = record.metrics.get(metric)
+    return None if entry is None or entry.value is None else float(entry.value)
 
 
 def directions(records: Sequence[Record]) -> Mapping[str, bool]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from benchmarks.leaderboard.formatting import arrow, format_cell, format_published
+from benchmarks.leaderboard.formatting import UNBEATEN, WITHOUT_SCALE, arrow, format_cell, format_published
 from benchmarks.leaderboard.metric_names import display_name
 from benchmarks.leaderboard.ranking import Cell
 from benchmarks.leaderboard.sections import Ranking, Section
@@ -16,20 +16,24 @@ from benchmarks.runs.standing import RETIRED, Retired
 
 HEADINGS = [
     "benchmark", "source", "group", "data", "split", "task", "protocol", "budget", "rank", "row", "metric",
-    "higher_is_better", "value", "low", "high", "interval_over", "seeds", "clips", "best", "mixed",
+    "higher_is_better", "value", "low", "high", "interval_over", "seeds", "clips", "best", "scale", "unbeaten", "mixed",
     "samples_per_second", "comparable", "measured_by", "note",
 ]  # fmt: skip
-"""The columns of the CSV. `source` is `ours`, `paper`, `reported` or `retired`; a published number has no rank, and
+"""The columns of the CSV. `scale` is `trivial` or `real` for a row by which the others are read; it has no rank. A
+number is `unbeaten` if it is not better than that of the best trivial row. `source` is `ours`, `paper`, `reported` or
+`retired`; a published number has no rank, and
 `measured_by` is our metric of the same definition. A retired row has no number; `note` says why and since when."""
 
 _LATEX_HEAD = r"""% Made by `benchmarks leaderboard`; do not edit it by hand. It needs \usepackage{booktabs,amssymb}.
 % Bold: the best row, and rows whose 95 % interval overlaps its interval. Italic: published, not ranked.
-% A double dagger: seeds of different settings. Rows that are retired until trained again stand in comments.
+% Below the second rule, in italics: trivial rows and real data, which are not ranked. A triangle: not better than the
+% best trivial row. A double dagger: seeds of different settings. Rows that are retired until trained again stand in
+% comments.
 """
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "–": "--", "≁": r"$\nsim$", "°": r"$^\circ$", "‡": r"$^\ddagger$",
+    "↓": r"$\downarrow$", "–": "--", "≁": r"$\nsim$", "°": r"$^\circ$", "‡": r"$^\ddagger$", "▽": r"$\triangledown$",
     "Δ": r"$\Delta$", "²": r"$^2$", "³": r"$^3$",
 }  # fmt: skip
 
@@ -64,7 +68,7 @@ def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
                 "task": ranking.task,
                 "protocol": ranking.protocol.id,
                 "budget": ranking.budget,
-                "rank": index + 1 if first.value is not None else "",
+                "rank": index + 1 if first.value is not None and not row.scale else "",
                 "row": row.label,
                 "metric": metric,
                 "higher_is_better": ranking.higher_is_better[metric],
@@ -75,6 +79,8 @@ def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
                 "seeds": len(row.records),
                 "clips": max(clips, default=0),
                 "best": best,
+                "scale": row.scale,
+                "unbeaten": cell.unbeaten,
                 "mixed": row.mixed,
                 "samples_per_second": repr(fmean(paces)) if paces else "",
                 "note": cell.reason or "",
@@ -161,10 +167,15 @@ def _tabular(ranking: Ranking) -> str:
         r"\midrule",
     ]
     for index, row in enumerate(ranking.rows):
-        entries = [_escaped(row.label + "‡" * row.mixed)]
+        label = _escaped(row.label)
+        entries = [rf"\textit{{{label}}}" if row.scale else label + _escaped(UNBEATEN * row.unbeaten + "‡" * row.mixed)]
+        if index and index == ranking.first_scale_row:
+            lines.append(r"\midrule")
         entries += [column[index] for _, column in columns]
         lines.append(" & ".join(entries) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
+    if not ranking.has_trivial_row:
+        lines.append(rf"\par\footnotesize {WITHOUT_SCALE}")
     for mark, text in notes_on(ranking.published_columns()):
         lines.append(rf"\par\footnotesize {_superscript(mark)}{_escaped(text)}.")
     lines += [r"\end{table}", ""]

@@ -10,10 +10,17 @@ from benchmarks.records.record import Record
 from benchmarks.runs.published import Published
 
 NOT_AVAILABLE = "n/a"
+UNBEATEN = "▽"
+"""The mark of a row, or of a number, that is not better than that of the best trivial row."""
+WITHOUT_SCALE = "No trivial row has been measured here, so nothing says what these numbers mean."
 
 
 def format_cell(cell: Cell) -> str:
-    """Four significant digits of the value; its interval to as many decimals."""
+    """Four significant digits of the value; its interval to as many decimals; a mark if a trivial row is as good."""
+    return _number(cell) + f" {UNBEATEN}" * cell.unbeaten
+
+
+def _number(cell: Cell) -> str:
     if cell.value is None:
         return NOT_AVAILABLE
     decimals = 4 if cell.value == 0 else min(8, max(0, 3 - math.floor(math.log10(abs(cell.value)))))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.leaderboard.formatting import (
+    UNBEATEN,
+    WITHOUT_SCALE,
     arrow,
     cost_columns,
     describe_protocol,
@@ -97,13 +99,17 @@ def _ranking(ranking: Ranking) -> str:
     if ranking.protocol_mismatch:
         asked = ", ".join(f"{key} {format_setting(value)}" for key, value in ranking.protocol_mismatch.items())
         lines.append(f"<p><strong>Not this benchmark's protocol</strong>, which asks for {escape(asked)}.</p>")
+    if not ranking.has_trivial_row:
+        lines.append(f"<p>{WITHOUT_SCALE}</p>")
     if ids := footnote(ranking.metrics):
         lines.append(f"<p>Metrics: {escape(ids)}.</p>")
     head = [_heading("row", "text"), *(heading for heading, _ in columns)]
     rows = []
     for index, row in enumerate(ranking.rows):
-        marks = _mark("‡", "its seeds were run with different settings") * row.mixed
-        cells = [f'<th scope="row" data-sort="{escape(row.label)}">{escape(row.label)}{marks}</th>']
+        marks = _mark(UNBEATEN, "not better than the best trivial row") * row.unbeaten
+        marks += _mark("‡", "its seeds were run with different settings") * row.mixed
+        label = f"<em>{escape(row.label)}</em> ({row.scale})" if row.scale else escape(row.label)
+        cells = [f'<th scope="row" data-sort="{escape(row.label)}">{label}{marks}</th>']
         cells += [entries[index] for _, entries in columns]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     table = _table(f"{ranking.benchmark.title}: {ranking.title}", head, rows)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.leaderboard.formatting import (
+    UNBEATEN,
+    WITHOUT_SCALE,
     arrow,
     cost_columns,
     describe_protocol,
@@ -27,7 +29,10 @@ Made by `benchmarks leaderboard` from the records in `{results}`; do not edit it
 ↑ higher is better, ↓ lower is better. **Bold**: the best row, and rows whose 95 % interval overlaps its interval.
 `±`: half the 95 % t-interval of the mean over seeds. `[ ]`: a 95 % interval over clips or, where a table says so, the
 percentile bootstrap over seeds. Rows share a table if data, split, protocol and training budget agree; the first metric
-ranks them. Trivial baselines learn nothing and stand in every table. n/a: not available; a footnote gives the reason.
+ranks them. n/a: not available; a footnote gives the reason.
+Below the ranked rows stand, in *italics*, those by which their numbers are read: trivial rows, which learn nothing, and
+other real data (of the training split; where nothing is held out, other windows), what a perfect model would reach.
+They are not ranked. `▽`: not better than the best trivial row.
 Rows that are retired until they are trained again (the code has changed, the training ended early or never began,
 another checkpoint was measured) show no numbers. `‡`: the row's seeds were run with different settings.
 *Italic*: published numbers, beside our metric of the same definition and never ranked; `≁`: measured differently, or
@@ -115,6 +120,8 @@ def _ranking(ranking: Ranking) -> list[str]:
     if ranking.protocol_mismatch:
         asked = ", ".join(f"{key} {format_setting(value)}" for key, value in ranking.protocol_mismatch.items())
         lines += [f"**Not this benchmark's protocol**, which asks for {asked}.", ""]
+    if not ranking.has_trivial_row:
+        lines += [WITHOUT_SCALE, ""]
     notes: dict[str, int] = {}
     columns = []
     marks = marks_of(ranking.published_columns())
@@ -144,7 +151,8 @@ def _table(
     """A Markdown table with its footnotes below."""
     lines = _head(["row", *(heading for heading, _ in columns)], 1)
     for index, row in enumerate(rows):
-        label = _escaped(row.label) + " ‡" * row.mixed
+        label = f"*{_escaped(row.label)}*" if row.scale else _escaped(row.label)
+        label += f" {UNBEATEN}" * row.unbeaten + " ‡" * row.mixed
         lines.append("| " + " | ".join([label, *(entries[index] for _, entries in columns)]) + " |")
     lines += ["", *(f"<sup>{number}</sup> {note}.  " for note, number in notes.items())]
     return lines + [""] * bool(notes)

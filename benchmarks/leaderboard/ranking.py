@@ -1,12 +1,13 @@
 """Ranking: the records of one evaluation and budget as rows over seeds, sorted, the best ones marked. No torch."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from benchmarks.records.parts import Measurement, Number
 from benchmarks.records.record import Record
+from benchmarks.runs.scale import TRIVIAL
 from benchmarks.utils.statistics import bootstrap_mean_interval, mean_and_half_width
 
 
@@ -21,6 +22,7 @@ class Cell:
         over_seeds: whether the interval is over seeds (else over clips).
         reason: why it is n/a, or why some seeds are missing.
         bootstrapped: whether an interval over seeds is the percentile bootstrap (else Student's t).
+        unbeaten: whether the best trivial row of the table is as good or better.
     """
 
     value: float | None
@@ -29,6 +31,7 @@ class Cell:
     over_seeds: bool = False
     reason: str | None = None
     bootstrapped: bool = False
+    unbeaten: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,16 @@ class LeaderboardRow:
         records: one per seed.
         absent: why there are no records.
         interval: of a mean over seeds: `t` or `bootstrap`, as the benchmark says.
+        scale: `trivial` or `real` for a row by which the others are read, which is not ranked; empty for a competitor.
+        unbeaten: whether the best trivial row is as good or better in the metric that ranks the rows.
     """
 
     label: str
     records: list[Record]
     absent: str = "not run yet"
     interval: str = "t"
+    scale: str = ""
+    unbeaten: bool = False
 
     @property
     def mixed(self) -> bool:
@@ -101,19 +108,44 @@ def leaderboard_rows(
     evaluated_elsewhere: Collection[str] = (),
     interval: str = "t",
     retired: Collection[str] = (),
+    scales: Mapping[str, str] | None = None,
 ) -> list[LeaderboardRow]:
     """The records of one evaluation by row: those of `labels` in their order, then any others by name.
 
     Rows of `evaluated_elsewhere` have records in other rankings of the table, but none in this one; those of `retired`
-    have records that are no results.
+    have records that are no results. `scales` are the rows that a benchmark marks so; a row without parameters is
+    trivial too.
     """
     records = sorted(records, key=lambda record: record.seed)
     labels = [*labels, *sorted({record.row for record in records} - set(labels))]
     absent = dict.fromkeys(retired, "retired until trained again, see below")
     absent |= dict.fromkeys(evaluated_elsewhere, "it does not implement this task, or was not evaluated on it")
+    rows = []
+    for label in labels:
+        own = [one for one in records if one.row == label]
+        scale = (scales or {}).get(label) or (TRIVIAL if own and learns_nothing(own) else "")
+        rows.append(LeaderboardRow(label, own, absent.get(label, "not run yet"), interval, scale))
+    return rows
+
+
+def learns_nothing(records: Iterable[Record]) -> bool:
+    """Whether these are records of a baseline without parameters."""
+    return not any(record.parameters for record in records)
+
+
+def unbeaten(values: Sequence[float | None], scales: Sequence[str], higher_is_better: bool) -> list[bool]:
+    """Whether each competitor is not better than the best trivial row.
+
+    Where all rows have one value the metric is of the data, not of the rows, and nothing is beaten.
+    """
+    known = [value for value in values if value is not None]
+    trivial = [value for value, scale in zip(values, scales, strict=True) if scale == TRIVIAL and value is not None]
+    if not trivial or min(known) == max(known):
+        return [False] * len(values)
+    best = max(trivial) if higher_is_better else min(trivial)
     return [
-        LeaderboardRow(label, [one for one in records if one.row == label], absent.get(label, "not run yet"), interval)
-        for label in labels
+        not scale and value is not None and (value <= best if higher_is_better else value >= best)
+        for value, scale in zip(values, scales, strict=True)
     ]
 
 
@@ -132,11 +164,11 @@ def budget_of(record: Record) -> str:
 
 
 def ranked(rows: Sequence[LeaderboardRow], metric: str, higher_is_better: bool) -> list[LeaderboardRow]:
-    """The rows from best to worst; ties keep their order and rows without the metric come last."""
+    """The rows from best to worst, competitors first; ties keep their order, rows without the metric come last."""
 
-    def sort_key(row: LeaderboardRow) -> float:
+    def sort_key(row: LeaderboardRow) -> tuple[bool, float]:
         value = row.cell(metric).value
-        return math.inf if value is None else -value if higher_is_better else value
+        return bool(row.scale), math.inf if value is None else -value if higher_is_better else value
 
     return sorted(rows, key=sort_key)
 

@@ -5,10 +5,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.leaderboard.metric_names import column_names
-from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of, leaderboard_rows, ranked
+from benchmarks.leaderboard.ranking import (
+    Cell,
+    LeaderboardRow,
+    best_or_tied,
+    budget_of,
+    leaderboard_rows,
+    ranked,
+    unbeaten,
+)
 from benchmarks.records.parts import Protocol
 from benchmarks.records.record import Record
 from benchmarks.runs.published import Published, read_table
+from benchmarks.runs.scale import TRIVIAL
 from benchmarks.runs.spec import BenchmarkSpec
 from benchmarks.runs.standing import Retired, results_and_retired
 from benchmarks.utils.errors import UserError
@@ -71,6 +80,16 @@ class Ranking:
         """The same at one target frame (from 1)."""
         return self._with_best([row.frame_cell(metric, frame) for row in self.rows], metric)
 
+    @property
+    def first_scale_row(self) -> int | None:
+        """Where the rows begin that are not ranked, by which the others are read; None if there is none."""
+        return next((index for index, row in enumerate(self.rows) if row.scale), None)
+
+    @property
+    def has_trivial_row(self) -> bool:
+        """Whether any row that learns nothing has been measured."""
+        return any(row.scale == TRIVIAL and row.records for row in self.rows)
+
     def without_empty_rows(self) -> "Ranking":
         """The ranking of those rows that have a value for any metric."""
         rows = [row for row in self.rows if any(row.cell(name).value is not None for name in self.metrics)]
@@ -86,7 +105,11 @@ class Ranking:
         return {name: column for name, column in self.published_columns().items() if ours[name] == metric}
 
     def _with_best(self, cells: list[Cell], metric: str) -> list[tuple[Cell, bool]]:
-        return list(zip(cells, best_or_tied(cells, self.higher_is_better[metric]), strict=True))
+        higher, scales = self.higher_is_better[metric], [row.scale for row in self.rows]
+        marks = unbeaten([cell.value for cell in cells], scales, higher)
+        cells = [replace(cell, unbeaten=mark) for cell, mark in zip(cells, marks, strict=True)]
+        best = iter(best_or_tied([cell for cell, scale in zip(cells, scales, strict=True) if not scale], higher))
+        return [(cell, not scale and next(best)) for cell, scale in zip(cells, scales, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -183,7 +206,8 @@ def _rankings_by_budget(
         # a row without any record appears, as n/a, in the first ranking only
         shown = [label for label in labels if label in present or (index == 0 and label not in have_records)]
         waiting = {row.label for row in retired if row.group == first.group}
-        rows = leaderboard_rows(chosen, shown, evaluated_elsewhere, benchmark.interval, waiting)
+        scales = {row.label: row.scale for row in benchmark.rows if row.group == first.group and row.scale}
+        rows = leaderboard_rows(chosen, shown, evaluated_elsewhere, benchmark.interval, waiting, scales)
         rankings.append(
             Ranking(
                 benchmark=benchmark,
@@ -197,11 +221,18 @@ def _rankings_by_budget(
                 only_budget=len(budgets) == 1,
                 metrics=metrics,
                 higher_is_better=higher_is_better,
-                rows=ranked(rows, metrics[0], higher_is_better[metrics[0]]) if metrics else rows,
+                rows=_marked(rows, metrics[0], higher_is_better[metrics[0]]) if metrics else rows,
                 published=[number for number in published if number.task == task and number.in_group(first.group)],
             )
         )
     return rankings
+
+
+def _marked(rows: Sequence[LeaderboardRow], metric: str, higher_is_better: bool) -> list[LeaderboardRow]:
+    """The rows in order, those marked that are not better than the best trivial one."""
+    order = ranked(rows, metric, higher_is_better)
+    marks = unbeaten([row.cell(metric).value for row in order], [row.scale for row in order], higher_is_better)
+    return [replace(row, unbeaten=mark) for row, mark in zip(order, marks, strict=True)]
 
 
 def _mismatch(benchmark: BenchmarkSpec, protocol: Protocol) -> dict[str, object]:

@@ -17,10 +17,11 @@ from scipy import stats
 
 from benchmarks.cli import benchmarks
 from benchmarks.leaderboard.csv_latex import as_csv, as_latex
+from benchmarks.leaderboard.formatting import WITHOUT_SCALE
 from benchmarks.leaderboard.html import page
 from benchmarks.leaderboard.markdown import markdown
-from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of
-from benchmarks.leaderboard.sections import section, sections
+from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of, unbeaten
+from benchmarks.leaderboard.sections import Section, section, sections
 from benchmarks.records import provenance
 from benchmarks.records.parts import Measurement, Protocol, Throughput
 from benchmarks.records.record import Record, read_records
@@ -90,7 +91,7 @@ def test_a_readme_beside_it_gets_the_tables_that_it_marks(
     assert "old" not in text
     assert text.startswith("# Ours\n\n<!-- table of demo -->\n")
     assert text.endswith("<!-- end of demo -->\n\nThe rest\n")
-    assert "| Vid-ODE | **0.8100 ± 0.0497** | **0.02220 ± 0.00311** | n/a |" in text
+    assert "| Vid-ODE | **0.8100 ± 0.0497** | **0.02220 ± 0.00311 ▽** | n/a |" in text
     assert "| SVG |" not in text  # was not run
     assert run(*options, "--check") == 0
     readme.write_text(text.replace("0.8100", "0.9100"))
@@ -148,9 +149,9 @@ def test_different_budgets_never_share_a_ranking() -> None:
     rankings = section(BenchmarkSpec("demo", "Demo", []), [*trained, *limited, rule]).rankings
     found = {ranking.budget: [row.label for row in ranking.rows] for ranking in rankings}
     assert found == {
-        "100 generator updates": ["rule", "few"],
-        "60 s of training on cpu": ["rule", "in time"],
-        "200 generator updates": ["rule", "many", "many too"],
+        "100 generator updates": ["few", "rule"],
+        "60 s of training on cpu": ["in time", "rule"],
+        "200 generator updates": ["many", "many too", "rule"],
     }
     assert budget_of(rule) == ""
 
@@ -403,6 +404,50 @@ def test_the_whole_process_is_quick_and_knows_no_torch(options: list[str]) -> No
 
 def record(row: str, seed: int, value: float) -> Record:
     return make_record(row=row, seed=seed, metrics={"mse": Measurement(value, 50, higher_is_better=False)})
+
+
+def of_scale(values: dict[str, float], **parameters: int) -> Section:
+    """A table of rows without parameters but for those given; `real` is the data's own."""
+    records = [
+        dataclasses.replace(record(label, 0, value), table="demo", parameters=parameters.get(label, 0))
+        for label, value in values.items()
+    ]
+    rows = [Row(label, scale="real" if label == "real" else "") for label in values]
+    return section(BenchmarkSpec("demo", "Demo", rows, metrics=["mse"]), records)
+
+
+def test_a_row_that_a_trivial_row_beats_is_marked_and_trivial_rows_are_not_ranked() -> None:
+    """Winds, as measured: the climatology is better than a learned row; real data are no bar to be cleared."""
+    scale = {"mean of the shown": 0.00256, "climatology": 0.00215, "real": 0.0001}
+    worse, better = (of_scale({"learned": own, **scale}, learned=10) for own in (0.0036, 0.002))
+    ranking = worse.rankings[0]
+    assert [row.label for row in ranking.rows] == ["learned", "real", "climatology", "mean of the shown"]
+    assert [row.unbeaten for row in ranking.rows] == [True, False, False, False]
+    assert not any(row.unbeaten for row in better.rankings[0].rows)
+    assert [best for _, best in ranking.cells("mse")] == [True, False, False, False]
+    lines = list(csv.DictReader(io.StringIO(as_csv([worse]))))
+    assert [(line["rank"], line["scale"], line["unbeaten"]) for line in lines] == [
+        ("1", "", "True"), ("", "real", "False"), ("", "trivial", "False"), ("", "trivial", "False"),
+    ]  # fmt: skip
+    assert "| learned ▽ | **0.003600 ▽**" in markdown([worse])
+    assert "| learned | **0.002000**" in markdown([better])
+    assert r"learned$\triangledown$ &" in as_latex([worse])
+    assert r"learned &" in as_latex([better])
+    assert "<strong>0.003600 ▽</strong>" in page([worse], Path("no clips"))
+    assert "<strong>0.002000</strong>" in page([better], Path("no clips"))
+
+
+def test_a_table_without_a_trivial_row_says_so() -> None:
+    alone, beside = of_scale({"learned": 1.0}, learned=10), of_scale({"learned": 1.0, "black": 2.0}, learned=10)
+    for said, part in ((True, alone), (False, beside)):
+        for text in (markdown([part]), as_latex([part]), page([part], Path("no clips"))):
+            assert (WITHOUT_SCALE in text) is said
+
+
+def test_a_column_of_the_data_has_no_mark() -> None:
+    assert unbeaten([2.0, 2.0, None], ["", "trivial", ""], False) == [False, False, False]
+    assert unbeaten([2.0, 1.0, 3.0], ["", "trivial", "real"], True) == [False, False, False]
+    assert unbeaten([1.0, 2.0, 3.0], ["", "trivial", "real"], True) == [True, False, False]
 
 
 def write_golden() -> None:
