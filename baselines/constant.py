@@ -21,6 +21,8 @@ class Constant(System):
             frames and pixels are left out.
     """
 
+    stochastic = False
+
     total: Float[Tensor, "channel height width"]
     count: Float[Tensor, "1 height width"]
     updates: Int[Tensor, ""]

@@ -31,6 +31,8 @@ class ConvGRU(SupervisedSystem):
         supervised: see `SupervisedSystem`.
     """
 
+    stochastic = False
+
     def __init__(
         self, interval: float = 0.1, channels: int = 3, width: int = 32, downs: int = 2, **supervised: Any
     ) -> None:

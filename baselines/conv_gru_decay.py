@@ -26,6 +26,8 @@ class ConvGRUDecay(SupervisedSystem):
         supervised: see `SupervisedSystem`.
     """
 
+    stochastic = False
+
     def __init__(self, channels: int = 3, width: int = 32, downs: int = 2, **supervised: Any) -> None:
         super().__init__(RecurrentFrames(DecayCell, channels, width, downs), **supervised)
 

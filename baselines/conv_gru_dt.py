@@ -26,6 +26,8 @@ class ConvGRUDt(SupervisedSystem):
         supervised: see `SupervisedSystem`.
     """
 
+    stochastic = False
+
     def __init__(self, channels: int = 3, width: int = 32, downs: int = 2, **supervised: Any) -> None:
         super().__init__(RecurrentFrames(IntervalCell, channels, width, downs), **supervised)
 

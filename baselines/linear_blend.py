@@ -12,6 +12,8 @@ from lightning_modules.system import System
 class LinearBlend(System):
     """Interpolates every pixel linearly in time: a moving object fades out at one position and in at another."""
 
+    stochastic = False
+
     def interpolate(
         self,
         observed: VideoClip,

@@ -11,6 +11,8 @@ from lightning_modules.system import System
 class MeanFrame(System):
     """Predicts the mean of the clip's observed frames: exact where nothing moves, blurred where something does."""
 
+    stochastic = False
+
     def predict(
         self,
         observed: VideoClip,

@@ -12,6 +12,8 @@ from lightning_modules.system import System
 class NearestFrame(System):
     """Interpolates by repeating the previous or the next observed frame: sharp, but not smooth."""
 
+    stochastic = False
+
     def interpolate(
         self,
         observed: VideoClip,

@@ -29,6 +29,8 @@ class ODEConv(InterpolatingSystem):
         supervised: see `SupervisedSystem`.
     """
 
+    stochastic = False
+
     def __init__(
         self,
         channels: int = 3,

@@ -31,6 +31,8 @@ class ODEFC(InterpolatingSystem):
         supervised: see `SupervisedSystem`.
     """
 
+    stochastic = False
+
     def __init__(
         self,
         channels: int = 3,

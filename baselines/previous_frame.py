@@ -12,6 +12,8 @@ from lightning_modules.system import System
 class PreviousFrame(System):
     """Interpolates as a picture that holds until the next one comes: between two ends nothing moves."""
 
+    stochastic = False
+
     def interpolate(
         self,
         observed: VideoClip,

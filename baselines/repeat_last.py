@@ -12,6 +12,8 @@ from lightning_modules.system import System
 class RepeatLast(System):
     """Predicts that nothing moves."""
 
+    stochastic = False
+
     def predict(
         self,
         observed: VideoClip,

@@ -31,6 +31,9 @@ class System(LightningModule):
     config: dict[str, Any] | None = None
     """`class_path` and `init_args` as plain data: set by `build`, saved in every checkpoint."""
 
+    stochastic: bool = True
+    """Whether answers depend on the seeds. If not, an evaluation of several samples asks for one of each clip."""
+
     mode: str | None = None
     """The task a system was trained for, if it can be trained for several."""
 

@@ -57,6 +57,8 @@ class VidODE(AdversarialSystem):
         adversarial: see `AdversarialSystem`.
     """
 
+    stochastic = False
+
     def __init__(
         self,
         generator: VidODENetwork,

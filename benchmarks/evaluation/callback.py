@@ -55,7 +55,8 @@ class Evaluation(Callback):
         metrics: each task gets its own copies.
         seed: with each clip's id, seeds the noise of stochastic systems.
         num_samples: predictions per query. Frame metrics average over clips and samples; metrics of distributions use
-            the first sample; diversity and best-of-n compare the samples.
+            the first sample; diversity and best-of-n compare the samples. A system with `stochastic = False` is asked
+            once, and each measurement says so (`samples: 1`).
         every_n_epochs: how often a validation during `fit` is evaluated.
         gallery: the number of clips that are shown, target and prediction side by side; 0 for none.
         folder: of records and galleries; None: beside the run.
@@ -215,6 +216,8 @@ class Evaluation(Callback):
         for task, label in zip(self.tasks, self._labels, strict=True):
             if task.supported_by(system):
                 copies = [deepcopy(metric).to(system.device) for metric in available if not trainer.predicting]
+                for metric in copies:
+                    metric.one_answer = self._samples_of(system) < self.num_samples
                 evaluator = TaskEvaluator(task, label, copies, dict(self._unavailable))
                 if isinstance(task, Generate) and task.clips is not None:
                     source = FIRST_SOURCE["test" if trainer.testing else "val"]
@@ -243,7 +246,7 @@ class Evaluation(Callback):
             self._note(evaluator, evaluator.update_side("target", first.target, first, batch))
             self._generate(evaluator, trainer, system, len(first.ids))
             return
-        for sample in range(self.num_samples):
+        for sample in range(self._samples_of(system)):
             query = first._replace(seeds=first.seeds + sample * SEED_STEP)
             prediction = self._predict(evaluator, trainer, system, query)
             if prediction is None:
@@ -254,13 +257,17 @@ class Evaluation(Callback):
             if sample == 0:
                 self._gallery.show(evaluator.label, query, prediction)
 
+    def _samples_of(self, system: Any) -> int:
+        """How many samples of each clip are asked for: a deterministic system gives the same again."""
+        return self.num_samples if getattr(system, "stochastic", True) else 1
+
     def _generate(self, evaluator: TaskEvaluator, trainer: Trainer, system: Any, at_most: int) -> None:
         """The next clips of the task's own, once for each sample."""
         assert evaluator.own is not None
         first = evaluator.own.next_query(at_most, self.seed * self.num_samples)
         if first is None:
             return
-        for sample in range(self.num_samples):
+        for sample in range(self._samples_of(system)):
             query = first._replace(seeds=first.seeds + sample * SEED_STEP)
             prediction = self._predict(evaluator, trainer, system, query)
             if prediction is None:

@@ -35,6 +35,9 @@ class ClipMetric(Metric, ABC):
     value_range: ClassVar[tuple[float, float]] = (-inf, inf)
     """The smallest and the largest value that the metric can have, which no interval leaves; every metric states it."""
 
+    one_answer: bool = False
+    """Whether one of several samples of each clip is given, because a deterministic system repeats itself."""
+
     @property
     @abstractmethod
     def name(self) -> str:
@@ -90,4 +93,5 @@ class ClipMetric(Metric, ABC):
             higher_is_better=self.higher_is_better,
             sources=sources,
             interval_method=interval and interval.method,
+            samples=1 if self.one_answer else None,
         )

@@ -22,7 +22,8 @@ class Diversity(FeatureMetric):
     """The mean over clips of the average pairwise cosine distance between the features of their samples.
 
     As in the latent inbetweening paper (Li et al., 2019, Table 2), in FVD's embedding. A clip's samples are the
-    predictions with its id; clips with one sample are left out. The interval is over sources.
+    predictions with its id; clips with one sample are left out,
+    but those of a deterministic system have a diversity of 0. The interval is over sources.
 
     Args:
         network: the feature extractor; None: I3D's logits.
@@ -49,6 +50,8 @@ class Diversity(FeatureMetric):
 
     def _of_clips(self) -> tuple[Tensor, Tensor]:
         ids, rows = self.kept("prediction")
+        if self.one_answer:
+            return ids.unique(), torch.zeros(len(ids.unique()), dtype=torch.float64)
         ids, values = pairwise_distance(ids, rows)
         if not len(ids):
             rank_zero_warn(f"{self.name} needs at least two samples of a clip; it is n/a.", UserWarning)
@@ -104,13 +107,14 @@ class BestOfSSIM(ReferenceMetric):
         ids, rows = super().kept(kind)
         unique, count = ids.unique(return_counts=True)
         first = count.cumsum(0) - count
-        enough = count >= self.num_samples
+        given = 1 if self.one_answer else self.num_samples
+        enough = count >= given
         if not bool(enough.all()) or not len(ids):
             rank_zero_warn(
                 f"{self.name} needs {self.num_samples} samples of each clip; {int((~enough).sum())} of {len(unique)} "
                 "clips have fewer and are left out.",
                 UserWarning,
             )
-        samples = rows[first[enough, None] + torch.arange(self.num_samples)]
+        samples = rows[first[enough, None] + torch.arange(given)]
         best = samples.mean(2).argmax(1)
         return unique[enough], samples[torch.arange(len(best)), best]

@@ -108,10 +108,12 @@ class OverFreshSamples(ClipMetric):
 
     def measurement(self) -> Measurement:
         """The mean or the deviation, and the number of clips per set. Every process must call it."""
-        found: list[Measurement] = [part.measurement() for part in self.parts]  # type: ignore[operator]
+        given = [self._first] if self.one_answer else self.parts
+        found: list[Measurement] = [part.measurement() for part in given]  # type: ignore[operator]
         values = [float("nan") if one.value is None else float(one.value) for one in found]
         count, sources = min(one.n for one in found), found[0].sources
         if self.report == "deviation":
+            values = values * 2 if self.one_answer else values  # equal sets do not deviate
             return self._measured(_deviation(values), count, sources=sources)
         return self._measured(sum(values) / len(values), count, sources=sources)
 

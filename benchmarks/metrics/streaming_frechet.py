@@ -100,19 +100,24 @@ class FrechetMetric(DistributionMetric, ABC):
         if self.num_samples == 1 or kind != "prediction" or not len(ids):
             return ids, rows
         unique, count = ids.unique(return_counts=True)
-        enough = count >= self.num_samples
+        enough = count >= self._given
         if not bool(enough.all()):
             few = f"{int((~enough).sum())} of {len(unique)} clips have fewer and are left out."
             rank_zero_warn(f"{self.name} needs {self.num_samples} samples of each clip; {few}", UserWarning)
         first = (count.cumsum(0) - count)[enough, None]
-        return unique[enough], rows[first + torch.arange(self.num_samples)].flatten(1)
+        return unique[enough], rows[first + torch.arange(self._given)].flatten(1)
+
+    @property
+    def _given(self) -> int:
+        """How many samples of each clip there are."""
+        return 1 if self.one_answer else self.num_samples
 
     def statistic(self, *sets: Features) -> float:
         """The Fréchet distance, averaged over the samples of each clip."""
         predictions, targets = sets
-        parts = predictions.chunk(self.num_samples, dim=1)
+        parts = predictions.chunk(self._given, dim=1)
         distances = [frechet_distance(self._each(part), self._each(targets), ddof=self.ddof) for part in parts]
-        return sum(distances) / self.num_samples
+        return sum(distances) / self._given
 
     def compute(self) -> Float[Tensor, ""]:
         """The distance over all clips; NaN if there are too few."""

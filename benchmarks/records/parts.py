@@ -29,6 +29,7 @@ class Measurement:
         reason: why the value is n/a.
         sources: the number of independent sources (people, films) of the clips; None if unknown, as in older records.
         interval_method: how the interval was made.
+        samples: 1 where a deterministic system was asked once for what the protocol asks several times; else None.
     """
 
     value: Number | None
@@ -39,6 +40,7 @@ class Measurement:
     reason: str | None = field(default=None, kw_only=True)
     sources: int | None = field(default=None, kw_only=True)
     interval_method: str | None = field(default=None, kw_only=True)
+    samples: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if (self.value is None) != (self.reason is not None):

@@ -13,7 +13,7 @@ from baselines.nearest_frame import NearestFrame
 from baselines.previous_frame import PreviousFrame
 from baselines.repeat_last import RepeatLast
 from benchmarks.evaluation.tasks import Inbetween, Interpolate, Interpolates, Predict, Predicts
-from datamodules.clip import Batch, VideoClip
+from datamodules.clip import Batch, VideoClip, take_times
 from datamodules.errors import UserError
 
 PREDICT = [RepeatLast(), MeanFrame(), Constant()]
@@ -60,6 +60,17 @@ def test_times_that_are_none_and_two_frames_at_one_time_are_refused(system: Line
     for known, asked in (([0.0, 1.0, 2.0], nan), ([0.0, nan, 2.0], 0.5), ([0.0, 1.0, 1.0], 0.5)):
         with pytest.raises(UserError, match=r"must (be finite|increase strictly)"):
             system.interpolate(VideoClip(sample.frames, torch.tensor([known])), torch.tensor([[asked]]))
+
+
+@pytest.mark.parametrize("system", [*PREDICT, *INTERPOLATE], ids=name)
+def test_a_system_that_says_so_answers_alike_whatever_the_seeds(system: Constant) -> None:
+    assert not system.stochastic
+    sample = clip()
+    between = isinstance(system, Interpolates)
+    observed = take_times(sample, torch.tensor([0, 1, 6] if between else [0, 1, 2]))
+    answer, times = system.interpolate if between else system.predict, sample.times[:, 4:5]
+    one, other = (answer(observed, times, seeds=torch.arange(3) + first).frames for first in (0, 100))
+    assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("system", INTERPOLATE, ids=name)

@@ -25,6 +25,7 @@ from benchmarks.metrics.base import ClipMetric
 from benchmarks.metrics.diversity import Diversity
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.fvd import FrechetVideoDistance
+from benchmarks.metrics.over_fresh_samples import OverFreshSamples
 from benchmarks.metrics.reference import MSE, SSIM
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.parts import Measurement, Throughput
@@ -204,6 +205,8 @@ def test_several_samples_have_seeds_of_their_own_and_count_each_clip_once(tmp_pa
     seen_seeds: list[Tensor] = []
 
     class NoisyLast(RepeatLast):
+        stochastic = True
+
         def predict(self, observed: VideoClip, times: Tensor, *, seeds: Tensor, **options: Any) -> VideoClip:
             seen_seeds.append(seeds)
             prediction = super().predict(observed, times, **options)
@@ -236,6 +239,39 @@ def test_several_samples_have_seeds_of_their_own_and_count_each_clip_once(tmp_pa
     assert "not finite" in str(singles[0][diversity].reason)  # one sample has no diversity
     with pytest.raises(ValueError, match="must not exceed 32768"):
         Evaluation(seed=400, num_samples=100)
+
+
+def test_a_deterministic_system_is_asked_once_for_what_all_samples_would_be(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    class Last(RepeatLast):
+        def predict(self, observed: VideoClip, times: Tensor, **options: Any) -> VideoClip:
+            asked.append(len(times))
+            return super().predict(observed, times, **options)
+
+    class Seeded(Last):
+        """The same answers from a system that does not say so."""
+
+        stochastic = True
+
+    found = {}
+    for system in (Last(), Seeded()):
+        network = UntrainedFeatures()
+        metrics = [
+            MSE(), FrechetVideoDistance(network, frames=4, num_samples=3), Diversity(network, frames=4),
+            OverFreshSamples(MSE(), 3), OverFreshSamples(MSE(), 3, report="deviation"),
+        ]  # fmt: skip
+        folder = tmp_path / type(system).__name__
+        evaluate(system, Evaluation([Predict(context=3)], metrics, gallery=0, num_samples=3), folder)
+        found[system.stochastic] = sum(asked), read_record(folder / "record.json")
+        asked.clear()
+    (once, ours), (thrice, theirs) = found[False], found[True]
+    assert (once, thrice) == (5, 15)
+    assert ours.protocol == theirs.protocol  # it answers what the protocol asks: the rows stand in one table
+    for name, entry in ours.metrics.items():
+        assert entry.value == pytest.approx(theirs.metrics[name].value, abs=1e-6)
+        assert entry.n == theirs.metrics[name].n == 5
+        assert (entry.samples, theirs.metrics[name].samples) == (1, None)
 
 
 def test_a_metric_that_cannot_measure_is_refused(tmp_path: Path) -> None:

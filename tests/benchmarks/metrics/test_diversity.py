@@ -99,3 +99,13 @@ def test_the_number_of_samples_is_fixed() -> None:
         assert two.measurement() == metric.measurement()
     with pytest.raises(ValueError, match="must be at least 2"):
         BestOfSSIM(1)
+
+
+def test_the_best_of_a_deterministic_systems_samples_is_its_one_answer() -> None:
+    frames = torch.rand(2, 3, 4, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    metric, plain = BestOfSSIM(num_samples=1000), SSIM()
+    metric.one_answer = True
+    for one in (metric, plain):
+        one.update(clip(frames[0]), clip(frames[1]), ids_of(3))
+    assert metric.measurement().value == plain.measurement().value
+    assert (metric.measurement().n, metric.measurement().samples, plain.measurement().samples) == (3, 1, None)
