@@ -7,6 +7,7 @@ import yaml
 
 from benchmarks.records.parts import Measurement
 from benchmarks.records.record import Record
+from benchmarks.runs.standing import retired_because
 
 _CAPABILITIES = {
     "predict": "predicts the frames after a clip, at any times",
@@ -67,6 +68,8 @@ def _table(record: Record) -> str:
         arrow = "↑" if entry.higher_is_better else "↓"
         lines.append(f"| {metric} {arrow} | {_cell(entry)} | {_interval(entry)} | {entry.n or 'n/a'} |")
     missing = [f"{metric}: {entry.reason}." for metric, entry in sorted(record.metrics.items()) if entry.reason]
+    if why := retired_because(record):
+        missing.append(f"These numbers are no result of the present code: {record.stale_reason or why}.")
     return "\n".join([*lines, *(["", *missing] if missing else [])])
 
 
@@ -78,6 +81,7 @@ def _training(record: Record) -> str:
         "parameters": f"{record.parameters:,}",
         "sampling": pace and f"{pace.samples_per_second:.4g} per second, batches of {pace.batch} on {pace.device}",
         "mode": record.mode,
+        "ended": "before its epochs, updates or seconds were reached" * (record.training_finished is False),
         "commit": record.commit and record.commit + (" with uncommitted changes" if record.dirty else ""),
         "code": f"sha256 {record.code_sha256}",
         "versions": ", ".join(f"{package} {version}" for package, version in record.versions.items()),

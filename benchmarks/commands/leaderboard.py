@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.leaderboard.csv_latex import as_csv, as_latex
 from benchmarks.leaderboard.html import page
+from benchmarks.leaderboard.integrity import faults, missing_citations, pages_of
 from benchmarks.leaderboard.markdown import markdown, with_tables
 from benchmarks.leaderboard.sections import sections
 from benchmarks.records.parts import RecordError
@@ -35,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--render", type=Path, metavar="YAML", help="render the clips that this file names into --clips"
     )
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; exit 1 if a file is out of date, or a record is broken or cited and not there",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -55,7 +60,8 @@ def main(args: argparse.Namespace) -> int:
         records = read_records(args.results)
     except RecordError as error:
         raise UserError(f"{error} Delete it or make it again with `benchmarks run`.") from error
-    leaderboard = sections(records, read_benchmarks(args.benchmarks))
+    benchmarks = read_benchmarks(args.benchmarks)
+    leaderboard = sections(records, benchmarks)
     outputs = {
         args.output: markdown(leaderboard, args.results.as_posix()),
         args.site / "leaderboard.csv": as_csv(leaderboard),
@@ -67,7 +73,12 @@ def main(args: argparse.Namespace) -> int:
         outputs[readme] = with_tables(text, leaderboard)
     if args.check:
         # what git ignores is not there after a clone, and what is not there is not out of date
-        return _check({path: text for path, text in outputs.items() if path == args.output or path.is_file()})
+        code = _check({path: text for path, text in outputs.items() if path == args.output or path.is_file()})
+        root = args.output.parent
+        broken = [*faults(records, benchmarks, args.results), *missing_citations(pages_of(root), root)]
+        for line in broken:
+            print(line)
+        return 1 if broken else code
     for path, text in outputs.items():
         if _old(path) == text:
             print(f"{path} is up to date.")

@@ -67,6 +67,11 @@ def read_per_clip(record: Path) -> dict[str, PerClip]:
     return {name: PerClip(**{part: arrays[f"{name}/{part}"] for part in PerClip._fields}) for name in names}
 
 
+def belongs_to(record: Path) -> bool:
+    """Whether the file of clips' values beside a record is of that record; raises PerClipError if it is damaged."""
+    return read_arrays(beside(record))[1].get("record") == _hash_of(record)
+
+
 def copy_per_clip(record: Path, copy: Path) -> None:
     """Put the values of one record beside a copy of it, whole or not at all."""
     write_bytes(beside(copy), beside(record).read_bytes())

@@ -9,6 +9,8 @@ import yaml
 
 from benchmarks.cli import benchmarks
 from benchmarks.commands.export_card import card
+from benchmarks.records.parts import Measurement
+from datamodules.files import sha256_of
 from lightning_modules.checkpoints.build import build
 from lightning_modules.checkpoints.hub import from_pretrained
 from support.record_maker import make_record
@@ -25,7 +27,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     checkpoint = Path("run/checkpoints/last.ckpt")
     checkpoint.parent.mkdir(parents=True)
     torch.save({"config": system.config, "state_dict": system.state_dict()}, checkpoint)
-    RECORD.write(Path("run/demo/constant/record-predict.json"))
+    replace(RECORD, checkpoint_sha256=sha256_of(checkpoint)).write(Path("run/demo/constant/record-predict.json"))
     return checkpoint
 
 
@@ -74,6 +76,33 @@ def test_a_card_without_records_promises_nothing() -> None:
     text = card("x", SYSTEM, [], "mit")
     assert "Numbers" not in text
     assert yaml.safe_load(text.split("---")[1])["license"] == "mit"
+
+
+def test_the_numbers_of_another_checkpoint_are_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    beside = run.parents[1] / "record.json"
+    for change, reason in (
+        ({"checkpoint_sha256": "0" * 64}, "was measured on another checkpoint (sha256 000000000000...)"),
+        ({"checkpoint_sha256": None}, "does not say which checkpoint it was measured on"),
+        ({"checkpoint_sha256": None, "trained": False}, "was measured on weights that were never trained"),
+    ):
+        metrics = {"mse": Measurement(0.98765, 50, higher_is_better=False)}
+        replace(RECORD, metrics=metrics, **change).write(beside)
+        assert export(str(run), "--out", "shared") == 0  # what lies beside the run is left out, and that is said
+        assert f"{beside} is left out: it {reason}." in capsys.readouterr().out.replace(f"{Path.cwd()}/", "")
+        text = Path("shared/README.md").read_text()
+        assert "0.9876" not in text
+        assert "| mse ↓ | 0.3 |" in text
+        assert export(str(run), "--out", "named", "--record", str(beside)) == 2
+        assert reason in capsys.readouterr().err
+        assert not Path("named").exists()
+
+
+def test_an_exported_file_keeps_the_record_of_what_it_was_exported_from(run: Path) -> None:
+    assert export(str(run), "--out", "first") == 0
+    record = "run/demo/constant/record-predict.json"
+    assert export("first/model.safetensors", "--out", "second", "--record", record) == 0
+    assert export("second/model.safetensors", "--out", "third", "--record", record) == 0
+    assert "| mse ↓ | 0.3 |" in Path("third/README.md").read_text()
 
 
 def test_mistakes_are_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
