@@ -1,4 +1,4 @@
-"""Integrity: whether every record is whole and every record that a page cites is there. How good a row is does not matter.
+"""Integrity: whether every record is whole, and every record that a page cites is there, however good its row is.
 
 A page cites records by a path, `benchmarks/results/...`: a file, a folder or a pattern with `*`. A number of records
 before it, as in "30 records in `benchmarks/results/x`", is how many there must be at least.
