@@ -460,7 +460,7 @@ def write_golden() -> None:
         "Repeat | last": ([0.0411], [0.7], TrainingCost(0, 0, "none"), 0),
         "black": ([0.02], [0.5], TrainingCost(0, 0, "none"), 0),
     }
-    settings = {"n": 50, "frames": 10, "fps": 25, "task": {"name": "predict", "given": 5}, "draws": 1}
+    settings = {"n": 50, "frames": 10, "fps": 25, "task": {"name": "predict", "context": 5}, "num_samples": 1}
     records = []
     for row, (errors, similarities, budget, parameters) in rows.items():
         for seed, (mse, ssim) in enumerate(zip(errors, similarities, strict=True)):
