@@ -10,22 +10,25 @@ from benchmarks.leaderboard.formatting import UNBEATEN, WITHOUT_SCALE, arrow, fo
 from benchmarks.leaderboard.metric_names import display_name
 from benchmarks.leaderboard.ranking import Cell
 from benchmarks.leaderboard.sections import Ranking, Section
+from benchmarks.leaderboard.significance import BOLD, FEWEST_SOURCES
 from benchmarks.leaderboard.sources import marks_of, notes_on
 from benchmarks.runs.published import Published
 from benchmarks.runs.standing import RETIRED, Retired
 
 HEADINGS = [
     "benchmark", "source", "group", "data", "split", "task", "protocol", "budget", "rank", "row", "metric",
-    "higher_is_better", "value", "low", "high", "interval_over", "seeds", "clips", "best", "scale", "unbeaten", "mixed",
-    "samples_per_second", "comparable", "measured_by", "note",
+    "higher_is_better", "value", "low", "high", "interval_over", "seeds", "clips", "sources", "best", "scale",
+    "unbeaten", "mixed", "samples_per_second", "comparable", "measured_by", "note",
 ]  # fmt: skip
-"""The columns of the CSV. `scale` is `trivial` or `real` for a row by which the others are read; it has no rank. A
-number is `unbeaten` if it is not better than that of the best trivial row. `source` is `ours`, `paper`, `reported` or
-`retired`; a published number has no rank, and
-`measured_by` is our metric of the same definition. A retired row has no number; `note` says why and since when."""
+"""The columns of the CSV. `source` is `ours`, `paper`, `reported` or `retired`; a published number has no rank, and
+`measured_by` is our metric of the same definition. `best` marks bold rows (`benchmarks.leaderboard.significance.BOLD`)
+and is empty where too few sources, or an unknown number, decide nothing. `scale` is `trivial` or `real` for a row by
+which the others are read; it has no rank. A number is `unbeaten` if it is not better than that of the best trivial row.
+A retired row has no number; `note` says why and since when."""
 
-_LATEX_HEAD = r"""% Made by `benchmarks leaderboard`; do not edit it by hand. It needs \usepackage{booktabs,amssymb}.
-% Bold: the best row, and rows whose 95 % interval overlaps its interval. Italic: published, not ranked.
+_LATEX_HEAD = rf"""% Made by `benchmarks leaderboard`; do not edit it by hand. It needs \usepackage{{booktabs,amssymb}}.
+% Bold: {BOLD}.
+% Italic: published, not ranked. A number of sources stands with a value that has too few for an interval.
 % Below the second rule, in italics: trivial rows and real data, which are not ranked. A triangle: not better than the
 % best trivial row. A double dagger: seeds of different settings. Rows that are retired until trained again stand in
 % comments.
@@ -78,7 +81,8 @@ def _ours(ranking: Ranking) -> Iterator[dict[str, object]]:
                 "interval_over": _interval_over(cell),
                 "seeds": len(row.records),
                 "clips": max(clips, default=0),
-                "best": best,
+                "sources": "" if cell.sources is None else cell.sources,
+                "best": best if (cell.sources or 0) >= FEWEST_SOURCES else "",
                 "scale": row.scale,
                 "unbeaten": cell.unbeaten,
                 "mixed": row.mixed,
@@ -102,7 +106,7 @@ def _retired_line(row: Retired) -> dict[str, object]:
 def _interval_over(cell: Cell) -> str:
     if cell.low == cell.high:
         return ""
-    return "clips" if not cell.over_seeds else "seeds, bootstrap" if cell.bootstrapped else "seeds"
+    return "sources" if not cell.over_seeds else "seeds, bootstrap" if cell.bootstrapped else "seeds"
 
 
 def _published_line(benchmark: str, number: Published) -> dict[str, object]:

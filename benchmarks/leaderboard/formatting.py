@@ -6,6 +6,7 @@ from statistics import fmean
 
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking
+from benchmarks.leaderboard.significance import FEWEST_SOURCES
 from benchmarks.records.record import Record
 from benchmarks.runs.published import Published
 
@@ -21,13 +22,18 @@ def format_cell(cell: Cell) -> str:
 
 
 def _number(cell: Cell) -> str:
+    """The value with its interval, of how many seeds, or of few sources."""
     if cell.value is None:
         return NOT_AVAILABLE
     decimals = 4 if cell.value == 0 else min(8, max(0, 3 - math.floor(math.log10(abs(cell.value)))))
     value, low, high = (f"{round(number, decimals) + 0.0:.{decimals}f}" for number in (cell.value, cell.low, cell.high))
     if cell.over_seeds and not cell.bootstrapped:
-        return f"{value} ± {cell.high - cell.value:.{decimals}f}"
-    return value if cell.low == cell.high else f"{value} [{low}, {high}]"
+        text = f"{value} ± {cell.high - cell.value:.{decimals}f}"
+    else:
+        text = value if cell.low == cell.high else f"{value} [{low}, {high}]"
+    few = cell.sources is not None and cell.sources < FEWEST_SOURCES
+    notes = [f"over {cell.seeds} seeds"] * cell.over_seeds + [f"{cell.sources} source{'s' * (cell.sources != 1)}"] * few
+    return f"{text} ({', '.join(notes)})" if notes else text
 
 
 def format_published(number: Published) -> str:

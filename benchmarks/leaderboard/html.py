@@ -21,6 +21,7 @@ from benchmarks.leaderboard.formatting import (
 from benchmarks.leaderboard.metric_names import display_name, footnote
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking, Section, columns_of
+from benchmarks.leaderboard.significance import BOLD
 from benchmarks.leaderboard.sources import marks_of, notes_on
 from benchmarks.records.parts import Number
 from benchmarks.records.record import Record
@@ -45,6 +46,7 @@ def page(leaderboard: Sequence[Section], clips: Path) -> str:
     published = [part for part in leaderboard if not part.rankings and not part.retired and part.published]
     later = [part for part in leaderboard if not part.rankings and not part.retired and not part.published]
     parts = {
+        "bold": escape(BOLD),
         "style": _read("vendor/uPlot.min.css") + _read("page.css"),
         "contents": _links(run + retired),
         "published": _links(published),

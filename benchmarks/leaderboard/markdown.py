@@ -17,6 +17,7 @@ from benchmarks.leaderboard.formatting import (
 from benchmarks.leaderboard.metric_names import display_name, footnote
 from benchmarks.leaderboard.ranking import Cell, LeaderboardRow
 from benchmarks.leaderboard.sections import Ranking, Section, columns_of
+from benchmarks.leaderboard.significance import BOLD
 from benchmarks.leaderboard.sources import marks_of, notes_on
 from benchmarks.runs.published import Published
 from benchmarks.runs.standing import RETIRED
@@ -26,9 +27,10 @@ _HEAD = """# Leaderboard
 
 Made by `benchmarks leaderboard` from the records in `{results}`; do not edit it by hand.
 
-↑ higher is better, ↓ lower is better. **Bold**: the best row, and rows whose 95 % interval overlaps its interval.
-`±`: half the 95 % t-interval of the mean over seeds. `[ ]`: a 95 % interval over clips or, where a table says so, the
-percentile bootstrap over seeds. Rows share a table if data, split, protocol and training budget agree; the first metric
+↑ higher is better, ↓ lower is better. **Bold**: {bold}.
+`±`: half the 95 % t-interval of the mean over training seeds. `[ ]`: a 95 % interval over sources (people, films) or,
+with "over ... seeds", the percentile bootstrap over seeds; few sources have none and say how many they are.
+Rows share a table if data, split, protocol and training budget agree; the first metric
 ranks them. n/a: not available; a footnote gives the reason.
 Below the ranked rows stand, in *italics*, those by which their numbers are read: trivial rows, which learn nothing, and
 other real data (of the training split; where nothing is held out, other windows), what a perfect model would reach.
@@ -46,7 +48,7 @@ def markdown(leaderboard: Sequence[Section], results: str = "benchmarks/results"
         part for part in leaderboard if not part.rankings and (part.retired or part.published)
     ]
     later = [part for part in leaderboard if not part.rankings and not part.retired and not part.published]
-    page = [_HEAD.format(results=results), *(section(part) for part in shown)]
+    page = [_HEAD.format(results=results, bold=BOLD), *(section(part) for part in shown)]
     if later:
         page += ["## Not run yet", ""]
         page += [f"- {part.benchmark.title}: `{part.command}`" for part in later]

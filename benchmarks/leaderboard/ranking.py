@@ -22,6 +22,8 @@ class Cell:
         over_seeds: whether the interval is over seeds (else over clips).
         reason: why it is n/a, or why some seeds are missing.
         bootstrapped: whether an interval over seeds is the percentile bootstrap (else Student's t).
+        sources: the number of independent sources of the clips, the smallest of the row's seeds; None if unknown.
+        seeds: how many seeds an interval over seeds is of.
         unbeaten: whether the best trivial row of the table is as good or better.
     """
 
@@ -31,6 +33,8 @@ class Cell:
     over_seeds: bool = False
     reason: str | None = None
     bootstrapped: bool = False
+    sources: int | None = None
+    seeds: int = 1
     unbeaten: bool = False
 
 
@@ -92,14 +96,18 @@ class LeaderboardRow:
         if not values:
             return Cell(None, reason=why)
         reason = f"{len(values)} of {len(entries)} seeds; the others: {why}" if failed else None
+        counts = [entry.sources for entry in entries if entry and value(entry) is not None]
+        known = [count for count in counts if count is not None]
+        sources, seeds = (min(known) if len(known) == len(counts) else None), len(values)
         if len(values) > 1 and self.interval == "bootstrap":
-            return Cell(fmean(values), *bootstrap_mean_interval(values), True, reason, True)
+            return Cell(fmean(values), *bootstrap_mean_interval(values), True, reason, True, sources, seeds)
         if len(values) > 1:
             mean, half = mean_and_half_width(values)
-            return Cell(mean, mean - half, mean + half, True, reason)
+            return Cell(mean, mean - half, mean + half, True, reason, False, sources, seeds)
         ends = [interval(entry) for entry in entries if entry and value(entry) is not None]
-        low, high = ends[0] or (values[0], values[0])
-        return Cell(float(values[0]), float(low), float(high), False, reason)
+        # an interval of unknown sources took pieces of one film for independent: it is not shown
+        low, high = (ends[0] if sources is not None else None) or (values[0], values[0])
+        return Cell(float(values[0]), float(low), float(high), False, reason, False, sources)
 
 
 def leaderboard_rows(
@@ -171,12 +179,3 @@ def ranked(rows: Sequence[LeaderboardRow], metric: str, higher_is_better: bool) 
         return bool(row.scale), math.inf if value is None else -value if higher_is_better else value
 
     return sorted(rows, key=sort_key)
-
-
-def best_or_tied(cells: Sequence[Cell], higher_is_better: bool) -> list[bool]:
-    """Whether each cell is the best, or its 95 % interval overlaps the best one's."""
-    known = [cell for cell in cells if cell.value is not None]
-    if not known:
-        return [False] * len(cells)
-    best = (max if higher_is_better else min)(known, key=lambda cell: cell.value or 0.0)
-    return [cell.value is not None and cell.low <= best.high and best.low <= cell.high for cell in cells]

@@ -5,15 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.leaderboard.metric_names import column_names
-from benchmarks.leaderboard.ranking import (
-    Cell,
-    LeaderboardRow,
-    best_or_tied,
-    budget_of,
-    leaderboard_rows,
-    ranked,
-    unbeaten,
-)
+from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, budget_of, leaderboard_rows, ranked, unbeaten
+from benchmarks.leaderboard.significance import NO_SCORES, ClipScores, bold_rows
 from benchmarks.records.parts import Protocol
 from benchmarks.records.record import Record
 from benchmarks.runs.published import Published, read_table
@@ -45,6 +38,7 @@ class Ranking:
         higher_is_better: by metric.
         rows: best first.
         published: the numbers that papers print for this group and task.
+        scores: the values of each record's clips, for paired tests.
     """
 
     benchmark: BenchmarkSpec
@@ -60,6 +54,7 @@ class Ranking:
     higher_is_better: dict[str, bool]
     rows: list[LeaderboardRow]
     published: list[Published]
+    scores: ClipScores = NO_SCORES
 
     @property
     def title(self) -> str:
@@ -73,12 +68,12 @@ class Ranking:
         return column_names(self.metrics)
 
     def cells(self, metric: str) -> list[tuple[Cell, bool]]:
-        """A column: each row's value, and whether it is the best or its interval overlaps the best one's."""
-        return self._with_best([row.cell(metric) for row in self.rows], metric)
+        """A column: each row's value, and whether it is the best or a test does not tell it from the best."""
+        return self._with_best([row.cell(metric) for row in self.rows], metric, self.scores)
 
     def frame_cells(self, metric: str, frame: int) -> list[tuple[Cell, bool]]:
-        """The same at one target frame (from 1)."""
-        return self._with_best([row.frame_cell(metric, frame) for row in self.rows], metric)
+        """The same at one target frame (from 1), of which there are no values per clip."""
+        return self._with_best([row.frame_cell(metric, frame) for row in self.rows], metric, NO_SCORES)
 
     @property
     def first_scale_row(self) -> int | None:
@@ -104,12 +99,16 @@ class Ranking:
         ours = {number.metric: number.ours if number.ours in self.metrics else None for number in self.published}
         return {name: column for name, column in self.published_columns().items() if ours[name] == metric}
 
-    def _with_best(self, cells: list[Cell], metric: str) -> list[tuple[Cell, bool]]:
+    def _with_best(self, cells: list[Cell], metric: str, scores: ClipScores) -> list[tuple[Cell, bool]]:
         higher, scales = self.higher_is_better[metric], [row.scale for row in self.rows]
         marks = unbeaten([cell.value for cell in cells], scales, higher)
         cells = [replace(cell, unbeaten=mark) for cell, mark in zip(cells, marks, strict=True)]
-        best = iter(best_or_tied([cell for cell, scale in zip(cells, scales, strict=True) if not scale], higher))
-        return [(cell, not scale and next(best)) for cell, scale in zip(cells, scales, strict=True)]
+        competing = [index for index, scale in enumerate(scales) if not scale]
+        bold = bold_rows(
+            [self.rows[index] for index in competing], [cells[index] for index in competing], metric, higher, scores
+        )
+        best = {index for index, mark in zip(competing, bold, strict=True) if mark}
+        return [(cell, index in best) for index, cell in enumerate(cells)]
 
 
 @dataclass(frozen=True)
@@ -142,23 +141,23 @@ def sections(records: Mapping[Path, Record], benchmarks: Mapping[str, BenchmarkS
     """
     _refuse_duplicates(records)
     tables = {record.table for record in records.values()}
-    found = []
+    found, scores = [], ClipScores.beside(records)
     for name in [*benchmarks, *sorted(tables - set(benchmarks))]:
         benchmark = benchmarks.get(name) or BenchmarkSpec(
             name, name.replace("_", " ").capitalize() or "Single runs", []
         )
-        found.append(section(benchmark, [record for record in records.values() if record.table == name]))
+        found.append(section(benchmark, [record for record in records.values() if record.table == name], scores))
     return found
 
 
-def section(benchmark: BenchmarkSpec, records: Sequence[Record]) -> Section:
+def section(benchmark: BenchmarkSpec, records: Sequence[Record], scores: ClipScores = NO_SCORES) -> Section:
     """The rankings of one benchmark: by evaluation and group in the benchmark's order, then by budget."""
     published = read_table(benchmark.published) if benchmark.published else []
     results, retired = results_and_retired(records, {benchmark.name: benchmark})
     rankings = []
     for key in _keys_in_order(benchmark, results):
         members = [record for record in results if _key(record) == key]
-        rankings += _rankings_by_budget(benchmark, members, results, published, retired)
+        rankings += _rankings_by_budget(benchmark, members, results, published, retired, scores)
     order = [(row.group, row.label) for row in benchmark.rows]
     places = {place: index for index, place in enumerate(order)}
     retired.sort(key=lambda row: (places.get((row.group, row.label), len(order)), row.group, row.label))
@@ -182,6 +181,7 @@ def _rankings_by_budget(
     all_records: Sequence[Record],
     published: Sequence[Published],
     retired: Sequence[Retired],
+    scores: ClipScores,
 ) -> list[Ranking]:
     """The rankings of one evaluation and group, one per budget. Rows that learn nothing stand in each of them."""
     first = members[0]
@@ -223,6 +223,7 @@ def _rankings_by_budget(
                 higher_is_better=higher_is_better,
                 rows=_marked(rows, metrics[0], higher_is_better[metrics[0]]) if metrics else rows,
                 published=[number for number in published if number.task == task and number.in_group(first.group)],
+                scores=scores,
             )
         )
     return rankings

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-from jaxtyping import Float64, Int64
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays
 from benchmarks.utils.hashing import content_hash
 from datamodules.files import write_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float64, Int64
 
 SUFFIX = ".clips.safetensors"
 
@@ -18,10 +19,10 @@ SUFFIX = ".clips.safetensors"
 class PerClip(NamedTuple):
     """A value for every clip, by rising id: what a paired test of two systems compares."""
 
-    ids: Int64[np.ndarray, " clip"]
-    origins: Int64[np.ndarray, " clip"]
+    ids: "Int64[np.ndarray, ' clip']"
+    origins: "Int64[np.ndarray, ' clip']"
     """The independent source of each clip, by which the test resamples."""
-    values: Float64[np.ndarray, " clip"]
+    values: "Float64[np.ndarray, ' clip']"
 
 
 def beside(record: Path) -> Path:

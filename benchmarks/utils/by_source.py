@@ -88,7 +88,7 @@ def mean_interval(values: Values, origins: Origins, finish: Finish = first, *, s
     studentised = np.concatenate([_studentised(weights, sources, finish, value) for weights in _resamples(count, seed)])
     # a resample without any spread says nothing
     reach = studentised[np.isfinite(studentised)] if np.isfinite(studentised).any() else np.zeros(1)
-    below, above = np.quantile(reach, [0.025, 0.975])
+    below, above = np.quantile(reach, [0.025, 0.975]).tolist()
     student = t_quantile(count - 1)
     return Interval(value - max(above, student) * error, value + max(-below, student) * error, MEAN_METHOD)
 

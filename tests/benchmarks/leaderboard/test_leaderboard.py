@@ -20,7 +20,7 @@ from benchmarks.leaderboard.csv_latex import as_csv, as_latex
 from benchmarks.leaderboard.formatting import WITHOUT_SCALE
 from benchmarks.leaderboard.html import page
 from benchmarks.leaderboard.markdown import markdown
-from benchmarks.leaderboard.ranking import Cell, LeaderboardRow, best_or_tied, budget_of, unbeaten
+from benchmarks.leaderboard.ranking import LeaderboardRow, budget_of, unbeaten
 from benchmarks.leaderboard.sections import Section, section, sections
 from benchmarks.records import provenance
 from benchmarks.records.parts import Measurement, Protocol, Throughput
@@ -91,7 +91,9 @@ def test_a_readme_beside_it_gets_the_tables_that_it_marks(
     assert "old" not in text
     assert text.startswith("# Ours\n\n<!-- table of demo -->\n")
     assert text.endswith("<!-- end of demo -->\n\nThe rest\n")
-    assert "| Vid-ODE | **0.8100 ± 0.0497** | **0.02220 ± 0.00311 ▽** | n/a |" in text
+    assert (
+        "| Vid-ODE | 0.8100 ± 0.0497 (over 3 seeds, 4 sources) | **0.02220 ± 0.00311 (over 3 seeds) ▽** | n/a |" in text
+    )
     assert "| SVG |" not in text  # was not run
     assert run(*options, "--check") == 0
     readme.write_text(text.replace("0.8100", "0.9100"))
@@ -167,7 +169,8 @@ def test_groups_stand_apart() -> None:
 
 def test_published_numbers_have_columns_of_their_own_and_no_rank() -> None:
     ours = dataclasses.replace(
-        make_record(row="Vid-ODE", metrics={"mse": Measurement(99.0, 50, higher_is_better=False)}), group="KTH Action"
+        make_record(row="Vid-ODE", metrics={"mse": Measurement(99.0, 50, higher_is_better=False, sources=50)}),
+        group="KTH Action",
     )
     rows = [Row("Vid-ODE", "x", group="KTH Action"), Row("RCG", group="KTH Action")]
     spec = BenchmarkSpec("demo", "Demo", rows, metrics=["mse"], published="vid_ode#table2")
@@ -267,16 +270,6 @@ def test_a_label_in_brackets_is_no_argument_of_the_line_before() -> None:
     assert "\n{}[b] & 2.000" in text
 
 
-def test_bold_is_the_best_and_all_that_cannot_be_told_from_it() -> None:
-    best, overlaps, apart = Cell(1.0, 0.8, 1.2), Cell(1.3, 1.1, 1.5), Cell(1.4, 1.21, 1.6)
-    point, dash = Cell(1.19, 1.19, 1.19), Cell(None, reason="no")
-    assert best_or_tied([overlaps, best, apart, point, dash], higher_is_better=False) == [
-        True, True, False, True, False,
-    ]  # fmt: skip
-    assert best_or_tied([overlaps, best, apart], higher_is_better=True) == [True, False, True]
-    assert best_or_tied([dash], higher_is_better=True) == [False]
-
-
 def test_seeds_become_a_mean_with_students_interval() -> None:
     values = [1.0, 1.5, 2.5, 2.0]
     row = LeaderboardRow("a", [record("a", seed, value) for seed, value in enumerate(values)])
@@ -305,7 +298,7 @@ def test_a_benchmark_may_ask_for_the_bootstrap_over_seeds() -> None:
     spec = BenchmarkSpec("demo", "Demo", [Row("a", "x"), Row("b", "x")], seeds=list(range(10)), interval="bootstrap")
     records = [record("a", seed, value) for seed, value in enumerate(values)] + [record("b", 0, 1.0)]
     leaderboard = [section(spec, records)]
-    assert f"| 151.5 [{low:.1f}, {high:.1f}] |" in markdown(leaderboard)
+    assert f"| 151.5 [{low:.1f}, {high:.1f}] (over 10 seeds) |" in markdown(leaderboard)
     assert "Of several seeds: the mean and its percentile bootstrap." in markdown(leaderboard)
     assert [line["interval_over"] for line in csv.DictReader(io.StringIO(as_csv(leaderboard)))] == [
         "",
@@ -403,7 +396,7 @@ def test_the_whole_process_is_quick_and_knows_no_torch(options: list[str]) -> No
 
 
 def record(row: str, seed: int, value: float) -> Record:
-    return make_record(row=row, seed=seed, metrics={"mse": Measurement(value, 50, higher_is_better=False)})
+    return make_record(row=row, seed=seed, metrics={"mse": Measurement(value, 50, higher_is_better=False, sources=50)})
 
 
 def of_scale(values: dict[str, float], **parameters: int) -> Section:
@@ -466,8 +459,8 @@ def write_golden() -> None:
         for seed, (mse, ssim) in enumerate(zip(errors, similarities, strict=True)):
             clips = (mse * 0.98, mse * 1.02) if len(errors) == 1 else None
             metrics = {
-                "mse": Measurement(mse, 50, clips, [mse, mse * 1.5], higher_is_better=False),
-                "ssim": Measurement(ssim, 50, None, [ssim, ssim - 0.1], higher_is_better=True),
+                "mse": Measurement(mse, 50, clips, [mse, mse * 1.5], higher_is_better=False, sources=25),
+                "ssim": Measurement(ssim, 50, None, [ssim, ssim - 0.1], higher_is_better=True, sources=4),
                 "lpips": Measurement.missing("the AlexNet weights are not here", higher_is_better=False),
             }
             asked = make_record(
