@@ -5,8 +5,8 @@ from typing import Literal
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from datamodules.clip import Sample, nearest_frames
-from lightning_modules.real_data import ShownClips, at_times
+from datamodules.clip import Sample
+from lightning_modules.real_data import ShownClips, at_nearest_times, at_times
 from lightning_modules.system import System
 
 
@@ -40,7 +40,7 @@ class RealClips(System):
     ) -> Sample:
         """The clips at `times`, in seconds."""
         clips = self.clips.read(self, seeds)
-        return nearest_frames(clips, times) if self.nearest else at_times(clips, times)
+        return at_nearest_times(clips, times) if self.nearest else at_times(clips, times)
 
     def inbetween(
         self, observed: Sample, times: Float[Tensor, "batch time"], *, seeds: Int[Tensor, " batch"]

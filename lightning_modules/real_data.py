@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float32, Float64, Int
 from torch import Tensor
 
-from datamodules.clip import KeypointClip, Sample, Trajectory, VideoClip
+from datamodules.clip import KeypointClip, Sample, Trajectory, VideoClip, nearest_frames
 from datamodules.errors import UserError
 from lightning_modules.dynamics.base import OffGridError
 from lightning_modules.system import System
@@ -113,3 +113,15 @@ def at_times(clip: Sample, times: Float[Tensor, "batch time"]) -> Sample:
     rows = torch.arange(len(own), device=own.device)[:, None]
     fields = {name: value[rows, index] for name, value in clip._asdict().items() if name != "times"}
     return type(clip)(times=times, **fields)
+
+
+def at_nearest_times(clip: Sample, times: Float[Tensor, "batch time"]) -> Sample:
+    """The clip's frames that are nearest to these times, in seconds; raises OffGridError beyond its last frame."""
+    step = clip.times.diff(dim=1).max() if clip.times.shape[1] > 1 else clip.times.new_zeros(())
+    beyond = float((times.amax(dim=1) - clip.times[:, -1]).max())
+    if beyond > 0.501 * float(step):
+        raise OffGridError(
+            f"The query goes {beyond:.3g} s beyond the last frame of the real clips. Lengthen the data's evaluation "
+            "sampling, or ask for a shorter time."
+        )
+    return nearest_frames(clip, times)

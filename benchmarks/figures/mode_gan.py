@@ -199,6 +199,8 @@ class RealFrames(Figure):
         shown: how many frames of each clip are shown.
     """
 
+    shows_scale = True
+
     def __init__(self, samples: int = 3, shown: int = 8) -> None:
         self.samples = samples
         self.shown = shown

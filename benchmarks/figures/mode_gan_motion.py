@@ -131,6 +131,8 @@ class DistanceByFrameRate(Figure):
         own_rate: the data's own frame rate.
     """
 
+    shows_scale = True  # other real clips are the data's own curve
+
     def __init__(self, metric: str, own_rate: float = 16.0) -> None:
         self.metric = metric
         self.own_rate = own_rate

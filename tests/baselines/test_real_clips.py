@@ -199,6 +199,8 @@ def test_at_other_frame_rates_the_nearest_real_frames_are_shown_if_asked() -> No
     assert isinstance(whole, VideoClip)
     assert torch.equal(found.frames, whole.frames[:, [1, 1]])  # the earlier one of two that are as near
     assert torch.equal(found.times, times)
+    with pytest.raises(OffGridError, match="beyond the last frame"):
+        system.generate(batch.clip.times + 2 * batch.clip.times[:, 1:2], seeds=batch.ids)
 
 
 def test_real_clips_at_lower_rates_show_the_nearest_frame() -> None:

@@ -7,7 +7,10 @@ import pytest
 import yaml
 
 from benchmarks.config.resolve import read_config
+from benchmarks.figures.mode_gan import RealFrames
 from benchmarks.records.record import read_record
+from benchmarks.runs.job import Job
+from benchmarks.runs.spec import read_benchmark
 
 pytestmark = pytest.mark.usefixtures("rows_in_process")
 
@@ -19,7 +22,7 @@ JOINED = sorted((ROOT / "configs" / "experiment").glob("*/mode_gan.yaml"))
 
 @pytest.mark.parametrize("path", JOINED, ids=lambda path: path.parent.name)
 def test_a_joined_model_is_its_two_stages_without_their_critics(path: Path) -> None:
-    """Else the weights of the stages would not fit the model that sits the exam."""
+    """Else the weights of the stages would not fit the model that is evaluated."""
     joined = read_config(path)["model"]["init_args"]
     for part, stage in (("motion", "motion_gan"), ("video", "motion_to_video_gan")):
         model = read_config(path.parent / f"{stage}.yaml")["model"]
@@ -111,6 +114,9 @@ def test_two_stages_are_trained_joined_and_asked_at_other_frame_rates(
     spec["seeds"], spec["metrics"], spec["tasks"] = [0], [metric], [spec["tasks"][0], spec["tasks"][2]]
     spec["evaluation"] = {"metrics": [{"class_path": "benchmarks.metrics.temporal.TemporalDistance"}]}
     spec["figure"]["init_args"]["metric"] = metric
+    # 20 frames of 20 per second, the balls' own rate, last longer than 16 of 16 per second
+    spec["test_overrides"] = ["data.init_args.sampling.init_args.num_frames=20"]
+    spec["scale"] = ["other_real_clips"]
     spec["rows"] = [
         {
             "label": "MODE-GAN",
@@ -125,7 +131,18 @@ def test_two_stages_are_trained_joined_and_asked_at_other_frame_rates(
     files = run(spec, "mode_gan_fig21", tmp_path)
     assert [file.name for file in files] == [f"{metric}.csv", f"{metric}.png"]
     lines = files[0].read_text().splitlines()
-    assert [line.split(",")[2] for line in lines] == ["fps", "16.0", "20.0"]
+    assert sorted(tuple(line.split(",")[::2][:2]) for line in lines[1:]) == [
+        (row, rate) for row in ("MODE-GAN", "other real clips") for rate in ("16.0", "20.0")
+    ]
     for record in (read_record(file) for file in (tmp_path / "results").rglob("*.json")):
-        assert record.budget.updates == 4  # two of each stage
+        assert record.budget.updates == (4 if record.row == "MODE-GAN" else 0)  # two of each stage
         assert record.metrics[metric].value is not None
+
+
+def test_the_figure_of_the_data_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    spec = read_benchmark(Path("configs/benchmark/mode_gan_fig13.yaml"))
+    jobs = [Job(spec, row, 0, Path("runs"), Path("results")) for row in spec.rows]
+    assert {job.row.group for job in jobs} == {"Weizmann", "MUG", "UvA", "KTH"}
+    assert not any(job.trains or job.row.join for job in jobs)
+    assert RealFrames.shows_scale  # these rows are all there is to draw
