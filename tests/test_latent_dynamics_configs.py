@@ -179,7 +179,7 @@ BENCHMARKS = [
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=identity)
 def test_a_row_trains_what_its_label_says(path: Path) -> None:
-    trained = [row for row in read_benchmark(path).rows if row.experiment]
+    trained = [row for row in read_benchmark(path).rows if row.experiment and not row.scale]
     rows = [row for row in trained if row.experiment in EXPERIMENTS or row.label.startswith(("MoCoGAN", "TGAN"))]
     assert rows
     assert len(rows) == len(trained) or not path.stem.startswith("latent_nde")

@@ -4,16 +4,17 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.metrics.paired_test import Difference, ends_of, paired_difference, same_clips
 from benchmarks.records.clip_scores import PerClip, read_per_clip
 from benchmarks.records.parts import Measurement, RecordError
 from benchmarks.records.record import read_record
 from benchmarks.runs.standing import retired_because
 from benchmarks.utils.arrays import PerClipError
-from benchmarks.utils.by_source import FEWEST_SOURCES
 from benchmarks.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmarks.metrics.paired_test import Difference
 
 EVALUATION = "chronoreel evaluation"
 """The `kind` in the output of `benchmarks evaluate --json`."""
@@ -62,12 +63,18 @@ def main(args: argparse.Namespace) -> int:
     return 0 if found else 1
 
 
-def difference(name: str, first: PerClip, second: PerClip) -> Difference:
+def difference(name: str, first: PerClip, second: PerClip) -> "Difference":
     """The paired test of one metric.
 
     Raises:
         UserError: if the clips or their sources differ.
     """
+    from benchmarks.metrics.paired_test import (  # numpy, which --help does without
+        ends_of,
+        paired_difference,
+        same_clips,
+    )
+
     if not same_clips(first, second):
         only = set(first.ids.tolist()) ^ set(second.ids.tolist())
         what = f"of which {len(only)} are in one record only" if only else "whose sources are not the same"
@@ -133,10 +140,12 @@ def _why_not(
     return None
 
 
-def _line(name: str, result: Difference, first: Measurement, second: Measurement, clips: int) -> str:
+def _line(name: str, result: "Difference", first: Measurement, second: Measurement, clips: int) -> str:
     numbers = f"A {first.value:.5g}  B {second.value:.5g}  A - B {result.value:+.4g}"
     count = f"n = {clips} clips, {result.sources} source{'s' if result.sources != 1 else ''}"
     if result.interval is None or result.p is None:
+        from benchmarks.utils.by_source import FEWEST_SOURCES
+
         return f"{name}: {numbers}  ({count})  interval and p: n/a, they need {FEWEST_SOURCES} sources"
     low, high, _ = result.interval
     better = "A" if (result.value > 0) == first.higher_is_better else "B"

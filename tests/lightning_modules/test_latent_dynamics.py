@@ -1,5 +1,6 @@
 """TGAN and MoCoGAN: the sizes of the public code, turns, regularisers, seeds."""
 
+from functools import partial
 from typing import Any
 
 import jaxtyping
@@ -59,7 +60,14 @@ def tgan(dynamics: Dynamics | None = None, clip_every: int = 1) -> LatentDynamic
     torch.manual_seed(0)
     generator = TGANGenerator(dynamics or Deconvolution1d(8, 8, 4), code=8, size=SIZE, width=4)
     critic = TGANCritic(size=SIZE, width=4)
-    return LatentDynamicsGAN(generator, critic, loss="wasserstein", clip_every=clip_every, seconds_per_unit=15 / 16)
+    return LatentDynamicsGAN(
+        generator,
+        critic,
+        loss="wasserstein",
+        clip_every=clip_every,
+        seconds_per_unit=15 / 16,
+        critic_optimizer=partial(torch.optim.RMSprop, lr=5e-5),  # without weight decay, as TGAN
+    )
 
 
 SYSTEMS = {

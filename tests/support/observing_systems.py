@@ -8,6 +8,7 @@ from inspect import getmembers, isabstract, isclass
 import torch
 
 import baselines
+from baselines.climatology import Climatology
 from baselines.conv_gru import ConvGRU
 from baselines.conv_gru_decay import ConvGRUDecay
 from baselines.conv_gru_dt import ConvGRUDt
@@ -57,13 +58,13 @@ VID_ODES: dict[str, Callable[..., System]] = {
 
 
 def _rules() -> dict[str, Callable[..., System]]:
-    """The systems of `baselines` that need no argument and no training: a new file joins the family by itself."""
+    """The systems of `baselines` that need no argument, training or data: a new file joins the family by itself."""
     found: dict[str, Callable[..., System]] = {}
     for module in pkgutil.iter_modules(baselines.__path__):
         for name, one in getmembers(import_module(f"baselines.{module.name}"), isclass):
             ours = one.__module__ == f"baselines.{module.name}" and issubclass(one, System) and not isabstract(one)
             observes = hasattr(one, "predict") or hasattr(one, "interpolate")
-            if ours and observes and not issubclass(one, SupervisedSystem):
+            if ours and observes and not issubclass(one, (SupervisedSystem, Climatology)):
                 found[name] = one
     return found
 

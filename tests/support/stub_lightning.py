@@ -8,6 +8,7 @@ import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -33,7 +34,9 @@ def main() -> None:
     evaluation = configs[-1]["evaluation"]
     for task in evaluation["tasks"]:
         name = task["class_path"].rpartition(".")[2].lower()
-        model = configs[0].get("model")  # by path, or as it is
+        model: Any = configs[0].get("model")  # by path, or as it is
+        if "model" in values:
+            model = yaml.safe_load(Path(values["model"]).read_text())
         record = make_record(
             table=evaluation["table"],
             row=evaluation["row"],

@@ -22,7 +22,7 @@ OURS = Row("Vid-ODE", "x")
 
 
 def record(row: str = "Vid-ODE", seed: int = 0, value: float = 1.0, **changes: Any) -> Record:
-    made = make_record(row=row, seed=seed, metrics={"mse": Measurement(value, 50, higher_is_better=False)})
+    made = make_record(row=row, seed=seed, metrics={"mse": Measurement(value, 50, higher_is_better=False, sources=50)})
     return dataclasses.replace(made, **changes)
 
 

@@ -23,7 +23,6 @@ child()
 BENCHMARK = """
 title: Tiny
 seeds: [0, 1]
-metrics: [mse]
 tasks: [{class_path: benchmarks.evaluation.tasks.Predict}]
 rows:
   - {label: Learns, experiment: shapes/learns}
