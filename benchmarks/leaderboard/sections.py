@@ -107,7 +107,7 @@ class Ranking:
         bold = bold_rows(
             [self.rows[index] for index in competing], [cells[index] for index in competing], metric, higher, scores
         )
-        best = {index for index, mark in zip(competing, bold, strict=True) if mark}
+        best = {index for index, mark in zip(competing, bold, strict=True) if mark and not cells[index].unbeaten}
         return [(cell, index in best) for index, cell in enumerate(cells)]
 
 

@@ -18,7 +18,7 @@ LEVEL = 0.05
 BOLD = (
     "the best row, and rows that a permutation test of their clips' values by source does not tell from it (Holm over "
     f"the table's rows, {LEVEL:.0%}); where a metric has no values per clip, as FVD, the best value alone, untested; "
-    f"nothing with fewer than {FEWEST_SOURCES} sources"
+    f"nothing with fewer than {FEWEST_SOURCES} sources, and nothing that a trivial row beats"
 )
 """The rule, for the legend of every output."""
 
