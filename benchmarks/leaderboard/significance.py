@@ -97,11 +97,13 @@ def paired_p_of(first: LeaderboardRow, second: LeaderboardRow, metric: str, scor
     found = [[scores.of(record, metric) for record in records] for records in chosen]
     if not all(found) or any(one is None for side in found for one in side):
         return None
+    import numpy as np
+
     from benchmarks.metrics.paired_test import ends_of, paired_difference, same_clips
 
     ours, theirs = ([one for one in side if one is not None] for side in found)
     if not all(same_clips(ours[0], one) for one in [*ours, *theirs]):
         return None
     undo, finish = ends_of(metric)
-    means = [sum(undo(one.values) for one in side) / len(side) for side in (ours, theirs)]
-    return paired_difference(*means, ours[0].origins, finish, interval=False).p
+    mine, other = (np.mean([undo(one.values) for one in side], axis=0) for side in (ours, theirs))
+    return paired_difference(mine, other, ours[0].origins, finish, interval=False).p
