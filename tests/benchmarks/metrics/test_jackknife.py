@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.metrics.frechet import frechet_distance
-from benchmarks.metrics.jackknife import FEWEST_SOURCES, delete_group_jackknife
+from benchmarks.metrics.jackknife import FEWEST_SOURCES, delete_group_jackknife, jackknife_interval
 from benchmarks.metrics.mmd import polynomial_mmd
 from benchmarks.metrics.precision_recall import within_reach
 
@@ -30,6 +30,14 @@ def test_of_a_mean_it_is_the_t_interval_of_group_means() -> None:
     expected = 2.262 * float(values.std()) / 200**0.5  # nine degrees of freedom
     assert (interval[1] - interval[0]) / 2 == pytest.approx(expected, rel=0.5)
     assert (interval[0] + interval[1]) / 2 == pytest.approx(float(values.mean()))
+
+
+def test_of_a_mean_of_ten_equal_groups_it_is_exactly_their_t_interval() -> None:
+    means = torch.tensor([0.0, 1, 2, 3, 4, 5, 6, 7, 8, 14], dtype=torch.float64)
+    interval = jackknife_interval(5.0, [float((50 - mean) / 9) for mean in means])
+    assert interval is not None
+    half = 2.262157 * float(means.std()) / 10**0.5  # the 97.5 % quantile of Student's t with nine degrees of freedom
+    assert (interval.low, interval.high) == pytest.approx((5 - half, 5 + half), rel=1e-6)
 
 
 def test_windows_of_one_video_leave_together() -> None:
