@@ -76,7 +76,9 @@ class MovingGif(PublishedDataModule):
             found = sorted(path for path in folders["moving-gif"].rglob(side) if path.is_dir())
             if not found:
                 raise UserError(f"{self.folder}/moving-gif has no folder `{side}`. {self.request}")
-            paths = sorted(path for path in found[0].iterdir() if path.suffix.lower() in EXTENSIONS)
+            paths = sorted(
+                path for path in found[0].iterdir() if path.suffix.lower() in EXTENSIONS and path.name[0] != "."
+            )
             for path in paths:
                 read = partial(_film, path, self._size, self._store_channels, self.assumed_rate)
                 yield Recording(f"{side}/{path.stem}", read, about={"side": side})

@@ -9,6 +9,7 @@ from datamodules.base.metadata import Metadata
 from datamodules.base.subject_split import SubjectSplitDataModule
 from datamodules.storage.archives import Archive
 from datamodules.storage.decoding import Recording
+from datamodules.storage.listing import files_of
 from datamodules.storage.video import EXTENSIONS, decode
 
 SMILES = ("deliberate", "spontaneous")
@@ -55,7 +56,7 @@ class UvANEMO(SubjectSplitDataModule):
 
     def recordings(self, folders: Mapping[str, Path]) -> Iterator[Recording]:
         """Each smile."""
-        paths = [path for path in folders["UvA-NEMO"].rglob("*") if path.suffix.lower() in EXTENSIONS]
+        paths = files_of(folders["UvA-NEMO"], EXTENSIONS)
         for path in sorted(paths, key=lambda path: path.name):
             if match := _FILE.match(path.stem):
                 read = partial(decode, path, size=self._size, channels=self._store_channels)

@@ -18,12 +18,14 @@ from datamodules.base.module import SPLITS, Split, side_of
 from datamodules.base.stored import StoredDataModule
 from datamodules.errors import UserError
 from datamodules.storage.clip_views import ClipView, KeypointClipViews, filter_detected
+from datamodules.storage.container import VideoError
 from datamodules.storage.download import file_sha256
+from datamodules.storage.gif import SHORTEST, UNTOLD
 from datamodules.storage.keypoints import Detector, Kind, detect_keypoints, detection_size, write
-from datamodules.storage.pictures import SHORTEST, UNTOLD
+from datamodules.storage.listing import files_of
 from datamodules.storage.prefetch import cores, prefetch_streams
 from datamodules.storage.store import ClipStore, StoredClip
-from datamodules.storage.video import EXTENSIONS, Picture, VideoError, decode, resample
+from datamodules.storage.video import EXTENSIONS, Picture, Shown, decode, decode_shown, resample
 
 OnError = Literal["raise", "skip"]
 
@@ -46,7 +48,7 @@ class FolderError(UserError):
 
 
 class VideoFolder(StoredDataModule):
-    """The videos (mp4, avi, mkv, mov, gif, mpg, webm) of a folder and its sub-folders.
+    """The videos (mp4, mov, mkv, webm, avi, gif, mpg, ts, wmv, 3gp, flv, ...) of a folder and its sub-folders.
 
     Sub-folders `train`, `val` and `test`, if there are any, are the splits. Otherwise files are split at random, by
     `split_seed`; copies of a file stay together. Folders below that are classes: label i is the i-th of their sorted
@@ -156,6 +158,7 @@ def prepare_folder(
         "made_by": "datamodules.video_folder",
         "settings": [list(size), channels, frame_rate, val_share, test_share, split_seed],
         "resize": "centre cut, bilinear with antialiasing",
+        "resample": "the picture on the screen",
         "decoder": f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}",
         "classes": _classes(files),
         "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats],
@@ -187,7 +190,7 @@ def find_videos(folder: Path) -> list[VideoFile]:
     """
     if not folder.is_dir():
         raise FolderError(f"{folder} is not a folder; `folder` must name one with videos.")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+    paths = files_of(folder, EXTENSIONS)
     if not paths:
         raise UserError(f"{folder} and its sub-folders have no videos: no file ends in {', '.join(EXTENSIONS)}.")
     parts = [path.relative_to(folder).parts for path in paths]
@@ -239,23 +242,26 @@ def _clips(
     splits = [file.split for file in files]
     if not splits[0]:
         splits = split_at_random(digests, *rule)
-    films = [partial(decode, file.path, size=size, channels=channels) for file in files]
+    films = [partial(decode_shown, file.path, size=size, channels=channels) for file in files]
     with closing(prefetch_streams(films, item_bytes=channels * size[0] * size[1])) as streams:
         decoding = track(streams, "Decoding videos", total=len(files))
         for file, digest, split, film in zip(files, digests, splits, decoding, strict=True):
             notes: dict[str, Any] = {}
-            timed_frames = _noted(film, notes)
-            if frame_rate is not None:
-                timed_frames = resample(timed_frames, frame_rate)
+            pictures = _noted(film, notes)
+            timed_frames = resample(pictures, frame_rate) if frame_rate is not None else _without_ends(pictures)
             yield StoredClip(timed_frames, split, Origin(file.name, digest), file.label, notes)
 
 
-def _noted(timed_frames: Iterator[tuple[Picture, float]], notes: dict[str, Any]) -> Iterator[tuple[Picture, float]]:
-    """The same frames; when all have been read, `notes` holds the file's own frame rate."""
+def _without_ends(pictures: Iterator[Shown]) -> Iterator[tuple[Picture, float]]:
+    return ((picture, time) for picture, time, *_ in pictures)
+
+
+def _noted(pictures: Iterator[Shown], notes: dict[str, Any]) -> Iterator[Shown]:
+    """The same pictures; when all have been read, `notes` holds the file's own frame rate."""
     times = []
-    for picture, time in timed_frames:
-        times.append(time)
-        yield picture, time
+    for shown in pictures:
+        times.append(shown.time)
+        yield shown
     steps = np.diff(times)
     if len(steps):
         notes["native_frame_rate"] = round(float(1 / np.median(steps)), 4)

@@ -22,7 +22,7 @@ from benchmarks.metrics import lpips
 from benchmarks.metrics.features import i3d
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.record import Record, read_record
-from datamodules.storage.video import write_video
+from datamodules.storage.video_writer import write_video
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 MODELS = sorted((CONFIGS / "model").glob("*.yaml"))

@@ -12,7 +12,7 @@ import yaml
 from benchmarks.cli import benchmarks
 from benchmarks.lightning_cli import main
 from benchmarks.records.record import read_records
-from datamodules.storage.video import write_video
+from datamodules.storage.video_writer import write_video
 
 pytestmark = pytest.mark.usefixtures("rows_in_process")
 

@@ -118,7 +118,7 @@ def render(checkpoint: Path, folder: Path) -> list[Path]:
     from datamodules.bouncing_balls import BouncingBalls
     from datamodules.clip import VideoClip
     from datamodules.sampling import Regular
-    from datamodules.storage.video import write_video
+    from datamodules.storage.video_writer import write_video
     from lightning_modules.checkpoints.build import load
 
     system = load(checkpoint)

@@ -169,7 +169,7 @@ def write_gif(clips: list[Preview], path: Path) -> None:
     """The clips side by side, in real time (at least one frame per second), with their times."""
     import numpy as np
 
-    from datamodules.storage.video import write_video
+    from datamodules.storage.video_writer import write_video
 
     pictures = []
     for number in range(len(clips[0].times)):

@@ -53,7 +53,7 @@ class Gallery:
 
     def save(self, folder: Path, stage: str, step: int, loggers: list[Logger]) -> list[Path]:
         """Write `<stage>-<task>-<step>.mp4` for each task, and show it in the loggers."""
-        from datamodules.storage.video import write_video
+        from datamodules.storage.video_writer import write_video
 
         paths = []
         for label, rows in self._rows.items():

@@ -16,8 +16,10 @@ from jaxtyping import UInt8
 from torch.nn.functional import interpolate
 
 from benchmarks.utils.errors import UserError
+from datamodules.storage.container import VideoError
 from datamodules.storage.download import file_sha256
-from datamodules.storage.video import EXTENSIONS, VideoError, decode
+from datamodules.storage.listing import files_of
+from datamodules.storage.video import EXTENSIONS, decode
 
 ARRAYS = (".npy", ".npz")
 _BROKEN = (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
@@ -48,7 +50,7 @@ def find_clips(root: Path) -> list[ClipFile]:
     if root.is_file() and root.suffix.lower() in ARRAYS:
         clips = list(_in_array(root, ""))
     elif root.is_dir():
-        files = sorted(path for path in root.rglob("*") if path.suffix.lower() in (*EXTENSIONS, *ARRAYS))
+        files = files_of(root, (*EXTENSIONS, *ARRAYS))
         clips = [clip for path in files for clip in _of_file(path, path.relative_to(root).with_suffix("").as_posix())]
     else:
         raise UserError(f"There is no folder of videos and no .npy or .npz file at {root}.")
@@ -87,7 +89,7 @@ def read_clip(
     Args:
         clip: from `find_clips`.
         frames: the number of frames; None: all.
-        fps: the frame rate to resample a video file to, by nearest frame.
+        fps: the frame rate to resample a video file to; see `datamodules.storage.video.resample`.
         size: side of the square to which frames are centre-cropped and resized, with antialiasing.
 
     Raises:

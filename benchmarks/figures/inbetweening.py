@@ -41,7 +41,7 @@ class _Strips(Figure):
         import torch
 
         from benchmarks.evaluation.tasks import Inbetween
-        from datamodules.storage.video import write_video
+        from datamodules.storage.video_writer import write_video
 
         written = []
         for row in rows:

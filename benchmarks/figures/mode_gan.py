@@ -170,7 +170,7 @@ class FrameRateGrids(Figure):
 
     def draw(self, rows: Sequence[Trained], folder: Path) -> list[Path]:
         """`<group>-<rate>fps.gif` for each rate and `<group>.png`; a GIF shows at most 50 frames per second."""
-        from datamodules.storage.video import write_video
+        from datamodules.storage.video_writer import write_video
 
         files = []
         chosen = [row for row in rows if self.groups is None or row.group in self.groups]

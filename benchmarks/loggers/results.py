@@ -84,7 +84,7 @@ def _log_gif(logger: TensorBoardLogger, name: str, frames: "Pictures", frame_rat
     """TensorBoard plays GIFs; its own `add_video` needs another package to write them."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    from datamodules.storage.video import write_video
+    from datamodules.storage.video_writer import write_video
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gallery.gif"

@@ -19,6 +19,7 @@ from datamodules.base.stored import StoredDataModule
 from datamodules.errors import UserError
 from datamodules.storage.archives import Archive, check_recorded_sha256, find, unpacked
 from datamodules.storage.clip_views import ClipViews, KeypointClipViews, filter_detected, names_of
+from datamodules.storage.container import VideoError
 from datamodules.storage.decoding import Recording, decode_recordings
 from datamodules.storage.keypoints import (
     Detector,
@@ -31,7 +32,6 @@ from datamodules.storage.keypoints import (
     write,
 )
 from datamodules.storage.store import ALL, ClipStore, PixelType, StoreError
-from datamodules.storage.video import VideoError
 
 
 class PublishedDataModule(StoredDataModule, ABC):

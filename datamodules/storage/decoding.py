@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from datamodules.base.clip_source import Origin
+from datamodules.storage.container import VideoError
 from datamodules.storage.prefetch import prefetch_streams
 from datamodules.storage.store import ALL, StoredClip
-from datamodules.storage.video import VideoError
 
 TimedFrames = Iterable[tuple[Any, float]]
 """Frames (uint8, or float32 for measured fields) and their times in seconds since the first."""

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from datamodules.storage.container import VideoError
 from datamodules.storage.pictures import DAMAGED, read_picture
-from datamodules.storage.video import Picture, VideoError, fit
+from datamodules.storage.video import Picture, fit
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.cli import benchmarks
 from datamodules.kth import ACTIONS, KTH, VID_ODE_ACTIONS, arrange, read_sequences
 from datamodules.sampling import Regular
-from datamodules.storage.video import write_video
+from datamodules.storage.video_writer import write_video
 from support.preparing import films_of_each_origin
 
 LIST = "Training:  person11, 12\n\nperson{:02}_{}_d1\t\tframes\t1-10, 12-33\nperson13_handclapping_d3\t*missing*\n"

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.cli import benchmarks
 from datamodules.sampling import Regular
-from datamodules.storage.video import write_video
+from datamodules.storage.video_writer import write_video
 from datamodules.ucf101 import UCF101
 
 

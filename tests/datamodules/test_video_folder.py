@@ -12,8 +12,9 @@ from numpy.testing import assert_allclose
 from datamodules import video_folder
 from datamodules.sampling import Regular
 from datamodules.storage import prefetch
+from datamodules.storage.container import VideoError
 from datamodules.storage.store import ClipStore, StoreError
-from datamodules.storage.video import VideoError, write_video
+from datamodules.storage.video_writer import write_video
 from datamodules.video_folder import VideoFolder, find_videos, prepare_folder, split_at_random
 from support.preparing import films_of_each_origin
 
@@ -65,7 +66,7 @@ def ids(module: VideoFolder) -> list[str]:
 def test_files_are_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data(folder).prepare_data()
     before = ids(data(folder))
-    monkeypatch.setattr("datamodules.video_folder.decode", lambda *a, **k: pytest.fail("decoded again"))
+    monkeypatch.setattr("datamodules.video_folder.decode_shown", lambda *a, **k: pytest.fail("decoded again"))
     data(folder).prepare_data()
     assert ids(data(folder)) == before
     os.utime(folder / "wave" / "1.mp4", (0, 0))
@@ -146,7 +147,7 @@ def test_a_broken_file_is_named_or_left_out_and_listed(folder: Path, monkeypatch
     assert [item["name"] for item in ClipStore.open(module.path).skipped] == ["wave/broken.avi"]
     assert len([*chain(*names(module).values())]) == 10
     # what was skipped is refused again as soon as it is to be refused, and nothing is decoded for it
-    monkeypatch.setattr("datamodules.video_folder.decode", lambda *a, **k: pytest.fail("decoded again"))
+    monkeypatch.setattr("datamodules.video_folder.decode_shown", lambda *a, **k: pytest.fail("decoded again"))
     with pytest.raises(ValueError, match=r"broken\.avi: it cannot be decoded .*on_error: skip"):
         data(folder).prepare_data()
     data(folder, on_error="skip").prepare_data()
@@ -154,7 +155,7 @@ def test_a_broken_file_is_named_or_left_out_and_listed(folder: Path, monkeypatch
 
 def test_other_settings_of_errors_decode_nothing_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data(folder).prepare_data()
-    monkeypatch.setattr("datamodules.video_folder.decode", lambda *a, **k: pytest.fail("decoded again"))
+    monkeypatch.setattr("datamodules.video_folder.decode_shown", lambda *a, **k: pytest.fail("decoded again"))
     data(folder, on_error="skip").prepare_data()
 
 

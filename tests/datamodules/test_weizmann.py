@@ -11,7 +11,7 @@ from benchmarks.cli import benchmarks
 from datamodules.sampling import Regular
 from datamodules.storage.archives import MissingData
 from datamodules.storage.clip_views import ClipView
-from datamodules.storage.video import write_video
+from datamodules.storage.video_writer import write_video
 from datamodules.weizmann import ACTIONS, PEOPLE, Weizmann, WeizmannStrips, consecutive_views
 from support.preparing import films_of_each_origin
 

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.cli import benchmarks
 from datamodules.base.clip_source import Source
-from datamodules.storage.video import write_video
+from datamodules.storage.video_writer import write_video
 
 
 def run(*words: str) -> int:

@@ -99,7 +99,7 @@ def device_of(name: str) -> str:
 def write(out: Path, frames: "Float[Tensor, 'time channel height width']", fps: float, scale: int, said: str) -> None:
     """Write the video and print `said`; also print the frame rate if the file format changed it."""
     from benchmarks.utils.pixels import to_pictures
-    from datamodules.storage.video import write_video
+    from datamodules.storage.video_writer import write_video
 
     written = write_video(out, to_pictures(frames, scale), fps)
     print(f"{out}: {said}")

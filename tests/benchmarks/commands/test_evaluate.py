@@ -19,7 +19,8 @@ from benchmarks.metrics.reference import squared_error
 from benchmarks.pretrained.registry import WeightsUnavailable
 from benchmarks.records.provenance import Code
 from datamodules.clip import VideoClip
-from datamodules.storage.video import read_video, write_video
+from datamodules.storage.video import read_video
+from datamodules.storage.video_writer import write_video
 from support.tiny_videos import unit, videos
 
 

@@ -9,7 +9,8 @@ import torch
 
 from benchmarks.cli import benchmarks
 from benchmarks.commands.sample.common import seconds, signed_seconds
-from datamodules.storage.video import read_video, write_video
+from datamodules.storage.video import read_video
+from datamodules.storage.video_writer import write_video
 from lightning_modules.checkpoints.build import build, save
 
 

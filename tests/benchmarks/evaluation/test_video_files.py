@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.evaluation.video_files import find_clips, read_clip
 from benchmarks.utils.errors import UserError
-from datamodules.storage.video import read_video, write_video
+from datamodules.storage.video import read_video
+from datamodules.storage.video_writer import write_video
 from support.tiny_videos import videos
 
 

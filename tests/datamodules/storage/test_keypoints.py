@@ -109,7 +109,7 @@ def test_keypoints_that_nobody_looked_for_are_not_made_up(strips: dict[str, Any]
 def test_a_detector_looks_at_larger_pictures_and_clips_with_too_few_sights_are_left_out(tmp_path: Path) -> None:
     folder = tmp_path / "archives" / "uva-nemo" / "UvA-NEMO"
     folder.mkdir(parents=True)
-    from datamodules.storage.video import write_video
+    from datamodules.storage.video_writer import write_video
 
     for number, dark in enumerate((0, 2, 3)):  # of ten frames
         frames = np.zeros((10, 3, 64, 64), dtype=np.uint8)
@@ -131,7 +131,7 @@ def test_a_detector_looks_at_larger_pictures_and_clips_with_too_few_sights_are_l
 
 
 def test_a_folder_of_videos_has_keypoints_too(tmp_path: Path) -> None:
-    from datamodules.storage.video import write_video
+    from datamodules.storage.video_writer import write_video
     from datamodules.video_folder import VideoFolder
 
     for number in range(4):

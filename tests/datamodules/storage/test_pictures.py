@@ -9,9 +9,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
+from datamodules.storage.container import VideoError
 from datamodules.storage.image_sequences import read_image_sequence
 from datamodules.storage.pictures import on_white
-from datamodules.storage.video import VideoError, read_video
+from datamodules.storage.video import read_video
 
 Reader = Callable[[Path], np.ndarray]
 
@@ -108,6 +109,21 @@ def test_a_damaged_gif_is_named(tmp_path: Path) -> None:
         (tmp_path / "a.gif").write_bytes(data[:cut])
         with pytest.raises(VideoError, match=r"a\.gif: "):
             read_video(tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize("ending", [b"", b";\0\0\0\0", b";" + b"sent by a server" * 20])
+def test_a_gif_is_whole_without_its_end_mark_and_with_more_after_it(tmp_path: Path, ending: bytes) -> None:
+    pictures = gif(tmp_path / "a.gif")
+    data = (tmp_path / "a.gif").read_bytes()
+    assert data.endswith(b";")
+    (tmp_path / "a.gif").write_bytes(data[:-1] + ending)
+    assert_array_equal(read_video(tmp_path / "a.gif").frames, pictures)
+
+
+def test_the_last_picture_of_a_gif_is_shown_for_its_own_delay(tmp_path: Path) -> None:
+    pictures = gif(tmp_path / "a.gif", duration=[40, 40, 80, 40, 120])
+    shown = read_video(tmp_path / "a.gif", frame_rate=25).frames
+    assert_array_equal(shown, pictures[[0, 1, 2, 2, 3, 4, 4, 4]])
 
 
 def test_a_real_gif_has_ffmpegs_pixels(shared: Path) -> None:

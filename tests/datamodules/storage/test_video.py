@@ -1,3 +1,4 @@
+import math
 import struct
 from pathlib import Path
 
@@ -5,7 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from datamodules.storage.video import VideoError, read_video, resample, write_video
+from datamodules.storage.container import VideoError
+from datamodules.storage.video import Shown, read_video, resample
+from datamodules.storage.video_writer import write_video
 
 
 def pictures(count: int = 12, height: int = 48, width: int = 64, channels: int = 3) -> np.ndarray:
@@ -128,21 +131,37 @@ def test_a_varying_frame_rate_keeps_its_true_times(tmp_path: Path) -> None:
     assert_allclose(video.times, np.array(stamps) / 1000, atol=1e-9)
     regular = read_video(tmp_path / "a.mkv", frame_rate=20)
     assert_allclose(regular.times, np.arange(9) / 20)
-    nearest = [np.abs(video.times - time).argmin() for time in regular.times]
-    assert_array_equal(regular.frames, video.frames[nearest])
+    on_screen = [int((video.times <= time + 1e-6).sum()) - 1 for time in regular.times]
+    assert_array_equal(regular.frames, video.frames[on_screen])
 
 
 @pytest.mark.parametrize("rate", [10.0, 12.5, 24.0, 25.0, 50.0])
-def test_resampling_takes_the_nearest_picture(rate: float) -> None:
-    times = np.arange(20) / 25
-    timed_frames = [(np.full((1, 1, 1), index, dtype=np.uint8), time) for index, time in enumerate(times)]
-    ours = list(resample(iter(timed_frames), rate))
+def test_resampling_takes_the_picture_on_the_screen(rate: float) -> None:
+    pictures = [Shown(np.full((1, 1, 1), index, dtype=np.uint8), index / 25, (index + 1) / 25) for index in range(20)]
+    ours = list(resample(iter(pictures), rate))
+    assert len(ours) == math.ceil(20 / 25 * rate - 0.02)
     assert_allclose([time for _, time in ours], np.arange(len(ours)) / rate)
-    assert abs(ours[-1][1] - times[-1]) < 1 / rate
-    off = [abs(times[picture.item()] - time) for picture, time in ours]
-    assert max(off) <= 0.5 / 25 + 1e-9
-    if rate == 25:
-        assert [picture.item() for picture, _ in ours] == list(range(20))
+    assert [picture.item() for picture, _ in ours] == [int(time * 25 + 0.02) for _, time in ours]
+
+
+def test_a_picture_that_is_held_is_shown_until_the_next_one_comes_and_the_last_until_it_is_over() -> None:
+    held = [
+        Shown(np.full((1, 1, 1), index, dtype=np.uint8), time, end)
+        for index, (time, end) in enumerate([(0, 0.2), (0.2, 9), (9, 11.5)])
+    ]
+    assert [picture.item() for picture, _ in resample(held, 1)] == [0, *[1] * 8, *[2] * 3]
+
+
+@pytest.mark.parametrize(("own", "asked"), [(30000 / 1001, 29.97), (24000 / 1001, 23.98), (60, 60), (15, 15)])
+def test_nearly_the_same_rate_repeats_and_drops_nothing(own: float, asked: float) -> None:
+    """Times that a file rounds to its unit, thousandths (Matroska) or hundredths (GIF), are the same."""
+    for tick in (0, 0.001, 0.01 if own == 15 else 0.001):
+        times = [round(index / own / tick) * tick if tick else index / own for index in range(41)]
+        pictures = [
+            Shown(np.full((1, 1, 1), index, dtype=np.uint8), times[index], times[index + 1], tick)
+            for index in range(40)
+        ]
+        assert [picture.item() for picture, _ in resample(pictures, asked)] == list(range(40))
 
 
 @pytest.mark.parametrize(
