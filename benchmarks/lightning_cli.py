@@ -23,6 +23,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from benchmarks.config.build import import_ours
 from benchmarks.config.errors import mistake_in_command
 from benchmarks.config.resolve import full_class_paths, read_config
+from benchmarks.config.trainer_rules import check_trainer
 from benchmarks.config.weights import continues, weights_of, with_model_of_checkpoint
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.loggers.csv_log import CsvLog
@@ -170,6 +171,7 @@ class ChronoReelCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Choose the run's folder, and keep a finished or interrupted run from being overwritten."""
         config = self.config[self.config.subcommand]
+        check_trainer(vars(config.trainer), fitting=self.config.subcommand == "fit")
         self.folder = Path(config.trainer.default_root_dir or _folder(config))
         last = self.folder / "checkpoints" / "last.ckpt"
         fitting = self.config.subcommand == "fit" and not config.trainer.fast_dev_run

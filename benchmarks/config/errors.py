@@ -108,10 +108,24 @@ def _given(arguments: Sequence[str], options: set[str]) -> dict[str, Any]:
         if name not in ("-c", "--config"):
             config = with_option(config, f"{name.lstrip('-')}={value}")
         elif is_config_file(value):
-            config = merge(config, read_config(Path(value)))
+            found = read_config(Path(value))
+            _check_is_of_a_run(found, value)
+            config = merge(config, found)
         else:
             config = merge(config, yaml.safe_load(value) or {})
     return config
+
+
+def _check_is_of_a_run(config: Mapping[str, Any], path: str) -> None:
+    """Refuse the files of `configs/` that describe no run, with the command that takes them."""
+    if "title" in config and "rows" in config:
+        raise UserError(f"{path} is a benchmark, not one run's configuration. `benchmarks run {path}` runs its rows.")
+    if "class_path" in config:
+        part = config["class_path"]
+        raise UserError(
+            f"{path} is one part of a run ({part}), not a whole one. Name it where it belongs, as `--model={path}` or "
+            f"`--data={path}`, after the `--config` of an experiment."
+        )
 
 
 def _mistake_in_group(group: str, kind: type, arguments: Mapping[str, Any]) -> UserError | None:

@@ -26,6 +26,20 @@ TRUSTED = ("lightning_modules", "baselines", "torch.nn", "torch.optim")
 """Packages whose classes a configuration may name, unless the caller trusts more."""
 
 
+# what torch and safetensors raise for a text file, a cut or a foreign one
+_UNREADABLE = (
+    UnpicklingError,
+    EOFError,
+    SafetensorError,
+    RuntimeError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    OSError,
+)
+
+
 class ConfigError(UserError):
     """A configuration names a class that does not exist, or does not fit a class's arguments."""
 
@@ -113,13 +127,7 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"There is no checkpoint at {path}.")
-    try:
-        config, weights, trained = _read(path)
-    except (UnpicklingError, EOFError, SafetensorError, RuntimeError, AttributeError, KeyError) as error:
-        raise UserError(
-            f"{path} is not a checkpoint that can be read ({type(error).__name__}): it is damaged, of another kind, or "
-            "holds more than tensors and plain data, which is never opened. Give a .ckpt of a run, or a .safetensors."
-        ) from error
+    config, weights, trained = _read(path)
     if config is None:
         raise UserError(f"{path} holds no `config`; it was not written by this suite, or by code that built no config.")
     system = build(config, trust=trust)
@@ -150,7 +158,17 @@ def misfit(system: System, path: Path) -> str | None:
 
 
 def _read(path: Path) -> tuple[Any, Any, TrainingCost | None]:
-    """Configuration, weights and training cost."""
+    """Configuration, weights and training cost; a file without them is a UserError."""
+    try:
+        return _read_parts(path)
+    except _UNREADABLE as error:
+        raise UserError(
+            f"{path} is not a checkpoint that can be read ({type(error).__name__}): it is damaged, of another kind, or "
+            "holds more than tensors and plain data, which is never opened. Give a .ckpt of a run, or a .safetensors."
+        ) from error
+
+
+def _read_parts(path: Path) -> tuple[Any, Any, TrainingCost | None]:
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -111,6 +111,7 @@ def test_the_logger_configs_write_to_the_folder_of_the_run(
 def test_the_trainer_configs_are_what_a_trainer_takes(name: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configs = Path(training.__file__).parents[1] / "configs"
     taken: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(ChronoReelCLI, "instantiate_classes", lambda self: taken.append(self.config.test.trainer))
     monkeypatch.setattr(ChronoReelCLI, "_run_subcommand", lambda self, _: None)
     assert main(["test", EXPERIMENT, f"--trainer={configs / 'trainer' / name}.yaml"]) == 0
