@@ -12,9 +12,11 @@ import torch
 from jsonargparse import ArgumentParser
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from datamodules.errors import MissingFileError, UserError, user_error_in
 from datamodules.files import atomic_path, sha256_of
+from lightning_modules.checkpoints.allow_list import check, only
 from lightning_modules.checkpoints.ending import training_finished
 from lightning_modules.checkpoints.renamed import Names
 from lightning_modules.system import System, with_config
@@ -22,22 +24,12 @@ from lightning_modules.training_cost import TrainingCost
 
 Built = TypeVar("Built")
 
-TRUSTED = ("lightning_modules", "baselines", "torch.nn", "torch.optim")
-"""Packages whose classes a configuration may name, unless the caller trusts more."""
+MALFORMED = (AttributeError, TypeError, ValueError, RuntimeError, LookupError, ArithmeticError)
+"""What plain data of an unexpected form raises in code that reads it."""
 
 
 # what torch and safetensors raise for a text file, a cut or a foreign one
-_UNREADABLE = (
-    UnpicklingError,
-    EOFError,
-    SafetensorError,
-    RuntimeError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-    OSError,
-)
+_UNREADABLE = (UnpicklingError, EOFError, SafetensorError, OSError, *MALFORMED)
 
 
 class ConfigError(UserError):
@@ -54,15 +46,15 @@ def build(config: Mapping[str, Any], *, trust: Sequence[str] = ()) -> System:
     Raises:
         UserError: if the configuration names a class of another package, or does not fit the class's arguments.
     """
-    config = Names().of_config(config)
-    allowed = (*TRUSTED, *trust)
-    for path in class_paths(config):
-        if "." in path and not any(path == name or path.startswith(f"{name}.") for name in allowed):
-            raise UserError(
-                f"The configuration names the class {path}, which is none of {', '.join(allowed)}. If you trust it, "
-                f"pass trust=['{path.split('.')[0]}'], or name it on the command line (`--model {path}`)."
-            )
-    return with_config(build_object(System, config), config)
+    if not isinstance(config.get("class_path"), str):
+        raise ConfigError("A model's configuration needs a `class_path`, the name of its class.")
+    try:
+        config = Names().of_config(config)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"The configuration cannot be read: {' '.join(str(error).split())[:300]}") from error
+    check(config, trust)
+    with only(trust):
+        return with_config(build_object(System, config), config)
 
 
 def build_object(kind: type[Built], config: Mapping[str, Any]) -> Built:
@@ -81,7 +73,8 @@ def build_object(kind: type[Built], config: Mapping[str, Any]) -> Built:
     try:
         parsed = parser.parse_object({"object": dict(config)})
     except ArgumentError as error:
-        raise ConfigError(f"No {kind.__name__} can be built from this configuration: {error}") from error
+        said = " ".join(str(error).split())[:600]
+        raise ConfigError(f"No {kind.__name__} can be built from this configuration: {said}") from error
     try:
         built: Built = parser.instantiate(parsed).object
     except ValueError as error:  # the parser wraps what constructors raise
@@ -130,8 +123,16 @@ def load(path: str | os.PathLike[str], *, trust: Sequence[str] = ()) -> System:
     config, weights, trained = _read(path)
     if config is None:
         raise UserError(f"{path} holds no `config`; it was not written by this suite, or by code that built no config.")
-    system = build(config, trust=trust)
-    missing, unexpected = system.load_state_dict(weights, strict=False)
+    if not isinstance(config, Mapping):
+        raise UserError(f"The configuration in {path} is a {type(config).__name__}, no mapping with a `class_path`.")
+    try:
+        system = build(config, trust=trust)
+        missing, unexpected = system.load_state_dict(weights, strict=False)
+    except UserError:
+        raise
+    except MALFORMED as error:  # values that no constructor expects
+        said = " ".join(str(error).split())[:300]
+        raise UserError(f"No system can be built from the configuration in {path}: {said}") from error
     missing = [key for key in missing if not key.startswith("critics.")]
     if missing or unexpected:
         raise UserError(
@@ -157,18 +158,26 @@ def misfit(system: System, path: Path) -> str | None:
     return f"the file has no {missing[0]}" if missing else None
 
 
-def _read(path: Path) -> tuple[Any, Any, TrainingCost | None]:
-    """Configuration, weights and training cost; a file without them is a UserError."""
+def _read(path: Path) -> tuple[Any, dict[str, Tensor], TrainingCost | None]:
+    """Configuration, weights and training cost; raises UserError if the file holds none, or weights that are NaN."""
     try:
-        return _read_parts(path)
+        config, weights, trained = _parts(path)
     except _UNREADABLE as error:
         raise UserError(
             f"{path} is not a checkpoint that can be read ({type(error).__name__}): it is damaged, of another kind, or "
             "holds more than tensors and plain data, which is never opened. Give a .ckpt of a run, or a .safetensors."
         ) from error
+    nan = [name for name, value in weights.items() if value.is_floating_point() and value.isnan().any()]
+    if nan:
+        raise UserError(
+            f"The weights {nan[0]} in {path} are not numbers (NaN): its training diverged, or it was damaged. Give an "
+            "earlier checkpoint."
+        )
+    return config, weights, trained
 
 
-def _read_parts(path: Path) -> tuple[Any, Any, TrainingCost | None]:
+def _parts(path: Path) -> tuple[Any, dict[str, Tensor], TrainingCost | None]:
+    """Configuration, weights and training cost."""
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -177,7 +186,10 @@ def _read_parts(path: Path) -> tuple[Any, Any, TrainingCost | None]:
         trained = TrainingCost.from_plain(json.loads(metadata["trained"])) if "trained" in metadata else None
         return config, weights, trained
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    return checkpoint.get("config"), checkpoint.get("state_dict", {}), _spent(checkpoint)
+    weights = checkpoint.get("state_dict", {})
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()):
+        raise TypeError("its `state_dict` holds more than tensors")
+    return checkpoint.get("config"), weights, _spent(checkpoint)
 
 
 def _spent(checkpoint: Mapping[str, Any]) -> TrainingCost | None:

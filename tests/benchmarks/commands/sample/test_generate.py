@@ -218,7 +218,7 @@ def test_frames_that_are_not_finite_make_no_video(tmp_path: Path, capsys: pytest
     system = mocogan(MEMBERS["ode"])
     with torch.no_grad():
         for parameter in system.network.dynamics.parameters():
-            parameter.fill_(float("nan"))
+            parameter.fill_(float("inf"))
     save(system, tmp_path / "lost.safetensors")
     assert run(f"--checkpoint={tmp_path / 'lost.safetensors'}", f"--out={tmp_path / 'x.mp4'}") == 2
     assert "frame at 0.00 s has pixels that are not finite" in capsys.readouterr().err
