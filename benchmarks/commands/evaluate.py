@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmarks.commands.compare import EVALUATION
+from benchmarks.config.bounded_yaml import read_yaml_text
 from benchmarks.config.build import build
 from benchmarks.config.resolve import full_class_paths, is_config_file, read_config
 from benchmarks.metrics.names import PAIRED, SETS
@@ -175,7 +176,10 @@ def metric_config(name: str) -> dict[str, Any]:
         return {**SETS, **PAIRED}[name]
     if is_config_file(name):
         return read_config(Path(name))
-    config = yaml.safe_load(name) if name.lstrip().startswith("{") else {"class_path": name}
+    try:
+        config = read_yaml_text(name) if name.lstrip().startswith("{") else {"class_path": name}
+    except yaml.YAMLError as error:
+        raise UserError(f"A metric is a name or YAML; got '{name[:80]}': {error}.") from error
     config = full_class_paths(config)
     if "." not in config.get("class_path", ""):
         raise unknown_name_error("metric", name, [*SETS, *PAIRED])

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser
 
+from benchmarks.config.bounded_yaml import read_yaml_text
 from benchmarks.config.resolve import is_config_file, merge, read_config, with_option
 from benchmarks.config.signatures import (
     arguments_of,
@@ -112,7 +113,10 @@ def _given(arguments: Sequence[str], options: set[str]) -> dict[str, Any]:
             _check_is_of_a_run(found, value)
             config = merge(config, found)
         else:
-            config = merge(config, yaml.safe_load(value) or {})
+            try:
+                config = merge(config, read_yaml_text(value) or {})
+            except (yaml.YAMLError, TypeError, AttributeError) as error:
+                raise UserError(f"{name} is neither a config file nor YAML of one: {error}.") from error
     return config
 
 

@@ -11,7 +11,9 @@ A path is relative to the file that names it. The recipe (trainer, budget, avera
 options of the command line do, over all.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -19,14 +21,17 @@ from typing import Any
 
 import yaml
 
+from benchmarks.config.bounded_yaml import read_yaml_text
 from benchmarks.records.source_tree import find
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 Config = dict[str, Any]
 PARTS = ("model", "data", "evaluation")
 RECIPE = "recipe"
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The same language as `yaml.safe_load`, eight times as fast where libyaml is there: a leaderboard reads every plan."""
+FILES, LEVELS = 500, 20
+"""How many files a configuration may be made of, and how many deep they may name one another."""
+_reading: ContextVar[tuple[tuple[Path, ...], list[Path]] | None] = ContextVar("_reading", default=None)
+"""The files that name the one that is being read, outermost first, and all that were read with them."""
 
 
 def resolve(layers: Iterable[Path | Mapping[str, Any]], overrides: Iterable[str] = ()) -> Config:
@@ -51,6 +56,11 @@ def read_config(path: Path) -> Config:
     Raises:
         UserError: if the file, or one that it names, is not there or holds no mapping.
     """
+    with _within_bounds(path):
+        return _read_config(path)
+
+
+def _read_config(path: Path) -> Config:
     content = read_yaml(path)
     for key in (*PARTS, RECIPE):
         _check_file(path, key, content.get(key))
@@ -63,6 +73,27 @@ def read_config(path: Path) -> Config:
         if "." in str(key):
             config = _changed(config, key.split("."), value)
     return config
+
+
+@contextmanager
+def _within_bounds(path: Path) -> Iterator[None]:
+    """Refuse a file that names itself, by whatever way, and files that name one another without end."""
+    above, read = _reading.get() or ((), [])
+    read.append(path)
+    if path.resolve() in above:
+        raise UserError(
+            f"{path} names itself: {' -> '.join(file.name for file in (*above, path))}. Remove one of them."
+        )
+    if len(above) >= LEVELS or len(read) > FILES:
+        raise UserError(
+            f"{path} is one file too many: a configuration is made of at most {FILES}, which name one another at most "
+            f"{LEVELS} deep."
+        )
+    token = _reading.set(((*above, path.resolve()), read))
+    try:
+        yield
+    finally:
+        _reading.reset(token)
 
 
 def read_yaml(path: Path) -> Config:
@@ -82,7 +113,7 @@ def read_yaml(path: Path) -> Config:
 @lru_cache(maxsize=1024)
 def _parsed(path: Path, _changed: int, _size: int) -> Any:
     """The content of a file as it is now: the rows of a benchmark name the same few files again and again."""
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    return read_yaml_text(path.read_text(encoding="utf-8"))
 
 
 def inline(value: Any, folder: Path) -> Any:
@@ -124,7 +155,11 @@ def with_option(config: Mapping[str, Any], option: str) -> Config:
     path, equals, text = option.partition("=")
     if not equals:
         raise UserError(f"An option is written key=value, like model.init_args.lr=0.1; got '{option}'.")
-    changed: Config = _changed(config, path.split("."), inline(yaml.safe_load(text), Path()))
+    try:
+        value = read_yaml_text(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"The value of {path} is not YAML: {error}. Put quotes around a text.") from error
+    changed: Config = _changed(config, path.split("."), inline(value, Path()))
     return changed
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.config.bounded_yaml import read_yaml_text
 from benchmarks.utils.errors import UserError, unknown_name_error
 
 FOLDER = Path(__file__).parents[1] / "published"
@@ -92,10 +93,10 @@ def read_table(reference: str, folder: Path = FOLDER) -> list[Published]:
 def read_file(path: Path) -> dict[str, list[Published]]:
     """Every table of a file by name; raises UserError that says what is wrong with it."""
     # BaseLoader makes texts of everything, so that 0.730 stays as it is printed; it builds nothing else
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
     try:
+        content = read_yaml_text(path.read_text(encoding="utf-8"), getattr(yaml, "CBaseLoader", yaml.BaseLoader))
         return {name: _table(content, table) for name, table in content["tables"].items()}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read as published numbers: {type(error).__name__}: {error}.") from error
 
 

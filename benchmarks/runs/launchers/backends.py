@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.config.bounded_yaml import read_yaml_text
 from benchmarks.runs.launchers.scheduler import Backend, Handle
 from benchmarks.runs.launchers.worker import CHILD, JobSpec, Outcome, perform
 from benchmarks.utils.errors import UserError, unknown_name_error
@@ -33,7 +34,10 @@ def backend(name: str, options: Sequence[str], folder: Path, *, command: Sequenc
         key, equals, value = option.partition("=")
         if not equals:
             raise UserError(f"--launcher-option must be key=value; got '{option}'.")
-        given[key] = yaml.safe_load(value)
+        try:
+            given[key] = read_yaml_text(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"The value of --launcher-option {key} is not YAML: {error}.") from error
     if name == "local":
         return Local(command=command, **_known(given, name, workers=1, gpus=0))
     if name == "slurm":
