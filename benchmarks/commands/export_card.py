@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.leaderboard.markdown import as_text
 from benchmarks.records.parts import Measurement
 from benchmarks.records.record import Record
 from benchmarks.runs.standing import retired_because
@@ -42,7 +43,7 @@ def card(
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
         f"# {name}",
-        f"A `{kind}` of ChronoReel" + (f" that {does}." if does else "."),
+        as_text(" ".join((f"A `{kind}` of ChronoReel" + (f" that {does}." if does else ".")).split())),
         "## Use",
         "```python\nfrom lightning_modules.checkpoints.hub import from_pretrained\n\n"
         f'system = from_pretrained("{repository or "this folder"}")\n```',
@@ -70,7 +71,8 @@ def _table(record: Record) -> str:
     missing = [f"{metric}: {entry.reason}." for metric, entry in sorted(record.metrics.items()) if entry.reason]
     if why := retired_because(record):
         missing.append(f"These numbers are no result of the present code: {record.stale_reason or why}.")
-    return "\n".join([*lines, *(["", *missing] if missing else [])])
+    lines += ["", *missing] if missing else []
+    return as_text("\n".join(" ".join(line.split()) for line in lines))
 
 
 def _training(record: Record) -> str:
@@ -87,7 +89,7 @@ def _training(record: Record) -> str:
         "versions": ", ".join(f"{package} {version}" for package, version in record.versions.items()),
         "tested": record.date,
     }
-    return "\n".join(f"- {fact}: {text}" for fact, text in facts.items() if text)
+    return as_text("\n".join(f"- {fact}: {' '.join(text.split())}" for fact, text in facts.items() if text))
 
 
 def _results(record: Record) -> list[dict[str, Any]]:

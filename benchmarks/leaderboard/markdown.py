@@ -53,7 +53,7 @@ def markdown(leaderboard: Sequence[Section], results: str = "benchmarks/results"
         page += ["## Not run yet", ""]
         page += [f"- {part.benchmark.title}: `{part.command}`" for part in later]
         page.append("")
-    return "\n".join(page)
+    return as_text("\n".join(page))
 
 
 def with_tables(text: str, leaderboard: Sequence[Section]) -> str:
@@ -72,7 +72,7 @@ def with_tables(text: str, leaderboard: Sequence[Section]) -> str:
         before, _, rest = text.partition(start)
         if end not in rest:
             raise UserError(f"The mark `{start.strip()}` needs a line `{end}` below it.")
-        text = before + start + "\n".join(_short(parts[name])) + "\n" + end + rest.partition(end)[2]
+        text = before + start + as_text("\n".join(_short(parts[name]))) + "\n" + end + rest.partition(end)[2]
     return text
 
 
@@ -165,7 +165,7 @@ def _column(cells: Sequence[tuple[Cell, bool]], notes: dict[str, int]) -> list[s
     for cell, best in cells:
         text = f"**{format_cell(cell)}**" if best else format_cell(cell)
         if cell.reason:
-            text += f" <sup>{notes.setdefault(cell.reason.rstrip('.'), len(notes) + 1)}</sup>"
+            text += f" <sup>{notes.setdefault(_escaped(cell.reason).rstrip('.'), len(notes) + 1)}</sup>"
         texts.append(text)
     return texts
 
@@ -216,4 +216,9 @@ def _head(headings: Sequence[str], left: int) -> list[str]:
 
 
 def _escaped(label: str) -> str:
-    return label.replace("|", "\\|")
+    return " ".join(label.split()).replace("|", "\\|")
+
+
+def as_text(page: str) -> str:
+    """The page with every tag but its own footnotes' written so that it is shown: records come from anywhere."""
+    return re.sub(r"<(?!/?sup>)", "&lt;", page)

@@ -62,10 +62,29 @@ def read_per_clip(record: Path) -> dict[str, PerClip]:
     arrays, metadata = read_arrays(path)
     if metadata.get("record") != _hash_of(record):
         raise PerClipError(f"{path} belongs to another record than {record.name}, or one was changed. {way_out}")
-    names = sorted(key.removesuffix("/ids") for key in arrays if key.endswith("/ids"))
+    names = sorted({key.rpartition("/")[0] for key in arrays})
     if any(f"{name}/origins" not in arrays for name in names):
         raise PerClipError(f"{path} does not say which clips share a source (a person, a film). {way_out}")
+    if fault := next((fault for name in names if (fault := _fault(name, arrays))), None):
+        raise PerClipError(f"{path} is damaged: {fault}. {way_out}")
     return {name: PerClip(**{part: arrays[f"{name}/{part}"] for part in PerClip._fields}) for name in names}
+
+
+def _fault(name: str, arrays: Mapping[str, "np.ndarray"]) -> str | None:
+    """What is wrong with the arrays of a metric, in words; None if nothing is."""
+    import numpy as np
+
+    parts = {part: arrays.get(f"{name}/{part}") for part in PerClip._fields}
+    for part, array in parts.items():
+        kind = np.floating if part == "values" else np.integer
+        if array is None or array.ndim != 1 or not np.issubdtype(array.dtype, kind):
+            return f"the {part} of {name} are no list of {'numbers' if part == 'values' else 'whole numbers'}"
+    ids, origins, values = (array for array in parts.values() if array is not None)
+    if not len(ids) == len(origins) == len(values) > 0:
+        return f"{name} has {len(ids)} ids, {len(origins)} sources and {len(values)} values"
+    if (np.diff(ids) <= 0).any():
+        return f"the ids of {name} do not rise"
+    return None if np.isfinite(values).all() else f"a value of {name} is not finite"
 
 
 def belongs_to(record: Path) -> bool:
@@ -79,4 +98,7 @@ def copy_per_clip(record: Path, copy: Path) -> None:
 
 
 def _hash_of(record: Path) -> str:
-    return content_hash(json.loads(record.read_text(encoding="utf-8")))
+    try:
+        return content_hash(json.loads(record.read_text(encoding="utf-8")))
+    except (ValueError, OSError, RecursionError) as error:
+        raise PerClipError(f"{record} cannot be read as a record: {' '.join(str(error).split())[:200]}.") from error

@@ -53,6 +53,19 @@ class Measurement:
                     f"A record holds finite numbers only; got {number}. Find out where it comes from, or give no value "
                     "and say why in `reason`: the table then shows n/a with that footnote."
                 )
+        if self.value is not None and self.n < 1:
+            raise RecordError(f"A value is of at least one clip; got {self.value} of {self.n}.")
+        if self.sources is not None and self.value is not None and self.sources > self.n:
+            raise RecordError(
+                f"The clips of a value are as many as their sources, or more; got {self.n} of {self.sources}."
+            )
+        if self.interval is None:
+            return
+        low, high = self.interval
+        if low > high:
+            raise RecordError(f"An interval is written lower end first; got {low} to {high}.")
+        if self.value is None or not low <= self.value <= high:
+            raise RecordError(f"A value lies in its interval; got {self.value}, and {low} to {high}.")
 
     @classmethod
     def missing(cls, reason: str, *, higher_is_better: bool) -> "Measurement":

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.records.bounds import check_bounds, read_json
 from benchmarks.records.parts import Measurement, Number, Protocol, RecordError, RunInfo, TaskResult, Throughput
 from benchmarks.records.provenance import Code, code_of_record, git_state, package_versions
 from benchmarks.records.upgrade import upgraded
@@ -158,6 +159,7 @@ class Record:
     @classmethod
     def from_json(cls, content: Any) -> "Record":
         """The record that plain data describes, of any version; raises RecordError if it breaks its schema."""
+        check_bounds(content)
         _check(content)
         _check_protocol(content["protocol"])
         content = upgraded(content)
@@ -184,7 +186,7 @@ class Record:
 def read_record(path: Path) -> Record:
     """The record in a file; raises RecordError, with the file's name, if it is not one."""
     try:
-        return Record.from_json(json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant))
+        return Record.from_json(read_json(path.read_text(encoding="utf-8")))
     except (ValueError, OSError) as error:  # json and unicode errors are ValueErrors
         raise RecordError(f"{path} is not a record. {error}") from error
 
@@ -244,7 +246,3 @@ def _without_places(value: Any) -> Any:
                 return (Path(short) / Path(value).relative_to(folder)).as_posix()
         return f".../{Path(value).name}"
     return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise RecordError(f"It holds {name}, which is no JSON.")

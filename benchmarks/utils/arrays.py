@@ -32,7 +32,7 @@ def read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, str]]:
         with safe_open(path, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:  # the last: no type of numpy's
         raise PerClipError(f"{path} cannot be read ({error}). Delete it.") from error
     if metadata.get("digest") != digest_of(arrays):
         raise PerClipError(f"{path} does not match its digest: its content has changed. Delete it.")
