@@ -24,11 +24,10 @@ def main(args: argparse.Namespace) -> int:
     options = list(args.options) + ([f"size={args.size}"] if args.size is not None else [])
     data = data_named(args.data, options)
     from datamodules.base.module import SPLITS
-    from datamodules.base.published import PublishedDataModule
     from datamodules.base.stored import StoredDataModule
 
-    if args.verify and not isinstance(data, PublishedDataModule):
-        raise UserError(f"{data.name} has no stored checksums; --verify is for published data sets.")
+    if args.verify and not isinstance(data, StoredDataModule):
+        raise UserError(f"{data.name} is simulated and has no store to check; leave --verify out.")
 
     if args.keypoints and not isinstance(data, StoredDataModule):
         raise UserError(
@@ -43,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
             )
         else:
             data.prepare_data()
-        problems = data.verify() if args.verify and isinstance(data, PublishedDataModule) else []
+        problems = data.verify() if args.verify and isinstance(data, StoredDataModule) else []
         data.setup()
     except OSError as error:
         raise UserError(str(error)) from error

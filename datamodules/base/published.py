@@ -1,6 +1,5 @@
 """PublishedDataModule: the base of published data sets, which are decoded once and then split as in a paper."""
 
-import hashlib
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +30,7 @@ from datamodules.storage.keypoints import (
     read_keypoint_file,
     write,
 )
-from datamodules.storage.store import ALL, ClipStore, PixelType, StoreError
+from datamodules.storage.store import ClipStore, DamagedStoreError, PixelType, StoreError
 
 
 class PublishedDataModule(StoredDataModule, ABC):
@@ -154,6 +153,8 @@ class PublishedDataModule(StoredDataModule, ABC):
             there = ClipStore.open(self.path).about
             if settings.items() <= there.items() and names <= set(there["archives"]):
                 return
+        except DamagedStoreError:
+            raise
         except StoreError:
             pass
         found = find(self.folder, wanted, request=self.request, optional=optional, may_download=self.download)
@@ -198,23 +199,10 @@ class PublishedDataModule(StoredDataModule, ABC):
     def verify(self) -> list[str]:
         """Problems of the store and of the archives that are present, one sentence each; empty if there are none."""
         wanted, optional = self.wanted()
-        problems = find_damaged_clips(self.open_store())
+        problems = super().verify()
         found = find(self.folder, (), request=self.request, optional=(*wanted, *optional))
         return problems + [problem for path in found.values() if (problem := check_recorded_sha256(path))]
 
     @property
     def _store_channels(self) -> int:
         return self.stored_channels or self._channels
-
-
-def find_damaged_clips(store: ClipStore) -> list[str]:
-    """A sentence for each clip whose pixels or times differ from the hash in the index."""
-    clips = store.split(ALL)
-    problems = []
-    for number, entry in enumerate(store.index["clips"]):
-        digest, length = hashlib.sha256(), entry["length"]
-        digest.update(clips.read(np.array([number]), np.arange(length)[None]).tobytes())
-        digest.update(clips.times(number).astype("<f8").tobytes())
-        if digest.hexdigest() != entry["sha256"]:
-            problems.append(f"{store.path}: {entry['origin'][0]} is not what was written. Delete it and prepare again.")
-    return problems

@@ -1,15 +1,18 @@
 """Stored data: clips decoded once into a store; the base of published data sets and of folders of videos."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from datamodules.base.module import ClipDataModule, shape_of
 from datamodules.errors import UserError
 from datamodules.storage.clip_views import Joints, joints_of
 from datamodules.storage.keypoints import Detector, Kind
-from datamodules.storage.store import ClipStore
+from datamodules.storage.store import ALL, ClipStore
 
 
 class StoredDataModule(ClipDataModule, ABC):
@@ -74,6 +77,10 @@ class StoredDataModule(ClipDataModule, ABC):
         """The store that the clips are read from."""
         return ClipStore.open(self.store or self.path)
 
+    def verify(self) -> list[str]:
+        """Read the whole store; its problems, one sentence each; empty if there are none."""
+        return find_damaged_clips(ClipStore.open(self.store or self.path, check=False))
+
     @abstractmethod
     def prepare_keypoints(self, detector: Detector | None = None, size: int = 256) -> list[str]:
         """Prepare, detect the joints in every clip, and return the names of clips with too few detections.
@@ -90,3 +97,16 @@ class StoredDataModule(ClipDataModule, ABC):
         """Raise a UserError if `store` is set: no keypoints are added to such a store."""
         if self.store is not None:
             raise UserError(f"Keypoints are detected where a store is prepared, not in {self.store}; unset `store`.")
+
+
+def find_damaged_clips(store: ClipStore) -> list[str]:
+    """A sentence for each clip whose pixels or times differ from the hash in the index."""
+    clips = store.split(ALL)
+    problems = []
+    for number, entry in enumerate(store.index["clips"]):
+        digest, length = hashlib.sha256(), entry["length"]
+        digest.update(clips.read(np.array([number]), np.arange(length)[None]).tobytes())
+        digest.update(clips.times(number).astype("<f8").tobytes())
+        if digest.hexdigest() != entry["sha256"]:
+            problems.append(f"{store.path}: {entry['origin'][0]} is not what was written. Delete it and prepare again.")
+    return problems

@@ -1,5 +1,6 @@
 """ClipStore: decoded clips and an index, written atomically and read by memory-mapped random access."""
 
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from jaxtyping import Float64, Int64
 
 from datamodules.base.clip_source import Indices, Origin, Pixels, Positions
 from datamodules.errors import UserError
+from datamodules.storage.checking import changed_clips, fault_in_index, remember, remembered
 from datamodules.storage.frames import open_frames, shard_names
 from datamodules.storage.remote import RemoteFolder, is_remote
 
@@ -30,6 +32,10 @@ PixelType = Literal["uint8", "float32"]
 
 class StoreError(UserError):
     """A store is missing, incomplete or of another format; the message names the folder, the reason and the way out."""
+
+
+class DamagedStoreError(StoreError):
+    """A store's pixels or times are not those that were written."""
 
 
 class StoredClip(NamedTuple):
@@ -80,6 +86,11 @@ class ClipStore:
         """The names of the frame files."""
         return shard_names(_FRAMES[self.dtype.name], self.index.get("shards"))
 
+    @property
+    def local_files(self) -> list[Path]:
+        """Every file of a store on this machine; none of one at an address."""
+        return [] if self.remote else [self.path / name for name in (_INDEX, _TIMES, *self.frame_files)]
+
     def length_of(self, name: str) -> int | None:
         """The size of a file in bytes; 0 if it does not exist, None if a server does not report it."""
         if self.remote:
@@ -91,11 +102,17 @@ class ClipStore:
         return self.remote.whole(name) if self.remote else (self.path / name).read_bytes()
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> "ClipStore":
+    def open(cls, path: str | os.PathLike[str], *, check: bool = True) -> "ClipStore":
         """The store in this folder, or at this fsspec address (https://, s3://, ...), which is read by byte ranges.
+
+        Args:
+            path: folder or address.
+            check: whether a local store whose files have changed since they were last found whole is read once, and
+                every clip compared with the sha256 that was taken when it was written.
 
         Raises:
             StoreError: if there is none, it has another format, or the size of a file does not match the index.
+            DamagedStoreError: if a clip's pixels or times are not those that were written.
         """
         address, remedy = str(path), "Delete the folder and prepare the data again."
         path, remote = Path(path), RemoteFolder(address) if is_remote(address) else None
@@ -103,12 +120,16 @@ class ClipStore:
             index = remote.json(_INDEX) if remote else json.loads((path / _INDEX).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise StoreError(f"{address} is not a clip store: it has no {_INDEX}. Prepare the data first.") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"{address}: {_INDEX} is not JSON ({error}). {remedy}") from error
+        if not isinstance(index, dict):
+            raise StoreError(f"{address}: {_INDEX} holds a {type(index).__name__}, no index. {remedy}")
         if index.get("format") != FORMAT:
             raise StoreError(
                 f"{address} is a store of format {index.get('format')}; this code reads {FORMAT}. {remedy}"
             )
+        if fault := fault_in_index(index):
+            raise StoreError(f"{address}: {_INDEX} has a wrong form: {fault}. {remedy}")
         store = cls(path, index, remote)
         frame = index["channels"] * store.size[0] * store.size[1] * store.dtype.itemsize
         lengths = {_TIMES: 8 * sum(store.counts)}
@@ -117,6 +138,15 @@ class ClipStore:
             there = store.length_of(name)
             if there not in (None, length):
                 raise StoreError(f"{address}: {name} has {there} bytes, but the index requires {length}. {remedy}")
+        files = store.local_files
+        if check and files and not remembered(files):
+            bad = list(changed_clips(index["clips"], path, store.frame_files, _TIMES, frame))
+            if bad:
+                raise DamagedStoreError(
+                    f"{address}: {len(bad)} of {len(index['clips'])} clips are not what was written, the first "
+                    f"{bad[0]}. {remedy}"
+                )
+            remember(files)
         return store
 
     @classmethod
@@ -192,8 +222,13 @@ class ClipStore:
             }
             (unfinished / _INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
             _replace(unfinished, path)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _no_space(path, unfinished, channels * size[0] * size[1] * np.dtype(dtype).itemsize) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+        remember(cls.open(path, check=False).local_files)
         return cls.open(path)
 
     @classmethod
@@ -202,17 +237,27 @@ class ClipStore:
     ) -> "ClipStore":
         """The store in this folder if its `about` is the same; otherwise the one that `make` writes there.
 
-        Of several processes one calls `make`; the others wait and open its store.
+        Of several processes one calls `make`; the others wait and open its store. Where nothing can be written, a
+        store that is there is opened without a lock.
         """
         from filelock import FileLock
 
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.parent / f".{path.name}.lock"):
+        path, lock = Path(path), ExitStack()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(FileLock(path.parent / f".{path.name}.lock"))
+        except OSError:
+            store = cls.open(path)
+            if store.about == json.loads(json.dumps(about)):
+                return store
+            raise
+        with lock:
             for left in path.parent.glob(f".{escape(path.name)}-unfinished-*"):  # of a killed process
                 shutil.rmtree(left, ignore_errors=True)
             try:
                 store = cls.open(path)
+            except DamagedStoreError:
+                raise
             except StoreError:
                 return make()
             return store if store.about == json.loads(json.dumps(about)) else make()
@@ -307,6 +352,17 @@ def _first_file(dtype: PixelType, shards: list[int] | None) -> str:
     if shards is not None:
         shards.append(0)
     return shard_names(_FRAMES[dtype], shards)[0]
+
+
+def _no_space(path: Path, unfinished: Path, frame: int) -> UserError:
+    """What a full disk is told as; nothing of the unfinished store stays."""
+    written = sum(file.stat().st_size for file in unfinished.iterdir())
+    free = shutil.disk_usage(path.parent).free
+    return UserError(
+        f"The disk of {path} is full: {written / 1e6:,.0f} MB of the store were written, more are needed ({frame:,} "
+        f"bytes a frame), and {free / 1e6:,.0f} MB are free besides. Free some space, or choose another disk "
+        "(CHRONOREEL_DATA)."
+    )
 
 
 def _sync_to_disk(file: BinaryIO) -> None:

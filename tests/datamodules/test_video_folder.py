@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from benchmarks.cli import benchmarks
 from datamodules import video_folder
 from datamodules.sampling import Regular
 from datamodules.storage import prefetch
@@ -206,3 +207,22 @@ def test_real_clips_of_every_container(shared: Path, tmp_path: Path) -> None:
     batch = next(iter(module.train_dataloader()))
     assert batch.clip.frames.shape == (4, 16, 3, 32, 32)
     assert_allclose(batch.clip.times[0], np.arange(16) / 25, atol=1e-6)
+
+
+def test_verify_reads_a_folder_again_whatever_is_noted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["prepare", str(folder), "--size=16", f"--set=root={folder.parent / 'data'}", "--verify"]
+
+    def verified() -> int:
+        with pytest.raises(SystemExit) as ended:
+            benchmarks(words)
+        return int(ended.value.code or 0)
+
+    assert verified() == 0
+    (frames,) = (folder.parent / "data").rglob("frames.u8")
+    stat = frames.stat()
+    content = bytearray(frames.read_bytes())
+    content[0] ^= 1
+    frames.write_bytes(bytes(content))
+    os.utime(frames, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # so that its time does not tell
+    assert verified() == 2
+    assert "is not what was written" in capsys.readouterr().err
