@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.lightning_cli import main
+from datamodules.storage import checking
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +23,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def no_seed_of_an_earlier_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lightning keeps the seed of a run in the environment, where the data of the next test would find it."""
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def own_notes(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which stores were found whole is noted among the tests' files, not among the user's."""
+    notes = tmp_path_factory.getbasetemp() / "checked"
+    monkeypatch.setattr(checking, "_note", lambda key: notes / f"{key}.json")
 
 
 class InProcess:
