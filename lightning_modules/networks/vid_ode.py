@@ -17,6 +17,7 @@ from lightning_modules.networks.vid_ode_frames import (
     Decoded,
     DecodedFrame,
     Frames,
+    Image,
     Previous,
     choose,
     output_channels,
@@ -26,6 +27,9 @@ from lightning_modules.networks.vid_ode_parts import ConvDecoder, ConvEncoder, L
 from lightning_modules.observed_clip import FrameFormat
 
 Start = Literal["first", "last"]
+
+PIXELS = 2**13
+"""Pixels of the frames that are decoded in one batch: 8 steps of a clip at 32 pixels. A larger batch gains nothing."""
 
 
 class VidODENetwork(nn.Module):
@@ -147,10 +151,24 @@ class VidODENetwork(nn.Module):
         """The model time of z0; `first` is the time of the first decoded frame."""
         return first if start == "last" and self.code_time == "first_query" else context.anchor
 
-    def _decode_frame(self, latent: Latent, previous: Previous, steps: Steps) -> DecodedFrame:
-        """Psi of eq. 2: a frame from its latent, the previous latent and image; `steps` are its place in the chain."""
-        output = self.image_decoder(torch.cat([latent, previous.latent], dim=1), steps)
-        image, parts = COMPOSE[self.composition](output, previous.image)
+    def _decoder_outputs(self, latents: Latents, before: Latents, steps: Steps) -> list[Tensor]:
+        """The decoder's output for each column of latents and the latents before them; `steps` are their places.
+
+        It does not depend on the images, so as many columns as `PIXELS` allows are one batch.
+        """
+        pixels = len(latents) * latents.shape[-2] * latents.shape[-1] * self.frame_format.multiple**2
+        outputs: list[Tensor] = []
+        count = max(PIXELS // pixels, 1)
+        for first in range(0, latents.shape[1], count):
+            chunk = slice(first, first + count)
+            pair = torch.cat([latents[:, chunk], before[:, chunk]], dim=2).flatten(0, 1)
+            maps = self.image_decoder(pair, steps[..., chunk])
+            outputs.extend(maps.unflatten(0, (len(latents), -1)).unbind(1))
+        return outputs
+
+    def _compose(self, output: Tensor, latent: Latent, previous: Image) -> DecodedFrame:
+        """Psi of eq. 2: a frame from the decoder's output for it and the image before it."""
+        image, parts = COMPOSE[self.composition](output, previous)
         return DecodedFrame(image, latent, parts)
 
     def _as_previous(self, frame: DecodedFrame) -> Previous:
@@ -160,10 +178,11 @@ class VidODENetwork(nn.Module):
 
     def _decode_chain(self, latents: Latents, previous: Previous) -> list[DecodedFrame]:
         """Eq. 2 from frame to frame. Each time step is one batch for the decoder's batch norm, as in the code."""
+        before = torch.cat([previous.latent[:, None], latents], dim=1)[:, :-1]
+        outputs = self._decoder_outputs(latents, before, torch.arange(latents.shape[1], device=latents.device))
         frames = []
-        steps = torch.arange(latents.shape[1], device=latents.device).split(1)
-        for latent, step in zip(latents.unbind(1), steps, strict=True):
-            frames.append(self._decode_frame(latent, previous, step))
+        for latent, output in zip(latents.unbind(1), outputs, strict=True):
+            frames.append(self._compose(output, latent, previous.image))
             previous = self._as_previous(frames[-1])
         return frames
 
@@ -183,14 +202,17 @@ class VidODENetwork(nn.Module):
         images_before = torch.stack([previous.image for previous in before], dim=1)
         base = stack(chain) if chain else None
         rows = torch.arange(len(times), device=times.device)
+        hops = [index for index in range(times.shape[1]) if base is None or not bool(grid.on_grid[:, index].all())]
+        parents = grid.parent[:, hops] + 1
+        outputs = self._decoder_outputs(latents[:, hops], latents_before[rows[:, None], parents], parents)
+        output_of = dict(zip(hops, outputs, strict=True))
         frames = []
         for index, latent in enumerate(latents.unbind(1)):
             parent, on_grid = grid.parent[:, index], grid.on_grid[:, index]
-            if base is not None and bool(on_grid.all()):
+            if base is not None and index not in output_of:
                 frames.append(base.at(parent))
                 continue
-            previous = Previous(latents_before[rows, parent + 1], images_before[rows, parent + 1])
-            hop = self._decode_frame(latent, previous, parent[:, None] + 1)
+            hop = self._compose(output_of[index], latent, images_before[rows, parent + 1])
             frames.append(hop if base is None else choose(on_grid, base.at(parent.clamp(min=0)), hop))
         return stack(frames)
 
