@@ -179,7 +179,8 @@ class LatentODENetwork(nn.Module):
         vectors = self.flatten(self.image_encoder(observed.frames.flatten(0, 1)).flatten(1)).unflatten(
             0, (count, length)
         )
-        mean = torch.zeros(count, self.states, device=vectors.device, dtype=vectors.dtype)
+        precise = torch.promote_types(vectors.dtype, torch.float32)  # a state in bfloat16 would forget small steps
+        mean = torch.zeros(count, self.states, device=vectors.device, dtype=precise)
         deviation = torch.zeros_like(mean)
         before = observed.times[:, -1]
         for index in reversed(range(length)):
@@ -214,7 +215,9 @@ class MeanDeviationGRU(nn.Module):
         """The next mean and deviation; an update gate of 1 keeps the old."""
         seen = torch.cat([mean, deviation, x], dim=1)
         update, reset = self.update(seen).sigmoid(), self.reset(seen).sigmoid()
-        new, scale = self.candidate(torch.cat([mean * reset, deviation * reset, x], dim=1)).chunk(2, dim=1)
+        candidate = self.candidate(torch.cat([mean * reset, deviation * reset, x], dim=1))
+        # under autocast the gates and the candidate are in bfloat16
+        update, (new, scale) = update.to(mean.dtype), candidate.to(mean.dtype).chunk(2, dim=1)
         return torch.lerp(new, mean, update), torch.lerp(scale.abs(), deviation, update).abs()
 
 

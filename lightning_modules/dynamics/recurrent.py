@@ -98,4 +98,5 @@ class Interpolated(Dynamics):
         rows = torch.arange(len(code), device=code.device)[:, None]
         before, after = states[rows, position.floor().long()], states[rows, position.ceil().long()]
         weight = (position - position.floor()).reshape(*position.shape, *[1] * (states.ndim - 2))
-        return torch.lerp(before, after, weight)
+        precise = torch.promote_types(states.dtype, weight.dtype)
+        return torch.lerp(before.to(precise), after.to(precise), weight.to(precise))

@@ -58,7 +58,8 @@ def weighted_logit_penalty(
         inputs: (2 * batch, ...), the critic's inputs, real ones first; it must require a gradient.
     """
     (gradient,) = torch.autograd.grad(real_logits.sum() + fake_logits.sum(), inputs, create_graph=True)
-    doubt = torch.cat([(-real_logits).sigmoid(), fake_logits.sigmoid()])
+    logits = torch.cat([-real_logits, fake_logits])
+    doubt = logits.to(torch.promote_types(logits.dtype, torch.float32)).sigmoid()
     return (doubt.square() * gradient.flatten(1).square().sum(dim=1)).sum() / len(real_logits)
 
 
@@ -73,4 +74,6 @@ def _gradient_norm(critic: Critic, inputs: list[Tensor]) -> Float[Tensor, " batc
 
 
 def _as_list(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    """The tensors in float32 or finer: under autocast fakes are bfloat16, and real clips are not."""
+    several = [tensors] if isinstance(tensors, Tensor) else tensors
+    return [tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in several]

@@ -27,4 +27,5 @@ class ConvGRUCell(nn.Module):
         """The next state."""
         reset, update = self.gates(torch.cat([x, h], dim=1)).sigmoid().chunk(2, dim=1)
         candidate = self.candidate(torch.cat([x, reset * h], dim=1)).tanh()
-        return torch.lerp(h, candidate, update)
+        # under autocast the convolutions answer in bfloat16; the state keeps its own precision
+        return torch.lerp(h, candidate.to(h.dtype), update.to(h.dtype))

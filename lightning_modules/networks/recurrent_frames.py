@@ -51,7 +51,8 @@ class RecurrentFrames(nn.Module):
         embeddings = self.image_encoder(observed.flatten(0, 1), steps[0]).unflatten(0, observed.shape[:2])
         rows = torch.arange(len(observed), device=observed.device)
         before = observed_times[rows, start_index(present, "first")]
-        state = torch.zeros_like(embeddings[:, 0])
+        precise = torch.promote_types(embeddings.dtype, torch.float32)  # a state in bfloat16 would forget small changes
+        state = torch.zeros_like(embeddings[:, 0], dtype=precise)
         for index in range(observed.shape[1]):
             there, now = present[:, index], observed_times[:, index]
             met = self.reader(embeddings[:, index], state, (now - before).clamp(min=0))

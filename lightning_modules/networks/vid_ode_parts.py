@@ -72,7 +72,8 @@ class ODEConvGRU(nn.Module):
         if self.direction == "backward":
             order.reverse()
             before = times[:, -1] + self.first_step
-        state = torch.zeros_like(embeddings[:, 0])
+        precise = torch.promote_types(embeddings.dtype, torch.float32)  # a state in bfloat16 would forget small steps
+        state = torch.zeros_like(embeddings[:, 0], dtype=precise)
         for index in order:
             state = self._flow(state, times[:, index] - before)
             updated = self.cell(embeddings[:, index], state)
