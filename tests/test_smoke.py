@@ -227,8 +227,9 @@ def test_an_experiment_runs(path: Path, here: Path) -> None:
 @pytest.mark.parametrize(
     "path", [path for path in MODELS if not path.stem.startswith(("motion_", "mode_"))], ids=identity
 )
-def test_a_model_learns(path: Path, here: Path) -> None:
-    """One update moves the generator, and every loss is a number."""
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_model_learns(path: Path, precision: str, here: Path) -> None:
+    """One update moves the generator, and every loss is a number; so too as configs/trainer/gpu.yaml trains."""
     model = read(path)
     data = {"class_path": "MovingShapes", "init_args": {**FEW, "size": 32, "frame_rate": 25, "train_clips": 2}}
     if model["class_path"].endswith("VidODE"):
@@ -253,7 +254,8 @@ def test_a_model_learns(path: Path, here: Path) -> None:
         if model["init_args"]["generator"]["init_args"]["channels"] == 1:
             data = {"class_path": "BouncingBalls", "init_args": {**FEW, "size": 32, "train_clips": 2}}
     data["init_args"]["sampling"] = {"class_path": "Regular", "init_args": shown}
-    override = write("tiny.yaml", {"model": tiny(model), "data": data, "trainer": TRAINER | {"limit_val_batches": 0}})
+    trainer = TRAINER | {"limit_val_batches": 0, "precision": precision}
+    override = write("tiny.yaml", {"model": tiny(model), "data": data, "trainer": trainer})
     assert main(["fit", f"--model={path}", override]) == 0
     (run,) = Path("runs").glob("*/0")
     saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)

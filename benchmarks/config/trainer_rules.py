@@ -25,6 +25,11 @@ def _without_gpu(accelerator: object) -> bool:
     return accelerator in ("gpu", "cuda") and not torch.cuda.is_available()
 
 
+def _half_without_gpu(precision: object) -> bool:
+    half = str(precision) in ("16", "16-mixed", "16-true")
+    return half and not torch.cuda.is_available() and not torch.backends.mps.is_available()
+
+
 RULES = (
     Rule(
         "accumulate_grad_batches",
@@ -53,6 +58,13 @@ RULES = (
         "barebones",
         lambda value: value is True,
         "Checkpoints and logs are what a run leaves, and a bare Trainer has none. `benchmarks speed` measures steps.",
+        only_fit=False,
+    ),
+    Rule(
+        "precision",
+        _half_without_gpu,
+        "float16 is for GPUs; processors emulate it, many times slower than float32. `--trainer.precision bf16-mixed`, "
+        "as in configs/trainer/cpu_bf16.yaml, or 32-true.",
         only_fit=False,
     ),
     Rule(

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from datamodules.errors import UserError
+from lightning_modules.networks.convolutions import Conv3d, ConvTranspose3d
 from lightning_modules.networks.gradient_checkpointing import in_pairs, recomputed
 
 Image = Float[Tensor, "batch channel height width"]
@@ -191,8 +192,8 @@ class FusionBlock(nn.Module):
         self.start_gate = nn.Conv1d(latent, latent, 3, padding=1) if fusion else None
         self.end_gate = nn.Conv1d(latent, latent, 3, padding=1) if fusion else None
         self.added_noise = nn.Conv1d(latent, latent, 3, padding=1)
-        self.inner = _normed(nn.Conv3d(latent, latent, 3, padding=1, bias=False), slope)
-        self.outer = nn.Sequential(nn.Conv3d(latent, latent, 3, padding=1, bias=False), nn.BatchNorm3d(latent))
+        self.inner = _normed(Conv3d(latent, latent, 3, padding=1, bias=False), slope)
+        self.outer = nn.Sequential(Conv3d(latent, latent, 3, padding=1, bias=False), nn.BatchNorm3d(latent))
         self.activation = nn.LeakyReLU(slope)
 
     def forward(self, z: Latents, start: Latent, end: Latent, noise: Noise) -> Latents:
@@ -257,13 +258,13 @@ class VideoDecoder(nn.Sequential):
         doublings: int = 0,
         recompute: bool = False,
     ) -> None:
-        layers: list[nn.Module] = [_normed(nn.Conv3d(latent, widths[-1], 3, padding=1, bias=False), slope)]
+        layers: list[nn.Module] = [_normed(Conv3d(latent, widths[-1], 3, padding=1, bias=False), slope)]
         ups = list(zip(reversed(widths), [*reversed(widths[:-1]), channels], strict=True))
         for level, (width, after) in enumerate(ups):
             time, step = (4, 2) if level < doublings else (3, 1)
             last = level == len(ups) - 1
-            up = nn.ConvTranspose3d(width, after, (time, 4, 4), (step, 2, 2), 1, bias=last)
-            layers += [_normed(nn.Conv3d(width, width, 3, padding=1, bias=False), slope)]
+            up = ConvTranspose3d(width, after, (time, 4, 4), (step, 2, 2), 1, bias=last)
+            layers += [_normed(Conv3d(width, width, 3, padding=1, bias=False), slope)]
             layers += [nn.Sequential(up, nn.Tanh()) if last else _normed(up, slope)]
         super().__init__(*layers)
         self.recompute = recompute

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lightning_modules.networks.convolutions import Conv3d
 from lightning_modules.networks.inbetweening import octaves
 
 Video = Float[Tensor, "batch time channel height width"]
@@ -39,7 +40,7 @@ class VideoCritic(nn.Module):
         before, time = channels, frames
         for level in range(octaves(size, LAST, "size")):
             after, reach = width * 2 ** min(level, 3), min(4, time)
-            layers.append(nn.Conv3d(before, after, (reach, 4, 4), (1, 2, 2), (0, 1, 1)))
+            layers.append(Conv3d(before, after, (reach, 4, 4), (1, 2, 2), (0, 1, 1)))
             layers += [nn.GroupNorm(1, after)] if level else []
             layers.append(nn.LeakyReLU(slope))
             before, time = after, time - reach + 1

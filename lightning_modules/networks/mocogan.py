@@ -8,6 +8,7 @@ from torch.nn.functional import one_hot
 from datamodules.errors import UserError
 from lightning_modules import noise
 from lightning_modules.dynamics.base import Dynamics
+from lightning_modules.networks.convolutions import Conv3d
 from lightning_modules.networks.video_generator import (
     Frames,
     Index,
@@ -97,12 +98,12 @@ class MoCoGANVideoCritic(nn.Module):
         parts: list[nn.Module] = []
         before, after = channels, width
         for layer in range(doublings(size)):
-            parts += [InstanceNoise(noise), nn.Conv3d(before, after, 4, (1, 2, 2), (0, 1, 1), bias=False)]
+            parts += [InstanceNoise(noise), Conv3d(before, after, 4, (1, 2, 2), (0, 1, 1), bias=False)]
             parts += [nn.BatchNorm3d(after)] if layer else []
             parts.append(nn.LeakyReLU(0.2, inplace=True))
             before, after = after, 2 * after
         self.shortest = 3 * doublings(size) + 4
-        self.layers = nn.Sequential(*parts, nn.Conv3d(before, 1 + categories, 4, bias=False))
+        self.layers = nn.Sequential(*parts, Conv3d(before, 1 + categories, 4, bias=False))
 
     def forward(self, frames: Frames) -> Float[Tensor, "batch logit times"]:
         """Logits (B, 1 + categories, positions in time)."""

@@ -40,8 +40,9 @@ class MotionGenerator(nn.Module):
         self, code: Float[Tensor, "batch code"], times: Float[Tensor, "batch time"], *, seeds: Seeds | None = None
     ) -> Float[Tensor, "batch time value"]:
         """The keypoints, or the trajectory's states, at `times` (model units)."""
-        values = self.readout(self.dynamics(code, times, seeds=seeds))
-        return values.tanh() if self.bounded else values
+        with torch.autocast(code.device.type, enabled=False):  # keypoints are places: bfloat16 would round them
+            values = self.readout(self.dynamics(code, times, seeds=seeds))
+            return values.tanh() if self.bounded else values
 
     def initial_value(self, code: Float[Tensor, "batch code"]) -> Float[Tensor, "batch *state"]:
         """h_0: the state at time 0."""

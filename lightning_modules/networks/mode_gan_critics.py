@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from datamodules.errors import UserError
 from lightning_modules.dynamics.mlp import MLP
+from lightning_modules.networks.convolutions import Conv3d
 
 Scores = Float[Tensor, " batch"]
 
@@ -58,14 +59,14 @@ class SequenceCritic(nn.Module):
         before = channels
         for after in widths:
             layers += [
-                nn.Conv3d(before, after, (1, 4, 4), stride=(1, 2, 2), padding=(0, 1, 1)),
+                Conv3d(before, after, (1, 4, 4), stride=(1, 2, 2), padding=(0, 1, 1)),
                 nn.LeakyReLU(0.2),
-                nn.Conv3d(after, after, (4, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0)),
+                Conv3d(after, after, (4, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0)),
                 nn.LeakyReLU(0.2),
             ]
             before = after
         self.layers = nn.Sequential(
-            *layers, nn.Conv3d(before, before, (1, 4, 4)), nn.LeakyReLU(0.2), nn.Conv3d(before, 1, 1), nn.Flatten(1)
+            *layers, Conv3d(before, before, (1, 4, 4)), nn.LeakyReLU(0.2), Conv3d(before, 1, 1), nn.Flatten(1)
         )
         self.factor = 2 ** len(widths)
 

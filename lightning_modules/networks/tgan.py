@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from datamodules.errors import UserError
 from lightning_modules import noise
 from lightning_modules.dynamics.base import Dynamics
+from lightning_modules.networks.convolutions import Conv3d
 from lightning_modules.networks.video_generator import (
     Frames,
     Index,
@@ -88,7 +89,7 @@ class TGANCritic(nn.Module):
         before = channels
         for layer in range(4):
             after = width << layer
-            parts.append(nn.Conv3d(before, after, 4, stride=2, padding=1))
+            parts.append(Conv3d(before, after, 4, stride=2, padding=1))
             parts += [nn.BatchNorm3d(after)] if layer and batch_norm else []
             parts.append(nn.LeakyReLU(0.2, inplace=True))
             before = after

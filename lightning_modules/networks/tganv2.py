@@ -10,6 +10,7 @@ from torch.nn.functional import avg_pool2d, avg_pool3d, interpolate, pad
 from datamodules.errors import UserError
 from lightning_modules import noise
 from lightning_modules.dynamics.base import Dynamics
+from lightning_modules.networks.convolutions import Conv3d
 from lightning_modules.networks.video_generator import Frames, Index, Seeds, Times, VideoGenerator, chosen
 
 Pictures = Float[Tensor, "frame channel height width"]
@@ -168,8 +169,8 @@ class _Shrink(nn.Module):
         self.first = first
         self.pad_single = pad_single
         widths = (before, after if first else before, after)
-        self.convolutions = nn.ModuleList(_xavier(nn.Conv3d(a, b, 3, padding=1), 2**0.5) for a, b in pairwise(widths))
-        self.shortcut = _xavier(nn.Conv3d(before, after, 1), 1.0)
+        self.convolutions = nn.ModuleList(_xavier(Conv3d(a, b, 3, padding=1), 2**0.5) for a, b in pairwise(widths))
+        self.shortcut = _xavier(Conv3d(before, after, 1), 1.0)
 
     def forward(self, x: Volume) -> Float[Tensor, "batch _ _ _ _"]:
         main = self.convolutions[0](x if self.first else x.relu())

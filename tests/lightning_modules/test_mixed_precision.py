@@ -1,6 +1,7 @@
 """Under bf16 autocast networks run in bfloat16; states, places and losses stay in single precision."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,10 +9,13 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from baselines.latent_ode import MeanDeviationGRU
+from lightning_modules.dynamics.ode import LatentODE
 from lightning_modules.dynamics.recurrent import Interpolated, Recurrent
 from lightning_modules.losses import adversarial
 from lightning_modules.losses.penalties import gradient_penalty, weighted_logit_penalty, zero_centred_penalty
 from lightning_modules.networks.conv_gru import ConvGRUCell
+from lightning_modules.networks.convolutions import Conv3d, ConvTranspose3d
+from lightning_modules.networks.mode_gan import MotionGenerator
 from lightning_modules.networks.vid_ode_parts import ODEConvGRU
 from lightning_modules.networks.warping import warp
 
@@ -108,3 +112,35 @@ def test_the_penalty_of_logits_is_in_single_precision() -> None:
     (gradient,) = torch.autograd.grad(logits.sum(), inputs)
     doubt = torch.cat([-logits[:3], logits[3:]]).float().sigmoid()
     assert_close(found, (doubt.square() * gradient.square().sum(dim=1)).sum() / 3, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [Conv3d(8, 16, 3, padding=1), ConvTranspose3d(8, 16, 3, padding=1)])
+def test_convolutions_over_two_frames_have_the_gradients_of_single_precision(layer: nn.Module) -> None:
+    """In bfloat16 a part of the weight gradient is whatever the memory held."""
+    torch.manual_seed(0)
+    clip = torch.randn(2, 8, 2, 4, 4)
+
+    def gradient() -> Tensor:
+        return torch.autograd.grad(layer(clip).square().sum(), layer.weight)[0]
+
+    assert_close(mixed(gradient), gradient(), rtol=1e-4, atol=1e-4)
+    assert mixed(lambda: layer(clip.bfloat16())).dtype == torch.float32
+
+
+def test_keypoints_are_not_rounded() -> None:
+    torch.manual_seed(0)
+    motion = MotionGenerator(LatentODE(nn.Linear(4, 4)), nn.Linear(4, 6), code_size=4, bounded=True)
+    code, times = torch.randn(2, 4), torch.tensor([[0.0, 0.3]]).expand(2, 2)
+    assert_close(mixed(lambda: motion(code, times)), motion(code, times), rtol=0, atol=1e-6)
+
+
+def test_no_network_has_a_3d_convolution_that_autocast_would_round() -> None:
+    """PyTorch's own are named in the networks only where a type is asked for."""
+    found = [
+        f"{path.name}: {line.strip()}"
+        for folder in ("lightning_modules", "baselines")
+        for path in (Path(__file__).parents[2] / folder).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if path.name != "convolutions.py" and ("nn.Conv3d(" in line or "nn.ConvTranspose3d(" in line)
+    ]
+    assert found == []

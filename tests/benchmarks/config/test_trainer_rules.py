@@ -19,6 +19,8 @@ OWN = {
     "strategy=ddp": "--trainer.strategy ddp_find_unused_parameters_true",
     "barebones=true": "benchmarks speed",
     "accelerator=gpu": "--trainer.accelerator auto",
+    "precision=16-mixed": "--trainer.precision bf16-mixed",
+    "precision=16-true": "--trainer.precision bf16-mixed",
 }
 
 
