@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from safetensors.numpy import load_file
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool3d, conv3d, max_pool3d, pad, relu
+from torch.nn.functional import avg_pool3d, conv3d, max_pool2d, pad, relu
 
 from benchmarks.pretrained.registry import path_of
 from benchmarks.utils.errors import UserError
@@ -56,7 +56,7 @@ class I3D(nn.Module):
         for name, unit in network.named_modules():
             if isinstance(unit, _Unit):
                 unit.load(arrays, name.replace(".", "/"))
-        return network
+        return network.to(memory_format=torch.channels_last_3d)  # less time on a CPU, equal to rounding
 
     def forward(self, video: Video) -> Float[Tensor, "batch feature"]:
         """The features of clips of 224 x 224 pixels in [-1, 1].
@@ -149,8 +149,20 @@ class _Mixed(nn.Module):
 
 
 def _pool(x: Tensor, kernel: Triple, stride: Triple) -> Tensor:
-    """Max pooling; zero padding never exceeds the rectified features."""
-    return max_pool3d(_same(x, kernel, stride), kernel, stride)
+    """Max pooling, first over space, then over time: the same numbers as over both at once, in less time.
+
+    Zero padding never exceeds the rectified features.
+    """
+    spatial, step = (1, *kernel[1:]), (1, *stride[1:])
+    flat = _same(x, spatial, step).transpose(1, 2).flatten(0, 1)
+    pooled = max_pool2d(flat, kernel[1:], stride[1:]).unflatten(0, (len(x), -1)).transpose(1, 2)
+    padded = _same(pooled, (kernel[0], 1, 1), (stride[0], 1, 1))
+    count = (padded.shape[2] - kernel[0]) // stride[0] + 1
+    last = (count - 1) * stride[0] + 1
+    result = padded[:, :, : last : stride[0]]
+    for start in range(1, kernel[0]):
+        result = torch.maximum(result, padded[:, :, start : start + last : stride[0]])
+    return result
 
 
 def _same(x: Tensor, kernel: Triple, stride: Triple) -> Tensor:

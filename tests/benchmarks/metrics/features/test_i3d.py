@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import batch_norm, conv3d, interpolate
+from torch.nn.functional import batch_norm, conv3d, interpolate, max_pool3d
 
 from benchmarks.metrics.features.extractor import I3DFeatures, UntrainedFeatures
-from benchmarks.metrics.features.i3d import I3D, _same, _Unit
+from benchmarks.metrics.features.i3d import I3D, _pool, _same, _Unit
 from benchmarks.pretrained.registry import WeightsUnavailable
 
 GOLDEN = Path(__file__).parents[5] / "shared/golden/i3d_logits_random_clip.npz"
@@ -58,6 +58,29 @@ def test_padding_is_tensorflows(size: int, kernel: int, stride: int) -> None:
     assert outputs == -(-size // stride)
     before, after = int(padded.argmax()), len(padded) - size - int(padded.argmax())
     assert 0 <= after - before <= 1
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride"),
+    [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 2)), ((3, 3, 3), (1, 1, 1))],
+)
+@pytest.mark.parametrize("size", [(4, 7, 8), (5, 8, 7), (1, 2, 3), (9, 14, 14)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_pooling_by_axes_is_pooling_at_once(
+    kernel: tuple[int, int, int],
+    stride: tuple[int, int, int],
+    size: tuple[int, int, int],
+    layout: torch.memory_format,
+) -> None:
+    """To the bit: a maximum is rounded nowhere."""
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)).relu().contiguous(memory_format=layout)
+    assert torch.equal(_pool(x, kernel, stride), max_pool3d(_same(x, kernel, stride), kernel, stride))
+
+
+def test_published_weights_have_their_channels_last(published: I3D) -> None:
+    """The layout in which convolutions on a CPU take less time."""
+    weight = published.Conv3d_2c_3x3.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_folding_the_normalisation_changes_nothing() -> None:
