@@ -87,6 +87,7 @@ OPTIONS += [span for span in re.findall(r"`(--[^`]+)`", PROSE) if " " not in spa
 @pytest.mark.parametrize("option", sorted(set(OPTIONS)))
 def test_an_option_in_the_prose_is_one(option: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = read_only(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # gpu.yaml is refused where there is no GPU
     name, _, value = option.partition("=")
     experiment = "predict_video_folder" if name.startswith("--data") else "predict_bouncing_balls"
     words = ["fit", f"--config=configs/experiment/{experiment}/vid_ode.yaml"]
