@@ -24,7 +24,7 @@ from benchmarks.config.build import import_ours
 from benchmarks.config.errors import mistake_in_command
 from benchmarks.config.resolve import full_class_paths, read_config
 from benchmarks.config.trainer_rules import check_trainer
-from benchmarks.config.weights import continues, weights_of, with_model_of_checkpoint
+from benchmarks.config.weights import check_continues_its_model, continues, weights_of, with_model_of_checkpoint
 from benchmarks.evaluation.callback import Evaluation
 from benchmarks.loggers.csv_log import CsvLog
 from benchmarks.loggers.progress import ProgressFile
@@ -289,6 +289,8 @@ class ChronoReelCLI(LightningCLI):
             found = [file for kind in ("ckpt", "safetensors") for file in Path().glob(f"runs/**/*.{kind}")]
             raise unknown_name_error("checkpoint", path, (str(file) for file in found if ".clips." not in file.name))
         file = self.folder / "checkpoints" / "last.ckpt" if path == "last" else Path(path or "")
+        if subcommand == "fit" and file.is_file():
+            check_continues_its_model(self.plain["model"], file)
         if file.is_file() and (reason := misfit(self.model, file)):
             raise UserError(
                 f"The weights in {file} are not of the model that is configured: {reason}. Name the experiment that "

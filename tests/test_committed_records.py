@@ -1,5 +1,6 @@
 """The committed tree: its leaderboard is what its records make; every record that a page cites is there and whole."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from benchmarks.leaderboard.integrity import CITED, faults, missing_citations, p
 from benchmarks.records.clip_scores import beside
 from benchmarks.records.record import read_records
 from benchmarks.runs.spec import read_benchmarks
+from support.record_maker import make_record
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,6 +60,35 @@ def test_a_record_that_a_page_cites_and_that_is_gone_is_missed(tree: Path, capsy
     shutil.rmtree("benchmarks/results/latent_nde_moving_shapes")
     line = "docs/latent_dynamics.md cites benchmarks/results/latent_nde_moving_shapes, which is not there."
     assert line in missing_citations(pages_of(Path()), Path())
+
+
+@pytest.mark.parametrize("lie", ["a value", "without a digest", "scores gone"])
+def test_a_record_that_was_changed_by_hand_is_noticed_before_anything_is_written(
+    lie: str, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(path for path in sorted(tree.glob("benchmarks/results/demo/*.json")) if beside(path).is_file())
+    content = json.loads(path.read_text())
+    beside(path).unlink()
+    if lie != "scores gone":
+        content["metrics"]["ssim"]["value"] = (sum(content["metrics"]["ssim"]["interval"])) / 2 + 1e-4
+    if lie == "without a digest":
+        del content["content_sha256"], content["clips_sha256"]
+    path.write_text(json.dumps(content))
+    before = (tree / "README.md").read_text()
+    with pytest.raises(SystemExit) as caught:
+        benchmarks(["leaderboard"])
+    assert int(str(caught.value.code)) == 2
+    said = {"a value": "Its digest is not", "without a digest": "has no digest", "scores gone": "has no values of its"}
+    assert said[lie] in capsys.readouterr().err
+    assert (tree / "README.md").read_text() == before
+
+
+def test_two_seeds_of_one_checkpoint_are_one_training(tmp_path: Path) -> None:
+    for seed, checkpoint in ((0, "a" * 64), (1, "a" * 64), (2, "b" * 64)):
+        record = make_record(seed=seed, checkpoint_sha256=checkpoint)
+        record.write(tmp_path / "demo" / record.file_name)
+    (line,) = [line for line in faults(read_records(tmp_path), {}, tmp_path) if "same checkpoint" in line]
+    assert "seeds are 1 and 0" in line
 
 
 def test_a_broken_record_is_found(tmp_path: Path) -> None:

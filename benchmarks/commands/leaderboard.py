@@ -71,14 +71,18 @@ def main(args: argparse.Namespace) -> int:
     readme = args.output.with_name("README.md")
     if (text := _old(readme)) is not None:
         outputs[readme] = with_tables(text, leaderboard)
+    changed = faults(records, benchmarks, args.results)
     if args.check:
         # what git ignores is not there after a clone, and what is not there is not out of date
         code = _check({path: text for path, text in outputs.items() if path == args.output or path.is_file()})
         root = args.output.parent
-        broken = [*faults(records, benchmarks, args.results), *missing_citations(pages_of(root), root)]
+        broken = [*changed, *missing_citations(pages_of(root), root)]
         for line in broken:
             print(line)
         return 1 if broken else code
+    if changed:
+        told = "\n".join(changed)
+        raise UserError(f"Nothing was written, because records are not whole:\n{told}")
     for path, text in outputs.items():
         if _old(path) == text:
             print(f"{path} is up to date.")

@@ -34,12 +34,14 @@ from benchmarks.records.provenance import (
     training_callbacks,
 )
 from benchmarks.records.record import Record
+from benchmarks.records.signature import identity_of
 from benchmarks.records.upgrade import renamed_config
 from benchmarks.runs.earlier import EarlierBenchmarks, config_of
 from benchmarks.runs.job import Job
 from benchmarks.runs.spec import read_benchmark
 from benchmarks.utils.arrays import read_arrays, write_arrays
 from benchmarks.utils.hashing import content_hash
+from datamodules.files import sha256_of
 
 
 class Migration:
@@ -174,9 +176,10 @@ def _rewrite(path: Path, content: dict[str, Any], record: Record) -> None:
     record.write(new)
     if held is not None:
         arrays, metadata = held
-        if metadata.get("record") == content_hash(content):  # else they are another record's, and stay so
-            metadata = {**metadata, "record": content_hash(record.to_json())}
+        if metadata.get("record") == identity_of(content):  # else they are another record's, and stay so
+            metadata = {**metadata, "record": identity_of(record.to_json())}
         write_arrays(beside(new), {_today(key): value for key, value in arrays.items()}, metadata)
+        replace(record, clips_sha256=sha256_of(beside(new))).write(new)
     if new != path:
         path.unlink()
         scores.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Weights of a command: the file that `--ckpt_path` means, the model in it, and the refusal to measure random ones."""
 
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 from benchmarks.config.resolve import is_config_file, read_config
 from benchmarks.utils.errors import UserError
 from lightning_modules.checkpoints.build import class_paths, load
+from lightning_modules.checkpoints.ending import about
 from lightning_modules.system import System
 
 MEASURING = ("validate", "test", "predict")
@@ -55,6 +57,35 @@ def weights_of(command: str, path: str | None, folder: Path, system: System, unt
 def continues(path: str | None, last: Path) -> bool:
     """Whether a training that starts from `path` continues the run of which `last` is the last checkpoint."""
     return path == "last" or (path is not None and Path(path).is_file() and Path(path).samefile(last))
+
+
+def check_continues_its_model(model: Mapping[str, Any], file: Path) -> None:
+    """Refuse to continue a training with another model than it began with: its record would name one that never was.
+
+    Arguments that the checkpoint does not know, because they are newer, may have any value.
+
+    Args:
+        model: `class_path` and `init_args` as configured.
+        file: the checkpoint.
+
+    Raises:
+        UserError: that names the first argument that differs, and both values.
+    """
+    began = about(file).get("config")
+    if isinstance(began, Mapping) and (found := next(_differences(began, model, "model"), None)):
+        where, old, new = found
+        raise UserError(
+            f"{file} was trained with {where} {old}, and now it is {new}. Continue with the same model, or start "
+            "another training: `--trainer.default_root_dir FOLDER`, or delete the old one."
+        )
+
+
+def _differences(old: Any, new: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key, value in old.items():
+            yield from _differences(value, new.get(key), f"{where}.{key}")
+    elif old != new:
+        yield where, old, new
 
 
 def with_model_of_checkpoint(arguments: list[str]) -> list[str]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchmarks.records.signature import CLIPS, DIGEST, identity_of, write_signed
 from benchmarks.utils.arrays import PerClipError, read_arrays, write_arrays
-from benchmarks.utils.hashing import content_hash
-from datamodules.files import write_bytes
+from datamodules.files import sha256_of, write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ def beside(record: Path) -> Path:
 def write_per_clip(record: Path, values: Mapping[str, PerClip]) -> Path | None:
     """Write the values beside a record that is already there, whole or not at all; nothing where no metric has any.
 
-    The file holds the hash of the record's content and one of its own.
+    The file holds the hash of the record's content and one of its own; the record then gets the hash of the file.
 
     Args:
         record: the JSON file.
@@ -47,6 +47,9 @@ def write_per_clip(record: Path, values: Mapping[str, PerClip]) -> Path | None:
     for name, one in values.items():
         arrays |= {f"{name}/{part}": array for part, array in one._asdict().items()}
     write_arrays(path, arrays, {"record": _hash_of(record)})
+    content = json.loads(record.read_text(encoding="utf-8"))
+    if content.get(DIGEST) is not None:  # a record, not the report of another command
+        write_signed(record, {**content, CLIPS: sha256_of(path)})
     return path
 
 
@@ -99,6 +102,6 @@ def copy_per_clip(record: Path, copy: Path) -> None:
 
 def _hash_of(record: Path) -> str:
     try:
-        return content_hash(json.loads(record.read_text(encoding="utf-8")))
+        return identity_of(json.loads(record.read_text(encoding="utf-8")))
     except (ValueError, OSError, RecursionError) as error:
         raise PerClipError(f"{record} cannot be read as a record: {' '.join(str(error).split())[:200]}.") from error

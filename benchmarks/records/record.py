@@ -13,9 +13,9 @@ from typing import Any
 from benchmarks.records.bounds import check_bounds, read_json
 from benchmarks.records.parts import Measurement, Number, Protocol, RecordError, RunInfo, TaskResult, Throughput
 from benchmarks.records.provenance import Code, code_of_record, git_state, package_versions
+from benchmarks.records.signature import DIGEST, check_signature, write_signed
 from benchmarks.records.upgrade import upgraded
 from benchmarks.utils.hashing import content_hash, plain, slug
-from datamodules.files import write_text
 from lightning_modules.training_cost import TrainingCost
 
 VERSION = 2
@@ -57,6 +57,7 @@ class Record:
         checkpoint_sha256: of the file whose weights were evaluated; None if there was none, or if unknown.
         training_finished: whether the training reached its end; None if unknown, or if there was none.
         trained: False for weights that were never trained (`lightning test --untrained`); None otherwise.
+        clips_sha256: of the file of the clips' values beside the record; None without one, and in older records.
         stale_because: why the numbers are not the present code's, where a migration could not prove that they are.
     """
 
@@ -87,6 +88,7 @@ class Record:
     checkpoint_sha256: str | None = None
     training_finished: bool | None = None
     trained: bool | None = None
+    clips_sha256: str | None = None
     stale_because: str | None = None
     version: int = VERSION
 
@@ -162,7 +164,8 @@ class Record:
         check_bounds(content)
         _check(content)
         _check_protocol(content["protocol"])
-        content = upgraded(content)
+        check_signature(content)
+        content = {key: value for key, value in upgraded(content).items() if key != DIGEST}
         metrics = {
             name: Measurement(**{**entry, "interval": entry["interval"] and tuple(entry["interval"])})
             for name, entry in content["metrics"].items()
@@ -180,7 +183,7 @@ class Record:
             _check(content)
         except ValueError as error:
             raise RecordError(f"The record for {path} was not written. {error}") from error
-        write_text(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+        write_signed(path, content)
 
 
 def read_record(path: Path) -> Record:

@@ -64,6 +64,14 @@ def test_a_run_is_continued_not_overwritten(here: Path, capsys: pytest.CaptureFi
     assert Path("runs/predict_balls/mean/3/checkpoints/last.ckpt").is_file()
 
 
+def test_a_training_goes_on_with_the_model_that_it_began_with(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", EXPERIMENT, "--trainer.max_epochs=1"]) == 0
+    words = ["fit", EXPERIMENT, "--ckpt_path=last", "--trainer.max_epochs=2"]
+    assert main([*words, "--model.init_args.value=black"]) == 2
+    assert "trained with model.init_args.value mean, and now it is black" in capsys.readouterr().err
+    assert main(words) == 0
+
+
 def test_the_groups_stand_beside_the_callbacks_of_the_trainer(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = []
     monkeypatch.setattr(ChronoReelCLI, "_run_subcommand", lambda self, _: commands.append(self))

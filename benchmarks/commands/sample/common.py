@@ -56,12 +56,7 @@ def loaded(checkpoint: str, trust: Sequence[str]) -> "System":
     for package in trust:
         if find_spec(package.partition(".")[0]) is None:
             raise UserError(f"--trust names packages that can be imported here; '{package}' is none.")
-    try:
-        return load(checkpoint, trust=trust)
-    except UserError:
-        raise
-    except OSError as error:
-        raise UserError(f"{checkpoint} cannot be read as a checkpoint: {error}. Copy or train it again.") from error
+    return load(checkpoint, trust=trust)
 
 
 def writable(name: str) -> Path:
