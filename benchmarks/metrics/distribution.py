@@ -166,6 +166,8 @@ class DistributionMetric(FeatureMetric, ABC):
         self.clips = clips
         self.reference_clips: int | Literal["all"] | None = reference_clips
         self.least = least
+        self.chosen = False
+        """Whether the clips that come are just those to compare: then none is chosen among them."""
 
     @abstractmethod
     def statistic(self, *sets: Features) -> float:
@@ -182,12 +184,9 @@ class DistributionMetric(FeatureMetric, ABC):
         with self.gathered():
             ids, sets = self._selected()
             origins, count = self.origins_of(ids), self.sources_of(ids)
-        reason = self.undefined(*sets) if len(ids) >= self._needed else None
+        value, reason = self._value(sets), self._why_not(sets)
         if reason is not None:
-            return Measurement(None, len(ids), higher_is_better=self.higher_is_better, reason=reason, sources=count)
-        value = self._value(sets)
-        if len(ids) < self._needed:
-            return self._measured(value, len(ids), sources=count)
+            return self._missing(reason, len(ids), count)
         interval = delete_group_jackknife(value, origins, lambda kept: self._without(sets, kept))
         # a tenth less may be too few clips for the statistic
         interval = interval if interval and all(map(isfinite, interval[:2])) else None
@@ -201,6 +200,21 @@ class DistributionMetric(FeatureMetric, ABC):
     def _needed(self) -> int:
         return max(self.least, self.clips or 0)
 
+    def _short(self, predictions: int, targets: int) -> str | None:
+        """Which side has too few clips, as "needs 20 clips but got 12"; None if neither has."""
+        if predictions < self._needed:
+            return f"needs {self._needed} clips but got {predictions}"
+        fewest = self.reference_clips if isinstance(self.reference_clips, int) else self.least
+        return f"needs {fewest} reference clips but got {targets}" if targets < fewest else None
+
+    def _why_not(self, sets: list[Tensor]) -> str | None:
+        """Why these sets have no statistic."""
+        short = self._short(len(sets[0]), len(sets[-1]))
+        return self.undefined(*sets) if short is None else f"it {short}"
+
+    def _missing(self, reason: str, clips: int, sources: int | None) -> Measurement:
+        return Measurement(None, clips, higher_is_better=self.higher_is_better, reason=reason, sources=sources)
+
     def _measured_apart(self) -> Measurement:
         """As `measurement`, of sides whose clips do not belong together: a tenth of either is left out at a time."""
         with self.gathered():
@@ -208,7 +222,9 @@ class DistributionMetric(FeatureMetric, ABC):
             origins = [self.origins_of(ids) for ids, _ in sides]
         sets = [rows for _, rows in sides]
         count = min(len(one.unique()) for one in origins) or None
-        value = self._value(sets)
+        value, reason = self._value(sets), self._why_not(sets)
+        if reason is not None:
+            return self._missing(reason, len(sets[0]), count)
         groups = [source_groups(one) for one in origins]
         interval = None
         if isfinite(value) and all(group is not None for group in groups):
@@ -223,7 +239,7 @@ class DistributionMetric(FeatureMetric, ABC):
         """The ids and rows of as many clips of a side as are asked for, spread evenly over the ids."""
         ids, rows = self.kept(side)
         wanted = self.clips if side == "prediction" else self.reference_clips
-        if not isinstance(wanted, int) or len(ids) <= wanted:
+        if self.chosen or not isinstance(wanted, int) or len(ids) <= wanted:
             return ids, rows
         spread = torch.arange(wanted) * len(ids) // wanted
         return ids[spread], rows[spread]
@@ -241,14 +257,9 @@ class DistributionMetric(FeatureMetric, ABC):
         return ids, sets
 
     def _value(self, sets: list[Tensor]) -> float:
-        if len(sets[0]) < self._needed:
-            rank_zero_warn(f"{self.name} needs {self._needed} clips but got {len(sets[0])}; it is n/a.", UserWarning)
-            return float("nan")
-        fewest = self.reference_clips if isinstance(self.reference_clips, int) else self.least
-        if len(sets[-1]) < fewest:
-            rank_zero_warn(
-                f"{self.name} needs {fewest} reference clips but got {len(sets[-1])}; it is n/a.", UserWarning
-            )
+        short = self._short(len(sets[0]), len(sets[-1]))
+        if short is not None:
+            rank_zero_warn(f"{self.name} {short}; it is n/a.", UserWarning)
             return float("nan")
         return float("nan") if self.undefined(*sets) else self.statistic(*sets)
 

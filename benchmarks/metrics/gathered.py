@@ -100,6 +100,10 @@ class GatheredMetric(ClipMetric, ABC):
         sums = torch.zeros(len(unique), rows.shape[1], dtype=torch.float64).index_add_(0, index, rows.double())
         return unique, (sums / count[:, None]).to(rows.dtype)
 
+    def held(self, state: str) -> Tensor:
+        """A state in one piece, on the CPU; inside `gathered`, that of all processes."""
+        return _joined(getattr(self, state)).cpu()
+
     def layout(self) -> Layout:
         """Width and type of the rows of each kind that this process holds, None where it has none.
 

@@ -28,9 +28,9 @@ class FrechetMetric(DistributionMetric, ABC):
 
     With more than `cap` rows per process (of clips or, for a distance of single frames, of frames), features are
     accumulated into float64 moments (of ten groups of sources, for the jackknife) and discarded, so that memory grows
-    by 16 bytes a clip only, for its source. The result is the same up to rounding, except that a clip repeated after
-    its features were discarded counts twice. A metric with a fixed number of `clips` keeps all features, because it
-    selects among all clips.
+    by 16 bytes a clip only, for its source, and where the sides are other clips by 8 for its id. The result is the same
+    up to rounding, except that a clip repeated after its features were discarded counts twice. A metric with a fixed
+    number of `clips` keeps all features, because it selects among all clips, unless they are `chosen` before.
 
     Args:
         measure: the first part of the metric's name.
@@ -68,6 +68,7 @@ class FrechetMetric(DistributionMetric, ABC):
         self.num_samples = num_samples
         for side in self.sides:
             self.add_state(f"{side}_moments", default=[], dist_reduce_fx="cat")
+            self.add_state(f"{side}_streamed", default=[], dist_reduce_fx="cat")
 
     def keep(self, kind: str, ids: Int[Tensor, " clip"], rows: Float[Tensor, "clip width"]) -> None:
         """Append the rows of clips that are not kept yet; accumulate the kept rows first if they would exceed the cap.
@@ -86,12 +87,15 @@ class FrechetMetric(DistributionMetric, ABC):
             return
         per_clip = self.frames if self.each_frame else 1
         rows_kept = (sum(map(len, known)) + count) * per_clip
-        chosen_later = isinstance(self.clips if kind == "prediction" else self._targets, int)
+        wanted = self.clips if kind == "prediction" else self._targets
+        chosen_later = isinstance(wanted, int) and not self.chosen
         if not chosen_later and self.num_samples == 1 and known and rows_kept > self.cap:
             moments = packed(self._moments(kind))
             setattr(self, f"{kind}_moments", [moments.to(rows.device)])
             setattr(self, f"{kind}_rows", [])
             setattr(self, f"{kind}_ids", [])
+            if self.reference_clips is not None:
+                getattr(self, f"{kind}_streamed").extend(known)
         super().keep(kind, ids[fresh], rows[fresh])
 
     def kept(self, kind: str) -> tuple[Int[Tensor, " clip"], Float[Tensor, "clip width"]]:
@@ -130,22 +134,33 @@ class FrechetMetric(DistributionMetric, ABC):
         with self.gathered():
             streams = self._streams
             predictions, targets = (self._moments(side) if streams else {} for side in self.sides)
-            sources = self.known_sources()
+            sources = self._sources() if streams else None
         if not streams:
             return super().measurement()
-        if sum(part.clips for part in predictions.values()) < self._needed:
-            return self._measured(float("nan"), sum(part.clips for part in predictions.values()))
+        clips, others = (
+            sum(part.clips for part in side.values()) // (self.frames if self.each_frame else 1)
+            for side in (predictions, targets)
+        )
+        short = self._short(clips, others)
+        if short is not None:
+            return self._missing(f"it {short}", clips, sources)
         value = self._distance(predictions, targets)
         interval = None
         if len(predictions) == GROUPS and (sources or 0) >= FEWEST_SOURCES:
             left = [self._distance(_less(predictions, index), _less(targets, index)) for index in predictions]
             interval = jackknife_interval(value, left)
-        rows = merged(predictions.values()).clips
-        return self._measured(value, rows // self.frames if self.each_frame else rows, interval, sources=sources)
+        return self._measured(value, clips, interval, sources=sources)
 
     @property
     def _streams(self) -> bool:
         return any(len(getattr(self, f"{side}_moments")) for side in self.sides)
+
+    def _sources(self) -> int | None:
+        """The number of sources of the clips; where the sides are other clips, of the side that has fewer."""
+        if self.reference_clips is None:
+            return self.known_sources()
+        parts = [[self.held(f"{side}_{part}").long() for part in ("streamed", "ids")] for side in self.sides]
+        return min(len(self.origins_of(torch.cat(ids)).unique()) for ids in parts) or None
 
     @property
     def _targets(self) -> int | Literal["all"] | None:

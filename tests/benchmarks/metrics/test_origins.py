@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.metrics.fvd import FrechetVideoDistance
+from benchmarks.metrics.fvd import FrechetVideoDistance, FVDInfinity
 from benchmarks.metrics.motion import FrechetTrajectoryDistance
 from benchmarks.metrics.reference import MSE
 from datamodules.clip import Trajectory, sample_id
@@ -84,3 +84,42 @@ def test_a_distance_without_interval_says_how_many_sources_it_has() -> None:
     metric.know_origins(ids, torch.arange(12) // 2)
     metric.update(paths, paths, ids)
     assert metric.measurement().sources == 6
+
+
+@pytest.mark.parametrize(("makers", "sources"), [(60, 4), (3, 3)])
+@pytest.mark.parametrize("cap", [50_000, 60])
+def test_sides_of_their_own_have_the_sources_of_the_side_that_has_fewer(cap: int, makers: int, sources: int) -> None:
+    """Clips of four people are no more independent for being compared with 60 generated ones."""
+    ids, _, person = films()
+    _, target = clips(person)
+    made_ids = torch.tensor([sample_id((1 << 23) + number, 0) for number in range(60)])
+    made = torch.rand(60, 4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    metric = FrechetVideoDistance(Tiny(), frames=4, clips=60, reference_clips="all", cap=cap)
+    metric.know_origins(made_ids, torch.arange(60) % makers + (1 << 23))
+    metric.update_side("prediction", clip(made), made_ids)
+    for part in torch.arange(PIECES).split(16):
+        metric.know_origins(ids[part], person[part] // 3)
+        metric.update_side("target", clip(target[part]), ids[part])
+    measured = metric.measurement()
+    assert measured.value is not None
+    assert (measured.n, measured.sources, measured.interval) == (60, sources, None)
+
+
+def test_too_few_clips_are_said_in_the_reason() -> None:
+    metric = FrechetVideoDistance(Tiny(), frames=4, clips=20, reference_clips=9)
+    made = torch.zeros(20, 4, 1, 8, 8)
+    metric.update_side("prediction", clip(made[:12]), torch.arange(12))
+    with pytest.warns(UserWarning, match="it is n/a"):
+        assert metric.measurement().reason == "it needs 20 clips but got 12"
+    metric.update_side("prediction", clip(made[12:]), torch.arange(12, 20))
+    metric.update_side("target", clip(made[:8]), torch.arange(40, 48))
+    with pytest.warns(UserWarning, match="it is n/a"):
+        assert metric.measurement().reason == "it needs 9 reference clips but got 8"
+
+
+def test_why_a_statistic_of_other_numbers_is_wrong_is_said_in_the_reason() -> None:
+    metric = FVDInfinity(Tiny(width=8), frames=4, clips=20, reference_clips="all")
+    made = torch.rand(20, 4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    metric.update_side("prediction", clip(made), torch.arange(20))
+    metric.update_side("target", clip(made), torch.arange(20, 40))
+    assert "smallest subset has 5 clips" in str(metric.measurement().reason)
