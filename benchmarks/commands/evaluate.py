@@ -3,127 +3,100 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from benchmarks.commands.compare import EVALUATION
-from benchmarks.config.bounded_yaml import read_yaml_text
-from benchmarks.config.build import build
-from benchmarks.config.resolve import full_class_paths, is_config_file, read_config
-from benchmarks.metrics.names import PAIRED, SETS
+from benchmarks.commands.evaluate_counts import Counts, Side, asked_reference, check_names, chosen, counts_of
+from benchmarks.commands.evaluate_metrics import build_metric, compares_sets, metric_config
+from benchmarks.commands.evaluate_options import DEFAULTS, FEWEST, FRAMES, STATISTICS, check_options
+from benchmarks.commands.evaluate_options import add_arguments as add_arguments
 from benchmarks.records.clip_scores import write_per_clip
 from benchmarks.records.parts import Measurement, Protocol
 from benchmarks.records.provenance import package_versions
-from benchmarks.utils.errors import UserError, unknown_name_error
+from benchmarks.utils.errors import UserError
 from benchmarks.utils.hashing import content_hash, plain, slug
 from datamodules.files import write_text
 
 if TYPE_CHECKING:
+    from benchmarks.evaluation.folder import FolderEvaluation
+    from benchmarks.evaluation.saved_reference import SavedReference
     from benchmarks.evaluation.video_files import ClipFile
 
-FRAMES = 16
-"""Compared frames of each clip by default."""
-FEWEST = 10
-"""Clips per side that a distribution metric needs: its jackknife leaves out a tenth of them at a time."""
 
-DEFAULTS = {False: ["fvd"], True: ["mse", "psnr_frames", "ssim", "lpips_alex"]}
-"""Default metrics, without and with `--paired`."""
+@dataclass(frozen=True)
+class _Sides:
+    """What is compared: the generated clips, and those of the reference or what was saved of them."""
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    kinds = "a folder of videos (mp4, avi, mkv, mov, gif, mpg, webm; .npy, .npz), or one .npy or .npz"
-    parser.add_argument("--generated", required=True, type=Path, metavar="PATH", help=f"clips to score: {kinds}")
-    parser.add_argument("--reference", required=True, type=Path, metavar="PATH", help="the real clips, likewise")
-    parser.add_argument("--paired", action="store_true", help="compare clips of equal names, frame by frame")
-    parser.add_argument(
-        "--metrics",
-        nargs="+",
-        metavar="NAME",
-        help=f"distribution metrics: {', '.join(SETS)}; with --paired also {', '.join(PAIRED)}; or another metric by "
-        "class path, as `{class_path: ..., init_args: {...}}`, or as a .yaml file with that (default: "
-        f"{' '.join(DEFAULTS[False])}; with --paired {' '.join(DEFAULTS[True])})",
-    )
-    parser.add_argument(
-        "--frames", type=int, help=f"number of first frames of each clip to compare (default: {FRAMES})"
-    )
-    parser.add_argument(
-        "--clips", type=int, help="number of clips per side, evenly spaced over the names (default: all)"
-    )
-    parser.add_argument("--size", type=int, help="crop and resize clips to squares of this size (default: unchanged)")
-    parser.add_argument("--fps", type=float, help="resample video files to this frame rate")
-    parser.add_argument(
-        "--sources",
-        metavar="PATTERN",
-        help="a regular expression whose first group, in a reference clip's name, is the person or film that the clip "
-        "is cut from, as '^(person\\d+)': intervals resample these (default: every clip is a source of its own)",
-    )
-    parser.add_argument(
-        "--gates",
-        action="store_true",
-        help="also score half of the reference, and noise, against the other half; code 2 if a metric does not "
-        "separate them",
-    )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers here, for `benchmarks compare`")
-    parser.add_argument("--device", default="auto", help="cpu or cuda (default: cuda if there is one)")
+    generated: "list[ClipFile]"
+    reference: "list[ClipFile]"
+    saved: "SavedReference | None"
+    counts: Counts
+    sources: list[str]
+    data: str
+    content: str
 
 
 def main(args: argparse.Namespace) -> int:
     """Find the clips, measure, print one line per metric; returns 1 if every metric is n/a."""
     names = list(dict.fromkeys(args.metrics or DEFAULTS[args.paired]))
     configs = {name: metric_config(name) for name in names}
-    for option in ("frames", "clips", "size", "fps"):
-        value = getattr(args, option)
-        if value is not None and not value > 0:
-            raise UserError(f"--{option} must be positive; got {value:g}.")
-    if args.json is not None and args.json.suffix != ".json":
-        raise UserError(f"--json must name a file that ends in .json; got '{args.json.name}'.")
-    from benchmarks.evaluation.folder import FolderEvaluation, Reading
-    from benchmarks.evaluation.video_files import content_of, find_clips, sources_of
+    check_options(args)
+    compared = [name for name in names if compares_sets(configs[name])]
+    if not args.paired and (of_pairs := [name for name in names if name not in compared]):
+        raise UserError(f"'{of_pairs[0]}' compares each clip with its target: give --paired, and files of equal names.")
+    from benchmarks.evaluation.feature_stream import Reading
+    from benchmarks.evaluation.fitting import check_saved
+    from benchmarks.evaluation.folder import FolderEvaluation
 
-    compared = [name for name in names if _compares_sets(configs[name])]
-    for name in names:
-        if name not in compared and not args.paired:
-            raise UserError(f"'{name}' compares each clip with its target: give --paired, and files of equal names.")
-    generated, reference = find_clips(args.generated), find_clips(args.reference)
-    if args.paired:
-        _check_names(generated, reference, args)
-    least = (2 if args.gates else 1) * FEWEST if compared else 1
-    number = _number(len(generated), len(reference), args, least)
-    generated, reference = _chosen(generated, number), _chosen(reference, number)
     reading = Reading(args.frames or FRAMES, args.size, args.fps)
-    sources = sources_of(reference, args.sources)
-    evaluation = FolderEvaluation(generated, reference, reading, sources, _device(args.device))
-    metrics = [build_metric(configs[name], reading.frames, number) for name in names]
-    results = evaluation.measure(metrics)
-    half = number // 2
-    gated = [
-        name
-        for name, metric in zip(names, metrics, strict=True)
-        if args.gates and len(getattr(metric, "sides", ())) > 1
+    sides = _sides(args, (2 if args.gates else 1) * FEWEST if compared else 1)
+    counts = sides.counts
+    metrics = [
+        build_metric(
+            configs[name], reading.frames, counts.generated or counts.reference, counts.reference, counts.asked
+        )
+        for name in names
     ]
-    halves = [build_metric(configs[name], reading.frames, half) for name in gated]
-    gates = evaluation.gates(halves, half)
-    way = "paired" if args.paired else "unpaired"
-    settings = {
-        **asdict(reading),
-        "first_frames": True,
-        "n": number,
-        "paired": args.paired,
-        "metrics": {metric.name: metric.protocol for metric in metrics},
-    }
-    protocol = Protocol.create(f"evaluate-{way}-{number}x{reading.frames}f", settings)
-    data = f"{slug(args.reference.stem)}-{content_hash(content_of(reference))[:8]}"
-    _show(results, protocol.id, data, [*map(str, gates.values()), *evaluation.notes])
+    seeing = [metric for metric in metrics if "target" in getattr(metric, "sides", ())]
+    if sides.saved is not None:
+        check_saved(args.reference, sides.saved, reading, seeing)
+    if args.save_reference is not None and not seeing:
+        raise UserError(
+            f"--save-reference saves what metrics of sets need of the reference; {', '.join(names)} need none."
+        )
+    evaluation = FolderEvaluation(
+        sides.generated, sides.reference, reading, sides.sources, _device(args.device), sides.saved,
+        counts.asked is not None,
+    )  # fmt: skip
+    results = evaluation.measure(metrics)
+    saved, unsaved = [], None
+    if args.save_reference is not None:
+        try:
+            saved = [_save_reference(args.save_reference, evaluation, seeing, sides)]
+        except UserError as error:  # told in the end: what could be measured is shown
+            unsaved = error
+    if not sides.generated:
+        if unsaved is not None:
+            raise unsaved
+        print(*saved)
+        return 0
+    half = counts.reference // 2
+    halved = [
+        name for name, one in zip(names, metrics, strict=True) if args.gates and len(getattr(one, "sides", ())) > 1
+    ]
+    gates = evaluation.gates([build_metric(configs[name], reading.frames, half) for name in halved], half)
+    protocol = _protocol(args, evaluation, counts, metrics)
+    _show(results, protocol.id, sides.data, [*map(str, gates.values()), *evaluation.notes, *saved])
     if args.json is not None:
+        from benchmarks.evaluation.video_files import content_of
+
         content = {
             "kind": EVALUATION,
             "version": 1,
-            "generated": f"{slug(args.generated.stem)}-{content_hash(content_of(generated))[:8]}",
-            "data": data,
+            "generated": f"{slug(args.generated.stem)}-{content_hash(content_of(sides.generated))[:8]}",
+            "data": sides.data,
             "protocol": asdict(protocol),
             "metrics": {name: asdict(entry) for name, entry in results.items()},
             **({"gates": {name: asdict(gate) for name, gate in gates.items()}} if gates else {}),
@@ -136,79 +109,65 @@ def main(args: argparse.Namespace) -> int:
             f"{' and '.join(failed)} cannot separate the reference from noise, so the numbers above are meaningless. "
             "Check the reference clips, or give more of them."
         )
+    if unsaved is not None:
+        raise unsaved
     return 0 if any(entry.value is not None for entry in results.values()) else 1
 
 
-def _check_names(generated: "list[ClipFile]", reference: "list[ClipFile]", args: argparse.Namespace) -> None:
-    """Raise unless every name is on both sides."""
-    mine, real = ({clip.name for clip in clips} for clips in (generated, reference))
-    for path, missing in ((args.generated, real - mine), (args.reference, mine - real)):
-        if missing:
-            raise UserError(
-                f"With --paired each clip needs one of the same name on the other side; {path} lacks {len(missing)}: "
-                f"{', '.join(sorted(missing)[:4])}{', ...' if len(missing) > 4 else ''}."
-            )
+def _sides(args: argparse.Namespace, least: int) -> _Sides:
+    """The clips to compare, or what was saved of them."""
+    from benchmarks.evaluation.saved_reference import SavedReference
+    from benchmarks.evaluation.video_files import content_of, find_clips, sources_of
+
+    saved = SavedReference.read(args.reference) if args.reference.suffix == STATISTICS else None
+    generated = [] if args.generated is None else find_clips(args.generated)
+    reference = [] if saved else find_clips(args.reference)
+    if args.paired:
+        check_names(generated, reference, args.generated, args.reference)
+    mine = None if args.generated is None else Side(args.generated, len(generated))
+    real = Side(args.reference, len(saved.origins) if saved else len(reference), saved is not None)
+    counts = counts_of(mine, real, args.clips, asked_reference(args.reference_clips), least)
+    generated = chosen(generated, counts.generated)
+    if saved is not None:
+        return _Sides(generated, [], saved, counts, [], saved.data, saved.content)
+    reference = chosen(reference, counts.reference)
+    content = content_hash(content_of(reference))
+    data = f"{slug(args.reference.stem)}-{content[:8]}"
+    return _Sides(generated, reference, None, counts, sources_of(reference, args.sources), data, content)
 
 
-def _chosen(clips: "list[ClipFile]", number: int) -> "list[ClipFile]":
-    """`number` of the clips, evenly spaced."""
-    return [clips[index * len(clips) // number] for index in range(number)]
+def _save_reference(path: Path, evaluation: "FolderEvaluation", metrics: Sequence[Any], sides: _Sides) -> str:
+    """Write what these metrics need of the reference; what was written, in words.
+
+    Raises:
+        UserError: if all of them are n/a.
+    """
+    left_out = [
+        f"{one.name} ({evaluation.unavailable[one.name]})" for one in metrics if one.name in evaluation.unavailable
+    ]
+    saved = evaluation.reference_for(metrics, sides.data, sides.content)
+    if saved is None:
+        raise UserError(f"Nothing of the reference could be saved into {path}: {'; '.join(left_out)}.")
+    saved.save(path)
+    what = ", ".join(f"{one.holds} of {one.network}" for one in saved.seen)
+    without = f", without {'; '.join(left_out)}" if left_out else ""
+    return f"Saved {what} for {len(saved.origins)} clips{without}: --reference {path}"
 
 
-def _number(generated: int, reference: int, args: argparse.Namespace, least: int) -> int:
-    """The number of compared clips per side: --clips, or as many as both sides have."""
-    number = args.clips or min(generated, reference)
-    for path, count in ((args.generated, generated), (args.reference, reference)):
-        if count < number:
-            raise UserError(f"--clips is {number}, {path} has {count}. Lower --clips, or give more clips.")
-    if number < least:
-        raise UserError(
-            f"A distribution metric needs at least {least} clips per side, and hundreds to be reliable; here {number} "
-            f"are compared: {args.generated} has {generated}, {args.reference} has {reference}. Give more clips, or "
-            "compare them one by one with --paired."
-        )
-    return number
-
-
-def metric_config(name: str) -> dict[str, Any]:
-    """The configuration of a metric given as a short name, a class path, a file, or YAML."""
-    if name in SETS or name in PAIRED:
-        return {**SETS, **PAIRED}[name]
-    if is_config_file(name):
-        return read_config(Path(name))
-    try:
-        config = read_yaml_text(name) if name.lstrip().startswith("{") else {"class_path": name}
-    except yaml.YAMLError as error:
-        raise UserError(f"A metric is a name or YAML; got '{name[:80]}': {error}.") from error
-    config = full_class_paths(config)
-    if "." not in config.get("class_path", ""):
-        raise unknown_name_error("metric", name, [*SETS, *PAIRED])
-    return dict(config)
-
-
-def build_metric(config: Mapping[str, Any], frames: int, clips: int) -> Any:
-    """The metric of a configuration; a distribution metric gets its frames and clips as arguments."""
-    from benchmarks.metrics.base import ClipMetric
-
-    if _compares_sets(config):
-        config = {**config, "init_args": {**(config.get("init_args") or {}), "frames": frames, "clips": clips}}
-    return build(ClipMetric, config, config["class_path"].rpartition(".")[2])  # type: ignore[type-abstract]
-
-
-def _compares_sets(config: Mapping[str, Any]) -> bool:
-    """Whether a metric compares two distributions of clips, not each clip with its target."""
-    from benchmarks.config.signatures import class_named
-    from benchmarks.metrics.base import ClipMetric
-    from benchmarks.metrics.distribution import DistributionMetric
-    from benchmarks.metrics.reference import ReferenceMetric
-
-    cls = class_named(config["class_path"], (ClipMetric,))
-    if not issubclass(cls, DistributionMetric | ReferenceMetric):
-        raise UserError(
-            f"{cls.__name__} is neither a {DistributionMetric.__name__} nor a {ReferenceMetric.__name__}: it cannot "
-            "score videos alone."
-        )
-    return issubclass(cls, DistributionMetric)
+def _protocol(
+    args: argparse.Namespace, evaluation: "FolderEvaluation", counts: Counts, metrics: Sequence[Any]
+) -> Protocol:
+    """Everything that must agree before two numbers may be compared."""
+    way = "paired" if args.paired else "unpaired"
+    settings: Mapping[str, Any] = {
+        **asdict(evaluation.reading),
+        "first_frames": True,
+        "n": counts.generated,
+        "paired": args.paired,
+        "metrics": {metric.name: metric.protocol for metric in metrics},
+        **({} if counts.asked is None else {"n_reference": counts.reference}),
+    }
+    return Protocol.create(f"evaluate-{way}-{counts}x{evaluation.reading.frames}f", settings)
 
 
 def _show(results: dict[str, Measurement], protocol: str, data: str, notes: Sequence[str]) -> None:

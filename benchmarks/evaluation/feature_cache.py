@@ -32,11 +32,16 @@ def key_of(content: Any, reading: dict[str, Any], network: Extractor) -> str:
         reading: plain data that says which frames are taken and what is done to them.
         network: what makes the features.
     """
-    made_by = f"{type(network).__module__}.{type(network).__qualname__}"
-    code = code_of_paths([made_by, "datamodules.storage.video", "benchmarks.evaluation.video_files"]).sha256
+    code = code_of_features(network)
     return content_hash(
         [FORMAT, content, reading, network.name, network.protocol, code, torch.__version__.partition("+")[0]]
     )
+
+
+def code_of_features(network: Extractor) -> str:
+    """A hash of the code that reads clips and runs a network."""
+    made_by = f"{type(network).__module__}.{type(network).__qualname__}"
+    return code_of_paths([made_by, "datamodules.storage.video", "benchmarks.evaluation.video_files"]).sha256
 
 
 def cached_features(key: str, clips: int, compute: Callable[[], Features]) -> tuple[Features, str]:

@@ -51,6 +51,8 @@ class Moments(NamedTuple):
 
 Grouped = dict[int, Moments]
 """Moments of ten groups of sources, of which the jackknife leaves out one at a time."""
+Packed = Float[Tensor, "_group _packed"]
+"""One row for each group: its index, count, mean and scatter."""
 
 
 def grouped(rows: Float[Tensor, "_row _width"], sources: Int[Tensor, " _row"]) -> Grouped:
@@ -74,7 +76,7 @@ def merged_groups(first: Grouped, second: Grouped) -> Grouped:
     return dict(sorted((first | second | both).items()))
 
 
-def packed(groups: Grouped) -> Float[Tensor, "group packed"]:
+def packed(groups: Grouped) -> Packed:
     """One row for each group (index, count, mean, scatter), which can be gathered from all processes."""
     return torch.stack(
         [
@@ -84,7 +86,7 @@ def packed(groups: Grouped) -> Float[Tensor, "group packed"]:
     )
 
 
-def unpacked(rows: Float[Tensor, "group packed"], width: int) -> Grouped:
+def unpacked(rows: Packed, width: int) -> Grouped:
     """The inverse of `packed`; rows of one group, from several processes, are merged."""
     groups: Grouped = {}
     for row in rows.double().cpu():

@@ -13,7 +13,7 @@ from benchmarks.metrics.distribution import DistributionMetric, Features, Side
 from benchmarks.metrics.features.extractor import Extractor
 from benchmarks.metrics.frechet import frechet_distance, frechet_distance_of_moments
 from benchmarks.metrics.jackknife import FEWEST_SOURCES, GROUPS, jackknife_interval
-from benchmarks.metrics.moments import Grouped, grouped, merged, merged_groups, packed, unpacked
+from benchmarks.metrics.moments import Grouped, Packed, grouped, merged, merged_groups, packed, unpacked
 from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError
 from datamodules.clip import source_of
@@ -97,6 +97,16 @@ class FrechetMetric(DistributionMetric, ABC):
             if self.reference_clips is not None:
                 getattr(self, f"{kind}_streamed").extend(known)
         super().keep(kind, ids[fresh], rows[fresh])
+
+    def moments_of(self, side: Side) -> Packed | None:
+        """The moments of all features of a side that has discarded some, one row for each group; None if it has not."""
+        return packed(self._moments(side)) if len(getattr(self, f"{side}_moments")) else None
+
+    def take_moments(self, side: Side, ids: Int[Tensor, " clip"], moments: Packed) -> None:
+        """Take the moments of these clips, as `moments_of` gave them, in place of their features."""
+        getattr(self, f"{side}_moments").append(moments)
+        if self.reference_clips is not None:
+            getattr(self, f"{side}_streamed").append(ids)
 
     def kept(self, kind: str) -> tuple[Int[Tensor, " clip"], Float[Tensor, "clip width"]]:
         """See `GatheredMetric`; with several samples, a clip's rows are concatenated and incomplete clips left out."""

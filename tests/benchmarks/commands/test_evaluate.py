@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.cli import benchmarks
-from benchmarks.commands import evaluate as evaluate_module
+from benchmarks.commands.evaluate_metrics import build_metric
 from benchmarks.evaluation import feature_cache
 from benchmarks.metrics.features.extractor import UntrainedFeatures
 from benchmarks.metrics.frechet import frechet_distance
@@ -274,7 +274,7 @@ def test_a_metric_that_fails_is_not_available_and_the_others_are_measured(
 
 
 def test_every_distribution_metric_has_a_short_name() -> None:
-    names = {name: evaluate_module.build_metric(config, 16, 20).name for name, config in SETS.items()}
+    names = {name: build_metric(config, 16, 20).name for name, config in SETS.items()}
     assert len(set(names.values())) == len(names)
     assert names["video_fid"] == "fvd20_16f_resnext101_kinetics"
     assert names["fid"] == "fid20_16f_inception2015_pool3"
