@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands.compare import EVALUATION
 from benchmarks.commands.evaluate_counts import Counts, Side, asked_reference, check_names, chosen, counts_of
-from benchmarks.commands.evaluate_metrics import build_metric, compares_sets, metric_config
+from benchmarks.commands.evaluate_metrics import build_metrics, compares_sets, metric_config
 from benchmarks.commands.evaluate_options import DEFAULTS, FEWEST, FRAMES, STATISTICS, check_options
 from benchmarks.commands.evaluate_options import add_arguments as add_arguments
 from benchmarks.records.clip_scores import write_per_clip
@@ -21,6 +21,7 @@ from datamodules.files import write_text
 
 if TYPE_CHECKING:
     from benchmarks.evaluation.folder import FolderEvaluation
+    from benchmarks.evaluation.gates import Gate
     from benchmarks.evaluation.saved_reference import SavedReference
     from benchmarks.evaluation.video_files import ClipFile
 
@@ -53,12 +54,8 @@ def main(args: argparse.Namespace) -> int:
     reading = Reading(args.frames or FRAMES, args.size, args.fps)
     sides = _sides(args, (2 if args.gates else 1) * FEWEST if compared else 1)
     counts = sides.counts
-    metrics = [
-        build_metric(
-            configs[name], reading.frames, counts.generated or counts.reference, counts.reference, counts.asked
-        )
-        for name in names
-    ]
+    built, unfit = build_metrics(configs, reading.frames, counts)
+    metrics = list(built.values())
     seeing = [metric for metric in metrics if "target" in getattr(metric, "sides", ())]
     if sides.saved is not None:
         check_saved(args.reference, sides.saved, reading, seeing)
@@ -70,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
         sides.generated, sides.reference, reading, sides.sources, _device(args.device), sides.saved,
         counts.asked is not None,
     )  # fmt: skip
-    results = evaluation.measure(metrics)
+    results = {**evaluation.measure(metrics), **unfit}
     saved, unsaved = [], None
     if args.save_reference is not None:
         try:
@@ -82,11 +79,7 @@ def main(args: argparse.Namespace) -> int:
             raise unsaved
         print(*saved)
         return 0
-    half = counts.reference // 2
-    halved = [
-        name for name, one in zip(names, metrics, strict=True) if args.gates and len(getattr(one, "sides", ())) > 1
-    ]
-    gates = evaluation.gates([build_metric(configs[name], reading.frames, half) for name in halved], half)
+    gates = _gates(evaluation, {name: configs[name] for name in built}, counts) if args.gates else {}
     protocol = _protocol(args, evaluation, counts, metrics)
     _show(results, protocol.id, sides.data, [*map(str, gates.values()), *evaluation.notes, *saved])
     if args.json is not None:
@@ -97,6 +90,7 @@ def main(args: argparse.Namespace) -> int:
             "version": 1,
             "generated": f"{slug(args.generated.stem)}-{content_hash(content_of(sides.generated))[:8]}",
             "data": sides.data,
+            "frame_sizes": {"generated": str(evaluation.generated_extent), "reference": str(evaluation.extent)},
             "protocol": asdict(protocol),
             "metrics": {name: asdict(entry) for name, entry in results.items()},
             **({"gates": {name: asdict(gate) for name, gate in gates.items()}} if gates else {}),
@@ -136,12 +130,23 @@ def _sides(args: argparse.Namespace, least: int) -> _Sides:
     return _Sides(generated, reference, None, counts, sources_of(reference, args.sources), data, content)
 
 
+def _gates(evaluation: "FolderEvaluation", configs: Mapping[str, Any], counts: Counts) -> "dict[str, Gate]":
+    """The gates of the metrics of two sets; evaluation's notes say which cannot be had."""
+    half = counts.reference // 2
+    of_sets = {name: config for name, config in configs.items() if compares_sets(config)}
+    halved, unfit = build_metrics(of_sets, evaluation.reading.frames, Counts(half, half), none_is_fine=True)
+    evaluation.notes += [f"gate {name}: n/a ({entry.reason})" for name, entry in unfit.items()]
+    return evaluation.gates([metric for metric in halved.values() if len(metric.sides) > 1], half)
+
+
 def _save_reference(path: Path, evaluation: "FolderEvaluation", metrics: Sequence[Any], sides: _Sides) -> str:
     """Write what these metrics need of the reference; what was written, in words.
 
     Raises:
         UserError: if all of them are n/a.
     """
+    from benchmarks.evaluation.feature_stream import looks_at
+
     left_out = [
         f"{one.name} ({evaluation.unavailable[one.name]})" for one in metrics if one.name in evaluation.unavailable
     ]
@@ -149,7 +154,7 @@ def _save_reference(path: Path, evaluation: "FolderEvaluation", metrics: Sequenc
     if saved is None:
         raise UserError(f"Nothing of the reference could be saved into {path}: {'; '.join(left_out)}.")
     saved.save(path)
-    what = ", ".join(f"{one.holds} of {one.network}" for one in saved.seen)
+    what = ", ".join(f"{one.holds} of {looks_at(one.network, one.each_frame)}" for one in saved.seen)
     without = f", without {'; '.join(left_out)}" if left_out else ""
     return f"Saved {what} for {len(saved.origins)} clips{without}: --reference {path}"
 

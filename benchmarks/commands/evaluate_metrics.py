@@ -6,11 +6,19 @@ from typing import Any, Literal
 
 import yaml
 
+from benchmarks.commands.evaluate_counts import Counts
 from benchmarks.config.bounded_yaml import read_yaml_text
 from benchmarks.config.build import build
 from benchmarks.config.resolve import full_class_paths, is_config_file, read_config
 from benchmarks.metrics.names import PAIRED, SETS
+from benchmarks.metrics.naming import metric_name
+from benchmarks.records.parts import Measurement
 from benchmarks.utils.errors import UserError, unknown_name_error
+
+Config = Mapping[str, Any]
+
+_LONG = 64
+"""Frames that every network is content with."""
 
 
 def metric_config(name: str) -> dict[str, Any]:
@@ -30,7 +38,7 @@ def metric_config(name: str) -> dict[str, Any]:
 
 
 def build_metric(
-    config: Mapping[str, Any],
+    config: Config,
     frames: int,
     clips: int,
     reference: int | None = None,
@@ -47,22 +55,34 @@ def build_metric(
     """
     if not compares_sets(config):
         return _built(config)
-    given = {key: value for key, value in (config.get("init_args") or {}).items() if key != "reference_clips"}
-    if given.get("start") is not None:
-        raise UserError(
-            f"`start` chooses frames of longer predictions; the first frames of each file are compared here, so "
-            f"start={given['start']} cannot be. Leave it out, or cut the files."
-        )
-    given["frames"] = frames
-    if reference_clips is None:
-        return _built({**config, "init_args": {**given, "clips": clips}})
-    sides = _built({**config, "init_args": {**given, "clips": None}}).sides
-    if len(sides) > 1:
-        given["reference_clips"] = reference_clips
-    return _built({**config, "init_args": {**given, "clips": reference if sides == ("target",) else clips}})
+    return _built(_for_clips(config, frames, clips, reference, reference_clips))
 
 
-def compares_sets(config: Mapping[str, Any]) -> bool:
+def build_metrics(
+    configs: Mapping[str, Config], frames: int, counts: Counts, *, none_is_fine: bool = False
+) -> tuple[dict[str, Any], dict[str, Measurement]]:
+    """The metrics of configurations, by the name they were given, and those that these clips are too few or short for.
+
+    Raises:
+        UserError: if a configuration is wrong for any clips, or no metric is left.
+    """
+    built, unfit = {}, {}
+    clips = counts.generated or counts.reference, counts.reference, counts.asked
+    for name, config in configs.items():
+        try:
+            built[name] = build_metric(config, frames, *clips)
+        except UserError as error:
+            if not compares_sets(config):
+                raise
+            whole = _any_clips(config)  # raises what is wrong for any clips
+            called = metric_name(_for_clips(config, frames, *clips)) or name
+            unfit[called] = Measurement.missing(str(error), higher_is_better=whole.higher_is_better)
+    if unfit and not built and not none_is_fine:
+        raise UserError(str(next(iter(unfit.values())).reason))
+    return built, unfit
+
+
+def compares_sets(config: Config) -> bool:
     """Whether a metric compares two distributions of clips, not each clip with its target."""
     from benchmarks.config.signatures import class_named
     from benchmarks.metrics.base import ClipMetric
@@ -78,7 +98,30 @@ def compares_sets(config: Mapping[str, Any]) -> bool:
     return issubclass(cls, DistributionMetric)
 
 
-def _built(config: Mapping[str, Any]) -> Any:
+def _for_clips(
+    config: Config, frames: int, clips: int, reference: int | None, reference_clips: int | Literal["all"] | None
+) -> Config:
+    """The configuration of a distribution metric with the numbers of frames and clips."""
+    given = {key: value for key, value in (config.get("init_args") or {}).items() if key != "reference_clips"}
+    if given.get("start") is not None:
+        raise UserError(
+            f"`start` chooses frames of longer predictions; the first frames of each file are compared here, so "
+            f"start={given['start']} cannot be. Leave it out, or cut the files."
+        )
+    given |= {"frames": frames, "clips": clips}
+    if reference_clips is not None:
+        sides = _any_clips(config).sides
+        given |= {"reference_clips": reference_clips} if len(sides) > 1 else {}
+        given |= {"clips": reference} if sides == ("target",) else {}
+    return {**config, "init_args": given}
+
+
+def _any_clips(config: Config) -> Any:
+    """A distribution metric of any number of clips, which are long enough for every network."""
+    return _built({**config, "init_args": {**(config.get("init_args") or {}), "frames": _LONG, "clips": None}})
+
+
+def _built(config: Config) -> Any:
     from benchmarks.metrics.base import ClipMetric
 
     return build(ClipMetric, config, config["class_path"].rpartition(".")[2])  # type: ignore[type-abstract]

@@ -1,7 +1,10 @@
 """Options of `benchmarks evaluate`, and which go together."""
 
 import argparse
+from errno import EISDIR
+from os import strerror
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from benchmarks.commands.evaluate_counts import asked_reference
 from benchmarks.metrics.names import PAIRED, SETS
@@ -88,6 +91,8 @@ def check_options(args: argparse.Namespace) -> None:
         path = getattr(args, option)
         if path is not None and path.suffix != ending:
             raise UserError(f"--{option.replace('_', '-')} must name a file that ends in {ending}; got '{path.name}'.")
+        if path is not None:
+            _check_writable(f"--{option.replace('_', '-')}", path)
     asked_reference(args.reference_clips)
     saved = args.reference.suffix == STATISTICS
     needs_clips = {"--paired": args.paired, "--gates": args.gates, "--sources": args.sources is not None,
@@ -104,3 +109,14 @@ def check_options(args: argparse.Namespace) -> None:
         )
     if args.generated is None and (args.save_reference is None or args.paired or args.gates or args.json is not None):
         raise UserError("Give --generated, the clips to score; only --save-reference, alone, does without.")
+
+
+def _check_writable(option: str, path: Path) -> None:
+    """Raise a UserError if no file can be written there: before anything is computed."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, strerror(EISDIR))
+        with TemporaryFile(dir=next(folder for folder in path.absolute().parents if folder.exists())):
+            pass
+    except OSError as error:
+        raise UserError(f"{option} {path} cannot be written: {error.strerror}. Choose another place.") from error

@@ -9,7 +9,7 @@ from benchmarks.utils.errors import UserError
 
 @dataclass(frozen=True)
 class Extent:
-    """What the first frames of clips look like.
+    """What the first frames of clips look like in their files.
 
     Args:
         sizes: height and width of the frames, each once, in rising order.
@@ -20,11 +20,11 @@ class Extent:
     brightest: int
 
     @classmethod
-    def of(cls, clips: Sequence[ClipFile], size: int | None) -> "Extent":
-        """The extent of the first frame of each clip, resized to squares of `size` if there is one."""
+    def of(cls, clips: Sequence[ClipFile]) -> "Extent":
+        """The extent of the first frame of each clip."""
         sizes, brightest = set(), 0
         for clip in clips:
-            frame = read_clip(clip, frames=1, size=size)[0]
+            frame = read_clip(clip, frames=1)[0]
             sizes.add((int(frame.shape[-2]), int(frame.shape[-1])))
             brightest = max(brightest, int(frame.max()))
         return cls(tuple(sorted(sizes)), brightest)
@@ -34,20 +34,37 @@ class Extent:
         return shown + (", ..." if len(self.sizes) > 4 else "")
 
 
-def check_extents(generated: Extent, reference: Extent) -> None:
-    """Raise a UserError if two sets of clips differ in the size or in the range of their frames.
-
-    A distance between them would be one of sizes or of ranges.
-    """
+def check_sizes(generated: Extent, reference: Extent) -> None:
+    """Raise a UserError if the frames of two sets of clips differ in size: their distance would be one of sizes."""
     if generated.sizes != reference.sizes:
         raise UserError(
             f"Sets of clips are compared at one size; the generated frames are {generated}, those of the reference "
-            f"{reference}. Give --size to resize both, or make both at one size."
+            f"{reference}. Give --size to crop both to squares and resize them, or make both at one size."
         )
-    brightest, other = generated.brightest, reference.brightest
-    for whose, own, others in (("generated", brightest, other), ("reference", other, brightest)):
-        if own == 1 and others > 1:
+
+
+def check_range(generated: Extent, reference: Extent) -> None:
+    """Raise a UserError if frames seem to be floats in [0, 1] that were cut off to whole numbers."""
+    for whose, one in (("generated", generated), ("reference", reference)):
+        if one.brightest == 1:
             raise UserError(
-                f"Frames are uint8 from 0 to 255; the brightest pixel of the {whose} clips is 1 and that of the others "
-                f"{others}: they seem to be floats in [0, 1], cut off. Save (255 * x).round().astype(uint8)."
+                f"Frames are uint8 from 0 to 255; the brightest pixel of the {whose} clips is 1: they seem to be "
+                "floats in [0, 1], cut off. Save (255 * x).round().astype(uint8)."
             )
+
+
+def remarks(generated: Extent, reference: Extent, size: int | None) -> list[str]:
+    """What a user should know about two sides that can be compared, in sentences."""
+    found = []
+    if size is not None and generated.sizes != reference.sizes:
+        found.append(
+            f"Cropped to squares and resized to {size} x {size}: generated frames of {generated}, those of the "
+            f"reference of {reference}."
+        )
+    for whose, one, other in (("generated", generated, reference), ("reference", reference, generated)):
+        if one.brightest == 0 < other.brightest:
+            found.append(
+                f"The first frames of all {whose} clips are black: if they were floats in [0, 1], save "
+                "(255 * x).round().astype(uint8)."
+            )
+    return found

@@ -77,6 +77,9 @@ class FeatureStream:
     device: str
     origins: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        return looks_at(self.network.name, self.each_frame)
+
     def rows(self, clips: Sequence[ClipFile], what: str) -> Iterator[Rows]:
         """The features of the clips, in their order, a batch at a time.
 
@@ -113,3 +116,8 @@ class FeatureStream:
 
     def _joined(self, clips: Sequence[ClipFile], what: str) -> Rows:
         return torch.cat(list(self.rows(clips, what)))
+
+
+def looks_at(network: str, each_frame: bool) -> str:
+    """What a network looks at, in words."""
+    return f"{network} of {'single frames' if each_frame else 'clips'}"

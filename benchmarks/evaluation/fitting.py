@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.evaluation.feature_cache import code_of_features
-from benchmarks.evaluation.feature_stream import Reading
+from benchmarks.evaluation.feature_stream import Reading, looks_at
 from benchmarks.evaluation.saved_reference import VALUE_RANGE, SavedReference, protocol_of
 from benchmarks.metrics.distribution import DistributionMetric
 from benchmarks.metrics.streaming_frechet import FrechetMetric
@@ -39,8 +39,8 @@ def _check_metric(path: Path, saved: SavedReference, metric: DistributionMetric)
     network, name = metric.network, metric.name
     found = saved.seen_by(metric)
     if found is None:
-        there = ", ".join(_seen_as(one.network, one.each_frame) for one in saved.seen) or "none"
-        wanted = _seen_as(network.name, metric.each_frame)
+        there = ", ".join(looks_at(one.network, one.each_frame) for one in saved.seen) or "none"
+        wanted = looks_at(network.name, metric.each_frame)
         _refuse(
             path, f"network, for the metric {name},", there, wanted, f"Choose another metric, or {_ANEW} with this one"
         )
@@ -56,10 +56,6 @@ def _check_metric(path: Path, saved: SavedReference, metric: DistributionMetric)
     if found.holds == "moments" and not isinstance(metric, FrechetMetric):
         way = f"Moments serve Fréchet distances only: {_ANEW} with --metrics that include this one"
         _refuse(path, f"content for the metric {name}", "moments", "features", way)
-
-
-def _seen_as(network: str, each_frame: bool) -> str:
-    return f"{network} of {'single frames' if each_frame else 'clips'}"
 
 
 def _refuse(path: Path, field: str, saved: Any, here: Any, way: str) -> None:

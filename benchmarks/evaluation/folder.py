@@ -9,7 +9,7 @@ from jaxtyping import Int
 from rich.progress import track
 from torch import Tensor
 
-from benchmarks.evaluation.extent import Extent, check_extents
+from benchmarks.evaluation.extent import Extent, check_range, check_sizes, remarks
 from benchmarks.evaluation.failures import reason_of
 from benchmarks.evaluation.feature_stream import FeatureStream, NetworkError, Reading, Rows
 from benchmarks.evaluation.gates import Gate, gates_of
@@ -39,7 +39,7 @@ class FolderEvaluation:
         apart: whether the two sides are sets of their own, of any numbers; else as many, and the sources of the
             reference are those of both.
         per_clip: the score of each clip, by metric, once measured.
-        notes: for the user: where the reference's features came from.
+        notes: for the user: where the reference's features came from, what was cropped.
         unavailable: why metrics are n/a, by name.
     """
 
@@ -62,8 +62,8 @@ class FolderEvaluation:
         """
         ready = [metric.to(self.device) for metric in metrics if self._prepared(metric)]
         of_sets = [metric for metric in ready if isinstance(metric, DistributionMetric)]
-        if of_sets and self.generated:
-            check_extents(Extent.of(self.generated, self.reading.size), self.extent)
+        if self.generated:
+            self._check_extents(bool(of_sets))
         self._compare([metric for metric in ready if isinstance(metric, ReferenceMetric)])
         for stream, mine in self._streams(of_sets):
             self._compare_sets(stream, mine)
@@ -79,14 +79,16 @@ class FolderEvaluation:
     def gates(self, metrics: Sequence[DistributionMetric], half: int) -> dict[str, Gate]:
         """Sanity checks of metrics of two sets, each of `half` the clips; after `measure`.
 
-        Metrics whose network failed, and metrics of the predictions alone, have no gate.
+        Where one cannot be had, a note says why.
         """
         found: dict[str, Gate] = {}
         for stream, mine in self._streams(metrics):
             try:
-                found |= gates_of([one for one in mine if len(one.sides) > 1], stream, self.reference, half)
+                gates, without = gates_of(mine, stream, self.reference, half)
             except NetworkError as error:
-                self.notes.append(f"No gates of {stream.network.name}: {reason_of(mine[0].name, error.cause)}.")
+                gates, without = {}, {metric.name: reason_of(metric.name, error.cause) for metric in mine}
+            found |= gates
+            self.notes += [f"gate {name}: n/a ({reason})" for name, reason in without.items()]
         return found
 
     def reference_for(self, metrics: Sequence[DistributionMetric], data: str, content: str) -> SavedReference | None:
@@ -101,9 +103,14 @@ class FolderEvaluation:
         return SavedReference(self.reading, self.extent, data, content, self._origins, seen) if seen else None
 
     @cached_property
+    def generated_extent(self) -> Extent:
+        """The size and range of the generated frames, in their files."""
+        return Extent.of(self.generated)
+
+    @cached_property
     def extent(self) -> Extent:
-        """The size and range of the reference's frames."""
-        return Extent.of(self.reference, self.reading.size) if self.saved is None else self.saved.extent
+        """The size and range of the reference's frames, in their files."""
+        return Extent.of(self.reference) if self.saved is None else self.saved.extent
 
     @cached_property
     def _origins(self) -> Int[Tensor, " clip"]:
@@ -112,6 +119,14 @@ class FolderEvaluation:
             return self.saved.origins
         names = self.sources or [clip.name for clip in self.reference]
         return torch.tensor([number_of(name) for name in names], dtype=torch.int64)
+
+    def _check_extents(self, of_sets: bool) -> None:
+        """Raise a UserError if the two sides should not be compared; note what a user should know of them."""
+        mine, real, size = self.generated_extent, self.extent, self.reading.size
+        if of_sets and size is None:
+            check_sizes(mine, real)
+        check_range(mine, real)
+        self.notes += remarks(mine, real, size)
 
     def _prepared(self, metric: ReferenceMetric | DistributionMetric) -> bool:
         """Whether the metric has its network."""
@@ -178,12 +193,12 @@ class FolderEvaluation:
             if self.saved is not None:
                 for metric in (one for one in metrics if "target" in one.sides):
                     self.saved.give(metric)
-                self.notes.append(f"Features of the reference, {stream.network.name}: saved.")
+                self.notes.append(f"Features of the reference, {stream}: saved.")
             elif any("target" in metric.sides for metric in metrics):
                 ids = numbered(len(self.reference))
                 self._feed(metrics, "target", stream.cached(self.reference, "Reference"), ids, self._origins)
                 how = "; ".join(stream.origins)
-                self.notes.append(f"Features of the reference, {stream.network.name}: {how}.")
+                self.notes.append(f"Features of the reference, {stream}: {how}.")
             if self.generated:
                 ids = numbered(len(self.generated), FIRST_SOURCE["test"] if self.apart else 0)
                 origins = source_of(ids) if self.apart else self._origins

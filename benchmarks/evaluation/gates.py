@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import cast
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from benchmarks.evaluation.failures import reason_of
 from benchmarks.evaluation.feature_stream import FeatureStream, Frames, Rows
 from benchmarks.evaluation.video_files import ClipFile
 from benchmarks.metrics.distribution import DistributionMetric, Side
@@ -38,7 +40,7 @@ class Gate:
 
 def gates_of(
     metrics: Sequence[DistributionMetric], stream: FeatureStream, reference: Sequence[ClipFile], half: int
-) -> dict[str, Gate]:
+) -> tuple[dict[str, Gate], dict[str, str]]:
     """The gates of metrics of two sets that look through one network.
 
     The even clips of the reference are compared with the odd ones, and so is noise of their shape.
@@ -48,6 +50,9 @@ def gates_of(
         stream: of their network.
         reference: twice `half` clips, or more.
         half: the number of clips of either side.
+
+    Returns:
+        The gates, and why there is none, by metric.
     """
     pairs = [(metric, cast(DistributionMetric, metric.clone())) for metric in metrics]
     for metric in (one for pair in pairs for one in pair):
@@ -67,9 +72,18 @@ def gates_of(
         for _, noise in pairs:
             _keep(noise, "prediction", torch.arange(seen, seen + len(rows)), rows)
         seen += len(rows)
-    return {
-        real.name: Gate(real.name, _value(real), _value(noise), real.higher_is_better, half) for real, noise in pairs
-    }
+    found, without = {}, {}
+    for real, noise in pairs:
+        try:
+            values = _value(real), _value(noise)
+        except Exception as error:  # one metric's failure is not the end of the others
+            without[real.name] = reason_of(real.name, error)
+            continue
+        if all(map(isfinite, values)):
+            found[real.name] = Gate(real.name, *values, real.higher_is_better, half)
+        else:
+            without[real.name] = real.measurement().reason or "not finite"
+    return found, without
 
 
 def _noise(frames: Frames, number: int) -> Frames:

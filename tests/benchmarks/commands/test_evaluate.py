@@ -260,6 +260,82 @@ def test_sets_of_other_sizes_or_ranges_are_refused(
     assert heard.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["--paired", "--metrics", "mse"], ["--metrics", "no_fvd"]], ids=["paired", "sets"])
+@pytest.mark.parametrize("both", [False, True])
+def test_frames_that_were_cut_off_are_refused_in_pairs_and_on_both_sides(
+    words: list[str], both: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = (videos(0) / 255).round().astype(np.uint8)
+    np.save(tmp_path / "a.npy", videos(0)[:, ::-1] if not both else cut)
+    np.save(tmp_path / "b.npy", cut)
+    assert evaluate(tmp_path / "a.npy", tmp_path / "b.npy", *words, "--frames", "6") == 2
+    assert "clips is 1: they seem to be floats in [0, 1], cut off" in capsys.readouterr().err
+
+
+def test_black_frames_and_cropped_ones_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "cast.npy", (videos(0) / 256).astype(np.uint8))
+    np.save(tmp_path / "tall.npy", videos(0, size=26)[..., :16])
+    np.save(tmp_path / "real.npy", videos(1))
+    words = "--metrics", "no_fvd", "--frames", 6
+    assert evaluate(tmp_path / "cast.npy", tmp_path / "real.npy", *words) == 0
+    assert "The first frames of all generated clips are black: if they were floats in [0, 1]" in capsys.readouterr().out
+    assert evaluate(tmp_path / "tall.npy", tmp_path / "real.npy", *words) == 2
+    assert "the generated frames are 16 x 26, those of the reference 16 x 16. Give --size" in capsys.readouterr().err
+    out = tmp_path / "out.json"
+    assert evaluate(tmp_path / "tall.npy", tmp_path / "real.npy", *words, "--size", 16, "--json", out) == 0
+    said = capsys.readouterr().out
+    assert "Cropped to squares and resized to 16 x 16: generated frames of 16 x 26, those of the reference of" in said
+    assert json.loads(out.read_text())["frame_sizes"] == {"generated": "16 x 26", "reference": "16 x 16"}
+
+
+def test_a_metric_that_needs_more_clips_or_frames_is_not_available(
+    arrays: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "--frames", 6, "--metrics"
+    assert evaluate(*arrays, *words, "no_fvd", "no_is", "fvd", "no_is_real") == 0
+    said = capsys.readouterr().out
+    assert re.search(r"no_fvd12_6f_untrained_seed0: [0-9.]+ ", said)
+    assert "no_is12_6f_untrained_seed0: n/a (InceptionScore: 'is' needs at least 20 clips; got clips=12.)" in said
+    assert "fvd12_6f_i3d_logits: n/a (FrechetVideoDistance: i3d_logits needs at least 9 frames per clip" in said
+    assert evaluate(*arrays, *words, "no_is") == 2
+    assert "needs at least 20 clips" in capsys.readouterr().err
+    assert evaluate(*arrays, *words, "no_fvd", "{class_path: FVDInfinity, init_args: {x: 1}}") == 2
+    assert "'x'" in capsys.readouterr().err
+
+
+def test_a_gate_that_cannot_be_had_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index, name in enumerate(("made", "real")):
+        np.save(tmp_path / f"{name}.npy", videos(index, count=40))
+    wide = "{class_path: benchmarks.metrics.features.extractor.UntrainedFeatures, init_args: {width: 3}}"
+    infinity = f"{{class_path: FVDInfinity, init_args: {{network: {wide}}}}}"
+    words = "--metrics", "no_fvd", infinity, "--frames", 5, "--gates"
+    assert evaluate(tmp_path / "made.npy", tmp_path / "real.npy", *words, "--clips", 24) == 0  # 12 a half, of 16
+    said = capsys.readouterr().out
+    assert "gate no_fvd_infinity12_5f_untrained_seed0: n/a (FVDInfinity: 'fvd_infinity' needs at least 16" in said
+    assert "gate no_fvd12_5f_untrained_seed0: real against real" in said
+    many = infinity.replace("width: 3", "width: 6")
+    assert (
+        evaluate(tmp_path / "made.npy", tmp_path / "real.npy", "--metrics", "no_fvd", many, "--frames", 5, "--gates")
+        == 0
+    )
+    assert "gate no_fvd_infinity20_5f_untrained_seed0: n/a (the extrapolation's smallest" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--json", "--save-reference"])
+def test_a_file_that_cannot_be_written_is_said_before_anything_is_computed(
+    option: str, arrays: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending = {"--json": ".json", "--save-reference": ".safetensors"}[option]
+    (tmp_path / f"folder{ending}").mkdir()
+    words = "--metrics", "no_fvd", "--frames", 6, option
+    for place, reason in ((tmp_path / f"folder{ending}", "Is a directory"), (arrays[0] / f"x{ending}", "Not a dir")):
+        assert evaluate(*arrays, *words, place) == 2
+        heard = capsys.readouterr()
+        assert f"{option} {place} cannot be written: {reason}" in heard.err
+        assert heard.err.count("\n") == 1
+        assert not heard.out.strip()
+
+
 def test_a_metric_that_fails_is_not_available_and_the_others_are_measured(
     arrays: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
