@@ -1,5 +1,6 @@
 """The committed tree: its leaderboard is what its records make; every record that a page cites is there and whole."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from benchmarks.cli import benchmarks
 from benchmarks.leaderboard.integrity import CITED, faults, missing_citations, pages_of
 from benchmarks.records.clip_scores import beside
+from benchmarks.records.parts import RecordError
 from benchmarks.records.record import read_records
 from benchmarks.runs.spec import read_benchmarks
 from support.record_maker import make_record
@@ -95,18 +97,19 @@ def test_a_broken_record_is_found(tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(ROOT / "benchmarks" / "results" / "demo", results / "demo")
     path = next(path for path in read_records(results) if beside(path).is_file())
-    good, scores = path.read_text(), beside(path).read_bytes()
+    good, scores, record = path.read_text(), beside(path).read_bytes(), read_records(results)[path]
 
     def found() -> str:
         return "\n".join(faults(read_records(results), {}, results))
 
     assert found() == ""
-    changed = good.replace('"deterministic": false', '"deterministic": true')
-    changed = changed if changed != good else good.replace('"deterministic": true', '"deterministic": false')
-    path.write_text(changed)
+    dataclasses.replace(record, deterministic=not record.deterministic).write(path)
     assert f"{beside(path)} belongs to another record than {path.name}" in found()
-    path.write_text(good.replace('"seed": 0,\n "split"', '"seed": 7,\n "split"'))
+    dataclasses.replace(record, seed=7).write(path)
     assert f"{path} is the record of another place" in found()
+    path.write_text(good.replace('"seed": 0,\n "split"', '"seed": 7,\n "split"'))
+    with pytest.raises(RecordError, match="Its digest is not that of its content"):
+        found()
     path.write_text(good)
     beside(path).write_bytes(scores[:-3])
     assert f"{beside(path)} cannot be read" in found()
